@@ -1,0 +1,1 @@
+//! Finds and reads config files and lowers them to one graph.

@@ -1,0 +1,1 @@
+//! Jinja: conditions, templates, filters, tests. The one expression language.

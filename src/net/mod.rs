@@ -1,0 +1,1 @@
+//! The one HTTP client, TLS set-up and listeners.

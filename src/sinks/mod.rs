@@ -1,0 +1,1 @@
+//! Where a topology ends: the table of contents.

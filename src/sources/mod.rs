@@ -1,0 +1,1 @@
+//! Where a topology begins: the table of contents.

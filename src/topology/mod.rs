@@ -1,0 +1,1 @@
+//! The engine: graph, edges, runners, reload, shutdown, telemetry.

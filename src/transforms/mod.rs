@@ -1,0 +1,1 @@
+//! What happens on the way: the table of contents.
