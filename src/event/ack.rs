@@ -1,0 +1,236 @@
+//! Acknowledgement: how a source learns what became of each batch it sent.
+//!
+//! Every batch travels with an [`Ack`]. It names the sinks that the batch is meant for; a fan-out
+//! gives each branch a share with the sinks behind that branch. A sink's verdict is known when
+//! its last share is settled, and the worst verdict counts. A share that is dropped without a
+//! word (a panic, an aborted task) counts as [`Outcome::Lost`], and the source reads again from
+//! its mark. Only the runners of the topology settle shares; components never see them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc;
+
+/// What became of a batch at one sink, from best to worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// The sink has it safe, or a transform left all of it out on purpose.
+    Delivered,
+    /// Given up for good, and counted with its reason.
+    Dropped,
+    /// Nobody knows; it has to be read again.
+    Lost,
+}
+
+/// A sink's number while the process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SinkId(u8);
+
+/// A set of sinks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SinkSet(u128);
+
+impl SinkId {
+    /// How many sinks one topology can have.
+    pub const LIMIT: usize = 128;
+
+    /// The sink with this number; `None` from [`Self::LIMIT`] on.
+    pub fn new(index: usize) -> Option<Self> {
+        u8::try_from(index).ok().filter(|_| index < Self::LIMIT).map(Self)
+    }
+
+    /// The number.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+impl SinkSet {
+    /// No sink.
+    pub const NONE: Self = Self(0);
+    /// Every sink there could be.
+    pub const ALL: Self = Self(u128::MAX);
+
+    /// The set of this one sink.
+    pub fn one(sink: SinkId) -> Self {
+        Self(1 << sink.0)
+    }
+
+    /// Sinks that are in either set.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Sinks that are in both sets.
+    #[must_use]
+    pub fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Sinks that are in this set and not in the other.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether no sink is in it.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether the sink is in it.
+    pub fn contains(self, sink: SinkId) -> bool {
+        self.0 & (1 << sink.0) != 0
+    }
+
+    /// The sinks, in order of their numbers.
+    pub fn iter(self) -> impl Iterator<Item = SinkId> {
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let index = rest.trailing_zeros();
+            rest &= rest.wrapping_sub(1);
+            u8::try_from(index).ok().filter(|index| *index < 128).map(SinkId)
+        })
+    }
+}
+
+/// The news that one sink has settled one batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The number that the source gave the batch.
+    pub mark: u64,
+    /// The sink.
+    pub sink: SinkId,
+    /// The worst of what its shares met.
+    pub outcome: Outcome,
+    /// Whether this was the last open sink of the batch.
+    pub last: bool,
+}
+
+/// Sinks of one batch that are still open: shares outstanding and the worst outcome so far.
+struct Open {
+    sink: SinkId,
+    shares: u32,
+    worst: Outcome,
+}
+
+struct Batch {
+    mark: u64,
+    receipts: mpsc::UnboundedSender<Receipt>,
+    open: Mutex<Vec<Open>>,
+}
+
+/// One share in a batch's fate.
+pub struct Ack {
+    batch: Option<Arc<Batch>>,
+    sinks: SinkSet,
+}
+
+impl Ack {
+    /// The first share of a new batch, meant for `sinks`; receipts go to `receipts`.
+    pub fn new(mark: u64, sinks: SinkSet, receipts: mpsc::UnboundedSender<Receipt>) -> Self {
+        let open =
+            sinks.iter().map(|sink| Open { sink, shares: 1, worst: Outcome::Delivered }).collect();
+        Self { batch: Some(Arc::new(Batch { mark, receipts, open: Mutex::new(open) })), sinks }
+    }
+
+    /// A share that nobody waits for, for batches whose source keeps no mark.
+    pub fn unobserved(sinks: SinkSet) -> Self {
+        Self { batch: None, sinks }
+    }
+
+    /// The sinks that this share answers for.
+    pub fn sinks(&self) -> SinkSet {
+        self.sinks
+    }
+
+    /// A further share, for those of `sinks` that this one answers for.
+    #[must_use]
+    pub fn share(&self, sinks: SinkSet) -> Self {
+        let sinks = self.sinks.intersection(sinks);
+        if let Some(batch) = &self.batch {
+            let mut open = batch.open.lock().unwrap_or_else(PoisonError::into_inner);
+            for entry in open.iter_mut().filter(|entry| sinks.contains(entry.sink)) {
+                entry.shares += 1;
+            }
+        }
+        Self { batch: self.batch.clone(), sinks }
+    }
+
+    /// Says what became of this share.
+    pub fn settle(mut self, outcome: Outcome) {
+        self.close(outcome);
+    }
+
+    fn close(&mut self, outcome: Outcome) {
+        let Some(batch) = self.batch.take() else { return };
+        let mut open = batch.open.lock().unwrap_or_else(PoisonError::into_inner);
+        for sink in self.sinks.iter() {
+            let Some(at) = open.iter().position(|entry| entry.sink == sink) else { continue };
+            let entry = &mut open[at];
+            entry.worst = entry.worst.max(outcome);
+            entry.shares -= 1;
+            if entry.shares == 0 {
+                let outcome = open.swap_remove(at).worst;
+                let receipt = Receipt { mark: batch.mark, sink, outcome, last: open.is_empty() };
+                // A source that has ended needs no receipts.
+                batch.receipts.send(receipt).ok();
+            }
+        }
+    }
+}
+
+impl Drop for Ack {
+    fn drop(&mut self) {
+        self.close(Outcome::Lost);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sinks(indexes: &[usize]) -> SinkSet {
+        indexes
+            .iter()
+            .fold(SinkSet::NONE, |set, i| set.union(SinkSet::one(SinkId::new(*i).unwrap())))
+    }
+
+    fn outcomes(rx: &mut mpsc::UnboundedReceiver<Receipt>) -> Vec<(usize, Outcome, bool)> {
+        std::iter::from_fn(|| rx.try_recv().ok())
+            .map(|receipt| (receipt.sink.index(), receipt.outcome, receipt.last))
+            .collect()
+    }
+
+    #[test]
+    fn a_batch_nobody_accounts_for_is_lost_not_delivered() {
+        let (tx, mut rx) = mpsc::unbounded_channel();
+        drop(Ack::new(7, sinks(&[0]), tx));
+        assert_eq!(outcomes(&mut rx), [(0, Outcome::Lost, true)]);
+    }
+
+    #[test]
+    fn each_sink_is_told_apart_and_its_worst_share_counts() {
+        let (tx, mut rx) = mpsc::unbounded_channel();
+        let ack = Ack::new(1, sinks(&[0, 127]), tx);
+        let (left, right) = (ack.share(sinks(&[0])), ack.share(sinks(&[0, 127])));
+        ack.settle(Outcome::Delivered);
+        left.settle(Outcome::Dropped);
+        assert_eq!(outcomes(&mut rx), []);
+        right.settle(Outcome::Delivered);
+        assert_eq!(
+            outcomes(&mut rx),
+            [(0, Outcome::Dropped, false), (127, Outcome::Delivered, true)]
+        );
+    }
+
+    #[test]
+    fn a_sink_that_no_branch_leads_to_any_more_does_not_keep_a_batch_open() {
+        let (tx, mut rx) = mpsc::unbounded_channel();
+        let ack = Ack::new(1, sinks(&[0, 1]), tx);
+        let branch = ack.share(sinks(&[0]));
+        ack.settle(Outcome::Delivered);
+        assert_eq!(outcomes(&mut rx), [(1, Outcome::Delivered, false)]);
+        branch.settle(Outcome::Delivered);
+        assert_eq!(outcomes(&mut rx), [(0, Outcome::Delivered, true)]);
+    }
+}

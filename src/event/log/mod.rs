@@ -1,0 +1,128 @@
+//! Log records as they flow: spans over a shared chunk, and a flat table of fields.
+//!
+//! One read of a file is one immutable chunk, shared by everyone who holds a part of it. A record
+//! is a span into it. Parsing fills one flat table per batch; a field's value is a span too,
+//! until somebody asks for what it says. What no transform touched is written out by copying.
+//! In the steady state nothing is allocated per record.
+
+mod field;
+mod keys;
+mod split;
+mod table;
+
+pub use field::{Field, FieldRef, Value};
+pub use keys::{KeyId, Keys};
+pub use table::{FieldWriter, Record, RecordRef, Verdict};
+
+use bytes::Bytes;
+use std::sync::Arc;
+use table::Table;
+
+/// Where the records of a batch come from; shared by all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The component that read them: `logs.nginx`.
+    pub source: Arc<str>,
+    /// The node's name.
+    pub host: Arc<str>,
+    /// The file, where there is one.
+    pub path: Option<Arc<str>>,
+}
+
+/// Lines of one origin, read together.
+#[derive(Clone, Debug)]
+pub struct LogBatch {
+    /// Where they come from.
+    pub origin: Arc<Origin>,
+    /// Where the chunk begins in its file, in bytes; with a record's start it identifies a record.
+    pub offset: u64,
+    /// When the chunk was read: nanoseconds since the epoch.
+    pub read_at_ns: i64,
+    chunk: Bytes,
+    /// Copied on the first change after a fan-out.
+    table: Arc<Table>,
+}
+
+impl LogBatch {
+    /// Cuts `chunk` into one record a line. A last line without a line end is a record too.
+    ///
+    /// # Panics
+    /// Never; a chunk above 4 GiB is cut there (readers stay below 2 MiB).
+    pub fn from_lines(chunk: Bytes, origin: Arc<Origin>, offset: u64, read_at_ns: i64) -> Self {
+        let chunk = chunk.slice(..chunk.len().min(u32::MAX as usize));
+        let table = Arc::new(Table::of_records(split::lines(&chunk)));
+        Self { origin, offset, read_at_ns, chunk, table }
+    }
+
+    /// The whole chunk.
+    pub fn chunk(&self) -> &Bytes {
+        &self.chunk
+    }
+
+    /// Number of records that no filter has left out.
+    pub fn len(&self) -> usize {
+        self.table.live()
+    }
+
+    /// Whether every record has been left out.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes held by this batch: chunk and made strings.
+    pub fn bytes(&self) -> usize {
+        self.chunk.len() + self.table.side().len()
+    }
+
+    /// The records that no filter has left out, in order.
+    pub fn records(&self) -> impl Iterator<Item = RecordRef<'_>> {
+        self.table
+            .records()
+            .iter()
+            .filter(|record| !record.is_dropped())
+            .map(|record| RecordRef::new(self, record))
+    }
+
+    /// All names of fields in this batch.
+    pub fn keys(&self) -> &Keys {
+        self.table.keys()
+    }
+
+    /// Leaves out every record for which `keep` says no.
+    pub fn retain(&mut self, mut keep: impl FnMut(&RecordRef<'_>) -> bool) {
+        let verdicts: Vec<bool> = self.records().map(|record| keep(&record)).collect();
+        if verdicts.iter().all(|keep| *keep) {
+            return;
+        }
+        let mut verdicts = verdicts.into_iter();
+        let table = Arc::make_mut(&mut self.table);
+        table.drop_where(|_| !verdicts.next().unwrap_or(true));
+    }
+
+    /// Leaves out every record that `keep`, given the raw span of each live record in order,
+    /// says no to. For tests that look at the chunk as a whole.
+    pub fn retain_spans(&mut self, mut keep: impl FnMut(usize, usize) -> bool) {
+        let table = Arc::make_mut(&mut self.table);
+        table.drop_where(|record| !keep(record.start as usize, record.end as usize));
+    }
+
+    /// Rebuilds the field table: `rewrite` sees each live record in order and writes the fields
+    /// that it shall have, or says with its [`Verdict`] that the record stays as it is or goes.
+    pub fn rewrite(
+        &mut self,
+        mut rewrite: impl FnMut(&RecordRef<'_>, &mut FieldWriter<'_>) -> Verdict,
+    ) {
+        let mut next = self.table.successor();
+        for record in self.table.records() {
+            if record.is_dropped() {
+                next.keep_dropped(record);
+                continue;
+            }
+            let view = RecordRef::new(self, record);
+            let mut writer = next.writer();
+            let verdict = rewrite(&view, &mut writer);
+            next.finish(&self.table, record, verdict);
+        }
+        self.table = Arc::new(next);
+    }
+}

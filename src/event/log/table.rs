@@ -1,0 +1,370 @@
+//! The flat table behind a batch: records, fields, names, and the bytes made on the way.
+
+use super::{Field, FieldRef, KeyId, Keys, LogBatch, Value};
+use std::sync::Arc;
+
+/// No time of its own: the batch's reading time counts.
+const NO_TIME: i64 = i64::MIN;
+
+/// One record: its line in the chunk and its fields in the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Record {
+    /// First byte of the line in the chunk.
+    pub start: u32,
+    /// One past its last byte, without the line feed.
+    pub end: u32,
+    time_ns: i64,
+    first_field: u32,
+    fields: u16,
+    dropped: bool,
+    form: Form,
+}
+
+/// How a record's line and its fields belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// Nothing was parsed: the line is the field `message`.
+    Line,
+    /// The fields were read from the line, and say what it says.
+    Parsed,
+    /// The line is a JSON object, and the fields are its entries.
+    ParsedJson,
+    /// Somebody changed the fields; the line no longer stands for them.
+    Touched,
+}
+
+/// What a rewrite decided about one record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it was; what was written is forgotten.
+    Keep,
+    /// The written fields are what the line says.
+    Parsed,
+    /// The written fields are the entries of the JSON object that the line is.
+    ParsedJson,
+    /// The written fields are new.
+    Touched,
+    /// Left out from here on.
+    Drop,
+}
+
+impl Record {
+    /// A record of the chunk's bytes from `start` to `end`, nothing parsed. Chunks are below
+    /// 4 GiB, so the numbers fit.
+    pub(super) fn at(start: usize, end: usize) -> Self {
+        let fit = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Self {
+            start: fit(start),
+            end: fit(end),
+            time_ns: NO_TIME,
+            first_field: 0,
+            fields: 0,
+            dropped: false,
+            form: Form::Line,
+        }
+    }
+
+    pub(super) fn is_dropped(&self) -> bool {
+        self.dropped
+    }
+}
+
+/// The table. Cloned only when a shared batch is changed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Table {
+    keys: Arc<Keys>,
+    records: Vec<Record>,
+    fields: Vec<Field>,
+    side: Vec<u8>,
+    live: usize,
+    /// Where the record that is being written began, in `fields` and `side`.
+    mark: (usize, usize),
+    time_ns: i64,
+}
+
+impl Table {
+    pub(super) fn of_records(records: Vec<Record>) -> Self {
+        Self { live: records.len(), records, ..Self::default() }
+    }
+
+    pub(super) fn live(&self) -> usize {
+        self.live
+    }
+
+    pub(super) fn side(&self) -> &[u8] {
+        &self.side
+    }
+
+    pub(super) fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    pub(super) fn drop_where(&mut self, mut drop: impl FnMut(&Record) -> bool) {
+        for record in self.records.iter_mut().filter(|record| !record.dropped) {
+            record.dropped = drop(record);
+            self.live -= usize::from(record.dropped);
+        }
+    }
+
+    /// An empty table for a rewrite of this one: it knows the same names, and what was made on
+    /// the way stays where it is.
+    pub(super) fn successor(&self) -> Self {
+        Self {
+            keys: Arc::clone(&self.keys),
+            records: Vec::with_capacity(self.records.len()),
+            fields: Vec::with_capacity(self.fields.len()),
+            side: self.side.clone(),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn keep_dropped(&mut self, record: &Record) {
+        self.records.push(*record);
+    }
+
+    pub(super) fn writer(&mut self) -> FieldWriter<'_> {
+        self.mark = (self.fields.len(), self.side.len());
+        self.time_ns = NO_TIME;
+        FieldWriter { table: self, guess: 0 }
+    }
+
+    pub(super) fn finish(&mut self, old: &Self, record: &Record, verdict: Verdict) {
+        let mut record = *record;
+        let (first, made) = self.mark;
+        match verdict {
+            Verdict::Keep => {
+                self.fields.truncate(first);
+                self.side.truncate(made);
+                self.fields.extend_from_slice(old.fields_of(&record));
+            }
+            Verdict::Parsed => record.form = Form::Parsed,
+            Verdict::ParsedJson => record.form = Form::ParsedJson,
+            Verdict::Touched => record.form = Form::Touched,
+            Verdict::Drop => {
+                record.dropped = true;
+                self.fields.truncate(first);
+                self.side.truncate(made);
+            }
+        }
+        if verdict != Verdict::Keep && self.time_ns != NO_TIME {
+            record.time_ns = self.time_ns;
+        }
+        record.first_field = u32::try_from(first).unwrap_or(u32::MAX);
+        record.fields = u16::try_from(self.fields.len() - first).unwrap_or(u16::MAX);
+        self.live += usize::from(!record.dropped);
+        self.records.push(record);
+    }
+
+    fn fields_of(&self, record: &Record) -> &[Field] {
+        let first = record.first_field as usize;
+        self.fields.get(first..first + usize::from(record.fields)).unwrap_or_default()
+    }
+}
+
+/// Writes one record's fields during [`LogBatch::rewrite`].
+pub struct FieldWriter<'t> {
+    table: &'t mut Table,
+    /// Position in the previous record: records of one log mostly have the same names in the
+    /// same order, so the name there is tried before any search.
+    guess: usize,
+}
+
+impl FieldWriter<'_> {
+    /// Adds a field. A name may come twice, as it may in JSON; the last one counts.
+    pub fn push(&mut self, name: &str, value: Value) {
+        let key = self.key(name);
+        self.table.fields.push(Field { key, value });
+    }
+
+    /// Adds a field of the batch that is being rewritten, unchanged.
+    pub fn push_field(&mut self, field: Field) {
+        self.table.fields.push(field);
+    }
+
+    /// Adds text that was made on the way.
+    pub fn push_text(&mut self, name: &str, text: &[u8]) {
+        let (start, len) = self.make(text);
+        self.push(name, Value::MadeText(start, len));
+    }
+
+    /// Adds a JSON value that was made on the way. It must be valid JSON.
+    pub fn push_json(&mut self, name: &str, json: &[u8]) {
+        let (start, len) = self.make(json);
+        self.push(name, Value::MadeJson(start, len));
+    }
+
+    /// Sets the record's own time, in nanoseconds since the epoch.
+    pub fn set_time_ns(&mut self, time_ns: i64) {
+        self.table.time_ns = time_ns;
+    }
+
+    /// The fields written so far for this record.
+    pub fn written(&self) -> &[Field] {
+        &self.table.fields[self.table.mark.0..]
+    }
+
+    /// Forgets the fields written so far for this record.
+    pub fn clear(&mut self) {
+        self.table.fields.truncate(self.table.mark.0);
+        self.table.side.truncate(self.table.mark.1);
+        self.guess = 0;
+    }
+
+    /// The number of a name, for comparing with [`Field::key`].
+    pub fn key(&mut self, name: &str) -> KeyId {
+        let previous = self.table.records.last().map_or(0, |record| record.first_field as usize);
+        let guess = self.table.fields.get(previous + self.guess).map(|field| field.key);
+        self.guess += 1;
+        match guess {
+            Some(key) if self.table.keys.name(key) == name => key,
+            _ => match self.table.keys.find(name) {
+                Some(key) => key,
+                None => Arc::make_mut(&mut self.table.keys).intern(name),
+            },
+        }
+    }
+
+    fn make(&mut self, bytes: &[u8]) -> (u32, u32) {
+        let fit = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let start = self.table.side.len();
+        self.table.side.extend_from_slice(bytes);
+        (fit(start), fit(bytes.len()))
+    }
+}
+
+/// A record with the batch it belongs to.
+#[derive(Clone, Copy)]
+pub struct RecordRef<'b> {
+    batch: &'b LogBatch,
+    record: &'b Record,
+}
+
+impl<'b> RecordRef<'b> {
+    pub(super) fn new(batch: &'b LogBatch, record: &'b Record) -> Self {
+        Self { batch, record }
+    }
+
+    /// The batch that it belongs to.
+    pub fn batch(&self) -> &'b LogBatch {
+        self.batch
+    }
+
+    /// The line as it was read, without its line feed (a carriage return stays).
+    pub fn raw(&self) -> &'b [u8] {
+        self.batch
+            .chunk
+            .get(self.record.start as usize..self.record.end as usize)
+            .unwrap_or_default()
+    }
+
+    /// Where the line stands in the chunk.
+    pub fn span(&self) -> (u32, u32) {
+        (self.record.start, self.record.end)
+    }
+
+    /// Where the line begins in its file.
+    pub fn offset(&self) -> u64 {
+        self.batch.offset + u64::from(self.record.start)
+    }
+
+    /// The record's own time, else when it was read: nanoseconds since the epoch.
+    pub fn time_ns(&self) -> i64 {
+        if self.record.time_ns == NO_TIME { self.batch.read_at_ns } else { self.record.time_ns }
+    }
+
+    /// Whether the line still says all that the record says.
+    pub fn is_untouched(&self) -> bool {
+        self.record.form != Form::Touched
+    }
+
+    /// Whether the line is a JSON object that says all that the record says.
+    pub fn is_json_line(&self) -> bool {
+        self.record.form == Form::ParsedJson
+    }
+
+    /// Whether nothing was parsed yet, so that the only field is `message`, the line.
+    pub fn is_unparsed(&self) -> bool {
+        self.record.form == Form::Line
+    }
+
+    /// The fields in order, as stored. Empty where nothing was parsed.
+    pub fn stored_fields(&self) -> &'b [Field] {
+        self.batch.table.fields_of(self.record)
+    }
+
+    /// Names and values in order; the line as `message` where nothing was parsed.
+    pub fn fields(&self) -> impl Iterator<Item = (&'b str, FieldRef<'b>)> + use<'b> {
+        let batch = self.batch;
+        let message = self.is_unparsed().then(|| ("message", FieldRef::Text(self.message())));
+        message.into_iter().chain(
+            self.stored_fields()
+                .iter()
+                .map(move |field| (batch.table.keys.name(field.key), batch.value(field.value))),
+        )
+    }
+
+    /// The field with this name; the last one where there are several.
+    pub fn get(&self, name: &str) -> Option<FieldRef<'b>> {
+        if self.is_unparsed() {
+            return (name == "message").then(|| FieldRef::Text(self.message()));
+        }
+        self.get_key(self.batch.table.keys.find(name)?)
+    }
+
+    /// The field with this number, for loops that look the name up once a batch.
+    pub fn get_key(&self, key: KeyId) -> Option<FieldRef<'b>> {
+        let field = self.stored_fields().iter().rev().find(|field| field.key == key)?;
+        Some(self.batch.value(field.value))
+    }
+
+    /// The line without line feed and carriage return.
+    pub fn message(&self) -> &'b [u8] {
+        let raw = self.raw();
+        raw.strip_suffix(b"\r").unwrap_or(raw)
+    }
+
+    /// A span in the chunk, for a slice of [`Self::raw`].
+    ///
+    /// The slice must lie within this record's line; anything else gives an empty text.
+    pub fn text_at(&self, slice: &[u8]) -> Value {
+        let (start, len) = self.place_of(slice);
+        Value::Text(start, len)
+    }
+
+    /// As [`Self::text_at`], for a slice that is one valid JSON value.
+    pub fn json_at(&self, slice: &[u8]) -> Value {
+        let (start, len) = self.place_of(slice);
+        Value::Json(start, len)
+    }
+
+    fn place_of(&self, slice: &[u8]) -> (u32, u32) {
+        let from = slice.as_ptr().addr().wrapping_sub(self.batch.chunk.as_ptr().addr());
+        match (u32::try_from(from), u32::try_from(slice.len())) {
+            (Ok(start), Ok(len)) if from + slice.len() <= self.batch.chunk.len() => (start, len),
+            _ => (0, 0),
+        }
+    }
+}
+
+impl LogBatch {
+    /// A stored value with the bytes it points at.
+    pub fn value(&self, value: Value) -> FieldRef<'_> {
+        fn at(bytes: &[u8], start: u32, len: u32) -> &[u8] {
+            bytes.get(start as usize..start as usize + len as usize).unwrap_or_default()
+        }
+        match value {
+            Value::Null => FieldRef::Null,
+            Value::Bool(value) => FieldRef::Bool(value),
+            Value::Int(value) => FieldRef::Int(value),
+            Value::Float(value) => FieldRef::Float(value),
+            Value::Text(start, len) => FieldRef::Text(at(&self.chunk, start, len)),
+            Value::Json(start, len) => FieldRef::Json(at(&self.chunk, start, len)),
+            Value::MadeText(start, len) => FieldRef::Text(at(&self.table.side, start, len)),
+            Value::MadeJson(start, len) => FieldRef::Json(at(&self.table.side, start, len)),
+        }
+    }
+}
