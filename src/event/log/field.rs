@@ -113,7 +113,7 @@ impl<'a> FieldRef<'a> {
             Some(text) => out.extend_from_slice(&text),
             None => match *self {
                 Self::Int(value) => {
-                    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes())
+                    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
                 }
                 Self::Json(raw) => out.extend_from_slice(raw),
                 Self::Float(value) => write_float(out, value),

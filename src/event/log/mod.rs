@@ -48,7 +48,7 @@ impl LogBatch {
     ///
     /// # Panics
     /// Never; a chunk above 4 GiB is cut there (readers stay below 2 MiB).
-    pub fn from_lines(chunk: Bytes, origin: Arc<Origin>, offset: u64, read_at_ns: i64) -> Self {
+    pub fn from_lines(chunk: &Bytes, origin: Arc<Origin>, offset: u64, read_at_ns: i64) -> Self {
         let chunk = chunk.slice(..chunk.len().min(u32::MAX as usize));
         let table = Arc::new(Table::of_records(split::lines(&chunk)));
         Self { origin, offset, read_at_ns, chunk, table }

@@ -1,0 +1,242 @@
+//! What a component is to the engine: three traits for what it does, three for its config.
+//!
+//! A component writes only its own part. Turning batches into a stream, batching, retrying,
+//! limiting what is in flight, settling acknowledgements, counting and restarting are the
+//! runners' business, so that no component can get them wrong.
+
+use super::context::{SinkContext, SourceContext};
+use super::edge::Input;
+use super::output::Output;
+use super::settings::{BatchSettings, RetrySettings};
+use crate::event::{Batch, Kinds};
+use async_trait::async_trait;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why a component could not do its work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What happened, in a user's words, secrets already masked by whoever shows it.
+    pub message: String,
+    /// Whether the same work may succeed later.
+    pub kind: FaultKind,
+}
+
+/// Whether trying again makes sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// The other side is away, full or slow: worth another try, not before this long if it said so.
+    Passing(Option<Duration>),
+    /// This work will never be accepted.
+    Final,
+}
+
+impl Fault {
+    /// Worth another try.
+    pub fn passing(message: impl Into<String>) -> Self {
+        Self { message: message.into(), kind: FaultKind::Passing(None) }
+    }
+
+    /// Not worth another try.
+    pub fn fatal(message: impl Into<String>) -> Self {
+        Self { message: message.into(), kind: FaultKind::Final }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// Brings batches into the topology.
+#[async_trait]
+pub trait Source: Send {
+    /// Runs until its input has ended or `cx.stop` says so; then lets go of `out`, waits for the
+    /// receipts that its mark depends on, and returns. An error makes the supervisor build and
+    /// run the source anew, from its mark.
+    async fn run(self: Box<Self>, out: Output, cx: SourceContext) -> Result<(), Fault>;
+}
+
+/// Looks at batches on their way. Does no I/O and knows no clock.
+pub trait Transform: Send {
+    /// Takes one batch and emits what becomes of it. Records that are not emitted count as left
+    /// out on purpose. An error drops nothing: the batch is lost to this run and read again.
+    fn transform(&mut self, batch: Batch, out: &mut Outputs) -> Result<(), Fault>;
+}
+
+/// Takes batches to a place, one request at a time.
+#[async_trait]
+pub trait Sink: Send {
+    /// Adds a batch to the request that is being filled. No I/O.
+    fn encode(&mut self, batch: &Batch, request: &mut Request) -> Result<(), Fault>;
+
+    /// Sends the request and returns when its content is safe at the other side. After a
+    /// passing fault it is called again with the same request.
+    async fn send(&mut self, request: &Request) -> Result<(), Fault>;
+}
+
+/// A sink that is a stream by nature: it takes batches as they come and settles them itself.
+#[async_trait]
+pub trait StreamSink: Send {
+    /// Runs until `input` has ended.
+    async fn run(self: Box<Self>, input: Input, cx: SinkContext) -> Result<(), Fault>;
+}
+
+/// What a transform emits, by output name.
+#[derive(Default)]
+pub struct Outputs {
+    /// Output name (empty for the default one) and batch, in order.
+    emitted: Vec<(Arc<str>, Batch)>,
+    /// Errors in single records, to be counted; the records themselves went on.
+    errors: u64,
+}
+
+impl Outputs {
+    /// Emits to the default output.
+    pub fn emit(&mut self, batch: Batch) {
+        self.emit_to(&Arc::from(""), batch);
+    }
+
+    /// Emits to the output of this name. Empty batches are not passed on.
+    pub fn emit_to(&mut self, output: &Arc<str>, batch: Batch) {
+        if !batch.is_empty() {
+            self.emitted.push((Arc::clone(output), batch));
+        }
+    }
+
+    /// Counts records that the transform had trouble with.
+    pub fn count_errors(&mut self, records: u64) {
+        self.errors += records;
+    }
+
+    /// Takes what was emitted and the number of errors.
+    pub fn take(&mut self) -> (Vec<(Arc<str>, Batch)>, u64) {
+        (std::mem::take(&mut self.emitted), std::mem::take(&mut self.errors))
+    }
+}
+
+/// What a sink sends at a time: bytes, by the place that they are for.
+#[derive(Debug, Default)]
+pub struct Request {
+    /// One entry per destination (a file's path, an object's key; empty where there is only
+    /// one), in order of first use. Emptied and reused after each send.
+    pub parts: Vec<Part>,
+}
+
+/// What goes to one destination.
+#[derive(Debug, Default)]
+pub struct Part {
+    /// The destination.
+    pub key: String,
+    /// The encoded records.
+    pub body: Vec<u8>,
+    /// How many records there are.
+    pub records: u64,
+}
+
+impl Request {
+    /// The part for `key`, made now if there is none.
+    pub fn part(&mut self, key: &str) -> &mut Part {
+        let at = self.parts.iter().position(|part| part.key == key).unwrap_or_else(|| {
+            self.parts.push(Part { key: key.to_owned(), ..Part::default() });
+            self.parts.len() - 1
+        });
+        &mut self.parts[at]
+    }
+
+    /// Bytes in all parts.
+    pub fn bytes(&self) -> usize {
+        self.parts.iter().map(|part| part.body.len()).sum()
+    }
+
+    /// Records in all parts.
+    pub fn records(&self) -> u64 {
+        self.parts.iter().map(|part| part.records).sum()
+    }
+
+    /// Empties it. The buffer of an only destination is kept, so that the steady state
+    /// allocates nothing.
+    pub fn clear(&mut self) {
+        self.parts.retain(|part| part.key.is_empty());
+        for part in &mut self.parts {
+            part.body.clear();
+            part.records = 0;
+        }
+    }
+}
+
+/// A source's part of the config.
+pub trait SourceConfig: fmt::Debug + Send + Sync {
+    /// The kinds that it gives.
+    fn gives(&self) -> Kinds;
+
+    /// Whether it polls on demand, for sinks that are pulled ([`super::demand::Demand`]).
+    fn answers_demand(&self) -> bool {
+        false
+    }
+
+    /// Makes the source. Called again after each failure, so it must not consume anything.
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>, Fault>;
+}
+
+/// A transform's part of the config.
+pub trait TransformConfig: fmt::Debug + Send + Sync {
+    /// The kinds that it takes. What it gives is the same kind, unless [`Self::gives`] says more.
+    fn takes(&self) -> Kinds;
+
+    /// The kinds that it gives for an input of `kinds`.
+    fn gives(&self, kinds: Kinds) -> Kinds {
+        kinds.intersection(self.takes())
+    }
+
+    /// The named outputs that it has; the default output has no name and is always there, unless
+    /// [`Self::has_default_output`] says otherwise.
+    fn outputs(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+
+    /// Whether there is an output without a name.
+    fn has_default_output(&self) -> bool {
+        true
+    }
+
+    /// Makes the transform.
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>, Fault>;
+}
+
+/// A sink's part of the config.
+pub trait SinkConfig: fmt::Debug + Send + Sync {
+    /// The kinds that it takes.
+    fn takes(&self) -> Kinds;
+
+    /// Makes the sink.
+    fn build(&self, cx: &BuildContext) -> Result<BuiltSink, Fault>;
+}
+
+/// The two shapes of a sink.
+pub enum BuiltSink {
+    /// Sends requests, filled and retried by the runner as these settings say.
+    Requests {
+        /// The sink.
+        sink: Box<dyn Sink>,
+        /// When a request is full.
+        batch: BatchSettings,
+        /// When a request is tried again.
+        retry: RetrySettings,
+    },
+    /// Takes the stream itself.
+    Stream(Box<dyn StreamSink>),
+}
+
+/// What a component may know of its surroundings when it is built.
+#[derive(Clone, Debug)]
+pub struct BuildContext {
+    /// The component's name: `logs.nginx`.
+    pub name: Arc<str>,
+    /// What all components share.
+    pub env: Arc<super::context::Environment>,
+}

@@ -1,0 +1,112 @@
+//! What the engine lends to a component while it runs.
+
+use super::demand::{Demand, DemandPort};
+use super::memory::Memory;
+use super::telemetry::{ComponentTelemetry, Telemetry};
+use crate::event::ack::{Receipt, SinkId};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::{mpsc, watch};
+
+/// What all components of a process share.
+#[derive(Debug)]
+pub struct Environment {
+    /// The node's name.
+    pub host: Arc<str>,
+    /// Where checkpoints and other state are kept.
+    pub data_dir: PathBuf,
+    /// The memory ceiling.
+    pub memory: Memory,
+    /// The agent's own metrics.
+    pub telemetry: Telemetry,
+    /// Names and numbers of the sinks.
+    pub sinks: SinkNames,
+    /// Whether sources end at the end of what is there now, as `--once` asks.
+    pub once: bool,
+}
+
+/// The numbers that the sinks have while the process runs. Checkpoints keep names.
+#[derive(Debug, Default)]
+pub struct SinkNames(RwLock<Vec<Arc<str>>>);
+
+impl SinkNames {
+    /// The number of the sink with this name, given to it now if it is new; `None` where there
+    /// are too many.
+    pub fn intern(&self, name: &str) -> Option<SinkId> {
+        let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let at = names.iter().position(|known| &**known == name).unwrap_or_else(|| {
+            names.push(name.into());
+            names.len() - 1
+        });
+        SinkId::new(at)
+    }
+
+    /// The name of the sink with this number.
+    pub fn name(&self, sink: SinkId) -> Arc<str> {
+        let names = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        names.get(sink.index()).cloned().unwrap_or_default()
+    }
+}
+
+/// Tells a source to come to an end. Only sources hear it; everything below ends because its
+/// input does.
+#[derive(Clone, Debug)]
+pub struct Stop(watch::Receiver<bool>);
+
+/// The other end of a [`Stop`].
+#[derive(Debug)]
+pub struct StopSender(watch::Sender<bool>);
+
+impl Stop {
+    /// A stop and who can say it.
+    pub fn new() -> (StopSender, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (StopSender(sender), Self(receiver))
+    }
+
+    /// Returns when it is time to stop.
+    pub async fn requested(&self) {
+        // An error means that whoever could say it is gone, which says it too.
+        self.0.clone().wait_for(|stop| *stop).await.ok();
+    }
+
+    /// Whether it is time to stop.
+    pub fn is_requested(&self) -> bool {
+        *self.0.borrow() || self.0.has_changed().is_err()
+    }
+}
+
+impl StopSender {
+    /// Says it.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+/// What a running source has.
+pub struct SourceContext {
+    /// Its name: `logs.nginx`.
+    pub name: Arc<str>,
+    /// When to end.
+    pub stop: Stop,
+    /// What became of its batches.
+    pub receipts: mpsc::UnboundedReceiver<Receipt>,
+    /// Who wants a fresh poll.
+    pub demands: mpsc::Receiver<Demand>,
+    /// Its own counters.
+    pub telemetry: ComponentTelemetry,
+    /// What all components share.
+    pub env: Arc<Environment>,
+}
+
+/// What a running stream sink has.
+pub struct SinkContext {
+    /// Its name: `logs.archive`.
+    pub name: Arc<str>,
+    /// Its line to the sources that poll on demand.
+    pub demand: Arc<DemandPort>,
+    /// Its own counters.
+    pub telemetry: ComponentTelemetry,
+    /// What all components share.
+    pub env: Arc<Environment>,
+}

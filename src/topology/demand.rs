@@ -1,0 +1,58 @@
+//! Demand: how a sink that is pulled (a scrape) asks the sources above it for a fresh poll.
+
+use crate::event::ack::SinkId;
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// One request for a fresh poll. The answer is one batch, sent with
+/// [`super::output::Output::answer`], that reaches only the sink that asked.
+#[derive(Clone, Debug)]
+pub struct Demand {
+    /// Which demand the answer belongs to.
+    pub id: u64,
+    /// Who asks.
+    pub sink: SinkId,
+    /// After this nobody waits any more.
+    pub deadline: Instant,
+    /// The collectors to run; empty for all that are configured.
+    pub only: Vec<String>,
+}
+
+/// A sink's line to the sources above it that answer demands.
+#[derive(Debug)]
+pub struct DemandPort {
+    sink: SinkId,
+    next: AtomicU64,
+    /// Swapped when a reload changes what is above the sink.
+    sources: ArcSwap<Vec<mpsc::Sender<Demand>>>,
+}
+
+impl DemandPort {
+    /// A port for `sink`, not connected yet.
+    pub fn new(sink: SinkId) -> Self {
+        Self { sink, next: AtomicU64::new(1), sources: ArcSwap::default() }
+    }
+
+    /// Connects the port to these sources and to no others.
+    pub(super) fn connect(&self, sources: Vec<mpsc::Sender<Demand>>) {
+        self.sources.store(Arc::new(sources));
+    }
+
+    /// Asks all sources. Returns the demand's id and how many answers to expect: one batch with
+    /// that id in its envelope from each source that could be asked.
+    pub fn ask(&self, deadline: Instant, only: &[String]) -> (u64, usize) {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let demand = Demand { id, sink: self.sink, deadline, only: only.to_vec() };
+        let asked = self
+            .sources
+            .load()
+            .iter()
+            // A source whose queue is full is stuck; waiting for it would not help.
+            .filter(|source| source.try_send(demand.clone()).is_ok())
+            .count();
+        (id, asked)
+    }
+}

@@ -1,0 +1,121 @@
+//! Edges: the bounded way from one component to the next.
+//!
+//! An edge is bounded in batches and in bytes. A full one makes its writer wait, and so holds
+//! back everything above it, up to the source.
+
+use super::telemetry::EdgeTelemetry;
+use crate::event::Batch;
+use crate::event::ack::Ack;
+use std::sync::Arc;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
+
+/// How much an edge may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EdgeLimits {
+    /// Batches.
+    pub batches: usize,
+    /// Bytes; a single larger batch still passes, alone.
+    pub bytes: usize,
+}
+
+impl Default for EdgeLimits {
+    fn default() -> Self {
+        Self { batches: 16, bytes: 4 << 20 }
+    }
+}
+
+/// A batch on its way, with all that belongs to it.
+pub struct Envelope {
+    /// What is on its way.
+    pub batch: Batch,
+    /// Who wants to know what becomes of it.
+    pub ack: Ack,
+    /// The demand that it answers, if any.
+    pub demand: Option<u64>,
+    /// Its room on the edge, given back when the envelope is gone.
+    room: Option<Room>,
+}
+
+struct Room {
+    _bytes: OwnedSemaphorePermit,
+    held: u32,
+    telemetry: EdgeTelemetry,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.telemetry.leaves(self.held);
+    }
+}
+
+impl Envelope {
+    /// A batch that is not on any edge yet.
+    pub fn new(batch: Batch, ack: Ack, demand: Option<u64>) -> Self {
+        Self { batch, ack, demand, room: None }
+    }
+
+    /// The batch, its token and the demand that it answers; its room on the edge is free again.
+    pub fn open(self) -> (Batch, Ack, Option<u64>) {
+        (self.batch, self.ack, self.demand)
+    }
+}
+
+/// The writing end. Clones write to the same edge.
+#[derive(Clone)]
+pub struct EdgeSender {
+    queue: mpsc::Sender<Envelope>,
+    bytes: Arc<Semaphore>,
+    limit: u32,
+    telemetry: EdgeTelemetry,
+}
+
+/// The reading end. Clones read from the same edge, so that a supervisor can hand it to the
+/// next run of a component that failed.
+#[derive(Clone)]
+pub struct Input {
+    queue: Arc<Mutex<mpsc::Receiver<Envelope>>>,
+}
+
+/// Makes an edge.
+pub fn edge(limits: EdgeLimits, telemetry: EdgeTelemetry) -> (EdgeSender, Input) {
+    let (sender, receiver) = mpsc::channel(limits.batches.max(1));
+    let limit = u32::try_from(limits.bytes).unwrap_or(u32::MAX).max(1);
+    let bytes = Arc::new(Semaphore::new(limit as usize));
+    let input = Input { queue: Arc::new(Mutex::new(receiver)) };
+    (EdgeSender { queue: sender, bytes, limit, telemetry }, input)
+}
+
+impl EdgeSender {
+    /// Sends; waits for room. `false` where nobody reads any more: the batch is then lost.
+    pub async fn send(&self, mut envelope: Envelope) -> bool {
+        let held = u32::try_from(envelope.batch.bytes()).unwrap_or(u32::MAX).clamp(1, self.limit);
+        let Ok(permit) = Arc::clone(&self.bytes).acquire_many_owned(held).await else {
+            return false;
+        };
+        self.telemetry.enters(held);
+        envelope.room = Some(Room { _bytes: permit, held, telemetry: self.telemetry.clone() });
+        self.queue.send(envelope).await.is_ok()
+    }
+
+    /// Whether nobody reads any more.
+    pub fn is_closed(&self) -> bool {
+        self.queue.is_closed()
+    }
+}
+
+impl Input {
+    /// The next batch; `None` once all writers are gone and the edge is empty.
+    pub async fn next(&self) -> Option<Envelope> {
+        self.queue.lock().await.recv().await
+    }
+
+    /// The next batch, if one is there now.
+    pub async fn try_next(&self) -> Option<Envelope> {
+        self.queue.lock().await.try_recv().ok()
+    }
+
+    /// Refuses whatever is still to come; waiting writers are told.
+    pub async fn close(&self) {
+        self.queue.lock().await.close();
+    }
+}

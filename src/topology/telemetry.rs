@@ -1,0 +1,289 @@
+//! The engine's own metrics: what each component and each edge does.
+
+use crate::event::Batch;
+use crate::event::metric::{Family, MetricKind, Sample, SampleValue};
+use prometheus::core::Collector;
+use prometheus::proto::MetricType;
+use prometheus::{Counter, CounterVec};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// All metrics of the agent itself. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    registry: Registry,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug)]
+struct Metrics {
+    events_in: IntCounterVec,
+    bytes_in: IntCounterVec,
+    events_out: IntCounterVec,
+    bytes_out: IntCounterVec,
+    errors: IntCounterVec,
+    dropped: IntCounterVec,
+    restarts: IntCounterVec,
+    retries: IntCounterVec,
+    busy: CounterVec,
+    buffer_batches: IntGaugeVec,
+    buffer_bytes: IntGaugeVec,
+}
+
+/// One component's counters, looked up once.
+#[derive(Clone, Debug)]
+pub struct ComponentTelemetry {
+    name: Arc<str>,
+    metrics: Arc<Metrics>,
+    events_in: IntCounter,
+    bytes_in: IntCounter,
+    events_out: IntCounter,
+    bytes_out: IntCounter,
+    errors: IntCounter,
+    restarts: IntCounter,
+    retries: IntCounter,
+    busy: Counter,
+}
+
+/// One edge's gauges.
+#[derive(Clone, Debug)]
+pub struct EdgeTelemetry {
+    batches: IntGauge,
+    bytes: IntGauge,
+}
+
+impl Telemetry {
+    /// Counters at zero.
+    ///
+    /// # Errors
+    /// Where a metric's name is not a valid one, which a test rules out.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            let vec = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(vec.clone()))?;
+            Ok::<_, prometheus::Error>(vec)
+        };
+        let gauge = |name: &str, help: &str| {
+            let vec = IntGaugeVec::new(Opts::new(name, help), &["component"])?;
+            registry.register(Box::new(vec.clone()))?;
+            Ok::<_, prometheus::Error>(vec)
+        };
+        let one = &["component"];
+        let busy = CounterVec::new(
+            Opts::new(
+                "driftless_component_busy_seconds_total",
+                "Time that the component spent working, waiting left out.",
+            ),
+            one,
+        )?;
+        registry.register(Box::new(busy.clone()))?;
+        let metrics = Metrics {
+            events_in: counter(
+                "driftless_component_received_events_total",
+                "Records, samples and task sets that the component took.",
+                one,
+            )?,
+            bytes_in: counter(
+                "driftless_component_received_bytes_total",
+                "Bytes of the batches that the component took.",
+                one,
+            )?,
+            events_out: counter(
+                "driftless_component_sent_events_total",
+                "Records, samples and task sets that the component passed on.",
+                one,
+            )?,
+            bytes_out: counter(
+                "driftless_component_sent_bytes_total",
+                "Bytes that the component passed on.",
+                one,
+            )?,
+            errors: counter(
+                "driftless_component_errors_total",
+                "Errors in the component, single records included.",
+                one,
+            )?,
+            dropped: counter(
+                "driftless_component_dropped_events_total",
+                "Records given up for good, by reason.",
+                &["component", "reason"],
+            )?,
+            restarts: counter(
+                "driftless_component_restarts_total",
+                "Restarts of the component after an error or a panic.",
+                one,
+            )?,
+            retries: counter(
+                "driftless_component_retries_total",
+                "Requests that were tried again.",
+                one,
+            )?,
+            busy,
+            buffer_batches: gauge(
+                "driftless_buffer_batches",
+                "Batches that wait in front of the component.",
+            )?,
+            buffer_bytes: gauge(
+                "driftless_buffer_bytes",
+                "Bytes that wait in front of the component.",
+            )?,
+        };
+        Ok(Self { registry, metrics: Arc::new(metrics) })
+    }
+
+    /// The counters of one component.
+    pub fn component(&self, name: &Arc<str>) -> ComponentTelemetry {
+        let metrics = &self.metrics;
+        let label: &[&str] = &[name];
+        ComponentTelemetry {
+            name: Arc::clone(name),
+            metrics: Arc::clone(metrics),
+            events_in: metrics.events_in.with_label_values(label),
+            bytes_in: metrics.bytes_in.with_label_values(label),
+            events_out: metrics.events_out.with_label_values(label),
+            bytes_out: metrics.bytes_out.with_label_values(label),
+            errors: metrics.errors.with_label_values(label),
+            restarts: metrics.restarts.with_label_values(label),
+            retries: metrics.retries.with_label_values(label),
+            busy: metrics.busy.with_label_values(label),
+        }
+    }
+
+    /// The gauges of the edge in front of one component.
+    pub fn edge(&self, reader: &str) -> EdgeTelemetry {
+        EdgeTelemetry {
+            batches: self.metrics.buffer_batches.with_label_values(&[reader]),
+            bytes: self.metrics.buffer_bytes.with_label_values(&[reader]),
+        }
+    }
+
+    /// Adds a component's own metric, so that it rides along with the others.
+    ///
+    /// # Errors
+    /// Where the name is taken or not a valid one.
+    pub fn register(&self, metric: Box<dyn Collector>) -> Result<(), prometheus::Error> {
+        self.registry.register(metric)
+    }
+
+    /// All metrics as they stand now, sorted by name.
+    pub fn families(&self) -> Vec<Family> {
+        self.registry.gather().iter().map(family).collect()
+    }
+}
+
+fn family(from: &prometheus::proto::MetricFamily) -> Family {
+    let kind = match from.get_field_type() {
+        MetricType::COUNTER => MetricKind::Counter,
+        MetricType::GAUGE => MetricKind::Gauge,
+        MetricType::HISTOGRAM => MetricKind::Histogram,
+        MetricType::SUMMARY => MetricKind::Summary,
+        MetricType::UNTYPED => MetricKind::Untyped,
+    };
+    let mut family = Family::new(from.name().to_owned(), kind, from.help().to_owned());
+    for metric in from.get_metric() {
+        let labels = metric
+            .get_label()
+            .iter()
+            .map(|label| (label.name().to_owned().into(), label.value().to_owned().into()))
+            .collect();
+        let value = match kind {
+            MetricKind::Counter => SampleValue::Number(metric.get_counter().get_value()),
+            MetricKind::Gauge => SampleValue::Number(metric.get_gauge().get_value()),
+            MetricKind::Histogram => {
+                let histogram = metric.get_histogram();
+                SampleValue::Histogram {
+                    buckets: histogram
+                        .get_bucket()
+                        .iter()
+                        .filter(|bucket| bucket.upper_bound().is_finite())
+                        .map(|bucket| (bucket.upper_bound(), bucket.cumulative_count()))
+                        .collect(),
+                    sum: histogram.get_sample_sum(),
+                    count: histogram.get_sample_count(),
+                }
+            }
+            // The agent registers neither.
+            MetricKind::Summary | MetricKind::Untyped => continue,
+        };
+        family.samples.push(Sample { labels, value, timestamp_ms: None });
+    }
+    family
+}
+
+impl ComponentTelemetry {
+    /// The component took a batch.
+    pub fn received(&self, batch: &Batch) {
+        self.events_in.inc_by(batch.len() as u64);
+        self.bytes_in.inc_by(batch.bytes() as u64);
+    }
+
+    /// The component passed a batch on.
+    pub fn sent(&self, batch: &Batch) {
+        self.delivered(batch.len() as u64, batch.bytes() as u64);
+    }
+
+    /// The component passed on so many events in so many bytes.
+    pub fn delivered(&self, events: u64, bytes: u64) {
+        self.events_out.inc_by(events);
+        self.bytes_out.inc_by(bytes);
+    }
+
+    /// Something went wrong, so many times.
+    pub fn errors(&self, count: u64) {
+        self.errors.inc_by(count);
+    }
+
+    /// Records were given up for good.
+    pub fn dropped(&self, reason: &str, records: u64) {
+        self.metrics.dropped.with_label_values(&[&*self.name, reason]).inc_by(records);
+    }
+
+    /// The component was started again after a failure.
+    pub fn restarted(&self) {
+        self.restarts.inc();
+    }
+
+    /// A request is tried again.
+    pub fn retried(&self) {
+        self.retries.inc();
+    }
+
+    /// The component worked for so long.
+    pub fn busy(&self, time: Duration) {
+        self.busy.inc_by(time.as_secs_f64());
+    }
+}
+
+impl EdgeTelemetry {
+    pub(super) fn enters(&self, bytes: u32) {
+        self.batches.inc();
+        self.bytes.add(i64::from(bytes));
+    }
+
+    pub(super) fn leaves(&self, bytes: u32) {
+        self.batches.dec();
+        self.bytes.sub(i64::from(bytes));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_has_a_valid_name_and_is_given_out() {
+        let telemetry = Telemetry::new().unwrap();
+        let name: Arc<str> = "logs.app".into();
+        telemetry.component(&name).dropped("too long", 3);
+        let families = telemetry.families();
+        let dropped = families
+            .iter()
+            .find(|family| family.name == "driftless_component_dropped_events_total")
+            .unwrap();
+        assert_eq!(dropped.kind, MetricKind::Counter);
+        assert_eq!(dropped.samples[0].value, SampleValue::Number(3.0));
+        assert_eq!(dropped.samples[0].labels[1], ("reason".into(), "too long".into()));
+    }
+}
