@@ -21,7 +21,7 @@ pub enum Outcome {
 }
 
 /// A sink's number while the process runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SinkId(u8);
 
 /// A set of sinks.

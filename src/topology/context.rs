@@ -1,6 +1,6 @@
 //! What the engine lends to a component while it runs.
 
-use super::demand::{Demand, DemandPort};
+use super::demand::{DemandPort, Demands};
 use super::memory::Memory;
 use super::telemetry::{ComponentTelemetry, Telemetry};
 use crate::event::ack::{Receipt, SinkId};
@@ -92,7 +92,7 @@ pub struct SourceContext {
     /// What became of its batches.
     pub receipts: mpsc::UnboundedReceiver<Receipt>,
     /// Who wants a fresh poll.
-    pub demands: mpsc::Receiver<Demand>,
+    pub demands: Demands,
     /// Its own counters.
     pub telemetry: ComponentTelemetry,
     /// What all components share.

@@ -4,7 +4,7 @@ use crate::event::ack::SinkId;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::Instant;
 
 /// One request for a fresh poll. The answer is one batch, sent with
@@ -19,6 +19,25 @@ pub struct Demand {
     pub deadline: Instant,
     /// The collectors to run; empty for all that are configured.
     pub only: Vec<String>,
+}
+
+/// The demands that reach one source. Clones read from the same queue, so that the next run of a
+/// source that failed goes on with it.
+#[derive(Clone, Debug)]
+pub struct Demands(Arc<Mutex<mpsc::Receiver<Demand>>>);
+
+impl Demands {
+    pub(super) fn new(queue: mpsc::Receiver<Demand>) -> Self {
+        Self(Arc::new(Mutex::new(queue)))
+    }
+
+    /// The next demand. Waits for ever where nobody can ask any more.
+    pub async fn next(&self) -> Demand {
+        match self.0.lock().await.recv().await {
+            Some(demand) => demand,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 /// A sink's line to the sources above it that answer demands.

@@ -69,6 +69,24 @@ pub struct EdgeSender {
     telemetry: EdgeTelemetry,
 }
 
+/// A writing end that does not keep the edge open.
+#[derive(Clone)]
+pub(super) struct WeakEdgeSender {
+    queue: mpsc::WeakSender<Envelope>,
+    bytes: Arc<Semaphore>,
+    limit: u32,
+    telemetry: EdgeTelemetry,
+}
+
+impl WeakEdgeSender {
+    /// The writing end, while somebody else keeps the edge open and somebody reads from it.
+    pub(super) fn upgrade(&self) -> Option<EdgeSender> {
+        let queue = self.queue.upgrade().filter(|queue| !queue.is_closed())?;
+        let (bytes, telemetry) = (Arc::clone(&self.bytes), self.telemetry.clone());
+        Some(EdgeSender { queue, bytes, limit: self.limit, telemetry })
+    }
+}
+
 /// The reading end. Clones read from the same edge, so that a supervisor can hand it to the
 /// next run of a component that failed.
 #[derive(Clone)]
@@ -97,9 +115,9 @@ impl EdgeSender {
         self.queue.send(envelope).await.is_ok()
     }
 
-    /// Whether nobody reads any more.
-    pub fn is_closed(&self) -> bool {
-        self.queue.is_closed()
+    pub(super) fn downgrade(&self) -> WeakEdgeSender {
+        let (bytes, telemetry) = (Arc::clone(&self.bytes), self.telemetry.clone());
+        WeakEdgeSender { queue: self.queue.downgrade(), bytes, limit: self.limit, telemetry }
     }
 }
 

@@ -26,6 +26,11 @@ impl Fanout {
         self.0.store(Arc::new(branches));
     }
 
+    /// Lets go of all branches, so that what lies behind them can end.
+    pub(super) fn clear(&self) {
+        self.set(Vec::new());
+    }
+
     /// The sinks behind all branches.
     pub(super) fn reach(&self) -> SinkSet {
         self.0.load().iter().fold(SinkSet::NONE, |set, branch| set.union(branch.reach))
