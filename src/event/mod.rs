@@ -2,6 +2,7 @@
 //! their places, acknowledgements, diagnostics. Uses nothing else of Driftless.
 
 pub mod ack;
+pub mod de;
 pub mod fault;
 pub mod log;
 pub mod metric;
