@@ -3,9 +3,11 @@
 
 pub mod ack;
 pub mod de;
+pub mod exposition;
 pub mod fault;
 pub mod log;
 pub mod metric;
+pub mod number;
 pub mod task;
 pub mod tree;
 
