@@ -1,1 +1,8 @@
 //! Jinja: conditions, templates, filters, tests. The one expression language.
+
+mod filters;
+pub mod jinja;
+mod methods;
+pub mod scope;
+mod tests;
+pub mod value;

@@ -1,0 +1,463 @@
+//! The one Jinja set-up: strict about undefined names, limited in how long an expression may run.
+
+use super::scope::Scope;
+use super::value::{from_node, is_omit, to_node};
+use super::{filters, methods, tests};
+use crate::event::fault::Diagnostic;
+use crate::event::tree::{Node, Span, Value as Tree};
+use indexmap::IndexMap;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Value, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
+use std::error::Error as _;
+use std::fmt;
+
+/// Instructions that one expression or template may run.
+const FUEL: u64 = 5_000_000;
+
+/// Renders and evaluates. One for the whole process is enough.
+#[derive(Debug)]
+pub struct Engine {
+    environment: Environment<'static>,
+}
+
+/// How a template file's white space is treated; the defaults are Ansible's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Whitespace {
+    /// The line end after a block's tag is dropped.
+    pub trim_blocks: bool,
+    /// Blanks before a block's tag are dropped.
+    pub lstrip_blocks: bool,
+}
+
+impl Default for Whitespace {
+    fn default() -> Self {
+        Self { trim_blocks: true, lstrip_blocks: false }
+    }
+}
+
+/// Why an expression or template has no value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// What was found, in the words of the expression.
+    pub message: String,
+    /// The line within the template or expression, from 1.
+    pub line: Option<usize>,
+    /// The variable whose own text is to blame, and where it stands.
+    pub variable: Option<(String, Option<Span>)>,
+    /// Where set, the value is not wrong but not known yet: the number of the task that would
+    /// have to run first.
+    pub depends_on: Option<usize>,
+}
+
+impl Problem {
+    /// The complaint about the place `span` that holds the expression.
+    pub fn at(&self, span: Option<&Span>) -> Diagnostic {
+        match &self.variable {
+            Some((name, Some(place))) => Diagnostic::new(&self.message, span.cloned())
+                .related(Some(place.clone()), format!("the variable `{name}` is defined here")),
+            Some((name, None)) => Diagnostic::new(
+                format!("{} (in the variable `{name}`)", self.message),
+                span.cloned(),
+            ),
+            None => Diagnostic::new(&self.message, span.cloned()),
+        }
+    }
+
+    /// The same, known to come from the text of the variable `name`.
+    pub(super) fn inside(mut self, name: &str, span: Option<&Span>) -> Self {
+        self.variable.get_or_insert_with(|| (name.to_owned(), span.cloned()));
+        self
+    }
+
+    /// A value that carries the problem to whoever touches it.
+    pub fn into_value(self) -> Value {
+        Error::new(ErrorKind::InvalidOperation, self.message.clone()).with_source(self).into()
+    }
+
+    /// The value of something that task number `task` would have to run for first.
+    pub fn depends_on(task: usize) -> Self {
+        let message = format!("depends on task {task}");
+        Self { message, line: None, variable: None, depends_on: Some(task) }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let mut source = error.source();
+        while let Some(inner) = source {
+            if let Some(problem) = inner.downcast_ref::<Problem>() {
+                return problem.clone();
+            }
+            source = inner.source();
+        }
+        let detail = error.detail().map(str::to_owned);
+        let message = match error.kind() {
+            ErrorKind::UndefinedError => {
+                detail.unwrap_or_else(|| "an undefined name is used".into())
+            }
+            ErrorKind::OutOfFuel => "the expression runs too long and was stopped".into(),
+            ErrorKind::SyntaxError => match detail {
+                Some(detail) => format!("this is not valid Jinja: {detail}"),
+                None => "this is not valid Jinja".into(),
+            },
+            kind => detail.unwrap_or_else(|| kind.to_string()),
+        };
+        Self { message, line: error.line(), variable: None, depends_on: None }
+    }
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Engine {
+    /// The engine with all filters and tests.
+    pub fn new() -> Self {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_fuel(Some(FUEL));
+        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        environment.set_unknown_method_callback(methods::call);
+        if let Ok(syntax) = syntax(Whitespace::default()) {
+            environment.set_syntax(syntax);
+        }
+        filters::register(&mut environment);
+        tests::register(&mut environment);
+        Self { environment }
+    }
+
+    /// Whether some string of `node` holds an expression or statement.
+    pub fn holds_expression(node: &Node) -> bool {
+        match &node.value {
+            Tree::String(text) => is_template(text),
+            Tree::List(items) => items.iter().any(Self::holds_expression),
+            Tree::Map(entries) => entries
+                .iter()
+                .any(|(key, node)| is_template(&key.name) || Self::holds_expression(node)),
+            _ => false,
+        }
+    }
+
+    /// The value of an expression without braces, as in `when`.
+    pub fn evaluate(&self, expression: &str, scope: &Scope) -> Result<Value, Problem> {
+        let compiled = self.environment.compile_expression(expression)?;
+        let value = compiled.eval(scope.as_value())?;
+        settled(value)
+    }
+
+    /// Whether a condition holds. As in Ansible it may be text with braces, or a truth value.
+    pub fn holds(&self, condition: &Node, scope: &Scope) -> Result<bool, Diagnostic> {
+        let at = |problem: Problem| problem.at(condition.span.as_ref());
+        let value = match &condition.value {
+            Tree::String(text) if is_template(text) => {
+                let rendered = self.render(text, scope).map_err(at)?;
+                match rendered.as_str() {
+                    Some(text) => self.evaluate(text, scope).map_err(at)?,
+                    None => rendered,
+                }
+            }
+            Tree::String(text) => self.evaluate(text, scope).map_err(at)?,
+            _ => from_node(condition),
+        };
+        if value.is_undefined() {
+            let text = condition.scalar_text().unwrap_or_default();
+            return Err(Diagnostic::new(format!("`{text}` is undefined"), condition.span.clone())
+                .hint(
+                    "test it first: `x is defined and …`, or give it a value: `x | default(false)`",
+                ));
+        }
+        Ok(value.is_true())
+    }
+
+    /// Renders a string. One that is a single `{{ expression }}` yields the expression's own
+    /// value, of whatever type; any other yields text.
+    pub fn render(&self, text: &str, scope: &Scope) -> Result<Value, Problem> {
+        if !is_template(text) {
+            return Ok(text.into());
+        }
+        if let Some(expression) = sole_expression(text)
+            && let Ok(compiled) = self.environment.compile_expression(expression)
+        {
+            let value = settled(compiled.eval(scope.as_value())?)?;
+            if value.is_undefined() {
+                let message = format!("`{}` is undefined", expression.trim());
+                return Err(Problem { message, line: None, variable: None, depends_on: None });
+            }
+            return Ok(value);
+        }
+        Ok(self.environment.render_str(text, scope.as_value())?.into())
+    }
+
+    /// Renders all strings of a tree, into a Jinja value.
+    pub fn render_value(&self, node: &Node, scope: &Scope) -> Result<Value, Problem> {
+        Ok(match &node.value {
+            Tree::String(text) => self.render(text, scope)?,
+            Tree::List(items) => {
+                let items = items.iter().map(|item| self.render_value(item, scope));
+                items.collect::<Result<Vec<_>, _>>()?.into()
+            }
+            Tree::Map(entries) => {
+                let mut map = IndexMap::new();
+                for (key, node) in entries {
+                    map.insert(self.render(&key.name, scope)?, self.render_value(node, scope)?);
+                }
+                map.into()
+            }
+            _ => from_node(node),
+        })
+    }
+
+    /// Renders all strings of a tree, keeping places and types. An entry or item whose value is
+    /// `omit` is left out.
+    pub fn render_node(&self, node: &Node, scope: &Scope) -> Result<Node, Diagnostic> {
+        Ok(self.render_or_omit(node, scope)?.unwrap_or_else(|| Node::new(Tree::Null)))
+    }
+
+    fn render_or_omit(&self, node: &Node, scope: &Scope) -> Result<Option<Node>, Diagnostic> {
+        let value = match &node.value {
+            Tree::String(text) if is_template(text) => {
+                let value = self.render(text, scope).map_err(|e| e.at(node.span.as_ref()))?;
+                if is_omit(&value) {
+                    return Ok(None);
+                }
+                to_node(&value).value
+            }
+            Tree::List(items) => {
+                let items =
+                    items.iter().filter_map(|item| self.render_or_omit(item, scope).transpose());
+                Tree::List(items.collect::<Result<_, _>>()?)
+            }
+            Tree::Map(entries) => {
+                let mut rendered = Vec::with_capacity(entries.len());
+                for (key, node) in entries {
+                    let name =
+                        self.render(&key.name, scope).map_err(|e| e.at(key.span.as_ref()))?;
+                    let key = crate::event::tree::Key {
+                        name: name.to_string().into(),
+                        span: key.span.clone(),
+                    };
+                    rendered.extend(self.render_or_omit(node, scope)?.map(|node| (key, node)));
+                }
+                Tree::Map(rendered)
+            }
+            other => other.clone(),
+        };
+        Ok(Some(Node { value, span: node.span.clone() }))
+    }
+
+    /// Renders a template file's text. The final line end is kept.
+    pub fn template(
+        &self,
+        text: &str,
+        whitespace: Whitespace,
+        scope: &Scope,
+    ) -> Result<String, Problem> {
+        let mut environment = self.environment.clone();
+        environment.set_syntax(syntax(whitespace)?);
+        Ok(environment.render_str(text, scope.as_value())?)
+    }
+
+    /// Complains about the strings of `node` that are not valid Jinja, without running any.
+    pub fn check(&self, node: &Node, complaints: &mut Vec<Diagnostic>) {
+        match &node.value {
+            Tree::String(text) if is_template(text) => {
+                let sole = sole_expression(text);
+                if sole.is_some_and(|text| self.environment.compile_expression(text).is_ok()) {
+                    return;
+                }
+                if let Err(error) = self.environment.template_from_str(text) {
+                    complaints.push(Problem::from(error).at(node.span.as_ref()));
+                }
+            }
+            Tree::List(items) => items.iter().for_each(|item| self.check(item, complaints)),
+            Tree::Map(entries) => entries.iter().for_each(|(_, node)| self.check(node, complaints)),
+            _ => {}
+        }
+    }
+
+    /// Complains about a condition that is not a valid expression, without running it.
+    pub fn check_condition(&self, node: &Node, complaints: &mut Vec<Diagnostic>) {
+        match &node.value {
+            Tree::String(text) if !is_template(text) => {
+                if let Err(error) = self.environment.compile_expression(text) {
+                    complaints.push(Problem::from(error).at(node.span.as_ref()));
+                }
+            }
+            _ => self.check(node, complaints),
+        }
+    }
+}
+
+/// Turns a value that is an error into that error.
+fn settled(value: Value) -> Result<Value, Problem> {
+    if value.kind() == ValueKind::Invalid {
+        return Err(value.get_attr("").err().map_or_else(
+            || Problem {
+                message: "this has no value".into(),
+                line: None,
+                variable: None,
+                depends_on: None,
+            },
+            Problem::from,
+        ));
+    }
+    Ok(value)
+}
+
+fn syntax(whitespace: Whitespace) -> Result<SyntaxConfig, Error> {
+    SyntaxConfig::builder()
+        .trim_blocks(whitespace.trim_blocks)
+        .lstrip_blocks(whitespace.lstrip_blocks)
+        .keep_trailing_newline(true)
+        .build()
+}
+
+/// Whether Jinja has anything to do in `text`.
+pub fn is_template(text: &str) -> bool {
+    ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark))
+}
+
+/// What stands between the braces where `text` is nothing but one pair of them. The caller finds
+/// out by compiling whether it really is one expression: `a }} {{ b` is none.
+fn sole_expression(text: &str) -> Option<&str> {
+    let inner = text.strip_prefix("{{")?.strip_suffix("}}")?;
+    let inner = inner.strip_prefix(['-', '+']).unwrap_or(inner);
+    Some(inner.strip_suffix(['-', '+']).unwrap_or(inner))
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+    use crate::event::tree::SourceFile;
+    use crate::expr::value::{from_json, omit};
+    use std::path::Path;
+    use std::sync::Arc;
+
+    fn scope() -> Scope {
+        let variables = serde_json::json!({
+            "n": 5, "s": "a b", "list": [1, 2], "m": {"a": 1, "b": {"c": 2}}, "yes": "yes",
+            "done": {"changed": true, "failed": false, "rc": 0}
+        });
+        let scope = Scope::new(Arc::new(Engine::new()));
+        let variables = from_json(&variables);
+        super::super::value::pairs(&variables)
+            .into_iter()
+            .fold(scope, |scope, (name, value)| scope.with_local(&name, value))
+    }
+
+    /// What each expression yields, in Python's notation, which is Jinja's.
+    #[test]
+    fn expressions_mean_what_they_mean_in_ansible() {
+        let scope = scope();
+        for (expression, value) in [
+            ("n + 1", "6"),
+            ("s | upper ~ '!'", "'A B!'"),
+            ("nope | default('x')", "'x'"),
+            ("'' | default('x', true)", "'x'"),
+            ("yes | bool", "True"),
+            ("'off' | bool", "False"),
+            ("done is changed and done is success and done is not failed", "True"),
+            ("done is skipped", "False"),
+            ("'abc' is match('b')", "False"),
+            ("'abc' is search('B', ignorecase=true)", "True"),
+            ("'1.10' is version('1.9', '>')", "True"),
+            ("m | to_json", "'{\"a\": 1, \"b\": {\"c\": 2}}'"),
+            ("'[1, {}]' | from_json", "[1, {}]"),
+            ("'hi' | b64encode | b64decode", "'hi'"),
+            ("'a1b2' | regex_replace('([0-9])', '<\\\\1>')", "'a<1>b<2>'"),
+            ("'foo=bar' | regex_search('(\\w+)=(\\w+)', '\\\\2')", "['bar']"),
+            ("'x' | regex_search('y')", "None"),
+            ("'a1b2' | regex_findall('[0-9]')", "['1', '2']"),
+            ("'/a/b.c' | basename", "'b.c'"),
+            ("'/a/b.c' | dirname", "'/a'"),
+            ("m | combine({'b': {'d': 3}}, recursive=true)", "{'a': 1, 'b': {'c': 2, 'd': 3}}"),
+            ("{'k': 1} | dict2items", "[{'key': 'k', 'value': 1}]"),
+            ("[{'key': 'k', 'value': 1}] | items2dict", "{'k': 1}"),
+            ("(n > 3) | ternary('big', 'small')", "'big'"),
+            ("'a b' | quote", "\"'a b'\""),
+            ("'' | hash('sha1')", "'da39a3ee5e6b4b0d3255bfef95601890afd80709'"),
+            ("[1, [2, [3]]] | flatten", "[1, 2, 3]"),
+            ("list | union([2, 3])", "[1, 2, 3]"),
+            ("list | difference([2])", "[1]"),
+            ("'a,b'.split(',')", "['a', 'b']"),
+            ("m.get('z', 9)", "9"),
+            ("m.keys() | list", "['a', 'b']"),
+            ("facts is not defined", "True"),
+        ] {
+            let found = match scope.engine().evaluate(expression, &scope) {
+                Ok(value) => format!("{value:?}"),
+                Err(problem) => format!("error: {problem}"),
+            };
+            assert_eq!(found, value, "{expression}");
+        }
+    }
+
+    #[test]
+    fn a_string_that_is_one_expression_keeps_the_type() {
+        let scope = scope();
+        let render = |text| format!("{:?}", scope.engine().render(text, &scope).unwrap());
+        assert_eq!(render("{{ n }}"), "5");
+        assert_eq!(render("{{- list -}}"), "[1, 2]");
+        assert_eq!(render("{{ {'x': {'y': n}} }}"), "{'x': {'y': 5}}");
+        assert_eq!(render("{{ n }}{{ n }}"), "'55'");
+        assert_eq!(render("{{ n }} "), "'5 '");
+        assert_eq!(render("{{ '}} {{' }}"), "'}} {{'");
+        assert_eq!(render("{{ true }} {{ none }} {{ ['a'] }}"), "\"True None ['a']\"");
+        assert_eq!(render("plain"), "'plain'");
+    }
+
+    #[test]
+    fn an_undefined_name_is_an_error_with_the_line_of_the_template() {
+        let scope = scope();
+        let engine = scope.engine();
+        let problem =
+            engine.template("a\n{{ m.zz.y }}\n", Whitespace::default(), &scope).unwrap_err();
+        assert_eq!((problem.message.as_str(), problem.line), ("`m.zz` is undefined", Some(2)));
+        assert_eq!(engine.render("{{ nope }}", &scope).unwrap_err().message, "`nope` is undefined");
+    }
+
+    #[test]
+    fn a_loop_without_end_is_stopped() {
+        let text = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}";
+        let scope = scope();
+        let problem = scope.engine().template(text, Whitespace::default(), &scope).unwrap_err();
+        assert_eq!(problem.message, "the expression runs too long and was stopped");
+    }
+
+    #[test]
+    fn a_template_keeps_its_last_line_end_and_drops_those_of_blocks() {
+        let scope = scope();
+        let text = "{% if true %}\nx\n{% endif %}\n";
+        let rendered = scope.engine().template(text, Whitespace::default(), &scope).unwrap();
+        assert_eq!(rendered, "x\n");
+    }
+
+    #[test]
+    fn a_rendered_tree_keeps_its_places_and_drops_what_is_omitted() {
+        let file = SourceFile { path: Path::new("a.yml").into(), text: "a: '{{ n }}'".into() };
+        let span = Span { file: Arc::new(file), start: 3, end: 12 };
+        let number = Node { value: Tree::String("{{ n }}".into()), span: Some(span.clone()) };
+        let gone = Node::string("{{ x | default(omit) }}");
+        let literal = Node::new(Tree::Unsafe("{{ n }}".into()));
+        let entries = [("a", number), ("b", gone), ("c", literal)];
+        let tree = Tree::Map(entries.map(|(name, node)| (name.into(), node)).into());
+
+        let scope = scope().with_local("omit", omit());
+        let rendered = scope.engine().render_node(&Node::new(tree), &scope).unwrap();
+        assert_eq!(rendered.get("a").unwrap().value, Tree::Int { value: 5, text: "5".into() });
+        assert_eq!(rendered.get("a").unwrap().span, Some(span));
+        assert!(rendered.get("b").is_none());
+        assert_eq!(rendered.get("c").unwrap().as_str(), Some("{{ n }}"));
+    }
+}

@@ -1,0 +1,284 @@
+//! The names that an expression may use, and where each comes from.
+//!
+//! Variables are rendered when an expression reads them, not before: a variable may use others
+//! that are defined later, and one that cannot be rendered harms nobody who does not read it.
+
+use super::jinja::Engine;
+use super::value::{from_node, omit};
+use crate::event::tree::Node;
+use indexmap::IndexMap;
+use minijinja::value::{Enumerator, Object, Value};
+use minijinja::{Error, ErrorKind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Unrendered variables under their names.
+pub type Vars = IndexMap<String, Node>;
+
+/// Names that no variable can take: they always mean the same thing.
+pub const RESERVED: [&str; 6] = ["facts", "vars", "secrets", "host", "source", "omit"];
+
+/// Everything that an expression may read. Cheap to clone; each `with_` method leaves the
+/// original as it is.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    names: Arc<Names>,
+}
+
+/// Where names are looked up, strongest first: locals, then overriding variables, then results,
+/// then variables from the innermost layer outwards, then the fixed names.
+#[derive(Debug)]
+struct Names {
+    engine: Arc<Engine>,
+    fixed: IndexMap<String, Value>,
+    layers: Vec<Arc<Vars>>,
+    results: Arc<IndexMap<String, Value>>,
+    overriding: Arc<Vars>,
+    locals: IndexMap<String, Value>,
+    /// Variables that are being rendered right now, to notice one that needs itself.
+    rendering: Mutex<Vec<String>>,
+}
+
+impl Clone for Names {
+    fn clone(&self) -> Self {
+        Self {
+            engine: Arc::clone(&self.engine),
+            fixed: self.fixed.clone(),
+            layers: self.layers.clone(),
+            results: Arc::clone(&self.results),
+            overriding: Arc::clone(&self.overriding),
+            locals: self.locals.clone(),
+            rendering: Mutex::default(),
+        }
+    }
+}
+
+impl Scope {
+    /// A scope that knows no name but `vars` and `omit`.
+    pub fn new(engine: Arc<Engine>) -> Self {
+        let fixed = IndexMap::from([("omit".to_owned(), omit())]);
+        let names = Names {
+            engine,
+            fixed,
+            layers: Vec::new(),
+            results: Arc::default(),
+            overriding: Arc::default(),
+            locals: IndexMap::new(),
+            rendering: Mutex::default(),
+        };
+        Self { names: Arc::new(names) }
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Names)) -> Self {
+        let mut names = (*self.names).clone();
+        change(&mut names);
+        Self { names: Arc::new(names) }
+    }
+
+    /// The same with a name that a variable of the same name hides (`host`, `facts`, `secrets`
+    /// cannot be hidden, since such variables are refused where they are written).
+    #[must_use]
+    pub fn with_fixed(&self, name: &str, value: Value) -> Self {
+        self.with(|names| {
+            names.fixed.insert(name.to_owned(), value);
+        })
+    }
+
+    /// The same with variables that hide those of the layers before.
+    #[must_use]
+    pub fn with_vars(&self, vars: Arc<Vars>) -> Self {
+        self.with(|names| names.layers.push(vars))
+    }
+
+    /// The same with variables that hide all others and results too (`--extra-vars`).
+    #[must_use]
+    pub fn with_overriding(&self, vars: Arc<Vars>) -> Self {
+        self.with(|names| names.overriding = vars)
+    }
+
+    /// The same with registered results and what `set_fact` set, in place of those before.
+    #[must_use]
+    pub fn with_results(&self, results: Arc<IndexMap<String, Value>>) -> Self {
+        self.with(|names| names.results = results)
+    }
+
+    /// The same with a name that hides every other: a loop's variable.
+    #[must_use]
+    pub fn with_local(&self, name: &str, value: Value) -> Self {
+        self.with(|names| {
+            names.locals.insert(name.to_owned(), value);
+        })
+    }
+
+    /// The engine that renders the variables.
+    pub fn engine(&self) -> &Engine {
+        &self.names.engine
+    }
+
+    /// What `name` means, rendered; undefined where nothing has that name.
+    pub fn lookup(&self, name: &str) -> Value {
+        self.names.lookup(name, self).unwrap_or(Value::UNDEFINED)
+    }
+
+    /// The scope as Jinja takes it.
+    pub(super) fn as_value(&self) -> Value {
+        Value::from_object(Root(self.clone()))
+    }
+}
+
+impl Names {
+    fn lookup(&self, name: &str, scope: &Scope) -> Option<Value> {
+        if let Some(value) = self.locals.get(name) {
+            return Some(value.clone());
+        }
+        if name == "vars" {
+            return Some(Value::from_object(Variables(scope.clone())));
+        }
+        if let Some(node) = self.overriding.get(name) {
+            return Some(self.render(name, node, scope));
+        }
+        if let Some(value) = self.results.get(name) {
+            return Some(value.clone());
+        }
+        match self.layers.iter().rev().find_map(|layer| layer.get(name)) {
+            Some(node) => Some(self.render(name, node, scope)),
+            None => self.fixed.get(name).cloned(),
+        }
+    }
+
+    /// Renders one variable. What goes wrong becomes the value, so that it is reported by the
+    /// expression that asked.
+    fn render(&self, name: &str, node: &Node, scope: &Scope) -> Value {
+        if !Engine::holds_expression(node) {
+            return from_node(node);
+        }
+        {
+            let mut rendering = self.rendering.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(at) = rendering.iter().position(|other| other == name) {
+                let mut circle = rendering[at..].to_vec();
+                circle.push(name.to_owned());
+                let why = format!("the variable `{name}` needs itself: {}", circle.join(" → "));
+                return Error::new(ErrorKind::InvalidOperation, why).into();
+            }
+            rendering.push(name.to_owned());
+        }
+        let value = self.engine.render_value(node, scope);
+        self.rendering.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        value.unwrap_or_else(|problem| problem.inside(name, node.span.as_ref()).into_value())
+    }
+
+    fn known(&self) -> Vec<Value> {
+        let vars = self.layers.iter().chain([&self.overriding]).flat_map(|layer| layer.keys());
+        let mut names: Vec<&String> = vars.chain(self.results.keys()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter().map(Value::from).collect()
+    }
+}
+
+/// What Jinja asks for names.
+#[derive(Debug)]
+struct Root(Scope);
+
+impl Object for Root {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
+        self.0.names.lookup(key, &self.0)
+    }
+}
+
+/// The name `vars`: the variables, without facts and the other fixed names.
+#[derive(Debug)]
+struct Variables(Scope);
+
+impl Object for Variables {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let (name, names) = (key.as_str()?, &self.0.names);
+        let fixed = names.fixed.contains_key(name)
+            && !names.layers.iter().any(|layer| layer.contains_key(name));
+        if fixed || name == "vars" { None } else { names.lookup(name, &self.0) }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.0.names.known())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expr::value::from_json;
+
+    fn scope(vars: &[(&str, &str)]) -> Scope {
+        let vars = vars.iter().map(|(name, text)| ((*name).to_owned(), Node::string(text)));
+        Scope::new(Arc::new(Engine::new()))
+            .with_fixed("host", "web1".into())
+            .with_fixed("facts", from_json(&serde_json::json!({"os": {"family": "debian"}})))
+            .with_vars(Arc::new(vars.collect()))
+    }
+
+    fn rendered(text: &str, scope: &Scope) -> String {
+        match scope.engine().render(text, scope) {
+            Ok(value) => format!("{value:?}"),
+            Err(problem) => format!("error: {problem}"),
+        }
+    }
+
+    #[test]
+    fn a_variable_may_use_one_that_is_defined_later() {
+        let scope = scope(&[
+            ("url", "http://{{ name }}:{{ vars.port }}"),
+            ("name", "{{ host }}"),
+            ("port", "80"),
+        ]);
+        assert_eq!(rendered("{{ url }}", &scope), "'http://web1:80'");
+    }
+
+    #[test]
+    fn a_variable_that_needs_itself_is_reported_with_the_whole_circle() {
+        let scope = scope(&[("a", "{{ b }}"), ("b", "x{{ a }}")]);
+        let circle = "error: the variable `a` needs itself: a → b → a";
+        assert_eq!(rendered("{{ a }}", &scope), circle);
+        assert_eq!(rendered("{{ 1 }}", &scope), "1", "nobody else is harmed");
+    }
+
+    #[test]
+    fn a_broken_variable_names_itself_even_from_afar() {
+        let scope = scope(&[("a", "{{ nope }}"), ("b", "{{ a }}")]);
+        let problem = scope.engine().render("is {{ b }}", &scope).unwrap_err();
+        assert_eq!(problem.message, "`nope` is undefined");
+        assert_eq!(problem.variable.unwrap().0, "a");
+        assert_eq!(rendered("{{ b is defined }}", &scope), "error: `nope` is undefined");
+    }
+
+    #[test]
+    fn the_nearest_definition_wins() {
+        let results = Arc::new(IndexMap::from([("x".to_owned(), Value::from("set"))]));
+        let extra = Arc::new(Vars::from([("x".to_owned(), Node::string("extra"))]));
+        let scope = scope(&[("x", "file")]);
+        assert_eq!(rendered("{{ x }}", &scope), "'file'");
+        let scope = scope.with_results(results);
+        assert_eq!(rendered("{{ x }}", &scope), "'set'");
+        let scope = scope.with_overriding(extra);
+        assert_eq!(rendered("{{ x }} {{ vars.x }}", &scope), "'extra extra'");
+        assert_eq!(rendered("{{ x }}", &scope.with_local("x", 1.into())), "1");
+    }
+
+    #[test]
+    fn what_depends_on_a_later_task_is_told_from_what_is_wrong() {
+        let scope = scope(&[]).with_local("out", Problem::depends_on(3).into_value());
+        let problem = scope.engine().evaluate("out.rc == 0", &scope).unwrap_err();
+        assert_eq!(problem.depends_on, Some(3));
+        for text in ["{{ out }}", "a {{ out.stdout | default('') }}", "{{ out is changed }}"] {
+            assert_eq!(
+                scope.engine().render(text, &scope).unwrap_err().depends_on,
+                Some(3),
+                "{text}"
+            );
+        }
+    }
+
+    use crate::expr::jinja::Problem;
+}
