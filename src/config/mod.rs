@@ -1,1 +1,8 @@
 //! Finds and reads config files and lowers them to one graph.
+
+mod json;
+pub mod read;
+mod toml;
+mod yaml;
+mod yaml_fault;
+mod yaml_scalar;
