@@ -16,7 +16,7 @@ pub(super) const DEEPEST: usize = 64;
 /// How YAML's plain scalars are read. TOML and JSON know only one way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// As PyYAML reads them, and so Ansible (`no` is false, `0644` is octal): for apply, role and
+    /// As `PyYAML` reads them, and so Ansible (`no` is false, `0644` is octal): for apply, role and
     /// vars files.
     Yaml11,
     /// The core schema of YAML 1.2: for all other files.
@@ -227,7 +227,7 @@ mod tests {
         insta::assert_snapshot!(messages("a.ini"), @"`a.ini` has none of the endings of a config file");
         let closed = dir.path().join("closed.yml");
         fs::write(&closed, "a: 1").unwrap();
-        fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
         if !nix::unistd::geteuid().is_root() {
             insta::assert_snapshot!(messages("closed.yml"), @"`closed.yml` cannot be read: permission denied");
         }

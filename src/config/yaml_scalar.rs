@@ -56,7 +56,7 @@ fn truth(text: &str, dialect: Dialect) -> Option<bool> {
     }
 }
 
-/// YAML 1.1 as PyYAML reads it: `0644` is octal, `0o644` is text, `1e3` is text, `22:30` is a
+/// YAML 1.1 as `PyYAML` reads it: `0644` is octal, `0o644` is text, `1e3` is text, `22:30` is a
 /// number to the base 60.
 fn number_11(digits: &str) -> Option<Number> {
     if let Some(special) = special(digits) {

@@ -37,7 +37,7 @@ impl<'de> Reader<'de> {
 
     /// An unknown key that was noticed only after reading the whole mapping.
     fn at_named_entry(self, error: Error) -> Error {
-        let Kind::UnknownKey { key, .. } = &error.kind else { return error };
+        let Kind::UnknownKey { key, .. } = error.kind() else { return error };
         let entries = self.node.as_map().unwrap_or_default();
         match entries.iter().find(|(name, _)| *name.name == **key) {
             Some((name, node)) => error.at_key(node, name.span.clone()),

@@ -12,10 +12,13 @@ const SHORT_TEXT: usize = 40;
 
 /// One complaint on its way up; the maps and lists that it passes tell it where it happened.
 #[derive(Debug)]
-pub(super) struct Error {
-    pub(super) kind: Kind,
+pub(super) struct Error(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    kind: Kind,
     /// The node to blame, by its address in the tree, and what to underline.
-    pub(super) place: Option<Place>,
+    place: Option<Place>,
     /// What the user calls the blamed node: `` `interval` ``, ``an item of `paths` ``.
     name: Option<String>,
     /// Whether the blamed node is an item of what `name` names.
@@ -23,8 +26,8 @@ pub(super) struct Error {
 }
 
 #[derive(Debug)]
-pub(super) struct Place {
-    pub(super) address: usize,
+struct Place {
+    address: usize,
     span: Option<Span>,
     /// Text around a scalar, where that explains more than the type.
     is_scalar: bool,
@@ -48,7 +51,16 @@ pub(super) enum Kind {
 
 impl Error {
     fn new(kind: Kind) -> Self {
-        Self { kind, place: None, name: None, is_item: false }
+        Self(Box::new(Parts { kind, place: None, name: None, is_item: false }))
+    }
+
+    pub(super) fn kind(&self) -> &Kind {
+        &self.0.kind
+    }
+
+    /// The address of the blamed node.
+    pub(super) fn address(&self) -> Option<usize> {
+        self.0.place.as_ref().map(|place| place.address)
     }
 
     pub(super) fn mismatch(expected: &str, node: &Node) -> Self {
@@ -57,7 +69,7 @@ impl Error {
     }
 
     pub(super) fn with_hint(mut self, text: String) -> Self {
-        if let Kind::Mismatch { hint, .. } = &mut self.kind {
+        if let Kind::Mismatch { hint, .. } = &mut self.0.kind {
             *hint = Some(text);
         }
         self
@@ -65,10 +77,10 @@ impl Error {
 
     /// Blames `node`, unless a deeper one is blamed already.
     pub(super) fn at(mut self, node: &Node) -> Self {
-        if self.place.is_some() {
+        if self.0.place.is_some() {
             return self;
         }
-        if let Kind::Mismatch { expected, found, hint } = &mut self.kind {
+        if let Kind::Mismatch { expected, found, hint } = &mut self.0.kind {
             *found = describe(node);
             if hint.is_none() {
                 *hint = advice(expected, node);
@@ -79,36 +91,37 @@ impl Error {
 
     /// Blames `node`, but underlines `span`: an unknown key rather than its value.
     pub(super) fn at_key(self, node: &Node, span: Option<Span>) -> Self {
-        if self.place.is_some() { self } else { self.place(node, span) }
+        if self.0.place.is_some() { self } else { self.place(node, span) }
     }
 
     fn place(mut self, node: &Node, span: Option<Span>) -> Self {
         let is_scalar = !matches!(node.value, Value::List(_) | Value::Map(_));
-        self.place = Some(Place { address: std::ptr::from_ref(node).addr(), span, is_scalar });
+        self.0.place = Some(Place { address: std::ptr::from_ref(node).addr(), span, is_scalar });
         self
     }
 
     /// Names the blamed node, unless it has its name already.
     pub(super) fn named(mut self, name: impl FnOnce() -> String) -> Self {
-        self.name.get_or_insert_with(name);
+        self.0.name.get_or_insert_with(name);
         self
     }
 
     /// Marks the blamed node as one of a list's; the list's own name is still to come.
     pub(super) fn in_list(mut self) -> Self {
-        if self.name.is_none() {
-            self.is_item = true;
+        if self.0.name.is_none() {
+            self.0.is_item = true;
         }
         self
     }
 
     /// The finished complaint; `what` names the whole value.
     pub(super) fn into_diagnostic(self, what: &str) -> Diagnostic {
-        let name = self.name.unwrap_or_else(|| what.to_owned());
-        let name = if self.is_item { format!("an item of {name}") } else { name };
-        let is_scalar = self.place.as_ref().is_some_and(|place| place.is_scalar);
-        let span = self.place.and_then(|place| place.span);
-        let (message, hint) = match self.kind {
+        let Parts { kind, place, name, is_item } = *self.0;
+        let name = name.unwrap_or_else(|| what.to_owned());
+        let name = if is_item { format!("an item of {name}") } else { name };
+        let is_scalar = place.as_ref().is_some_and(|place| place.is_scalar);
+        let span = place.and_then(|place| place.span);
+        let (message, hint) = match kind {
             Kind::Custom(message) if is_scalar => (format!("{name}: {message}"), None),
             Kind::Custom(message) => (message, None),
             Kind::Mismatch { expected, found, hint } => {
@@ -135,7 +148,7 @@ impl std::error::Error for Error {}
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
+        match &self.0.kind {
             Kind::Custom(message) => write!(f, "{message}"),
             Kind::Mismatch { expected, found, .. } => {
                 write!(f, "takes {expected}; found {found}")

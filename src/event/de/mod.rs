@@ -40,8 +40,8 @@ pub fn from_node<T: DeserializeOwned>(node: &Node, what: &str) -> Result<T, Vec<
             Ok(_) => return Err(complaints),
             Err(error) => error,
         };
-        let blamed = error.place.as_ref().map(|place| place.address);
-        if let Kind::UnknownKey { key, known } = &error.kind {
+        let blamed = error.address();
+        if let Kind::UnknownKey { key, known } = error.kind() {
             meant.extend(nearest(key, known.iter().copied()).map(str::to_owned));
         }
         if !follows_from(&error, node, &pruned, &meant) || complaints.is_empty() {
@@ -60,11 +60,11 @@ fn follows_from(error: &Error, root: &Node, pruned: &Pruned, meant: &[String]) -
     if pruned.is_empty() {
         return false;
     }
-    let Some(blamed) = error.place.as_ref().and_then(|place| find(root, place.address)) else {
+    let Some(blamed) = error.address().and_then(|address| find(root, address)) else {
         return false;
     };
     let is_pruned = |node: &Node| pruned.contains(&std::ptr::from_ref(node).addr());
-    match &error.kind {
+    match error.kind() {
         Kind::Missing(key) => blamed.as_map().unwrap_or_default().iter().any(|(name, node)| {
             is_pruned(node) && (*name.name == **key || meant.iter().any(|word| word == key))
         }),
