@@ -4,5 +4,6 @@
 pub mod de;
 pub mod fault;
 pub mod metric;
+pub mod secret;
 pub mod task;
 pub mod tree;
