@@ -152,6 +152,8 @@ fn write_snippet(out: &mut dyn Write, span: &Span, colour: Colour) -> io::Result
 fn printable(text: &str) -> String {
     let visible = |c: char| match c {
         '\t' => ' ',
+        // Direction marks turn a line around, so that it reads as something else.
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
         c if c.is_control() => '\u{fffd}',
         c => c,
     };

@@ -2,6 +2,8 @@
 
 mod json;
 pub mod read;
+pub mod secret_use;
+pub mod secrets;
 mod toml;
 mod yaml;
 mod yaml_fault;

@@ -8,6 +8,7 @@ pub mod fault;
 pub mod log;
 pub mod metric;
 pub mod number;
+pub mod secret;
 pub mod task;
 pub mod tree;
 

@@ -1,0 +1,341 @@
+//! Looks secrets up: in the environment, then in files outside the config.
+
+use super::read::{Dialect, Format, LARGEST_FILE_BYTES, read_text};
+use super::secret_use::Reference;
+use crate::event::fault::Diagnostic;
+use crate::event::secret::{SHORTEST_SECRET, SecretText, Secrets};
+use crate::event::tree::{Node, SourceFile};
+use nix::unistd::geteuid;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// Permission bits that nobody but the owner may have on a secrets file.
+const OTHERS: u32 = 0o077;
+
+/// Where secrets are looked for, in this order.
+pub struct Places<'a> {
+    /// The environment: a variable's value by name.
+    pub environment: &'a dyn Fn(&str) -> Option<String>,
+    /// Files that need not be there: `.env` (lines `NAME=value`) or `.yml` (one mapping).
+    pub files: Vec<PathBuf>,
+}
+
+impl<'a> Places<'a> {
+    /// The files of the user whose home is `home`, then those of the host.
+    pub fn standard(
+        environment: &'a dyn Fn(&str) -> Option<String>,
+        home: Option<&Path>,
+    ) -> Places<'a> {
+        let user = home.map(|home| home.join(".config/driftless"));
+        let folders = user.into_iter().chain([PathBuf::from("/etc/driftless")]);
+        let files =
+            folders.flat_map(|folder| ["secrets.env", "secrets.yml"].map(|it| folder.join(it)));
+        Self { environment, files: files.collect() }
+    }
+}
+
+/// Finds the value of every reference.
+///
+/// # Errors
+/// Each secret that is nowhere or too short to be masked, and each file that others can read or
+/// that is not in its format. No message and no place holds a value.
+pub fn resolve(references: &[Reference], places: &Places<'_>) -> Result<Secrets, Vec<Diagnostic>> {
+    let mut lookup = Lookup { places, files: None, faults: Vec::new() };
+    let mut found: Vec<(String, SecretText)> = Vec::new();
+    let mut tried: Vec<&str> = Vec::new();
+    for reference in references {
+        if tried.contains(&reference.name.as_str()) {
+            continue;
+        }
+        tried.push(&reference.name);
+        match lookup.value(reference) {
+            Ok(value) => found.push((reference.name.clone(), value)),
+            Err(fault) => lookup.faults.push(*fault),
+        }
+    }
+    if lookup.faults.is_empty() { Ok(found.into_iter().collect()) } else { Err(lookup.faults) }
+}
+
+/// A secrets file in the config directory, which is shared and under version control.
+pub fn misplaced(config_dir: &Path) -> Vec<Diagnostic> {
+    let names = ["env", "yml", "yaml", "toml", "json"].map(|ending| format!("secrets.{ending}"));
+    let paths = names.iter().map(|name| config_dir.join(name));
+    let faults = paths.filter(|path| path.symlink_metadata().is_ok()).map(|path| {
+        let message = format!("`{}` is a secrets file inside the config", path.display());
+        Diagnostic::new(message, None)
+            .hint("move it to ~/.config/driftless or /etc/driftless, and change what was in it if others saw it")
+    });
+    faults.collect()
+}
+
+struct Lookup<'a> {
+    places: &'a Places<'a>,
+    /// Read when the environment lacks something; each with its secrets.
+    files: Option<Vec<(&'a Path, Vec<(String, SecretText)>)>>,
+    faults: Vec<Diagnostic>,
+}
+
+impl<'a> Lookup<'a> {
+    fn value(&mut self, reference: &Reference) -> Result<SecretText, Box<Diagnostic>> {
+        let name = &reference.name;
+        let (value, origin) = match (self.places.environment)(name) {
+            Some(value) => (SecretText::new(value), "the environment".to_owned()),
+            None => self.in_files(name).ok_or_else(|| Box::new(self.missing(reference)))?,
+        };
+        if value.expose().trim().chars().count() < SHORTEST_SECRET {
+            let message = format!(
+                "the secret `{name}` from {origin} has fewer than {SHORTEST_SECRET} characters; \
+                 so short a text cannot be hidden in output"
+            );
+            return Err(Box::new(Diagnostic::new(message, reference.span.clone())));
+        }
+        Ok(value)
+    }
+
+    fn in_files(&mut self, name: &str) -> Option<(SecretText, String)> {
+        if self.files.is_none() {
+            let mut read = Vec::new();
+            for path in &self.places.files {
+                match read_secrets(path) {
+                    Ok(secrets) => read.push((path.as_path(), secrets)),
+                    Err(fault) => self.faults.push(*fault),
+                }
+            }
+            self.files = Some(read);
+        }
+        let files = self.files.iter().flatten();
+        files.flat_map(|(path, secrets)| secrets.iter().map(move |secret| (path, secret))).find_map(
+            |(path, (key, value))| {
+                (key == name).then(|| (value.clone(), format!("`{}`", path.display())))
+            },
+        )
+    }
+
+    fn missing(&self, reference: &Reference) -> Diagnostic {
+        let name = &reference.name;
+        let files = self.places.files.iter().map(|path| format!("`{}`", path.display()));
+        let places = ["the environment".to_owned()].into_iter().chain(files).collect::<Vec<_>>();
+        let message = format!("the secret `{name}` is not in {}", places.join(", "));
+        let first = self.places.files.first().map(|path| path.display().to_string());
+        let hint = first.map_or_else(
+            || format!("set the variable {name}"),
+            |file| format!("set the variable {name}, or add `{name}=...` to {file}, mode 0600"),
+        );
+        Diagnostic::new(message, reference.span.clone()).hint(hint)
+    }
+}
+
+/// The secrets in one file; none where there is no file.
+fn read_secrets(path: &Path) -> Result<Vec<(String, SecretText)>, Box<Diagnostic>> {
+    let name = path.display();
+    let plain = |message: String| Box::new(Diagnostic::new(message, None));
+    let unreadable = |error: io::Error| plain(format!("`{name}` cannot be read: {error}"));
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(unreadable(error)),
+    };
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() || metadata.len() > LARGEST_FILE_BYTES {
+        return Err(plain(format!("`{name}` is no regular file of at most 1 MiB")));
+    }
+    if metadata.mode() & OTHERS != 0 {
+        let message =
+            format!("others have access to `{name}` (mode {:04o})", metadata.mode() & 0o7777);
+        return Err(Box::new(Diagnostic::new(message, None).hint(format!("chmod 600 {name}"))));
+    }
+    let owner = metadata.uid();
+    if owner != 0 && owner != geteuid().as_raw() {
+        let message = format!("`{name}` belongs to another user (uid {owner})");
+        return Err(Box::new(Diagnostic::new(message, None).hint("its owner must be you or root")));
+    }
+    let mut bytes = Zeroizing::new(Vec::new());
+    Read::by_ref(&mut file).take(LARGEST_FILE_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
+    let Ok(text) = std::str::from_utf8(&bytes) else {
+        return Err(plain(format!("`{name}` is not UTF-8")));
+    };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if path.extension().is_some_and(|ending| ending == "env") {
+        from_env(path, text)
+    } else {
+        from_yaml(path, text)
+    }
+}
+
+/// Lines `NAME=value`, with `export`, quotes and comments as a shell has them.
+fn from_env(path: &Path, text: &str) -> Result<Vec<(String, SecretText)>, Box<Diagnostic>> {
+    let mut secrets = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
+        let Some((name, value)) = line.split_once('=').filter(|(name, _)| is_name(name)) else {
+            // Without the line's text, which may be a secret.
+            let message = format!("{}:{}: not of the form NAME=value", path.display(), index + 1);
+            return Err(Box::new(Diagnostic::new(message, None)));
+        };
+        secrets.push((name.to_owned(), SecretText::new(unquote(value).to_owned())));
+    }
+    Ok(secrets)
+}
+
+fn is_name(name: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !name.is_empty() && name.chars().all(word) && !name.starts_with(|c: char| c.is_ascii_digit())
+}
+
+fn unquote(value: &str) -> &str {
+    let value = value.trim();
+    let quoted = |quote| value.strip_prefix(quote)?.strip_suffix(quote);
+    quoted('"').or_else(|| quoted('\'')).unwrap_or(value)
+}
+
+/// One mapping from names to text. Places in it are given without the text around them.
+fn from_yaml(path: &Path, text: &str) -> Result<Vec<(String, SecretText)>, Box<Diagnostic>> {
+    let file = Arc::new(SourceFile { path: path.into(), text: text.to_owned() });
+    let blind = |fault: &Diagnostic| Box::new(Diagnostic::new(fault.to_string(), None));
+    let tree = read_text(&file, Format::Yaml, Dialect::Yaml12)
+        .map_err(|faults| faults.first().map(blind).unwrap_or_else(|| blind(&unnamed(path))))?;
+    let Some(entries) = tree.as_map() else { return Err(blind(&unnamed(path))) };
+    let secret = |name: &str, node: &Node| match node.scalar_text() {
+        Some(text) => Ok((name.to_owned(), SecretText::new(text.to_owned()))),
+        None => {
+            let message = format!("`{name}` takes text; found {}", node.kind());
+            Err(blind(&Diagnostic::new(message, node.span.clone())))
+        }
+    };
+    entries.iter().map(|(key, node)| secret(&key.name, node)).collect()
+}
+
+fn unnamed(path: &Path) -> Diagnostic {
+    let message = format!("`{}` is no mapping of names to values", path.display());
+    Diagnostic::new(message, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    struct Host {
+        dir: tempfile::TempDir,
+        environment: Vec<(&'static str, &'static str)>,
+    }
+
+    impl Host {
+        fn new() -> Self {
+            Self { dir: tempfile::tempdir().unwrap(), environment: Vec::new() }
+        }
+
+        fn file(self, name: &str, text: &str, mode: u32) -> Self {
+            let path = self.dir.path().join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            self
+        }
+
+        fn resolve(&self, names: &[&str]) -> Result<Secrets, String> {
+            let references: Vec<_> = names
+                .iter()
+                .map(|name| Reference { name: (*name).to_owned(), span: None })
+                .collect();
+            let get = |name: &str| {
+                let found = self.environment.iter().find(|(key, _)| *key == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            let files = ["user.env", "user.yml", "host.env", "host.yml"];
+            let files = files.map(|name| self.dir.path().join(name)).to_vec();
+            resolve(&references, &Places { environment: &get, files }).map_err(|faults| {
+                let lines: Vec<_> = faults
+                    .iter()
+                    .map(|fault| format!("{fault} | {}", fault.hint.as_deref().unwrap_or_default()))
+                    .collect();
+                lines.join("\n").replace(&format!("{}/", self.dir.path().display()), "")
+            })
+        }
+    }
+
+    fn value(secrets: &Secrets, name: &str) -> String {
+        secrets.get(name).unwrap().expose().to_owned()
+    }
+
+    #[test]
+    fn the_first_place_that_has_a_secret_wins() {
+        let mut host = Host::new()
+            .file("user.env", "# mine\nexport B='from user env'\nA=unused value\n", 0o600)
+            .file("user.yml", "B: unused value\nC: 12345678\n", 0o600)
+            .file("host.yml", "C: unused value\nD: |\n  line one\n  line two\n", 0o400);
+        host.environment.push(("A", "from environment"));
+        let secrets = host.resolve(&["A", "B", "C", "D", "A"]).unwrap();
+        assert_eq!(value(&secrets, "A"), "from environment");
+        assert_eq!(value(&secrets, "B"), "from user env");
+        assert_eq!(value(&secrets, "C"), "12345678");
+        assert_eq!(value(&secrets, "D"), "line one\nline two\n");
+    }
+
+    #[test]
+    fn a_missing_secret_names_every_place_looked_in() {
+        insta::assert_snapshot!(Host::new().resolve(&["ES_PASSWORD"]).unwrap_err(), @"the secret `ES_PASSWORD` is not in the environment, `user.env`, `user.yml`, `host.env`, `host.yml` | set the variable ES_PASSWORD, or add `ES_PASSWORD=...` to user.env, mode 0600");
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_refused() {
+        for mode in [0o640, 0o604, 0o620] {
+            let host = Host::new().file("user.env", "A=long enough\n", mode);
+            assert!(
+                host.resolve(&["A"]).unwrap_err().starts_with("others have access to `user.env`")
+            );
+        }
+    }
+
+    #[test]
+    fn files_that_nobody_needs_are_not_even_opened() {
+        let mut host = Host::new().file("user.env", "A=long enough\n", 0o644);
+        host.environment.push(("A", "from environment"));
+        assert!(host.resolve(&["A"]).is_ok());
+    }
+
+    #[test]
+    fn a_value_too_short_to_mask_is_refused() {
+        let host = Host::new().file("user.env", "A=short\nB=' x       '\n", 0o600);
+        insta::assert_snapshot!(host.resolve(&["A", "B"]).unwrap_err(), @r"
+    the secret `A` from `user.env` has fewer than 6 characters; so short a text cannot be hidden in output | 
+    the secret `B` from `user.env` has fewer than 6 characters; so short a text cannot be hidden in output |
+    ");
+    }
+
+    #[test]
+    fn a_broken_secrets_file_is_named_without_showing_any_of_it() {
+        for (name, text) in [
+            ("user.env", "A=fine-value\nhunter2-hunter2\n"),
+            ("user.yml", "A: hunter2-hunter2\nA: hunter2-hunter2\n"),
+            ("user.yml", "A: [hunter2-hunter2]\n"),
+            ("user.yml", "A: \"hunter2-hunter2\n"),
+            ("user.yml", "- hunter2-hunter2\n"),
+        ] {
+            let complaint = Host::new().file(name, text, 0o600).resolve(&["A"]).unwrap_err();
+            assert!(complaint.contains(name) && !complaint.contains("hunter2"), "{complaint}");
+        }
+    }
+
+    #[test]
+    fn secrets_inside_the_config_are_an_error() {
+        let host = Host::new();
+        assert!(misplaced(host.dir.path()).is_empty());
+        let host = host.file("secrets.yml", "A: x\n", 0o600);
+        assert!(
+            misplaced(host.dir.path())[0].message.ends_with("is a secrets file inside the config")
+        );
+    }
+}
