@@ -1,1 +1,9 @@
 //! What this machine is and how it is changed.
+
+pub mod clock;
+pub mod mounts;
+pub mod proc;
+pub mod roots;
+pub mod statfs;
+mod sys;
+pub mod udev;

@@ -1,1 +1,3 @@
 //! Where a topology begins: the table of contents.
+
+pub mod host_metrics;

@@ -1,0 +1,121 @@
+//! A file of the kernel's that is kept open and read again: opening costs more than reading.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+
+/// What a first read asks for; most kernel files fit.
+const FIRST_READ: usize = 4096;
+
+/// One file under `/proc` or `/sys`, opened at the first read and held from then on.
+///
+/// A held handle gives fresh values at each read from its beginning. It goes stale when what it
+/// speaks of vanishes (a device that is pulled out); then the path is opened anew, once.
+#[derive(Debug)]
+pub struct HeldFile {
+    path: PathBuf,
+    file: Option<File>,
+    buffer: Vec<u8>,
+}
+
+impl HeldFile {
+    /// Remembers the path; nothing is opened yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), file: None, buffer: Vec::new() }
+    }
+
+    /// The path that is read.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The whole content as it is now.
+    ///
+    /// - Errors: those of opening and reading; the next call opens the path anew.
+    pub fn read(&mut self) -> io::Result<&[u8]> {
+        let length = match self.file.take() {
+            Some(file) => match read_whole(&file, &mut self.buffer) {
+                Ok(length) => {
+                    self.file = Some(file);
+                    length
+                }
+                Err(error) if is_stale(&error) => self.reopen()?,
+                Err(error) => return Err(error),
+            },
+            None => self.reopen()?,
+        };
+        Ok(&self.buffer[..length])
+    }
+
+    /// The whole content as text; bytes that are not UTF-8 are replaced.
+    pub fn text(&mut self) -> io::Result<Cow<'_, str>> {
+        self.read().map(String::from_utf8_lossy)
+    }
+
+    /// The content as one number, as files under `/sys` hold it; `None` where it is absent or
+    /// something else.
+    pub fn number(&mut self) -> Option<u64> {
+        self.text().ok()?.trim().parse().ok()
+    }
+
+    fn reopen(&mut self) -> io::Result<usize> {
+        let file = File::open(&self.path)?;
+        let length = read_whole(&file, &mut self.buffer)?;
+        self.file = Some(file);
+        Ok(length)
+    }
+}
+
+fn is_stale(error: &io::Error) -> bool {
+    let stale = [Errno::ENOENT, Errno::ENODEV, Errno::ESTALE, Errno::ESRCH];
+    error.raw_os_error().is_some_and(|code| stale.contains(&Errno::from_raw(code)))
+}
+
+/// Reads from the beginning to the end and says how many bytes there are. The buffer only grows.
+fn read_whole(file: &File, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    let mut length = 0;
+    loop {
+        if buffer.len() == length {
+            buffer.resize((length * 2).max(FIRST_READ), 0);
+        }
+        match file.read_at(&mut buffer[length..], length as u64) {
+            Ok(0) => return Ok(length),
+            Ok(read) => length += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_held_file_gives_what_is_in_it_now_at_any_length() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("stat");
+        let mut held = HeldFile::new(&path);
+        assert!(held.read().is_err(), "there is no such file yet");
+        for content in ["12\n".to_owned(), "x".repeat(3 * FIRST_READ), "7".to_owned()] {
+            fs::write(&path, &content).unwrap();
+            assert_eq!(held.text().unwrap(), content);
+        }
+        assert_eq!(held.number(), Some(7));
+    }
+
+    #[test]
+    fn a_kernel_file_read_twice_through_one_handle_moves_on() {
+        let mut uptime = HeldFile::new("/proc/self/schedstat");
+        let Ok(first) = uptime.text().map(Cow::into_owned) else { return };
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while uptime.text().unwrap() == first {
+            assert!(std::time::Instant::now() < deadline, "the handle gives stale values");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! `filesystem`: how full each mounted file system is, and whether it can be written and asked.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use regex::Regex;
+
+use super::collector::{CollectError, Collector, Malformed, reading};
+use crate::event::metric::{Family, MetricKind, Text};
+use crate::host::mounts::{self, Mount};
+use crate::host::statfs::{Answer, Watchdog};
+use crate::host::{proc::HeldFile, roots::Roots};
+
+/// How long all mounts together may take to answer.
+const LIMIT: Duration = Duration::from_secs(5);
+
+const EXCLUDED_POINTS: &str = "^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|\
+    var/lib/containers/storage/.+)($|/)";
+const EXCLUDED_TYPES: [&str; 25] = [
+    "autofs",
+    "binfmt_misc",
+    "bpf",
+    "cgroup",
+    "cgroup2",
+    "configfs",
+    "debugfs",
+    "devpts",
+    "devtmpfs",
+    "erofs",
+    "fusectl",
+    "hugetlbfs",
+    "iso9660",
+    "mqueue",
+    "nsfs",
+    "overlay",
+    "proc",
+    "procfs",
+    "pstore",
+    "rpc_pipefs",
+    "securityfs",
+    "selinuxfs",
+    "squashfs",
+    "sysfs",
+    "tracefs",
+];
+
+/// Reads the mount table of the host's first process (or its own, where that is hidden) and asks
+/// each mount how full it is.
+pub struct Filesystem {
+    roots: Roots,
+    first_process: HeldFile,
+    own: HeldFile,
+    watchdog: Watchdog,
+}
+
+impl Filesystem {
+    /// The collector for a host.
+    pub fn new(roots: &Roots) -> Self {
+        Self {
+            roots: roots.clone(),
+            first_process: HeldFile::new(roots.procfs.join("1/mountinfo")),
+            own: HeldFile::new(roots.procfs.join("self/mountinfo")),
+            watchdog: Watchdog::default(),
+        }
+    }
+
+    /// The mounts that are told of, each point and device once.
+    fn mounts(&mut self) -> Result<Vec<Mount>, CollectError> {
+        let file = match self.first_process.read() {
+            Ok(_) => &mut self.first_process,
+            Err(_) => &mut self.own,
+        };
+        let path = file.path().to_owned();
+        let table = file.read().map_err(reading(&path))?;
+        let mut mounts = mounts::parse(table)
+            .map_err(|line| Malformed::new(&line, "a line of the mount table").of(&path))?;
+        for mount in &mut mounts {
+            mount.point = self.roots.inside(&mount.point);
+        }
+        let mut seen = HashSet::new();
+        mounts.retain(|mount| {
+            !is_excluded(mount)
+                && seen.insert((mount.device.clone(), mount.point.clone(), mount.fstype.clone()))
+        });
+        Ok(mounts)
+    }
+}
+
+impl Collector for Filesystem {
+    fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
+        let mounts = self.mounts()?;
+        let points: Vec<PathBuf> =
+            mounts.iter().map(|mount| self.roots.file(&mount.point)).collect();
+        let answers = self.watchdog.ask(&points, LIMIT);
+        out.extend(families(&mounts, &answers));
+        Ok(())
+    }
+}
+
+fn is_excluded(mount: &Mount) -> bool {
+    static POINTS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(EXCLUDED_POINTS).ok());
+    let point = mount.point.to_string_lossy();
+    EXCLUDED_TYPES.contains(&mount.fstype.as_str())
+        || POINTS.as_ref().is_some_and(|points| points.is_match(&point))
+}
+
+/// The families of all mounts. Of one that did not answer only that is told, and whether it is
+/// read-only.
+fn families(mounts: &[Mount], answers: &[Answer]) -> [Family; 8] {
+    let gauge = |name, help| Family::new(name, MetricKind::Gauge, help);
+    let mut available =
+        gauge("node_filesystem_avail_bytes", "Bytes that users other than root may still use.");
+    let mut device_error =
+        gauge("node_filesystem_device_error", "Whether the file system could not be asked.");
+    let mut files = gauge("node_filesystem_files", "Files that there is room for.");
+    let mut files_free = gauge("node_filesystem_files_free", "Files that may still be made.");
+    let mut free = gauge("node_filesystem_free_bytes", "Bytes that nothing uses.");
+    let mut mount_info =
+        gauge("node_filesystem_mount_info", "Which device is mounted here; always 1.");
+    let mut readonly = gauge("node_filesystem_readonly", "Whether the file system refuses writes.");
+    let mut size = gauge("node_filesystem_size_bytes", "Size in bytes.");
+    for (mount, answer) in mounts.iter().zip(answers) {
+        let error = match answer {
+            Answer::Usage(_) => String::new(),
+            Answer::Refused(errno) => in_words(*errno),
+            Answer::Stuck => "mountpoint timeout".into(),
+        };
+        let labels = labels(mount, &error);
+        device_error.push(labels.clone(), f64::from(u8::from(!error.is_empty())));
+        readonly.push(labels.clone(), f64::from(u8::from(mount.is_read_only())));
+        let Answer::Usage(usage) = answer else { continue };
+        available.push(labels.clone(), usage.available_bytes);
+        files.push(labels.clone(), usage.files);
+        files_free.push(labels.clone(), usage.files_free);
+        free.push(labels.clone(), usage.free_bytes);
+        size.push(labels, usage.size_bytes);
+        mount_info.push(info_labels(mount), 1.0);
+    }
+    [available, device_error, files, files_free, free, mount_info, readonly, size]
+}
+
+fn labels(mount: &Mount, error: &str) -> Vec<(Text, Text)> {
+    vec![
+        ("device".into(), mount.device.clone().into()),
+        ("device_error".into(), error.to_owned().into()),
+        ("fstype".into(), mount.fstype.clone().into()),
+        ("mountpoint".into(), mount.point.to_string_lossy().into_owned().into()),
+    ]
+}
+
+fn info_labels(mount: &Mount) -> Vec<(Text, Text)> {
+    vec![
+        ("device".into(), mount.device.clone().into()),
+        ("major".into(), mount.major.to_string().into()),
+        ("minor".into(), mount.minor.to_string().into()),
+        ("mountpoint".into(), mount.point.to_string_lossy().into_owned().into()),
+    ]
+}
+
+/// The system's words for an error, small at the start, as `node_exporter` has them.
+fn in_words(errno: Errno) -> String {
+    let mut words = errno.desc().to_owned();
+    if let Some(first) = words.get_mut(..1) {
+        first.make_ascii_lowercase();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::metric::SampleValue;
+    use crate::host::statfs::Usage;
+
+    fn table(lines: &str) -> Vec<Mount> {
+        mounts::parse(lines.as_bytes()).unwrap()
+    }
+
+    fn values(families: &[Family], name: &str) -> Vec<SampleValue> {
+        let family = families.iter().find(|family| family.name == name).unwrap();
+        family.samples.iter().map(|sample| sample.value.clone()).collect()
+    }
+
+    #[test]
+    fn a_stuck_mount_is_told_with_its_reason_and_the_others_in_full() {
+        let mounts =
+            table("27 1 254:0 / / rw - ext4 /dev/vda rw\n28 27 0:40 / /nas ro - nfs nas:/x rw\n");
+        let full = Answer::Usage(Usage { size_bytes: 4096.0, ..Usage::default() });
+        let families = families(&mounts, &[full, Answer::Stuck]);
+        let number = |value| SampleValue::Number(value);
+        assert_eq!(values(&families, "node_filesystem_size_bytes"), [number(4096.0)]);
+        let errors = values(&families, "node_filesystem_device_error");
+        assert_eq!(errors, [number(0.0), number(1.0)]);
+        let readonly = values(&families, "node_filesystem_readonly");
+        assert_eq!(readonly, [number(0.0), number(1.0)]);
+        let stuck = &families[1].samples[1].labels[1];
+        assert_eq!(*stuck, ("device_error".into(), "mountpoint timeout".into()));
+    }
+
+    #[test]
+    fn a_refusal_reads_as_node_exporter_writes_it() {
+        assert_eq!(in_words(Errno::EACCES), "permission denied");
+        assert_eq!(in_words(Errno::ENOENT), "no such file or directory");
+    }
+
+    #[test]
+    fn views_of_the_kernel_and_of_containers_are_left_out() {
+        let excluded = |point: &str, fstype: &str| {
+            is_excluded(&table(&format!("1 1 0:1 / {point} rw - {fstype} x rw\n"))[0])
+        };
+        assert!(excluded("/x", "overlay") && excluded("/dev/shm", "tmpfs"));
+        assert!(excluded("/var/lib/docker/volumes", "ext4") && excluded("/sys", "tmpfs"));
+        assert!(!excluded("/var/lib/docker", "ext4") && !excluded("/development", "ext4"));
+        assert!(!excluded("/run", "tmpfs"));
+    }
+}

@@ -1,0 +1,61 @@
+//! `vmstat`: page faults, paging, swapping and kills for want of memory.
+
+use super::collector::{CollectError, Collector, Malformed, reading};
+use crate::event::metric::{Family, MetricKind};
+use crate::host::{proc::HeldFile, roots::Roots};
+
+/// Reads `/proc/vmstat`, of which only the entries that `node_exporter` takes by default:
+/// `^(oom_kill|pgpg|pswp|pg.*fault)`.
+pub struct Vmstat {
+    file: HeldFile,
+}
+
+impl Vmstat {
+    /// The collector for a host.
+    pub fn new(roots: &Roots) -> Self {
+        Self { file: HeldFile::new(roots.procfs.join("vmstat")) }
+    }
+}
+
+impl Collector for Vmstat {
+    fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
+        let path = self.file.path().to_owned();
+        let text = self.file.text().map_err(reading(&path))?;
+        for line in text.lines().filter(|line| is_wanted(line)) {
+            let (name, value) = parse(line).map_err(|line| line.of(&path))?;
+            let help = format!("Entry {name} of the kernel's account of virtual memory.");
+            let name = format!("node_vmstat_{name}");
+            out.push(Family::single(name, MetricKind::Untyped, help, value));
+        }
+        Ok(())
+    }
+}
+
+fn is_wanted(line: &str) -> bool {
+    let name = line.split(' ').next().unwrap_or_default();
+    ["oom_kill", "pgpg", "pswp"].iter().any(|start| name.starts_with(start))
+        || name.strip_prefix("pg").is_some_and(|rest| rest.contains("fault"))
+}
+
+fn parse(line: &str) -> Result<(&str, f64), Malformed> {
+    let (name, value) = line.split_once(' ').unwrap_or((line, ""));
+    match value.trim_end().parse() {
+        Ok(value) => Ok((name, value)),
+        Err(_) => Err(Malformed::new(line, "`name number`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_paging_swapping_and_kills_are_taken_and_the_rest_is_left() {
+        let taken = ["oom_kill 0", "pgpgin 1", "pgmajfault 2", "pgfault 2", "pswpout 3"];
+        let left = ["nr_free_pages 1", "pgalloc_dma 2", "thp_fault_alloc 1", "numa_pte_updates 0"];
+        assert!(taken.iter().all(|line| is_wanted(line)));
+        assert!(!left.iter().any(|line| is_wanted(line)));
+        assert_eq!(parse("pgpgin 7344136"), Ok(("pgpgin", 7_344_136.0)));
+        assert!(parse("pgpgin x").is_err());
+    }
+}
