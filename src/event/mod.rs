@@ -9,7 +9,13 @@ pub mod log;
 pub mod metric;
 pub mod number;
 pub mod secret;
+pub mod encode;
+pub mod fault;
+pub mod log;
+pub mod metric;
+pub mod scan;
 pub mod task;
+pub mod time;
 pub mod tree;
 
 use task::SharedTaskSet;
