@@ -1,7 +1,13 @@
 //! Finds and reads config files and lowers them to one graph.
 
+mod component;
+pub mod discover;
 mod json;
+pub mod load;
+pub mod lower;
+mod merge;
 pub mod read;
+pub mod schema;
 pub mod secret_use;
 pub mod secrets;
 mod toml;

@@ -256,6 +256,15 @@ impl Engine {
         Ok(Some(Node { value, span: node.span.clone() }))
     }
 
+    /// The names that a string's expressions read from the scope.
+    ///
+    /// # Errors
+    /// Where the string is not valid Jinja.
+    pub fn names_in(&self, text: &str) -> Result<Vec<String>, Problem> {
+        let template = self.environment.template_from_str(text)?;
+        Ok(template.undeclared_variables(false).into_iter().collect())
+    }
+
     /// Renders a template file's text. The final line end is kept.
     pub fn template(
         &self,

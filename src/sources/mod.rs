@@ -1,3 +1,10 @@
 //! Where a topology begins: the table of contents.
 
+use crate::topology::component::SourceConfig;
+use crate::topology::registry::components;
+
 pub mod host_metrics;
+
+components! {
+    SourceConfig:
+}

@@ -4,6 +4,9 @@ use super::demand::{DemandPort, Demands};
 use super::memory::Memory;
 use super::telemetry::{ComponentTelemetry, Telemetry};
 use crate::event::ack::{Receipt, SinkId};
+use crate::event::secret::{Masker, Secrets};
+use crate::event::task::SharedTaskSet;
+use arc_swap::ArcSwap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{mpsc, watch};
@@ -21,6 +24,14 @@ pub struct Environment {
     pub telemetry: Telemetry,
     /// Names and numbers of the sinks.
     pub sinks: SinkNames,
+    /// The secrets that the config refers to; swapped by a reload.
+    pub secrets: ArcSwap<Secrets>,
+    /// Hides them in everything that is shown.
+    pub masker: Masker,
+    /// `facts`, `vars` and `host`, for expressions on records; swapped by a reload.
+    pub constants: ArcSwap<serde_json::Map<String, serde_json::Value>>,
+    /// The desired state, newest first in line; a new one replaces one that still waits.
+    pub tasks: watch::Receiver<Option<SharedTaskSet>>,
     /// Whether sources end at the end of what is there now, as `--once` asks.
     pub once: bool,
 }

@@ -7,6 +7,7 @@ pub mod edge;
 pub mod graph;
 pub mod memory;
 pub mod output;
+pub(crate) mod registry;
 pub mod run;
 mod runners;
 pub mod settings;

@@ -1,1 +1,8 @@
 //! What happens on the way: the table of contents.
+
+use crate::topology::component::TransformConfig;
+use crate::topology::registry::components;
+
+components! {
+    TransformConfig:
+}

@@ -1,0 +1,51 @@
+//! Makes the files of one kind into one: lists concatenate, maps merge, and nothing is said twice.
+
+use crate::event::fault::Diagnostic;
+use crate::event::tree::{Key, Node, Value};
+
+/// Adds the content of one more file. Entries of a map at the top (`sources`, `vars`) merge;
+/// below that a name belongs to one file alone.
+pub(super) fn merge(into: &mut Node, from: Node, complaints: &mut Vec<Diagnostic>) {
+    merge_level(into, from, 1, complaints);
+}
+
+fn merge_level(into: &mut Node, from: Node, levels: usize, complaints: &mut Vec<Diagnostic>) {
+    match (&mut into.value, from.value) {
+        (Value::List(items), Value::List(more)) => items.extend(more),
+        (Value::Map(entries), Value::Map(more)) => {
+            for (key, node) in more {
+                match entries.iter_mut().find(|(known, _)| known == &key) {
+                    None => entries.push((key, node)),
+                    Some((_, known)) if levels > 0 && is_same_collection(known, &node) => {
+                        merge_level(known, node, levels - 1, complaints);
+                    }
+                    Some((known, _)) => complaints.push(twice(known, &key)),
+                }
+            }
+        }
+        // An empty file adds nothing; a wrong kind of content is found when it is read.
+        (known @ Value::Null, value) => *known = value,
+        (_, Value::Null) => {}
+        (_, value) => {
+            let other = Node { value, span: from.span };
+            let message = format!("found {} where other files have {}", other.kind(), into.kind());
+            complaints.push(
+                Diagnostic::new(message, other.span)
+                    .related(into.span.clone(), "one of the other files"),
+            );
+        }
+    }
+}
+
+fn is_same_collection(a: &Node, b: &Node) -> bool {
+    matches!(
+        (&a.value, &b.value),
+        (Value::List(_), Value::List(_)) | (Value::Map(_), Value::Map(_))
+    )
+}
+
+fn twice(known: &Key, again: &Key) -> Diagnostic {
+    Diagnostic::new(format!("`{}` is defined twice", again.name), again.span.clone())
+        .related(known.span.clone(), "the first definition")
+        .hint("each name may stand in one file only")
+}
