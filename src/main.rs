@@ -1,3 +1,7 @@
 //! Parses arguments, runs the command, sets the exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    driftless::cli::run(std::env::args_os())
+}

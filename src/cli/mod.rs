@@ -1,3 +1,93 @@
 //! The command line: one file a sub-command.
 
+pub mod agent;
+pub mod completions;
+pub mod docs;
+pub mod graph;
+pub mod man;
 pub mod report;
+pub mod schema;
+mod session;
+mod shell;
+pub mod validate;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use shell::Shell;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// What a command ended with, as a shell sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything is as it should be.
+    Success,
+    /// Something failed, or the config is wrong.
+    Failed,
+    /// A dry run found changes that an apply would make.
+    Pending,
+    /// The command line itself is wrong.
+    Usage,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Success => 0,
+            Exit::Failed => 1,
+            Exit::Pending => 2,
+            Exit::Usage => 64,
+        })
+    }
+}
+
+/// Keeps this host as a git repository says it should be, tells how it is, and sends its logs
+/// where they belong.
+#[derive(Debug, Parser)]
+#[command(name = "driftless", version, arg_required_else_help = true, after_help = AFTER_HELP)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, 1 failed or config wrong, 2 changes pending (apply --dry-run), 64 wrong usage.
+
+Examples:
+  driftless agent --config /etc/driftless/config    run everything that the config says
+  driftless validate .                              check the config in this directory
+  driftless graph . --format mermaid                draw it";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Agent(agent::Args),
+    Validate(validate::Args),
+    Graph(graph::Args),
+    Schema(schema::Args),
+    Docs(docs::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// Runs the command that the arguments ask for.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut shell = Shell::new();
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return shell.usage(&error).into(),
+    };
+    let exit = match cli.command {
+        Command::Agent(args) => agent::run(&args, &mut shell),
+        Command::Validate(args) => validate::run(&args, &mut shell),
+        Command::Graph(args) => graph::run(&args, &mut shell),
+        Command::Schema(args) => schema::run(&args, &mut shell),
+        Command::Docs(args) => docs::run(&args, &mut shell),
+        Command::Completions(args) => completions::run(&args, &mut shell),
+        Command::Man(args) => man::run(&args, &mut shell),
+    };
+    exit.into()
+}
+
+/// The whole command line, for completions and the manual page.
+pub fn command() -> clap::Command {
+    Cli::command()
+}

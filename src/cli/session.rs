@@ -1,0 +1,115 @@
+//! What every command that reads a config needs: where it is, what it is read with, and the
+//! environment that its components run in.
+
+use super::Exit;
+use super::shell::{Output, Shell};
+use crate::config::load::{Config, Surroundings, load};
+use crate::config::secrets::Places;
+use crate::event::fault::Diagnostic;
+use crate::event::task::SharedTaskSet;
+use crate::expr::jinja::Engine;
+use crate::host::facts::{Facts, facts_value};
+use crate::topology::context::{Environment, SinkNames};
+use crate::topology::memory::Memory;
+use crate::topology::telemetry::Telemetry;
+use arc_swap::ArcSwap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Memory for batches on their way, unless the config says otherwise.
+const MEMORY_LIMIT_BYTES: usize = 64 << 20;
+
+/// One run of a command on one config.
+pub(super) struct Session {
+    engine: Arc<Engine>,
+    pub(super) facts: Arc<Facts>,
+    paths: Vec<PathBuf>,
+}
+
+impl Session {
+    /// A session on these config paths; the standard place where there are none.
+    pub(super) fn new(paths: &[PathBuf]) -> Self {
+        let paths = if paths.is_empty() { vec![standard_config()] } else { paths.to_vec() };
+        Self { engine: Arc::new(Engine::new()), facts: Arc::new(Facts::of_this_host()), paths }
+    }
+
+    /// The paths that the config is read from.
+    pub(super) fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
+    /// Reads the config anew.
+    pub(super) fn load(&self) -> Result<Config, Vec<Diagnostic>> {
+        let environment = |name: &str| std::env::var(name).ok();
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        let surroundings = Surroundings {
+            engine: Arc::clone(&self.engine),
+            facts: facts_value(&self.facts),
+            host: self.facts.hostname(),
+            secret_places: Places::standard(&environment, home.as_deref()),
+        };
+        load(&self.paths, &surroundings)
+    }
+
+    /// Reads the config, or reports all that is wrong with it.
+    pub(super) fn load_or_complain(
+        &self,
+        shell: &mut Shell,
+        output: Output,
+    ) -> Result<Config, Exit> {
+        match self.load() {
+            Ok(config) => {
+                shell.masker.add(&config.secrets);
+                Ok(config)
+            }
+            Err(complaints) => Err(shell.complain(&complaints, output)),
+        }
+    }
+
+    /// The environment for the config's components, and where new desired states are put.
+    pub(super) fn environment(
+        &self,
+        config: &Config,
+        shell: &Shell,
+        once: bool,
+    ) -> Result<(Environment, watch::Sender<Option<SharedTaskSet>>), String> {
+        let telemetry = Telemetry::new().map_err(|error| error.to_string())?;
+        let limit = config.agent.memory_limit.map_or(MEMORY_LIMIT_BYTES, |size| size.as_usize());
+        let (tasks_in, tasks) = watch::channel(config.tasks.clone());
+        let environment = Environment {
+            host: config.host.as_str().into(),
+            data_dir: config.agent.data_dir.clone().unwrap_or_else(standard_data_dir),
+            memory: Memory::new(limit),
+            telemetry,
+            sinks: SinkNames::default(),
+            secrets: ArcSwap::from_pointee(config.secrets.clone()),
+            masker: shell.masker.clone(),
+            constants: ArcSwap::from_pointee(config.constants(&self.facts)),
+            tasks,
+            once,
+        };
+        Ok((environment, tasks_in))
+    }
+}
+
+/// `/etc/driftless/config`, else `~/.config/driftless/config`.
+fn standard_config() -> PathBuf {
+    let system = Path::new("/etc/driftless/config");
+    let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".config/driftless/config"));
+    match home {
+        Some(home) if !system.exists() => home,
+        _ => system.to_owned(),
+    }
+}
+
+/// `/var/lib/driftless` as root, else `$XDG_STATE_HOME/driftless`.
+pub(super) fn standard_data_dir() -> PathBuf {
+    if nix::unistd::geteuid().is_root() {
+        return "/var/lib/driftless".into();
+    }
+    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(|| {
+        std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state"))
+    });
+    state.unwrap_or_else(|| "/var/tmp".into()).join("driftless")
+}

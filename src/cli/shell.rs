@@ -1,0 +1,83 @@
+//! Standard output and standard error, with secrets masked: the only way to either.
+
+use super::Exit;
+use super::report::{self, Colour};
+use crate::event::fault::Diagnostic;
+use crate::event::secret::{Masker, MaskingWriter, Secrets};
+use clap::ValueEnum;
+use std::io::{self, Stderr, Stdout, Write};
+
+/// Whom results are for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// People.
+    #[default]
+    Text,
+    /// Machines.
+    Json,
+}
+
+/// The two streams.
+pub(super) struct Shell {
+    /// Knows the secrets as soon as the config is read.
+    pub(super) masker: Masker,
+    pub(super) out: MaskingWriter<Stdout>,
+    pub(super) err: MaskingWriter<Stderr>,
+}
+
+impl Shell {
+    pub(super) fn new() -> Self {
+        let masker = Masker::new(&Secrets::default());
+        Self {
+            out: MaskingWriter::new(io::stdout(), masker.clone()),
+            err: MaskingWriter::new(io::stderr(), masker.clone()),
+            masker,
+        }
+    }
+
+    /// Prints complaints: for people on standard error, for machines on standard output.
+    pub(super) fn complain(&mut self, complaints: &[Diagnostic], output: Output) -> Exit {
+        let no_color = std::env::var("NO_COLOR").ok();
+        let written = match output {
+            Output::Text => {
+                let colour = Colour::choose(&io::stderr(), no_color.as_deref());
+                report::write_text(&mut self.err, complaints, colour)
+                    .and_then(|()| self.err.flush())
+            }
+            Output::Json => {
+                report::write_json(&mut self.out, complaints).and_then(|()| self.out.flush())
+            }
+        };
+        self.end(written, Exit::Failed)
+    }
+
+    /// Prints a result.
+    pub(super) fn print(&mut self, text: &str) -> Exit {
+        let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        self.end(written, Exit::Success)
+    }
+
+    /// Prints what went wrong outside any file.
+    pub(super) fn fail(&mut self, message: &str) -> Exit {
+        self.complain(&[Diagnostic::new(message, None)], Output::Text)
+    }
+
+    /// Help and version go to standard output and are no failure; anything else is.
+    pub(super) fn usage(&mut self, error: &clap::Error) -> Exit {
+        let text = error.render();
+        if error.use_stderr() {
+            let written = write!(self.err, "{text}").and_then(|()| self.err.flush());
+            self.end(written, Exit::Usage)
+        } else {
+            self.print(&text.to_string())
+        }
+    }
+
+    /// A reader that has gone (`| head`) has all that it wanted.
+    fn end(&self, written: io::Result<()>, exit: Exit) -> Exit {
+        match written {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Failed,
+            _ => exit,
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! `driftless validate`: every error in all files, at once.
+
+use super::Exit;
+use super::session::Session;
+use super::shell::{Output, Shell};
+use std::path::PathBuf;
+
+/// Check a config: every error in all files at once, with its place and how to mend it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  driftless validate\n  driftless validate ./hosts/web --output json")]
+pub struct Args {
+    /// Directories or files; the installed config where none is given.
+    paths: Vec<PathBuf>,
+    /// Whom the result is for.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
+    let session = Session::new(&args.paths);
+    match session.load_or_complain(shell, args.output) {
+        Err(exit) => exit,
+        Ok(config) => match args.output {
+            Output::Json => shell.print("[]\n"),
+            Output::Text => {
+                let components = config.graph.nodes.len();
+                let tasks = config.tasks.map_or(0, |set| set.tasks.len());
+                shell.print(&format!("valid: {components} components, {tasks} tasks\n"))
+            }
+        },
+    }
+}
