@@ -4,6 +4,7 @@ mod json;
 pub mod read;
 pub mod secret_use;
 pub mod secrets;
+mod secrets_file;
 mod toml;
 mod yaml;
 mod yaml_fault;
