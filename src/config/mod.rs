@@ -10,6 +10,7 @@ pub mod read;
 pub mod schema;
 pub mod secret_use;
 pub mod secrets;
+mod secrets_file;
 mod toml;
 mod yaml;
 mod yaml_fault;

@@ -251,4 +251,26 @@ mod tests {
         assert_eq!(trees[0], trees[1]);
         assert_eq!(trees[0], trees[2]);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_whatever_makes_a_reader_panic(
+            text in r#"([-:?#&*!|>'"%@{}\[\], \n\r\t<=.~_0-9a-eé\\u]|: |- |\{\{|<<: |!!|\[\[|"""|\u{feff}){0,60}"#
+        ) {
+            let file = Arc::new(SourceFile { path: Path::new("a").into(), text });
+            for (format, dialect) in [
+                (Format::Yaml, Dialect::Yaml11),
+                (Format::Yaml, Dialect::Yaml12),
+                (Format::Toml, Dialect::Yaml12),
+                (Format::Json, Dialect::Yaml12),
+            ] {
+                if let Err(faults) = read_text(&file, format, dialect) {
+                    proptest::prop_assert!(!faults.is_empty());
+                    // A place outside the text would break the report.
+                    let printed: String = faults.iter().map(ToString::to_string).collect();
+                    proptest::prop_assert!(!printed.is_empty());
+                }
+            }
+        }
+    }
 }

@@ -1,20 +1,10 @@
 //! Looks secrets up: in the environment, then in files outside the config.
 
-use super::read::{Dialect, Format, LARGEST_FILE_BYTES, read_text};
 use super::secret_use::Reference;
+use super::secrets_file::{self, Named};
 use crate::event::fault::Diagnostic;
 use crate::event::secret::{SHORTEST_SECRET, SecretText, Secrets};
-use crate::event::tree::{Node, SourceFile};
-use nix::unistd::geteuid;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use zeroize::Zeroizing;
-
-/// Permission bits that nobody but the owner may have on a secrets file.
-const OTHERS: u32 = 0o077;
 
 /// Where secrets are looked for, in this order.
 pub struct Places<'a> {
@@ -45,7 +35,7 @@ impl<'a> Places<'a> {
 /// that is not in its format. No message and no place holds a value.
 pub fn resolve(references: &[Reference], places: &Places<'_>) -> Result<Secrets, Vec<Diagnostic>> {
     let mut lookup = Lookup { places, files: None, faults: Vec::new() };
-    let mut found: Vec<(String, SecretText)> = Vec::new();
+    let mut found: Vec<Named> = Vec::new();
     let mut tried: Vec<&str> = Vec::new();
     for reference in references {
         if tried.contains(&reference.name.as_str()) {
@@ -75,7 +65,7 @@ pub fn misplaced(config_dir: &Path) -> Vec<Diagnostic> {
 struct Lookup<'a> {
     places: &'a Places<'a>,
     /// Read when the environment lacks something; each with its secrets.
-    files: Option<Vec<(&'a Path, Vec<(String, SecretText)>)>>,
+    files: Option<Vec<(&'a Path, Vec<Named>)>>,
     faults: Vec<Diagnostic>,
 }
 
@@ -100,7 +90,7 @@ impl<'a> Lookup<'a> {
         if self.files.is_none() {
             let mut read = Vec::new();
             for path in &self.places.files {
-                match read_secrets(path) {
+                match secrets_file::read(path) {
                     Ok(secrets) => read.push((path.as_path(), secrets)),
                     Err(fault) => self.faults.push(*fault),
                 }
@@ -127,99 +117,6 @@ impl<'a> Lookup<'a> {
         );
         Diagnostic::new(message, reference.span.clone()).hint(hint)
     }
-}
-
-/// The secrets in one file; none where there is no file.
-fn read_secrets(path: &Path) -> Result<Vec<(String, SecretText)>, Box<Diagnostic>> {
-    let name = path.display();
-    let plain = |message: String| Box::new(Diagnostic::new(message, None));
-    let unreadable = |error: io::Error| plain(format!("`{name}` cannot be read: {error}"));
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error)
-            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
-        {
-            return Ok(Vec::new());
-        }
-        Err(error) => return Err(unreadable(error)),
-    };
-    let metadata = file.metadata().map_err(unreadable)?;
-    if !metadata.is_file() || metadata.len() > LARGEST_FILE_BYTES {
-        return Err(plain(format!("`{name}` is no regular file of at most 1 MiB")));
-    }
-    if metadata.mode() & OTHERS != 0 {
-        let message =
-            format!("others have access to `{name}` (mode {:04o})", metadata.mode() & 0o7777);
-        return Err(Box::new(Diagnostic::new(message, None).hint(format!("chmod 600 {name}"))));
-    }
-    let owner = metadata.uid();
-    if owner != 0 && owner != geteuid().as_raw() {
-        let message = format!("`{name}` belongs to another user (uid {owner})");
-        return Err(Box::new(Diagnostic::new(message, None).hint("its owner must be you or root")));
-    }
-    let mut bytes = Zeroizing::new(Vec::new());
-    Read::by_ref(&mut file).take(LARGEST_FILE_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
-    let Ok(text) = std::str::from_utf8(&bytes) else {
-        return Err(plain(format!("`{name}` is not UTF-8")));
-    };
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if path.extension().is_some_and(|ending| ending == "env") {
-        from_env(path, text)
-    } else {
-        from_yaml(path, text)
-    }
-}
-
-/// Lines `NAME=value`, with `export`, quotes and comments as a shell has them.
-fn from_env(path: &Path, text: &str) -> Result<Vec<(String, SecretText)>, Box<Diagnostic>> {
-    let mut secrets = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
-        let Some((name, value)) = line.split_once('=').filter(|(name, _)| is_name(name)) else {
-            // Without the line's text, which may be a secret.
-            let message = format!("{}:{}: not of the form NAME=value", path.display(), index + 1);
-            return Err(Box::new(Diagnostic::new(message, None)));
-        };
-        secrets.push((name.to_owned(), SecretText::new(unquote(value).to_owned())));
-    }
-    Ok(secrets)
-}
-
-fn is_name(name: &str) -> bool {
-    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    !name.is_empty() && name.chars().all(word) && !name.starts_with(|c: char| c.is_ascii_digit())
-}
-
-fn unquote(value: &str) -> &str {
-    let value = value.trim();
-    let quoted = |quote| value.strip_prefix(quote)?.strip_suffix(quote);
-    quoted('"').or_else(|| quoted('\'')).unwrap_or(value)
-}
-
-/// One mapping from names to text. Places in it are given without the text around them.
-fn from_yaml(path: &Path, text: &str) -> Result<Vec<(String, SecretText)>, Box<Diagnostic>> {
-    let file = Arc::new(SourceFile { path: path.into(), text: text.to_owned() });
-    let blind = |fault: &Diagnostic| Box::new(Diagnostic::new(fault.to_string(), None));
-    let tree = read_text(&file, Format::Yaml, Dialect::Yaml12)
-        .map_err(|faults| faults.first().map(blind).unwrap_or_else(|| blind(&unnamed(path))))?;
-    let Some(entries) = tree.as_map() else { return Err(blind(&unnamed(path))) };
-    let secret = |name: &str, node: &Node| match node.scalar_text() {
-        Some(text) => Ok((name.to_owned(), SecretText::new(text.to_owned()))),
-        None => {
-            let message = format!("`{name}` takes text; found {}", node.kind());
-            Err(blind(&Diagnostic::new(message, node.span.clone())))
-        }
-    };
-    entries.iter().map(|(key, node)| secret(&key.name, node)).collect()
-}
-
-fn unnamed(path: &Path) -> Diagnostic {
-    let message = format!("`{}` is no mapping of names to values", path.display());
-    Diagnostic::new(message, None)
 }
 
 #[cfg(test)]

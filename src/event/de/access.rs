@@ -1,37 +1,65 @@
 //! serde's view of a tree: one node, the entries of a mapping, the items of a list.
 
 use super::error::{Error, Kind};
+use super::hole::Hole;
+use super::keys::{KeyReader, Variant};
 use super::spanned::{self, NODE, SPANNED};
-use crate::event::tree::{Key, Node, Span, Value};
+use crate::event::tree::{Key, Node, Value};
 use serde::de::value::StrDeserializer;
-use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess, VariantAccess,
-    Visitor,
-};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-/// The addresses of nodes that already have their complaint and are passed over.
-pub(super) type Pruned = HashSet<usize>;
+/// What already has its complaint, by the addresses of nodes.
+#[derive(Default)]
+pub(super) struct Known {
+    /// Nodes that are passed over.
+    pub(super) pruned: HashSet<usize>,
+    /// Keys that mappings lack; something is made up for them, to get at the errors behind.
+    pub(super) lacking: HashMap<usize, Vec<&'static str>>,
+}
+
+impl Known {
+    pub(super) fn is_pruned(&self, node: &Node) -> bool {
+        self.pruned.contains(&address(node))
+    }
+
+    /// Remembers that the mapping at `address` lacks `key`; false if that is no news, so that
+    /// nothing could be made up.
+    pub(super) fn makes_up(&mut self, address: usize, key: &'static str) -> bool {
+        let keys = self.lacking.entry(address).or_default();
+        let is_news = !keys.contains(&key);
+        keys.push(key);
+        is_news
+    }
+
+    pub(super) fn lacking(&self, node: &Node) -> &[&'static str] {
+        self.lacking.get(&address(node)).map_or(&[], Vec::as_slice)
+    }
+}
+
+pub(super) fn address(node: &Node) -> usize {
+    std::ptr::from_ref(node).addr()
+}
 
 /// A node to read a value from.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'de> {
     pub(super) node: &'de Node,
-    pub(super) pruned: &'de Pruned,
+    pub(super) known: &'de Known,
 }
 
 impl<'de> Reader<'de> {
-    fn child(self, node: &'de Node) -> Self {
+    pub(super) fn child(self, node: &'de Node) -> Self {
         Self { node, ..self }
     }
 
     fn keeps(self, node: &Node) -> bool {
-        !self.pruned.contains(&std::ptr::from_ref(node).addr())
+        !self.known.is_pruned(node)
     }
 
     /// Lets `read` work on the node and blames the node for what has no place yet.
-    fn blamed<T>(self, result: Result<T, Error>) -> Result<T, Error> {
+    pub(super) fn blamed<T>(self, result: Result<T, Error>) -> Result<T, Error> {
         result.map_err(|error| self.at_named_entry(error).at(self.node))
     }
 
@@ -45,15 +73,20 @@ impl<'de> Reader<'de> {
         }
     }
 
-    fn entries<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+    pub(super) fn entries<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let Value::Map(entries) = &self.node.value else {
             return self.blamed(Err(Error::mismatch("a mapping", self.node)));
         };
-        let entries = entries.iter();
-        self.blamed(visitor.visit_map(Entries { reader: self, entries, current: None }))
+        let (entries, lacking) = (entries.iter(), self.known.lacking(self.node).iter());
+        let entries = Entries { reader: self, entries, current: None, lacking, made_up: None };
+        self.blamed(visitor.visit_map(entries))
     }
 
-    fn items<V: Visitor<'de>>(self, visitor: V, length: Option<usize>) -> Result<V::Value, Error> {
+    pub(super) fn items<V: Visitor<'de>>(
+        self,
+        visitor: V,
+        length: Option<usize>,
+    ) -> Result<V::Value, Error> {
         let Value::List(items) = &self.node.value else {
             return Err(Error::mismatch("a list", self.node));
         };
@@ -225,6 +258,8 @@ struct Entries<'de> {
     reader: Reader<'de>,
     entries: std::slice::Iter<'de, (Key, Node)>,
     current: Option<&'de (Key, Node)>,
+    lacking: std::slice::Iter<'de, &'static str>,
+    made_up: Option<&'static str>,
 }
 
 impl<'de> MapAccess<'de> for Entries<'de> {
@@ -236,12 +271,19 @@ impl<'de> MapAccess<'de> for Entries<'de> {
     ) -> Result<Option<K::Value>, Error> {
         let reader = self.reader;
         self.current = self.entries.find(|(_, node)| reader.keeps(node));
-        let Some((key, node)) = self.current else { return Ok(None) };
+        let Some((key, node)) = self.current else {
+            self.made_up = self.lacking.next().copied();
+            let made_up = self.made_up.map(StrDeserializer::<Error>::new);
+            return made_up.map(|key| seed.deserialize(key)).transpose();
+        };
         let result = seed.deserialize(KeyReader(key)).map(Some);
         result.map_err(|error| error.at_key(node, key.span.clone()))
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
+        if let Some(key) = self.made_up.take() {
+            return seed.deserialize(Hole).map_err(|_| Error::missing_field(key));
+        }
         let (key, node) =
             self.current.take().ok_or_else(|| Error::custom("a value was read before its key"))?;
         let result = seed.deserialize(self.reader.child(node));
@@ -265,136 +307,5 @@ impl<'de> SeqAccess<'de> for Items<'de> {
         let Some(node) = self.items.find(|node| reader.keeps(node)) else { return Ok(None) };
         let result = seed.deserialize(reader.child(node)).map(Some);
         result.map_err(|error| error.at(node).in_list())
-    }
-}
-
-/// A mapping's key: text, or whatever its text says where numbers or words are asked for.
-struct KeyReader<'de>(&'de Key);
-
-impl<'de> Deserializer<'de> for KeyReader<'de> {
-    type Error = Error;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_str(&self.0.name)
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        match name {
-            SPANNED => {
-                let span: Option<&Span> = self.0.span.as_ref();
-                spanned::hand_over_span(span, || visitor.visit_newtype_struct(self))
-            }
-            _ => visitor.visit_newtype_struct(self),
-        }
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_some(self)
-    }
-
-    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.number(visitor)
-    }
-
-    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.number(visitor)
-    }
-
-    fn deserialize_u16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.number(visitor)
-    }
-
-    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.number(visitor)
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        _variants: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        visitor.visit_enum(StrDeserializer::new(&self.0.name))
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i128 u8 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq
-        tuple tuple_struct map struct identifier ignored_any
-    }
-}
-
-impl<'de> KeyReader<'de> {
-    fn number<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.0.name.parse::<i64>() {
-            Ok(number) => visitor.visit_i64(number),
-            Err(_) => visitor.visit_str(&self.0.name),
-        }
-    }
-}
-
-/// A word, or the one key of a mapping with its content.
-struct Variant<'de> {
-    reader: Reader<'de>,
-    key: Key,
-    content: Option<&'de Node>,
-}
-
-impl<'de> EnumAccess<'de> for Variant<'de> {
-    type Error = Error;
-    type Variant = Self;
-
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Error> {
-        let word = StrDeserializer::<Error>::new(&self.key.name);
-        match seed.deserialize(word) {
-            Ok(variant) => Ok((variant, self)),
-            Err(error) => Err(error.at_key(self.reader.node, self.key.span.clone())),
-        }
-    }
-}
-
-impl<'de> Variant<'de> {
-    fn content(&self) -> Result<Reader<'de>, Error> {
-        let lacking =
-            || Error::mismatch(&format!("a mapping `{}: ...`", self.key.name), self.reader.node);
-        Ok(self.reader.child(self.content.ok_or_else(lacking)?))
-    }
-
-    fn named<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
-        result.map_err(|error| error.named(|| format!("`{}`", self.key.name)))
-    }
-}
-
-impl<'de> VariantAccess<'de> for Variant<'de> {
-    type Error = Error;
-
-    fn unit_variant(self) -> Result<(), Error> {
-        match self.content {
-            None => Ok(()),
-            Some(Node { value: Value::Null, .. }) => Ok(()),
-            Some(node) => self.named(Err(Error::mismatch("nothing", node))),
-        }
-    }
-
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
-        let content = self.content()?;
-        self.named(content.blamed(seed.deserialize(content)))
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Error> {
-        let content = self.content()?;
-        self.named(content.items(visitor, Some(length)))
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        _fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        let content = self.content()?;
-        self.named(content.entries(visitor))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! serde stops at its first error, but a user wants to hear of all of them at once. So after an
 //! error the entry or item that it blames is passed over and the value is read again, until
-//! nothing is left to complain of.
+//! nothing is left to complain of. A missing key is made up for, for the same purpose.
 //!
 //! Text takes text, and numbers that can be read in one way only (`8080`, `1.10`), by their source
 //! text; `yes`, `0644` or `1e3` where text goes is an error that asks for quotes. A word of a
@@ -10,6 +10,8 @@
 
 mod access;
 mod error;
+mod hole;
+mod keys;
 mod spanned;
 #[cfg(test)]
 mod tests;
@@ -17,8 +19,8 @@ mod tests;
 pub use spanned::Spanned;
 
 use crate::event::fault::{Diagnostic, nearest};
-use crate::event::tree::{Node, Value};
-use access::{Pruned, Reader};
+use crate::event::tree::{Key, Node, Value};
+use access::{Known, Reader, address};
 use error::{Error, Kind};
 use serde::de::DeserializeOwned;
 
@@ -30,12 +32,12 @@ const MOST_ERRORS: usize = 64;
 /// # Errors
 /// All that is wrong with the value, in the order in which it was noticed.
 pub fn from_node<T: DeserializeOwned>(node: &Node, what: &str) -> Result<T, Vec<Diagnostic>> {
-    let mut pruned = Pruned::new();
+    let mut known = Known::default();
     // What the author meant by keys that are passed over: their absence is no second error.
     let mut meant: Vec<String> = Vec::new();
     let mut complaints = Vec::new();
     loop {
-        let error = match T::deserialize(Reader { node, pruned: &pruned }) {
+        let error = match T::deserialize(Reader { node, known: &known }) {
             Ok(value) if complaints.is_empty() => return Ok(value),
             Ok(_) => return Err(complaints),
             Err(error) => error,
@@ -44,33 +46,39 @@ pub fn from_node<T: DeserializeOwned>(node: &Node, what: &str) -> Result<T, Vec<
         if let Kind::UnknownKey { key, known } = error.kind() {
             meant.extend(nearest(key, known.iter().copied()).map(str::to_owned));
         }
-        if !follows_from(&error, node, &pruned, &meant) || complaints.is_empty() {
+        let lacks = if let Kind::Missing(key) = error.kind() { Some(*key) } else { None };
+        if complaints.is_empty() || !follows_from(&error, node, &known, &meant) {
             complaints.push(error.into_diagnostic(what));
         }
-        let root = std::ptr::from_ref(node).addr();
-        let news = blamed.is_some_and(|address| address != root && pruned.insert(address));
-        if !news || complaints.len() == MOST_ERRORS {
+        let goes_on = match (blamed, lacks) {
+            (Some(blamed), Some(key)) if known.makes_up(blamed, key) => true,
+            (Some(blamed), _) => blamed != address(node) && known.pruned.insert(blamed),
+            (None, _) => false,
+        };
+        if !goes_on || complaints.len() == MOST_ERRORS {
             return Err(complaints);
         }
     }
 }
 
-/// Whether `error` is only there because something below the blamed node is passed over.
-fn follows_from(error: &Error, root: &Node, pruned: &Pruned, meant: &[String]) -> bool {
-    if pruned.is_empty() {
-        return false;
-    }
+/// Whether `error` is only there because something at or below the blamed node is passed over or
+/// made up.
+fn follows_from(error: &Error, root: &Node, known: &Known, meant: &[String]) -> bool {
     let Some(blamed) = error.address().and_then(|address| find(root, address)) else {
         return false;
     };
-    let is_pruned = |node: &Node| pruned.contains(&std::ptr::from_ref(node).addr());
     match error.kind() {
-        Kind::Missing(key) => blamed.as_map().unwrap_or_default().iter().any(|(name, node)| {
-            is_pruned(node) && (*name.name == **key || meant.iter().any(|word| word == key))
-        }),
+        Kind::Missing(key) => {
+            let passed_over = |(name, node): &(Key, Node)| {
+                known.is_pruned(node) && (*name.name == **key || meant.iter().any(|it| it == key))
+            };
+            known.lacking(blamed).contains(key)
+                || blamed.as_map().unwrap_or_default().iter().any(passed_over)
+        }
         Kind::UnknownKey { .. } => false,
         Kind::Custom(_) | Kind::Mismatch { .. } | Kind::UnknownWord { .. } | Kind::Duplicate(_) => {
-            any_below(blamed, &is_pruned)
+            let touched = |node: &Node| known.is_pruned(node) || !known.lacking(node).is_empty();
+            touched(blamed) || any_below(blamed, &touched)
         }
     }
 }
@@ -88,7 +96,7 @@ fn any_below(node: &Node, test: &dyn Fn(&Node) -> bool) -> bool {
 }
 
 fn find(node: &Node, address: usize) -> Option<&Node> {
-    if std::ptr::from_ref(node).addr() == address {
+    if access::address(node) == address {
         return Some(node);
     }
     children(node).find_map(|child| find(child, address))

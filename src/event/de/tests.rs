@@ -114,6 +114,20 @@ fn a_key_that_is_wrong_or_misspelt_is_not_said_to_be_missing_as_well() {
 }
 
 #[test]
+fn all_missing_keys_are_named_beside_the_other_errors() {
+    insta::assert_snapshot!(complaints::<Strict>("url: [a]\n"), @r"
+    a.yml:1:6: `url` takes text; found a list
+    a.yml:1:1: this file lacks the key `interval`
+    ");
+    insta::assert_snapshot!(complaints::<IndexMap<String, Strict>>("a: {x: 1}\nb: {url: 0x}\n"), @r"
+    unknown key `x` in `a` | the keys here are `url`, `interval`
+    a.yml:1:4: `a` lacks the key `url`
+    a.yml:1:4: `a` lacks the key `interval`
+    a.yml:2:4: `b` lacks the key `interval`
+    ");
+}
+
+#[test]
 fn an_error_deep_inside_names_its_own_mapping() {
     let text = "a: {url: x, interval: no}\nb: {url: x}\nc: 5\n";
     insta::assert_snapshot!(complaints::<IndexMap<String, Strict>>(text), @r"

@@ -76,7 +76,7 @@ impl Masker {
     /// to come.
     pub(super) fn undecided(&self, bytes: &[u8]) -> usize {
         let known = self.0.load();
-        let longest = known.patterns.iter().map(|pattern| pattern.len()).max().unwrap_or(1);
+        let longest = known.patterns.iter().map(Vec::len).max().unwrap_or(1);
         let begins = |at: &usize| {
             let tail = &bytes[*at..];
             known.patterns.range(tail.to_vec()..).next().is_some_and(|it| it.starts_with(tail))
