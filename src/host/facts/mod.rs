@@ -1,0 +1,165 @@
+//! Facts: what this host is, for conditions such as `facts.os.family == 'debian'`.
+//!
+//! A fact is gathered when it is first asked for, from files alone: no program is run, no name
+//! server is asked, no automatic mount is triggered. What a host does not have is `null`, so that a
+//! condition about it is false instead of an error.
+
+mod hardware;
+mod network;
+mod os;
+mod storage;
+mod users;
+mod virt;
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use serde_json::{Map, Value};
+
+use crate::host::roots::Roots;
+use crate::host::statfs::Watchdog;
+
+/// Where facts are gathered from.
+struct Host {
+    roots: Roots,
+    /// Shared by all looks at the host, so that a mount that hangs is asked once.
+    watchdog: Arc<Watchdog>,
+}
+
+impl Host {
+    /// A small file's text without the white space around it; `None` where it is absent, unreadable
+    /// or empty.
+    fn text(&self, path: impl AsRef<Path>) -> Option<String> {
+        let bytes = fs::read(path).ok()?;
+        let text = String::from_utf8_lossy(&bytes).trim().to_owned();
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// The same for a file below `/proc`.
+    fn proc(&self, path: &str) -> Option<String> {
+        self.text(self.roots.procfs.join(path))
+    }
+
+    /// The same for a file below `/sys`.
+    fn sys(&self, path: &str) -> Option<String> {
+        self.text(self.roots.sysfs.join(path))
+    }
+
+    /// The same for a file of the host's own, such as `/etc/hosts`.
+    fn file(&self, path: &str) -> Option<String> {
+        self.text(self.roots.file(path))
+    }
+
+    /// Whether the host has `path`.
+    fn has(&self, path: &str) -> bool {
+        self.roots.file(path).exists()
+    }
+}
+
+type Gather = fn(&Host) -> Value;
+
+/// Every fact by its name, in the order of the alphabet.
+const FACTS: [(&str, Gather); 20] = [
+    ("arch", os::arch),
+    ("boot_id", os::boot_id),
+    ("container", virt::container),
+    ("cpu", hardware::cpu),
+    ("default_ipv4", network::default_ipv4),
+    ("fqdn", network::fqdn),
+    ("groups", users::groups),
+    ("hostname", network::hostname),
+    ("interfaces", network::interfaces),
+    ("kernel", os::kernel),
+    ("machine_id", os::machine_id),
+    ("memory", hardware::memory),
+    ("mounts", storage::mounts),
+    ("os", os::os),
+    ("package_manager", os::package_manager),
+    ("selinux", os::selinux),
+    ("service_manager", os::service_manager),
+    ("uptime_seconds", os::uptime_seconds),
+    ("users", users::users),
+    ("virt", virt::virt),
+];
+
+/// One look at a host. Each fact is gathered once, when it is first asked for.
+pub struct Facts {
+    host: Host,
+    gathered: [OnceLock<Value>; FACTS.len()],
+}
+
+impl Facts {
+    /// A first look at a host. Nothing is read yet.
+    pub fn new(roots: Roots) -> Self {
+        Self::of(Host { roots, watchdog: Arc::default() })
+    }
+
+    /// A new look at the same host, which has forgotten every value.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let (roots, watchdog) = (self.host.roots.clone(), Arc::clone(&self.host.watchdog));
+        Self::of(Host { roots, watchdog })
+    }
+
+    fn of(host: Host) -> Self {
+        Self { host, gathered: std::array::from_fn(|_| OnceLock::new()) }
+    }
+
+    /// The names of all facts, sorted.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        FACTS.iter().map(|(name, _)| *name)
+    }
+
+    /// The fact of that name, gathered now where it was not before; `None` where no fact is so
+    /// named.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        let at = FACTS.binary_search_by_key(&name, |(name, _)| name).ok()?;
+        Some(self.gathered[at].get_or_init(|| FACTS[at].1(&self.host)))
+    }
+
+    /// All facts, as one mapping.
+    pub fn all(&self) -> Value {
+        let fact = |name: &'static str| Some((name.to_owned(), self.get(name)?.clone()));
+        Value::Object(Self::names().filter_map(fact).collect::<Map<_, _>>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fact_can_be_asked_for_by_its_name() {
+        let facts = Facts::new(Roots::live());
+        assert!(Facts::names().is_sorted());
+        assert!(Facts::names().all(|name| facts.get(name).is_some()));
+        assert_eq!(facts.get("no_such_fact"), None);
+        assert_eq!(facts.all().as_object().map(Map::len), Some(FACTS.len()));
+    }
+
+    #[test]
+    fn a_fact_stays_as_it_was_first_seen_until_one_looks_again() {
+        let host = tempfile::tempdir().unwrap();
+        fs::create_dir(host.path().join("etc")).unwrap();
+        let id = host.path().join("etc/machine-id");
+        let facts = Facts::new(Roots::below(host.path()));
+        fs::write(&id, "one\n").unwrap();
+        assert_eq!(facts.get("machine_id"), Some(&Value::from("one")));
+        fs::write(&id, "two\n").unwrap();
+        assert_eq!(facts.get("machine_id"), Some(&Value::from("one")));
+        assert_eq!(facts.again().get("machine_id"), Some(&Value::from("two")));
+    }
+
+    #[test]
+    fn a_host_without_anything_has_nulls_and_no_errors() {
+        let empty = tempfile::tempdir().unwrap();
+        let facts = Facts::new(Roots::below(empty.path()));
+        let all = facts.all();
+        assert_eq!(all["os"]["family"], Value::Null);
+        assert_eq!(all["default_ipv4"]["address"], Value::Null);
+        assert_eq!(all["container"], Value::Null);
+        assert_eq!(all["virt"]["type"], "none");
+        assert_eq!(all["users"], Value::Object(Map::new()));
+    }
+}
