@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod facts;
+pub mod machine;
 pub mod mounts;
 pub mod proc;
 pub mod roots;

@@ -1,9 +1,11 @@
 //! Calls into the C library that no safe wrapper covers: the only unsafe code of Driftless.
 #![allow(unsafe_code)]
 
-use std::ffi::CStr;
-
+use nix::errno::Errno;
 use nix::libc;
+use std::ffi::{CStr, CString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 /// Abbreviation and seconds east of UTC of the local time zone at `epoch_seconds`.
 pub(super) fn local_zone(epoch_seconds: u64) -> (String, i64) {
@@ -22,4 +24,98 @@ pub(super) fn local_zone(epoch_seconds: u64) -> (String, i64) {
     // anew, which nothing in this process does.
     let name = unsafe { CStr::from_ptr(tm.tm_zone) };
     (name.to_string_lossy().into_owned(), tm.tm_gmtoff)
+}
+
+/// What a file system says of a path beyond its mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Flags {
+    /// `chattr +i`: nobody may change, rename or remove it.
+    pub(super) immutable: bool,
+    /// `chattr +a`: it may only grow.
+    pub(super) append_only: bool,
+    /// Something is mounted on it.
+    pub(super) mount_point: bool,
+}
+
+fn c_path(path: &Path) -> Result<CString, Errno> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)
+}
+
+/// The flags of `path` itself, links not followed.
+pub(super) fn flags(path: &Path) -> Result<Flags, Errno> {
+    let path = c_path(path)?;
+    // SAFETY: `statx` is plain data for which all zeros is a value; the call writes only to it,
+    // and `path` is a terminated string that outlives the call.
+    let (done, found) = unsafe {
+        let mut found: libc::statx = std::mem::zeroed();
+        let done = libc::statx(
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            libc::AT_SYMLINK_NOFOLLOW,
+            0,
+            &raw mut found,
+        );
+        (done, found)
+    };
+    Errno::result(done)?;
+    let has = |bit: i32| found.stx_attributes & u64::from(bit.unsigned_abs()) != 0;
+    Ok(Flags {
+        immutable: has(libc::STATX_ATTR_IMMUTABLE),
+        append_only: has(libc::STATX_ATTR_APPEND),
+        mount_point: has(libc::STATX_ATTR_MOUNT_ROOT),
+    })
+}
+
+/// Calls `read` with a buffer until that is large enough.
+fn grown(read: impl Fn(*mut libc::c_void, usize) -> isize) -> Result<Vec<u8>, Errno> {
+    loop {
+        let wanted = usize::try_from(Errno::result(read(std::ptr::null_mut(), 0))?).unwrap_or(0);
+        let mut buffer = vec![0_u8; wanted];
+        match Errno::result(read(buffer.as_mut_ptr().cast(), wanted)) {
+            Ok(filled) => {
+                buffer.truncate(usize::try_from(filled).unwrap_or(0));
+                return Ok(buffer);
+            }
+            Err(Errno::ERANGE) => {} // it grew in between
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// All extended attributes of the file `path` with their values, links not followed; none where
+/// the file system has no such thing.
+pub(super) fn extended_attributes(path: &Path) -> Result<Vec<(CString, Vec<u8>)>, Errno> {
+    let path = c_path(path)?;
+    // SAFETY: `path` is a terminated string, and the kernel writes at most `size` bytes to the
+    // buffer, which `grown` made that large.
+    let names =
+        grown(|buffer, size| unsafe { libc::llistxattr(path.as_ptr(), buffer.cast(), size) });
+    let names = match names {
+        Err(Errno::ENOTSUP) => return Ok(Vec::new()),
+        names => names?,
+    };
+    let mut found = Vec::new();
+    for name in names.split_inclusive(|byte| *byte == 0) {
+        let Ok(name) = CStr::from_bytes_with_nul(name) else { continue };
+        // SAFETY: as above, with `name` terminated too.
+        let value = grown(|buffer, size| unsafe {
+            libc::lgetxattr(path.as_ptr(), name.as_ptr(), buffer, size)
+        });
+        match value {
+            Ok(value) => found.push((name.to_owned(), value)),
+            Err(Errno::ENODATA) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// Sets one extended attribute of `path`, links not followed.
+pub(super) fn set_extended_attribute(path: &Path, name: &CStr, value: &[u8]) -> Result<(), Errno> {
+    let path = c_path(path)?;
+    // SAFETY: both strings are terminated, and the kernel reads exactly `value.len()` bytes.
+    let done = unsafe {
+        libc::lsetxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0)
+    };
+    Errno::result(done).map(drop)
 }

@@ -1,0 +1,140 @@
+//! Effects as data: what was done to the host, or what a dry run foretells.
+
+use super::meta::Stamp;
+use bytes::Bytes;
+use std::path::PathBuf;
+
+/// One effect on the host, with what was before. Shown as a diff, recorded, undone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What it was done to, links in parent directories resolved. A command's is its program.
+    pub path: PathBuf,
+    /// What was done.
+    pub effect: Effect,
+}
+
+/// Who may do what with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Permission bits, up to `0o7777`.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// What was at a path before a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// Nothing.
+    Nothing,
+    /// A file.
+    File {
+        /// Its bytes; `None` where they are too many to keep or cannot be read.
+        content: Option<Bytes>,
+        /// How many they are.
+        size_bytes: u64,
+        /// Its permissions.
+        access: Access,
+    },
+    /// A link to this.
+    Link(PathBuf),
+    /// A directory.
+    Directory(Access),
+    /// A pipe, socket or device.
+    Special(Access),
+}
+
+/// A time that a file should get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Time {
+    /// The one it has.
+    Preserve,
+    /// The time of the change.
+    Now,
+    /// This one.
+    At(Stamp),
+}
+
+/// What is done to a path, or run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// The file is replaced, or made.
+    Write {
+        /// What was there.
+        before: Before,
+        /// The new bytes.
+        content: Bytes,
+        /// The new permissions.
+        access: Access,
+    },
+    /// A directory is made.
+    Mkdir {
+        /// Its permissions.
+        access: Access,
+    },
+    /// The permission bits change.
+    Mode {
+        /// Bits before.
+        before: u32,
+        /// Bits after.
+        after: u32,
+    },
+    /// Owner or group change.
+    Owner {
+        /// Permissions before.
+        before: Access,
+        /// Permissions after; the kernel drops set-id bits of files that change hands.
+        after: Access,
+    },
+    /// Times are set.
+    Times {
+        /// Last read.
+        accessed: Time,
+        /// Last written.
+        modified: Time,
+    },
+    /// A symbolic link is made or replaces what was there.
+    Symlink {
+        /// What was there.
+        before: Before,
+        /// Where it leads, as written.
+        target: PathBuf,
+    },
+    /// A further name for the file `target`.
+    Hardlink {
+        /// What was there.
+        before: Before,
+        /// The file's other name.
+        target: PathBuf,
+    },
+    /// What is there is removed; directories must be empty by then.
+    Remove {
+        /// What was there.
+        before: Before,
+    },
+    /// A command runs; what it does is not known.
+    Run {
+        /// Program and arguments.
+        argv: Vec<String>,
+    },
+}
+
+impl Effect {
+    /// One word for it, as the audit trail names it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Write { before: Before::File { .. }, .. } => "replace",
+            Self::Write { .. } => "create",
+            Self::Mkdir { .. } => "mkdir",
+            Self::Mode { .. } => "mode",
+            Self::Owner { .. } => "owner",
+            Self::Times { .. } => "times",
+            Self::Symlink { .. } => "symlink",
+            Self::Hardlink { .. } => "hardlink",
+            Self::Remove { .. } => "remove",
+            Self::Run { .. } => "run",
+        }
+    }
+}

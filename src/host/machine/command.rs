@@ -1,0 +1,190 @@
+//! Runs programs: those that only look, and those that change things.
+
+use super::Machine;
+use super::change::{Change, Effect};
+use super::fault::Fault;
+use super::live::Manner;
+use super::meta::{Kind, Stamp};
+use super::path::Follow;
+use std::io::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+/// A program to run, without a shell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Command {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Directory to run it in.
+    pub chdir: Option<PathBuf>,
+    /// Environment variables beyond those that this process has.
+    pub environment: Vec<(String, String)>,
+    /// What it reads from standard input; else nothing.
+    pub stdin: Option<Vec<u8>>,
+}
+
+/// What a program said and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Exit status, or the signal that ended it.
+    pub status: ExitStatus,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+    /// When it was started.
+    pub started: Stamp,
+    /// When it had ended.
+    pub ended: Stamp,
+}
+
+impl Output {
+    /// Whether it exited with status 0.
+    pub fn is_success(&self) -> bool {
+        self.status.success()
+    }
+
+    /// The exit status; of a program that a signal ended the negative signal number, as Ansible
+    /// has it.
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or_else(|| -self.status.signal().unwrap_or(1))
+    }
+
+    /// `exit status 2`, `ended by signal 9`.
+    pub fn how_it_ended(&self) -> String {
+        match (self.status.code(), self.status.signal()) {
+            (None, Some(signal)) => format!("ended by signal {signal}"),
+            (code, _) => format!("exit status {}", code.unwrap_or(-1)),
+        }
+    }
+}
+
+/// What came of a command that changes things.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ran {
+    /// It ran.
+    Done(Output),
+    /// A dry run: it would run, and nobody knows with what effect.
+    Unknown,
+}
+
+impl Machine {
+    /// Runs a command that only looks; in a dry run too.
+    pub fn query(&self, command: &Command) -> Result<Output, Fault> {
+        self.check_command(command)?;
+        spawn(command)
+    }
+
+    /// Runs a command that changes things. In a dry run only checks that the program is there.
+    pub fn run(&mut self, command: &Command) -> Result<Ran, Fault> {
+        let program = self.check_command(command)?;
+        let effect = Effect::Run { argv: command.argv.clone() };
+        if self.is_dry_run() {
+            self.perform(program, effect, Manner::Atomic)?;
+            return Ok(Ran::Unknown);
+        }
+        let output = spawn(command)?;
+        self.journal.push(Change { path: program, effect });
+        Ok(Ran::Done(output))
+    }
+
+    /// Finds the program, and refuses what must not be run.
+    fn check_command(&self, command: &Command) -> Result<PathBuf, Fault> {
+        let Some(program) = command.argv.first().filter(|program| !program.is_empty()) else {
+            return Err(Fault::new("there is no command to run"));
+        };
+        if let Some(holds_secret) = &self.holds_secret
+            && command.argv.iter().any(|word| holds_secret(word))
+        {
+            return Err(Fault::new(format!(
+                "an argument of `{program}` holds a secret, and other users can read arguments"
+            ))
+            .hint("pass it through `environment` or `stdin`"));
+        }
+        if command.argv.iter().any(|word| word.contains('\0')) {
+            return Err(Fault::new(format!("an argument of `{program}` holds a NUL byte")));
+        }
+        if let Some(directory) = &command.chdir {
+            match self.stat(directory, Follow::Yes)? {
+                Some(found) if found.kind == Kind::Directory => {}
+                _ if self.ran_commands_unseen() => {}
+                _ => {
+                    return Err(Fault::new(format!(
+                        "there is no directory {}",
+                        directory.display()
+                    )));
+                }
+            }
+        }
+        match self.find_program(program, command)? {
+            Some(found) => Ok(found),
+            None if self.ran_commands_unseen() => Ok(PathBuf::from(program)),
+            None => Err(Fault::new(format!("there is no program `{program}`"))),
+        }
+    }
+
+    fn find_program(&self, program: &str, command: &Command) -> Result<Option<PathBuf>, Fault> {
+        let is_program = |path: &Path| -> Result<bool, Fault> {
+            let found = self.stat(path, Follow::Yes)?;
+            Ok(found.is_some_and(|found| found.kind == Kind::File && found.mode & 0o111 != 0))
+        };
+        if program.contains('/') {
+            let path = match &command.chdir {
+                Some(directory) => directory.join(program),
+                None => PathBuf::from(program),
+            };
+            // Relative to wherever this process is: the kernel will find it or not.
+            return Ok((!path.is_absolute() || is_program(&path)?).then_some(path));
+        }
+        let given = command.environment.iter().find(|(name, _)| name == "PATH");
+        let path = match given {
+            Some((_, path)) => path.into(),
+            None => {
+                std::env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into())
+            }
+        };
+        for directory in std::env::split_paths(&path).filter(|path| path.is_absolute()) {
+            let candidate = directory.join(program);
+            if is_program(&candidate).unwrap_or(false) {
+                return Ok(Some(candidate));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn spawn(command: &Command) -> Result<Output, Fault> {
+    let Some((program, arguments)) = command.argv.split_first() else {
+        return Err(Fault::new("there is no command to run"));
+    };
+    let fault = |error: std::io::Error| Fault::kernel("run", Path::new(program), error);
+    let mut process = std::process::Command::new(program);
+    process.args(arguments).envs(command.environment.iter().map(|(name, value)| (name, value)));
+    if let Some(directory) = &command.chdir {
+        process.current_dir(directory);
+    }
+    process.stdout(Stdio::piped()).stderr(Stdio::piped());
+    process.stdin(if command.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+    let started = Stamp::now();
+    let mut child = process.spawn().map_err(fault)?;
+    let input = child.stdin.take();
+    let output = std::thread::scope(|scope| {
+        // On a thread of its own: a program that writes before it has read all would block us both.
+        scope.spawn(move || {
+            if let (Some(mut pipe), Some(text)) = (input, &command.stdin) {
+                // A program may end without reading; that is its business.
+                drop(pipe.write_all(text));
+            }
+        });
+        child.wait_with_output().map_err(fault)
+    })?;
+    let ended = Stamp::now();
+    Ok(Output {
+        status: output.status,
+        stdout: output.stdout,
+        stderr: output.stderr,
+        started,
+        ended,
+    })
+}

@@ -1,0 +1,44 @@
+//! Why the machine cannot be looked at or changed as asked.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+/// What stands in the way, in the user's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What was found and what was expected, on one line.
+    pub message: String,
+    /// How to mend it.
+    pub hint: Option<String>,
+}
+
+impl Fault {
+    /// A complaint.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+
+    /// The same with a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// What the kernel said to `what` (`read`, `make`) at `path`.
+    pub(super) fn kernel(what: &str, path: &Path, error: impl Into<io::Error>) -> Self {
+        let error = error.into();
+        let text = error.to_string();
+        let text = text.split(" (os error").next().unwrap_or(&text);
+        Self::new(format!("cannot {what} {}: {text}", path.display()))
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Fault {}

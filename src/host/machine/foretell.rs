@@ -1,0 +1,172 @@
+//! Finds out before an effect whether it can succeed, so that a dry run tells what apply would
+//! run into and apply stops before it has done half of something.
+
+use super::accounts::own_ids;
+use super::change::{Access, Change, Effect};
+use super::fault::Fault;
+use super::live::Manner;
+use super::meta::Kind;
+use super::{Back, Machine, look};
+use crate::host::sys;
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd::{AccessFlags, faccessat, getgroups};
+use std::path::Path;
+
+impl Machine {
+    /// Complains about what would make `change` fail.
+    pub(super) fn foretell(&self, change: &Change, manner: Manner) -> Result<(), Fault> {
+        let path = change.path.as_path();
+        match &change.effect {
+            Effect::Write { content, access, .. } => {
+                self.check_entry(path, manner)?;
+                check_gift(path, *access, None)?;
+                check_space(path, content.len() as u64)
+            }
+            Effect::Mkdir { access } => {
+                self.check_entry(path, Manner::Atomic)?;
+                check_gift(path, *access, None)
+            }
+            Effect::Symlink { .. } | Effect::Hardlink { .. } | Effect::Remove { .. } => {
+                self.check_entry(path, Manner::Atomic)
+            }
+            Effect::Mode { .. } | Effect::Times { .. } => {
+                check_writable(path)?;
+                check_flags(path, path)?;
+                self.check_ownership(path)
+            }
+            Effect::Owner { before, after } => {
+                check_writable(path)?;
+                check_flags(path, path)?;
+                check_gift(path, *after, Some(*before))
+            }
+            Effect::Run { .. } => Ok(()),
+        }
+    }
+
+    /// Whether the name `path` can be made, replaced or removed.
+    fn check_entry(&self, path: &Path, manner: Manner) -> Result<(), Fault> {
+        let Some(parent) = path.parent() else {
+            return Err(Fault::new("`/` itself cannot be made, replaced or removed"));
+        };
+        match self.lstat_resolved(parent)? {
+            None => {
+                return Err(Fault::new(format!(
+                    "the directory {} does not exist",
+                    parent.display()
+                ))
+                .hint("make it first, with `file: {path: …, state: directory}`"));
+            }
+            Some(found) if found.kind != Kind::Directory => {
+                let (parent, kind) = (parent.display(), found.kind.described());
+                return Err(Fault::new(format!("{parent} is {kind}, and a directory is expected")));
+            }
+            Some(_) => {}
+        }
+        check_writable(parent)?;
+        if path.file_name().is_some_and(|name| name.len() > 255) {
+            return Err(Fault::new(format!(
+                "the last part of {} is over 255 bytes",
+                path.display()
+            )));
+        }
+        check_flags(path, path)?;
+        check_flags(parent, path)?;
+        let mounted = sys::flags(path).is_ok_and(|flags| flags.mount_point);
+        if mounted && manner == Manner::Atomic {
+            return Err(Fault::new(format!(
+                "something is mounted on {}, so that it cannot be replaced or removed",
+                path.display()
+            ))
+            .hint("`unsafe_writes: true` writes into it, not atomically"));
+        }
+        let allowed = AccessFlags::W_OK | AccessFlags::X_OK;
+        let is_on_host = look::lstat(parent)?.is_some();
+        if is_on_host && faccessat(AT_FDCWD, parent, allowed, AtFlags::AT_EACCESS).is_err() {
+            return Err(Fault::new(format!(
+                "there is no permission to write in {}",
+                parent.display()
+            ))
+            .hint("run as root, or as the directory's owner"));
+        }
+        Ok(())
+    }
+
+    /// Only the owner and root may set mode and times.
+    fn check_ownership(&self, path: &Path) -> Result<(), Fault> {
+        let (me, _) = own_ids();
+        match self.lstat_resolved(path)? {
+            Some(found) if me != 0 && found.uid != me => {
+                let owner = self.user_name(found.uid);
+                Err(Fault::new(format!("{} belongs to the user {owner}", path.display()))
+                    .hint("run as root, or as its owner"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether commands were foretold, so that the host may hold by then what it does not now.
+    pub(super) fn ran_commands_unseen(&self) -> bool {
+        let is_run = |change: &Change| matches!(change.effect, Effect::Run { .. });
+        matches!(self.back, Back::Overlay(_)) && self.journal.iter().any(is_run)
+    }
+}
+
+/// What of `path` is really on the host: itself, else the nearest parent that is.
+fn on_host(path: &Path) -> &Path {
+    let mut ancestors = path.ancestors();
+    ancestors.find(|path| matches!(look::lstat(path), Ok(Some(_)))).unwrap_or(Path::new("/"))
+}
+
+fn check_writable(path: &Path) -> Result<(), Fault> {
+    let there = on_host(path);
+    match statvfs(there) {
+        Ok(found) if found.flags().contains(FsFlags::ST_RDONLY) => {
+            Err(Fault::new(format!("{} is on a read-only file system", path.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_space(path: &Path, bytes: u64) -> Result<(), Fault> {
+    let there = on_host(path.parent().unwrap_or(path));
+    let Ok(found) = statvfs(there) else { return Ok(()) };
+    let blocks = if own_ids().0 == 0 { found.blocks_free() } else { found.blocks_available() };
+    // File systems without a limit report no blocks at all.
+    if found.blocks() > 0 && bytes > blocks.saturating_mul(found.fragment_size()) {
+        return Err(Fault::new(format!(
+            "there is no space for {bytes} bytes at {}",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Whether an attribute of `holder` forbids to change `path`.
+fn check_flags(holder: &Path, path: &Path) -> Result<(), Fault> {
+    let Ok(flags) = sys::flags(holder) else { return Ok(()) };
+    let what = match (flags.immutable, flags.append_only) {
+        (true, _) => "immutable",
+        (_, true) if holder == path => "append-only",
+        _ => return Ok(()),
+    };
+    let letter = if flags.immutable { 'i' } else { 'a' };
+    Err(Fault::new(format!("{} is {what}", holder.display()))
+        .hint(format!("`chattr -{letter}` takes that away")))
+}
+
+/// Only root may give files away; others may hand them to their own groups.
+fn check_gift(path: &Path, access: Access, now: Option<Access>) -> Result<(), Fault> {
+    let (me, my_group) = own_ids();
+    if me == 0 {
+        return Ok(());
+    }
+    let same_group = access.gid == my_group || now.is_some_and(|now| now.gid == access.gid);
+    let mine =
+        |gid| getgroups().is_ok_and(|groups| groups.iter().any(|group| group.as_raw() == gid));
+    if access.uid != me || !(same_group || mine(access.gid)) {
+        return Err(Fault::new(format!("only root may set owner and group of {}", path.display()))
+            .hint("run as root, or leave `owner` and `group` out"));
+    }
+    Ok(())
+}

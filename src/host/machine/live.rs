@@ -1,0 +1,164 @@
+//! Does effects on the host. Everything has been compared and checked before.
+
+use super::change::{Access, Before, Change, Effect, Time};
+use super::fault::Fault;
+use crate::host::sys;
+use nix::errno::Errno;
+use nix::fcntl::AT_FDCWD;
+use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{FchownatFlags, Gid, Uid, fchownat};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How a file that cannot be renamed over (something is mounted on it) is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// Not at all.
+    Atomic,
+    /// In place: a reader may see half of it.
+    InPlaceIfMounted,
+}
+
+/// Does one effect.
+pub(super) fn perform(change: &Change, manner: Manner) -> Result<(), Fault> {
+    let path = change.path.as_path();
+    match &change.effect {
+        Effect::Write { before, content, access } => {
+            let fault = |error| Fault::kernel("write", path, error);
+            if manner == Manner::InPlaceIfMounted && is_mount_point(path) {
+                return write_in_place(path, content, *access).map_err(fault);
+            }
+            let keep = matches!(before, Before::File { .. });
+            replace(path, |temporary| write_new(temporary, content, *access, keep.then_some(path)))
+                .map_err(fault)
+        }
+        Effect::Mkdir { access } => {
+            mkdir(path, *access).map_err(|e| Fault::kernel("make the directory", path, e))
+        }
+        Effect::Mode { after, .. } => fs::set_permissions(path, Permissions::from_mode(*after))
+            .map_err(|e| Fault::kernel("set the mode of", path, e)),
+        Effect::Owner { after, .. } => chown(path, after.uid, after.gid)
+            .map_err(|e| Fault::kernel("set the owner of", path, e)),
+        Effect::Times { accessed, modified } => {
+            let (accessed, modified) = (time_spec(*accessed), time_spec(*modified));
+            utimensat(AT_FDCWD, path, &accessed, &modified, UtimensatFlags::NoFollowSymlink)
+                .map_err(|e| Fault::kernel("set the times of", path, e))
+        }
+        Effect::Symlink { target, .. } => {
+            replace(path, |temporary| std::os::unix::fs::symlink(target, temporary))
+                .map_err(|e| Fault::kernel("make the link", path, e))
+        }
+        Effect::Hardlink { target, .. } => {
+            replace(path, |temporary| fs::hard_link(target, temporary))
+                .map_err(|e| Fault::kernel("make the hard link", path, e))
+        }
+        Effect::Remove { before } => {
+            let done = match before {
+                Before::Directory(_) => fs::remove_dir(path),
+                _ => fs::remove_file(path),
+            };
+            done.and_then(|()| sync_parent(path)).map_err(|e| Fault::kernel("remove", path, e))
+        }
+        Effect::Run { .. } => Ok(()), // the caller runs it, since it wants the output
+    }
+}
+
+/// Lets `make` make something under a temporary name beside `path`, then renames it to `path`.
+fn replace(path: &Path, make: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+    let temporary = loop {
+        let temporary = temporary_name(path);
+        match make(&temporary) {
+            Ok(()) => break temporary,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                // Nothing is there unless `make` got half-way; the first error is the one to tell.
+                drop(fs::remove_file(&temporary));
+                return Err(error);
+            }
+        }
+    };
+    if let Err(error) = fs::rename(&temporary, path) {
+        drop(fs::remove_file(&temporary));
+        return Err(error);
+    }
+    // Renaming one name of a file onto another of the same file does nothing at all.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    sync_parent(path)
+}
+
+/// A short name, so that a file name of the greatest length can be replaced too.
+fn temporary_name(path: &Path) -> PathBuf {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    path.with_file_name(format!(".driftless-{:x}-{count:x}", std::process::id()))
+}
+
+/// Writes a file that nobody else can read until it has its owner; the mode comes last.
+fn write_new(path: &Path, content: &[u8], access: Access, old: Option<&Path>) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(content)?;
+    chown(path, access.uid, access.gid)?;
+    if let Some(old) = old {
+        for (name, value) in sys::extended_attributes(old)? {
+            // Rights and signatures belong to the bytes that they were given for.
+            if matches!(name.to_bytes(), b"security.capability" | b"security.ima" | b"security.evm")
+            {
+                continue;
+            }
+            sys::set_extended_attribute(path, &name, &value)?;
+        }
+    }
+    file.set_permissions(Permissions::from_mode(access.mode))?;
+    file.sync_all()
+}
+
+fn write_in_place(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).truncate(true).open(path)?;
+    file.write_all(content)?;
+    chown(path, access.uid, access.gid)?;
+    file.set_permissions(Permissions::from_mode(access.mode))?;
+    file.sync_all()
+}
+
+fn mkdir(path: &Path, access: Access) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)?;
+    chown(path, access.uid, access.gid)?;
+    fs::set_permissions(path, Permissions::from_mode(access.mode))?;
+    sync_parent(path)
+}
+
+fn chown(path: &Path, uid: u32, gid: u32) -> io::Result<()> {
+    let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+    Ok(fchownat(AT_FDCWD, path, uid, gid, FchownatFlags::AT_SYMLINK_NOFOLLOW)?)
+}
+
+fn time_spec(time: Time) -> TimeSpec {
+    match time {
+        Time::Preserve => TimeSpec::UTIME_OMIT,
+        Time::Now => TimeSpec::UTIME_NOW,
+        Time::At(stamp) => TimeSpec::new(stamp.seconds, stamp.nanoseconds),
+    }
+}
+
+fn is_mount_point(path: &Path) -> bool {
+    sys::flags(path).is_ok_and(|flags| flags.mount_point)
+}
+
+/// Makes a new name, or the lack of one, survive a power cut.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let Some(parent) = path.parent() else { return Ok(()) };
+    match File::open(parent).and_then(|parent| parent.sync_all()) {
+        // Some file systems cannot sync directories, and need not.
+        Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => Ok(()),
+        // A directory that may be written but not read: the name is made, and that is what counts.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        done => done,
+    }
+}

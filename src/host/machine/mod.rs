@@ -1,0 +1,253 @@
+//! The only way to look at or change the managed host.
+//!
+//! A machine has two backs. The *live* one does what it is told. The *overlay* (dry run) records
+//! it, and later looks see the recorded effects, so that what a dry run shows is what apply will
+//! do. Everything is compared before it is written: what is as it should be is left alone, and an
+//! effect is only ever what really happened. Each effect is a [`change::Change`] in the journal.
+//!
+//! Synchronous: meant for a thread of its own.
+
+mod accounts;
+#[cfg(test)]
+mod both_backs;
+pub mod change;
+pub mod command;
+pub mod diff;
+pub mod fault;
+mod foretell;
+mod live;
+mod look;
+pub mod meta;
+pub mod mode;
+mod overlay;
+pub mod path;
+mod remove;
+pub mod write;
+
+use bytes::Bytes;
+use change::{Access, Before, Change, Effect};
+use fault::Fault;
+use meta::{Kind, Meta, Stamp};
+use overlay::Overlay;
+use path::Follow;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Files up to this are kept in the journal with their bytes, larger ones without.
+const KEPT_BYTES: u64 = 16 << 20;
+
+/// Whether a text holds a secret.
+pub type SecretTest = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// The host, or the host as it would be. See the module.
+pub struct Machine {
+    back: Back,
+    journal: Vec<Change>,
+    seen: RefCell<BTreeSet<PathBuf>>,
+    umask: u32,
+    holds_secret: Option<SecretTest>,
+}
+
+#[derive(Clone)]
+enum Back {
+    Live,
+    Overlay(Overlay),
+}
+
+impl fmt::Debug for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let back = if self.is_dry_run() { "overlay" } else { "live" };
+        f.debug_struct("Machine").field("back", &back).field("journal", &self.journal).finish()
+    }
+}
+
+impl Machine {
+    fn with(back: Back) -> Self {
+        Self {
+            back,
+            journal: Vec::new(),
+            seen: RefCell::default(),
+            umask: umask(),
+            holds_secret: None,
+        }
+    }
+
+    /// The host itself.
+    pub fn live() -> Self {
+        Self::with(Back::Live)
+    }
+
+    /// A dry run over the host as it is now.
+    pub fn overlay() -> Self {
+        Self::with(Back::Overlay(Overlay::default()))
+    }
+
+    /// The same, refusing commands with a secret among their arguments, where every user of the
+    /// host could read it.
+    #[must_use]
+    pub fn refusing_secrets(mut self, holds_secret: SecretTest) -> Self {
+        self.holds_secret = Some(holds_secret);
+        self
+    }
+
+    /// A dry run that starts from what this machine knows, for a task that must only look.
+    pub fn fork(&self) -> Self {
+        let back = match &self.back {
+            Back::Live => Back::Overlay(Overlay::default()),
+            Back::Overlay(overlay) => Back::Overlay(overlay.clone()),
+        };
+        Self { holds_secret: self.holds_secret.clone(), umask: self.umask, ..Self::with(back) }
+    }
+
+    /// Whether effects are only recorded. For reports; tasks must not ask.
+    pub fn is_dry_run(&self) -> bool {
+        matches!(self.back, Back::Overlay(_))
+    }
+
+    /// All effects so far, oldest first.
+    pub fn journal(&self) -> &[Change] {
+        &self.journal
+    }
+
+    /// The paths that were looked at since the last call, as named and as resolved: what the
+    /// tasks in between depend on.
+    pub fn take_seen(&mut self) -> BTreeSet<PathBuf> {
+        self.seen.take()
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> Stamp {
+        Stamp::now()
+    }
+
+    /// What is at `path`; `None` where nothing is.
+    pub fn stat(&self, path: &Path, follow: Follow) -> Result<Option<Meta>, Fault> {
+        let resolved = self.see(path, follow)?;
+        self.lstat_resolved(&resolved)
+    }
+
+    /// The bytes of the file at `path`, links followed.
+    pub fn read(&self, path: &Path) -> Result<Bytes, Fault> {
+        let resolved = self.see(path, Follow::Yes)?;
+        match self.lstat_resolved(&resolved)? {
+            None => Err(Fault::new(format!("there is no file {}", path.display()))),
+            // Opening a pipe would wait for a writer that may never come.
+            Some(Meta { kind: Kind::File, .. }) => self.read_resolved(&resolved),
+            Some(found) => {
+                let kind = found.kind.described();
+                Err(Fault::new(format!("{} is {kind}, and a file is expected", path.display())))
+            }
+        }
+    }
+
+    /// The names in the directory `path`, sorted.
+    pub fn list(&self, path: &Path) -> Result<Vec<OsString>, Fault> {
+        let resolved = self.see(path, Follow::Yes)?;
+        match self.lstat_resolved(&resolved)? {
+            None => return Err(Fault::new(format!("there is no directory {}", path.display()))),
+            Some(found) if found.kind != Kind::Directory => {
+                let (path, kind) = (path.display(), found.kind.described());
+                return Err(Fault::new(format!("{path} is {kind}, and a directory is expected")));
+            }
+            Some(_) => {}
+        }
+        let mut names = match &self.back {
+            Back::Live => look::list(&resolved)?,
+            Back::Overlay(overlay) => overlay.list(&resolved)?,
+        };
+        names.sort();
+        Ok(names)
+    }
+
+    /// Where the link `path` leads, as written.
+    pub fn read_link(&self, path: &Path) -> Result<PathBuf, Fault> {
+        let resolved = self.see(path, Follow::No)?;
+        self.read_link_resolved(&resolved)
+    }
+
+    /// Resolves a path that is looked at, and remembers it.
+    fn see(&self, path: &Path, follow: Follow) -> Result<PathBuf, Fault> {
+        let resolved = self.resolve(path, follow)?;
+        let mut seen = self.seen.borrow_mut();
+        if resolved != path && !seen.contains(path) {
+            seen.insert(path.to_owned());
+        }
+        if !seen.contains(&resolved) {
+            seen.insert(resolved.clone());
+        }
+        Ok(resolved)
+    }
+
+    fn lstat_resolved(&self, path: &Path) -> Result<Option<Meta>, Fault> {
+        match &self.back {
+            Back::Live => look::lstat(path),
+            Back::Overlay(overlay) => overlay.lstat(path),
+        }
+    }
+
+    fn read_resolved(&self, path: &Path) -> Result<Bytes, Fault> {
+        match &self.back {
+            Back::Live => look::read(path),
+            Back::Overlay(overlay) => overlay.read(path),
+        }
+    }
+
+    fn read_link_resolved(&self, path: &Path) -> Result<PathBuf, Fault> {
+        match &self.back {
+            Back::Live => look::read_link(path),
+            Back::Overlay(overlay) => overlay.read_link(path),
+        }
+    }
+
+    /// What the journal keeps of `found` at `path`.
+    fn before(&self, path: &Path, found: Option<&Meta>) -> Result<Before, Fault> {
+        let Some(found) = found else { return Ok(Before::Nothing) };
+        let access = found.access();
+        Ok(match found.kind {
+            Kind::File => {
+                let kept = found.size_bytes <= KEPT_BYTES;
+                let content = if kept { self.read_resolved(path).ok() } else { None };
+                Before::File { content, size_bytes: found.size_bytes, access }
+            }
+            Kind::Link => Before::Link(self.read_link_resolved(path)?),
+            Kind::Directory => Before::Directory(access),
+            Kind::Fifo | Kind::Socket | Kind::Device => Before::Special(access),
+        })
+    }
+
+    /// Does or records one effect that is known to be needed. Both backs first ask whether it can
+    /// succeed, so that a dry run fails where apply would, in the same words.
+    fn perform(
+        &mut self,
+        path: PathBuf,
+        effect: Effect,
+        manner: live::Manner,
+    ) -> Result<(), Fault> {
+        let change = Change { path, effect };
+        self.foretell(&change, manner)?;
+        match &mut self.back {
+            Back::Live => live::perform(&change, manner)?,
+            Back::Overlay(overlay) => overlay.record(&change)?,
+        }
+        self.journal.push(change);
+        Ok(())
+    }
+}
+
+impl Meta {
+    /// Who may do what with it.
+    pub fn access(&self) -> Access {
+        Access { mode: self.mode, uid: self.uid, gid: self.gid }
+    }
+}
+
+/// The umask of this process. Asking the kernel by the usual call would set it.
+fn umask() -> u32 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    line.and_then(|digits| u32::from_str_radix(digits.trim(), 8).ok()).unwrap_or(0o022)
+}

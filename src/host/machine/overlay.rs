@@ -1,0 +1,199 @@
+//! What a dry run remembers: the effects that it foretold, laid over the host as it is.
+
+use super::change::{Access, Change, Effect, Time};
+use super::fault::Fault;
+use super::look;
+use super::meta::{Inode, Kind, Meta, Stamp};
+use bytes::Bytes;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+
+/// Foretold effects. All paths are free of links in their parents.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Overlay {
+    /// Names that were made (with their inode) or taken away.
+    names: BTreeMap<PathBuf, Option<Inode>>,
+    /// Inodes that were made or changed.
+    inodes: HashMap<Inode, Foretold>,
+    /// How many inodes were made.
+    made: u64,
+}
+
+/// An inode as it would be.
+#[derive(Clone, Debug)]
+struct Foretold {
+    meta: Meta,
+    content: Body,
+}
+
+#[derive(Clone, Debug)]
+enum Body {
+    /// These bytes.
+    Bytes(Bytes),
+    /// What the host has at this path.
+    Host(PathBuf),
+    /// A link to this.
+    Link(PathBuf),
+    /// A directory that is new: nothing of the host shows through.
+    Empty,
+}
+
+impl Overlay {
+    /// See [`look::lstat`].
+    pub(super) fn lstat(&self, path: &Path) -> Result<Option<Meta>, Fault> {
+        Ok(self.find(path)?.map(|found| found.meta))
+    }
+
+    fn find(&self, path: &Path) -> Result<Option<Foretold>, Fault> {
+        match self.names.get(path) {
+            Some(None) => return Ok(None),
+            Some(Some(inode)) => return Ok(self.inodes.get(inode).cloned()),
+            None => {}
+        }
+        if !self.shows_through(path) {
+            return Ok(None);
+        }
+        let Some(meta) = look::lstat(path)? else { return Ok(None) };
+        Ok(Some(match self.inodes.get(&meta.inode) {
+            Some(changed) => changed.clone(),
+            None => Foretold { meta, content: Body::Host(path.to_owned()) },
+        }))
+    }
+
+    /// Whether the host's own entry at `path` is still reached: no parent was removed, replaced
+    /// or made anew.
+    fn shows_through(&self, path: &Path) -> bool {
+        path.ancestors().skip(1).all(|parent| match self.names.get(parent) {
+            None => true,
+            Some(None) => false,
+            Some(Some(inode)) => self.inodes.get(inode).is_some_and(|found| {
+                found.meta.kind == Kind::Directory && matches!(found.content, Body::Host(_))
+            }),
+        })
+    }
+
+    /// See [`look::read`].
+    pub(super) fn read(&self, path: &Path) -> Result<Bytes, Fault> {
+        match self.find(path)?.map(|found| found.content) {
+            Some(Body::Bytes(bytes)) => Ok(bytes),
+            Some(Body::Host(path)) => look::read(&path),
+            _ => look::read(path),
+        }
+    }
+
+    /// See [`look::read_link`].
+    pub(super) fn read_link(&self, path: &Path) -> Result<PathBuf, Fault> {
+        match self.find(path)?.map(|found| found.content) {
+            Some(Body::Link(target)) => Ok(target),
+            Some(Body::Host(path)) => look::read_link(&path),
+            _ => look::read_link(path),
+        }
+    }
+
+    /// See [`look::list`].
+    pub(super) fn list(&self, path: &Path) -> Result<Vec<OsString>, Fault> {
+        let mut names = match self.find(path)?.map(|found| found.content) {
+            Some(Body::Empty) => Vec::new(),
+            Some(Body::Host(path)) => look::list(&path)?,
+            _ => look::list(path)?,
+        };
+        let below = (Bound::Excluded(path), Bound::Unbounded);
+        let below =
+            self.names.range::<Path, _>(below).take_while(|(name, _)| name.starts_with(path));
+        for (child, inode) in below.filter(|(name, _)| name.parent() == Some(path)) {
+            let Some(name) = child.file_name() else { continue };
+            names.retain(|known| known != name);
+            if inode.is_some() {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    /// Remembers an effect. Whether it is possible has been found out before.
+    pub(super) fn record(&mut self, change: &Change) -> Result<(), Fault> {
+        let path = &change.path;
+        match &change.effect {
+            Effect::Write { content, access, .. } => {
+                let size = content.len() as u64;
+                self.make(path, Kind::File, *access, size, Body::Bytes(content.clone()));
+            }
+            Effect::Mkdir { access } => self.make(path, Kind::Directory, *access, 0, Body::Empty),
+            Effect::Symlink { target, .. } => {
+                let (uid, gid) = super::accounts::own_ids();
+                let access = Access { mode: 0o777, uid, gid };
+                let size = target.as_os_str().len() as u64;
+                self.make(path, Kind::Link, access, size, Body::Link(target.clone()));
+            }
+            Effect::Hardlink { target, .. } => {
+                let inode = self.own(target)?;
+                self.names.insert(path.clone(), inode);
+            }
+            Effect::Mode { after, .. } => self.change(path, |meta| meta.mode = *after)?,
+            Effect::Owner { after, .. } => self.change(path, |meta| {
+                (meta.uid, meta.gid, meta.mode) = (after.uid, after.gid, after.mode);
+            })?,
+            Effect::Times { accessed, modified } => self.change(path, |meta| {
+                set_time(&mut meta.accessed, *accessed);
+                set_time(&mut meta.modified, *modified);
+            })?,
+            Effect::Remove { .. } => {
+                self.names.insert(path.clone(), None);
+            }
+            Effect::Run { .. } => {}
+        }
+        let entry_only = matches!(
+            change.effect,
+            Effect::Mode { .. } | Effect::Owner { .. } | Effect::Times { .. } | Effect::Run { .. }
+        );
+        match path.parent() {
+            // A directory whose names change is itself written to.
+            Some(parent) if !entry_only => self.change(parent, |meta| meta.modified = Stamp::now()),
+            _ => Ok(()),
+        }
+    }
+
+    fn make(&mut self, path: &Path, kind: Kind, access: Access, size_bytes: u64, content: Body) {
+        self.made += 1;
+        let now = Stamp::now();
+        let meta = Meta {
+            kind,
+            mode: access.mode,
+            uid: access.uid,
+            gid: access.gid,
+            size_bytes,
+            accessed: now,
+            modified: now,
+            inode: (0, self.made),
+        };
+        self.names.insert(path.to_owned(), Some(meta.inode));
+        self.inodes.insert(meta.inode, Foretold { meta, content });
+    }
+
+    /// Takes what is at `path` into the overlay, so that it can be changed.
+    fn own(&mut self, path: &Path) -> Result<Option<Inode>, Fault> {
+        let Some(found) = self.find(path)? else { return Ok(None) };
+        let inode = found.meta.inode;
+        self.inodes.entry(inode).or_insert(found);
+        Ok(Some(inode))
+    }
+
+    fn change(&mut self, path: &Path, change: impl FnOnce(&mut Meta)) -> Result<(), Fault> {
+        if let Some(inode) = self.own(path)?
+            && let Some(found) = self.inodes.get_mut(&inode)
+        {
+            change(&mut found.meta);
+        }
+        Ok(())
+    }
+}
+
+fn set_time(stamp: &mut Stamp, to: Time) {
+    match to {
+        Time::Preserve => {}
+        Time::Now => *stamp = Stamp::now(),
+        Time::At(at) => *stamp = at,
+    }
+}

@@ -1,0 +1,102 @@
+//! From the path that a task names to the path that is acted upon.
+//!
+//! Links in parent directories are followed, since merged `/usr` and `/var/run` are made of them.
+//! Not followed are those that somebody else could have laid as a trap: a link that neither root
+//! nor we own, or one that lies in such a person's directory.
+
+use super::Machine;
+use super::accounts::own_ids;
+use super::fault::Fault;
+use super::meta::{Kind, Meta};
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
+
+/// As many links as the kernel follows.
+const MOST_LINKS: usize = 40;
+
+/// Whether a link at the very end of a path is meant itself, or what it leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follow {
+    /// What it leads to.
+    Yes,
+    /// The link itself.
+    No,
+}
+
+impl Machine {
+    /// The same path without `.`, `..` and links, except at its end where `follow` is
+    /// [`Follow::No`]. What does not exist is taken as written.
+    ///
+    /// Errors: a relative path, a NUL byte, too many links, a link laid by somebody else.
+    pub fn resolve(&self, path: &Path, follow: Follow) -> Result<PathBuf, Fault> {
+        if !path.is_absolute() {
+            return Err(Fault::new(format!("the path `{}` is not absolute", path.display()))
+                .hint("begin it with `/`"));
+        }
+        if path.as_os_str().as_encoded_bytes().contains(&0) {
+            return Err(Fault::new(format!("the path {path:?} holds a NUL byte")));
+        }
+        let mut done = PathBuf::from("/");
+        let mut trusted = true;
+        let mut links = 0;
+        let mut ahead: Vec<OsString> = Vec::new();
+        push_components(path, &mut ahead);
+        while let Some(name) = ahead.pop() {
+            if name == ".." {
+                done.pop();
+                continue;
+            }
+            done.push(&name);
+            if ahead.is_empty() && follow == Follow::No {
+                break;
+            }
+            let Some(found) = self.lstat_resolved(&done)? else {
+                while let Some(name) = ahead.pop() {
+                    if name == ".." {
+                        done.pop();
+                    } else {
+                        done.push(name);
+                    }
+                }
+                break;
+            };
+            if found.kind != Kind::Link {
+                trusted = is_trusted(&found);
+                continue;
+            }
+            if !(trusted && is_trusted(&found)) {
+                let owner = self.user_name(found.uid);
+                return Err(Fault::new(format!(
+                    "{} is a link in the hands of the user {owner}, and leads elsewhere",
+                    done.display()
+                ))
+                .hint("name the path that is meant, without the link"));
+            }
+            links += 1;
+            if links > MOST_LINKS {
+                return Err(Fault::new(format!("{} leads through too many links", path.display())));
+            }
+            let target = self.read_link_resolved(&done)?;
+            done.pop();
+            if target.is_absolute() {
+                done = PathBuf::from("/");
+            }
+            push_components(&target, &mut ahead);
+        }
+        Ok(done)
+    }
+}
+
+/// Whether only root or we could have put it there.
+fn is_trusted(found: &Meta) -> bool {
+    found.uid == 0 || found.uid == own_ids().0
+}
+
+/// Puts the components of `path` on the stack, the first on top.
+fn push_components(path: &Path, ahead: &mut Vec<OsString>) {
+    ahead.extend(path.components().rev().filter_map(|component| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    }));
+}

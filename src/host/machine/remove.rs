@@ -1,0 +1,66 @@
+//! Takes away files and whole trees.
+
+use super::change::{Before, Effect};
+use super::fault::Fault;
+use super::live::Manner;
+use super::meta::Kind;
+use super::path::Follow;
+use super::{Back, Machine, look};
+use crate::host::sys;
+use std::path::{Path, PathBuf};
+
+impl Machine {
+    /// Makes sure that nothing is at `path`: a directory goes with all that is in it, a link goes
+    /// alone. Never crosses into another file system or follows a link.
+    ///
+    /// Errors: `/`; something is mounted inside (nothing is removed then).
+    pub fn remove(&mut self, path: &Path) -> Result<(), Fault> {
+        let resolved = self.see(path, Follow::No)?;
+        if resolved.parent().is_none() {
+            return Err(Fault::new("`/` is not removed"));
+        }
+        let mut doomed = Vec::new();
+        self.collect(&resolved, &mut doomed)?;
+        for path in doomed {
+            let found = self.lstat_resolved(&path)?;
+            let before = self.before(&path, found.as_ref())?;
+            if before != Before::Nothing {
+                self.perform(path, Effect::Remove { before }, Manner::Atomic)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All that is at and below `path`, children before their directory.
+    fn collect(&self, path: &Path, into: &mut Vec<PathBuf>) -> Result<(), Fault> {
+        // A stack of its own: trees are deeper than threads' stacks.
+        let mut ahead = vec![(path.to_owned(), Visit::Enter)];
+        while let Some((path, visit)) = ahead.pop() {
+            if visit == Visit::Leave {
+                into.push(path);
+                continue;
+            }
+            let Some(found) = self.lstat_resolved(&path)? else { continue };
+            if sys::flags(&path).is_ok_and(|flags| flags.mount_point) {
+                return Err(Fault::new(format!("something is mounted on {}", path.display()))
+                    .hint("unmount it first; nothing was removed"));
+            }
+            ahead.push((path.clone(), Visit::Leave));
+            if found.kind == Kind::Directory {
+                let mut names = match &self.back {
+                    Back::Live => look::list(&path)?,
+                    Back::Overlay(overlay) => overlay.list(&path)?,
+                };
+                names.sort();
+                ahead.extend(names.iter().rev().map(|name| (path.join(name), Visit::Enter)));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Visit {
+    Enter,
+    Leave,
+}
