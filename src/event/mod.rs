@@ -2,10 +2,13 @@
 //! their places, acknowledgements, diagnostics. Uses nothing else of Driftless.
 
 pub mod ack;
+pub mod encode;
 pub mod fault;
 pub mod log;
 pub mod metric;
+pub mod scan;
 pub mod task;
+pub mod time;
 pub mod tree;
 
 use task::SharedTaskSet;

@@ -7,6 +7,13 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyId(pub(super) u32);
 
+impl KeyId {
+    /// The number, below [`Keys::len`]: for tables beside the batch's own.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// The interned names of one batch.
 ///
 /// They belong to the batch and not to the process, since input decides how many there are: a

@@ -10,6 +10,7 @@ mod keys;
 mod split;
 mod table;
 
+pub(crate) use field::write_float;
 pub use field::{Field, FieldRef, Value};
 pub use keys::{KeyId, Keys};
 pub use table::{FieldWriter, Record, RecordRef, Verdict};

@@ -191,9 +191,15 @@ impl FieldWriter<'_> {
         self.push(name, Value::MadeText(start, len));
     }
 
-    /// Adds a JSON value that was made on the way. It must be valid JSON.
+    /// Adds a JSON value that was made on the way. It must be valid JSON. Line feeds in it, which
+    /// can only be white space, become blanks, so that any record fits on a line.
     pub fn push_json(&mut self, name: &str, json: &[u8]) {
         let (start, len) = self.make(json);
+        for byte in &mut self.table.side[start as usize..] {
+            if *byte == b'\n' {
+                *byte = b' ';
+            }
+        }
         self.push(name, Value::MadeJson(start, len));
     }
 

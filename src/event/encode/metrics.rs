@@ -1,0 +1,157 @@
+//! Samples as records, for places that take no metrics as such.
+
+use super::{Encoding, csv, json, logfmt, separate};
+use crate::event::log::FieldRef;
+use crate::event::metric::{Family, MetricBatch, Sample, SampleValue};
+use crate::event::time::write_rfc3339;
+use std::borrow::Cow;
+
+/// Appends every sample.
+pub(super) fn encode(
+    encoding: &Encoding,
+    batch: &MetricBatch,
+    scratch: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) {
+    for family in batch.families.iter() {
+        for sample in &family.samples {
+            match encoding {
+                Encoding::Text | Encoding::Ndjson => {
+                    object(family, sample, scratch, out);
+                    out.push(b'\n');
+                }
+                Encoding::Json => {
+                    separate(out);
+                    object(family, sample, scratch, out);
+                }
+                Encoding::Logfmt => {
+                    let start = out.len();
+                    for (name, text) in flat(family, sample) {
+                        logfmt::pair(out, start, &name, text.as_bytes());
+                    }
+                    out.push(b'\n');
+                }
+                Encoding::Csv(columns) => {
+                    let cells = flat(family, sample);
+                    let cell = |name: &String| {
+                        let found = cells.iter().find(|(known, _)| known == name);
+                        found.map_or(&b""[..], |(_, text)| text.as_bytes())
+                    };
+                    csv::row(columns.fields.iter().map(cell), out);
+                }
+            }
+        }
+    }
+}
+
+/// One sample: name, kind, labels and value; buckets and quantiles by their bounds.
+fn object(family: &Family, sample: &Sample, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
+    out.push(b'{');
+    let start = out.len();
+    if let Some(time_ns) = sample.timestamp_ms.and_then(|ms| ms.checked_mul(1_000_000)) {
+        scratch.clear();
+        write_rfc3339(scratch, time_ns);
+        json::entry(out, start, "timestamp");
+        json::string(scratch, out);
+    }
+    json::entry(out, start, "name");
+    json::string(family.name.as_bytes(), out);
+    json::entry(out, start, "kind");
+    json::string(kind(family).as_bytes(), out);
+    json::entry(out, start, "labels");
+    out.push(b'{');
+    let inner = out.len();
+    for (name, text) in &sample.labels {
+        json::entry(out, inner, name);
+        json::string(text.as_bytes(), out);
+    }
+    out.push(b'}');
+    match &sample.value {
+        SampleValue::Number(value) => {
+            json::entry(out, start, "value");
+            number(*value, out);
+        }
+        SampleValue::Histogram { buckets, sum, count } => {
+            json::entry(out, start, "buckets");
+            bounds(
+                buckets.iter().map(|(bound, count)| (*bound, FieldRef::Int(whole(*count)))),
+                out,
+            );
+            sum_and_count(start, *sum, *count, out);
+        }
+        SampleValue::Summary { quantiles, sum, count } => {
+            json::entry(out, start, "quantiles");
+            bounds(quantiles.iter().map(|(bound, value)| (*bound, FieldRef::Float(*value))), out);
+            sum_and_count(start, *sum, *count, out);
+        }
+    }
+    out.push(b'}');
+}
+
+fn bounds<'a>(pairs: impl Iterator<Item = (f64, FieldRef<'a>)>, out: &mut Vec<u8>) {
+    out.push(b'{');
+    let start = out.len();
+    for (bound, value) in pairs {
+        json::entry(out, start, &text(bound));
+        match value {
+            FieldRef::Float(value) => number(value, out),
+            value => json::value(value, out),
+        }
+    }
+    out.push(b'}');
+}
+
+fn sum_and_count(start: usize, sum: f64, count: u64, out: &mut Vec<u8>) {
+    json::entry(out, start, "sum");
+    number(sum, out);
+    json::entry(out, start, "count");
+    json::value(FieldRef::Int(whole(count)), out);
+}
+
+/// JSON has no number for infinity and the like: those are text, as Prometheus spells them.
+fn number(value: f64, out: &mut Vec<u8>) {
+    if value.is_finite() {
+        json::value(FieldRef::Float(value), out);
+    } else {
+        json::string(text(value).as_bytes(), out);
+    }
+}
+
+fn text(value: f64) -> Cow<'static, str> {
+    match value {
+        f64::INFINITY => "+Inf".into(),
+        f64::NEG_INFINITY => "-Inf".into(),
+        value if value.is_nan() => "NaN".into(),
+        value => value.to_string().into(),
+    }
+}
+
+fn whole(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn kind(family: &Family) -> &'static str {
+    use crate::event::metric::MetricKind as Kind;
+    match family.kind {
+        Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
+        Kind::Histogram => "histogram",
+        Kind::Summary => "summary",
+        Kind::Untyped => "untyped",
+    }
+}
+
+/// The sample without nesting: labels beside the rest. Of a distribution sum and count are kept.
+fn flat<'a>(family: &'a Family, sample: &'a Sample) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+    let mut pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> =
+        vec![("name".into(), (&*family.name).into()), ("kind".into(), kind(family).into())];
+    pairs.extend(sample.labels.iter().map(|(name, text)| ((&**name).into(), (&**text).into())));
+    match &sample.value {
+        SampleValue::Number(value) => pairs.push(("value".into(), text(*value))),
+        SampleValue::Histogram { sum, count, .. } | SampleValue::Summary { sum, count, .. } => {
+            pairs.push(("sum".into(), text(*sum)));
+            pairs.push(("count".into(), count.to_string().into()));
+        }
+    }
+    pairs
+}
