@@ -117,14 +117,7 @@ fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
 
 /// `+02:00`, `-0700`, in seconds.
 fn zone(text: &[u8]) -> Option<i64> {
-<<<<<<< HEAD
-    let (sign, h1, h2, m1, m2) = match *text {
-        [sign, h1, h2, b':', m1, m2] | [sign, h1, h2, m1, m2] => (sign, h1, h2, m1, m2),
-        _ => return None,
-    };
-=======
     let ([sign, h1, h2, b':', m1, m2] | [sign, h1, h2, m1, m2]) = *text else { return None };
->>>>>>> pipe
     let seconds = two(h1, h2)? * 3600 + two(m1, m2)? * 60;
     match sign {
         b'+' => Some(seconds),

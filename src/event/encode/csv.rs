@@ -1,19 +1,11 @@
 //! Chosen fields of a record, separated by commas.
 
 use super::{Csv, extra, utf8};
-<<<<<<< HEAD
-use crate::event::log::RecordRef;
-
-/// Appends the names of the columns.
-pub(super) fn header(csv: &Csv, out: &mut Vec<u8>) {
-    row(csv.fields.iter().map(|name| name.as_bytes()), out);
-=======
 use crate::event::log::{FieldRef, RecordRef};
 
 /// Appends the names of the columns.
 pub(super) fn header(csv: &Csv, out: &mut Vec<u8>) {
     row(csv.fields.iter().map(String::as_bytes), out);
->>>>>>> pipe
 }
 
 /// Appends one record. What it has no field for is empty, as is null.
@@ -23,10 +15,7 @@ pub(super) fn line(csv: &Csv, record: &RecordRef<'_>, scratch: &mut Vec<u8>, out
         separate(at, out);
         scratch.clear();
         match record.get(name) {
-<<<<<<< HEAD
-=======
             Some(FieldRef::Float(value)) if !value.is_finite() => {}
->>>>>>> pipe
             Some(value) if value.is_null() => {}
             Some(value) => {
                 value.write_display(scratch);

@@ -16,13 +16,8 @@ fn batch(text: &[u8]) -> LogBatch {
     LogBatch::from_lines(&Bytes::copy_from_slice(text), Arc::new(origin), 0, 1_500_000_000)
 }
 
-<<<<<<< HEAD
-fn body(encoding: Encoding, extra: Extra, batch: &LogBatch) -> Vec<u8> {
-    let mut encoder = Encoder::new(&encoding, extra);
-=======
 fn body(encoding: &Encoding, extra: Extra, batch: &LogBatch) -> Vec<u8> {
     let mut encoder = Encoder::new(encoding, extra);
->>>>>>> pipe
     let mut out = Vec::new();
     encoder.begin(&mut out);
     encoder.encode(batch, &mut out);
@@ -156,11 +151,7 @@ proptest! {
     #[test]
     fn what_nobody_touched_comes_out_byte_for_byte(mut text: Vec<u8>) {
         text.push(b'\n');
-<<<<<<< HEAD
-        prop_assert_eq!(body(Encoding::Text, Extra::Nothing, &batch(&text)), text);
-=======
         prop_assert_eq!(body(&Encoding::Text, Extra::Nothing, &batch(&text)), text);
->>>>>>> pipe
     }
 
     #[test]
@@ -173,11 +164,7 @@ proptest! {
         let mut batch = batch(all.trim_end_matches('\n').as_bytes());
         let mut verdicts = lines.iter();
         batch.retain(|_| verdicts.next().unwrap().0);
-<<<<<<< HEAD
-        let out = body(Encoding::Text, Extra::Nothing, &batch);
-=======
         let out = body(&Encoding::Text, Extra::Nothing, &batch);
->>>>>>> pipe
         // The last line may have lost its line feed on the way in, and has one on the way out.
         let out = String::from_utf8(out).unwrap();
         prop_assert_eq!(out.trim_end(), kept.trim_end());
@@ -186,11 +173,7 @@ proptest! {
     #[test]
     fn any_line_becomes_valid_json(text: Vec<u8>) {
         let batch = batch(&text);
-<<<<<<< HEAD
-        let lines = lines(&body(Encoding::Ndjson, Extra::Origin, &batch));
-=======
         let lines = lines(&body(&Encoding::Ndjson, Extra::Origin, &batch));
->>>>>>> pipe
         prop_assert_eq!(lines.len(), batch.len());
         for (line, record) in lines.iter().zip(batch.records()) {
             prop_assert_eq!(line, &json!({
@@ -207,25 +190,15 @@ proptest! {
         let batch = touched(&records);
         let expected: Vec<_> = records.iter().map(expected).collect();
         for encoding in [Encoding::Ndjson, Encoding::Text] {
-<<<<<<< HEAD
-            prop_assert_eq!(lines(&body(encoding, Extra::Nothing, &batch)), &expected[..]);
-        }
-        let array = body(Encoding::Json, Extra::Nothing, &batch);
-=======
             prop_assert_eq!(lines(&body(&encoding, Extra::Nothing, &batch)), &expected[..]);
         }
         let array = body(&Encoding::Json, Extra::Nothing, &batch);
->>>>>>> pipe
         prop_assert_eq!(serde_json::from_slice::<Vec<serde_json::Value>>(&array).unwrap(), expected);
     }
 
     #[test]
     fn any_fields_read_back_from_csv(records in records()) {
-<<<<<<< HEAD
-        let out = body(csv(&["a", "host", "b"]), Extra::Nothing, &touched(&records));
-=======
         let out = body(&csv(&["a", "host", "b"]), Extra::Nothing, &touched(&records));
->>>>>>> pipe
         let rows = read_csv(std::str::from_utf8(&out).unwrap());
         prop_assert_eq!(rows.len(), records.len());
         for (row, fields) in rows.iter().zip(&records) {
@@ -248,11 +221,7 @@ proptest! {
 
     #[test]
     fn any_fields_read_back_from_logfmt(records in records()) {
-<<<<<<< HEAD
-        let out = body(Encoding::Logfmt, Extra::Nothing, &touched(&records));
-=======
         let out = body(&Encoding::Logfmt, Extra::Nothing, &touched(&records));
->>>>>>> pipe
         let text = std::str::from_utf8(&out).unwrap();
         prop_assert_eq!(text.matches('\n').count(), records.len());
         for (line, fields) in text.lines().zip(&records) {
@@ -289,19 +258,11 @@ fn parsed_json(text: &str) -> LogBatch {
 fn a_json_line_is_copied_and_additions_go_before_its_entries() {
     let text = "{\"a\" : 1, \"b\":[ ]}\n{ }\n";
     let batch = parsed_json(text);
-<<<<<<< HEAD
-    assert_eq!(body(Encoding::Ndjson, Extra::Nothing, &batch), text.as_bytes());
-    let added =
-        r#"{"timestamp":"1970-01-01T00:00:01.500Z","host":"web1","path":"/var/log/app.log""#;
-    let expected = format!("{added},\"a\" : 1, \"b\":[ ]}}\n{added} }}\n");
-    let out = body(Encoding::Ndjson, Extra::Origin, &batch);
-=======
     assert_eq!(body(&Encoding::Ndjson, Extra::Nothing, &batch), text.as_bytes());
     let added =
         r#"{"timestamp":"1970-01-01T00:00:01.500Z","host":"web1","path":"/var/log/app.log""#;
     let expected = format!("{added},\"a\" : 1, \"b\":[ ]}}\n{added} }}\n");
     let out = body(&Encoding::Ndjson, Extra::Origin, &batch);
->>>>>>> pipe
     assert_eq!(String::from_utf8(out).unwrap(), expected);
 }
 
@@ -313,11 +274,7 @@ fn a_records_own_host_is_not_added_to() {
         writer.set_time_ns(0);
         Verdict::Touched
     });
-<<<<<<< HEAD
-    let out = body(Encoding::Logfmt, Extra::Origin, &batch);
-=======
     let out = body(&Encoding::Logfmt, Extra::Origin, &batch);
->>>>>>> pipe
     let line = "timestamp=1970-01-01T00:00:00Z path=/var/log/app.log host=db1\n";
     assert_eq!(String::from_utf8(out).unwrap(), line);
 }
@@ -332,22 +289,14 @@ fn touched_and_untouched_records_keep_their_order() {
         }
         _ => Verdict::Keep,
     });
-<<<<<<< HEAD
-    let out = body(Encoding::Text, Extra::Nothing, &batch);
-=======
     let out = body(&Encoding::Text, Extra::Nothing, &batch);
->>>>>>> pipe
     assert_eq!(String::from_utf8(out).unwrap(), "1\n{\"n\":\"2\"}\n3\n{\"n\":\"4\"}\n");
 }
 
 #[test]
 fn csv_knows_where_a_record_comes_from_and_has_a_header_on_request() {
     let fields = ["timestamp", "host", "source", "message", "nope"].map(str::to_owned).to_vec();
-<<<<<<< HEAD
-    let out = body(Encoding::Csv(Csv { fields, header: true }), Extra::Nothing, &batch(b"a,b\n"));
-=======
     let out = body(&Encoding::Csv(Csv { fields, header: true }), Extra::Nothing, &batch(b"a,b\n"));
->>>>>>> pipe
     let rows =
         "timestamp,host,source,message,nope\n1970-01-01T00:00:01.500Z,web1,logs.app,\"a,b\",\n";
     assert_eq!(String::from_utf8(out).unwrap(), rows);
