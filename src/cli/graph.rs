@@ -10,7 +10,9 @@ use std::path::PathBuf;
 
 /// Show the topology that a config stands for, after lowering.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  driftless graph .\n  driftless graph . --format dot | dot -Tsvg")]
+#[command(
+    after_help = "Examples:\n  driftless graph .\n  driftless graph . --format dot | dot -Tsvg"
+)]
 pub struct Args {
     /// Directories or files; the installed config where none is given.
     paths: Vec<PathBuf>,

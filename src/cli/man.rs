@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 /// Print the manual page, or write one page a command into a directory.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  driftless man | man -l -\n  driftless man --out /usr/local/share/man/man1")]
+#[command(
+    after_help = "Examples:\n  driftless man | man -l -\n  driftless man --out /usr/local/share/man/man1"
+)]
 pub struct Args {
     /// Write all pages into this directory instead.
     #[arg(long, value_name = "DIR")]

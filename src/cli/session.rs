@@ -8,11 +8,13 @@ use crate::config::secrets::Places;
 use crate::event::fault::Diagnostic;
 use crate::event::task::SharedTaskSet;
 use crate::expr::jinja::Engine;
-use crate::host::facts::{Facts, facts_value};
+use crate::host::facts::Facts;
+use crate::host::roots::Roots;
 use crate::topology::context::{Environment, SinkNames};
 use crate::topology::memory::Memory;
 use crate::topology::telemetry::Telemetry;
 use arc_swap::ArcSwap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -31,12 +33,7 @@ impl Session {
     /// A session on these config paths; the standard place where there are none.
     pub(super) fn new(paths: &[PathBuf]) -> Self {
         let paths = if paths.is_empty() { vec![standard_config()] } else { paths.to_vec() };
-        Self { engine: Arc::new(Engine::new()), facts: Arc::new(Facts::of_this_host()), paths }
-    }
-
-    /// The paths that the config is read from.
-    pub(super) fn paths(&self) -> &[PathBuf] {
-        &self.paths
+        Self { engine: Arc::new(Engine::new()), facts: Arc::new(Facts::new(Roots::live())), paths }
     }
 
     /// Reads the config anew.
@@ -45,11 +42,16 @@ impl Session {
         let home = std::env::var_os("HOME").map(PathBuf::from);
         let surroundings = Surroundings {
             engine: Arc::clone(&self.engine),
-            facts: facts_value(&self.facts),
-            host: self.facts.hostname(),
+            facts: Arc::new(self.facts.again()),
+            host: self.hostname(),
             secret_places: Places::standard(&environment, home.as_deref()),
         };
         load(&self.paths, &surroundings)
+    }
+
+    fn hostname(&self) -> String {
+        let name = self.facts.get("hostname").and_then(|name| name.as_str());
+        name.unwrap_or("localhost").to_owned()
     }
 
     /// Reads the config, or reports all that is wrong with it.
@@ -65,6 +67,15 @@ impl Session {
             }
             Err(complaints) => Err(shell.complain(&complaints, output)),
         }
+    }
+
+    /// What the config's files look like from outside: changes when one of them does.
+    pub(super) fn stamp(&self) -> Stamp {
+        let mut stamp = Stamp::default();
+        for path in &self.paths {
+            stamp.add(path, 0);
+        }
+        stamp
     }
 
     /// The environment for the config's components, and where new desired states are put.
@@ -85,7 +96,7 @@ impl Session {
             sinks: SinkNames::default(),
             secrets: ArcSwap::from_pointee(config.secrets.clone()),
             masker: shell.masker.clone(),
-            constants: ArcSwap::from_pointee(config.constants(&self.facts)),
+            constants: ArcSwap::from_pointee(config.constants.clone()),
             tasks,
             once,
         };
@@ -93,10 +104,35 @@ impl Session {
     }
 }
 
+/// Inode, size and times of every file of a config, templates and all.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Stamp(Vec<(PathBuf, u64, u64, i64, i64)>);
+
+/// Deeper than this there is no config.
+const DEEPEST: usize = 16;
+
+impl Stamp {
+    fn add(&mut self, path: &Path, depth: usize) {
+        let Ok(metadata) = path.metadata() else { return };
+        if !metadata.is_dir() {
+            let (inode, size) = (metadata.ino(), metadata.size());
+            self.0.push((path.to_owned(), inode, size, metadata.ctime(), metadata.ctime_nsec()));
+            return;
+        }
+        let Ok(entries) = path.read_dir() else { return };
+        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        paths.sort();
+        for path in paths.iter().filter(|path| depth < DEEPEST && !path.ends_with(".git")) {
+            self.add(path, depth + 1);
+        }
+    }
+}
+
 /// `/etc/driftless/config`, else `~/.config/driftless/config`.
 fn standard_config() -> PathBuf {
     let system = Path::new("/etc/driftless/config");
-    let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".config/driftless/config"));
+    let home =
+        std::env::var_os("HOME").map(|home| Path::new(&home).join(".config/driftless/config"));
     match home {
         Some(home) if !system.exists() => home,
         _ => system.to_owned(),
@@ -108,8 +144,8 @@ pub(super) fn standard_data_dir() -> PathBuf {
     if nix::unistd::geteuid().is_root() {
         return "/var/lib/driftless".into();
     }
-    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state"))
-    });
+    let state = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state")));
     state.unwrap_or_else(|| "/var/tmp".into()).join("driftless")
 }

@@ -6,6 +6,8 @@ use crate::event::fault::Diagnostic;
 use crate::event::secret::{Masker, MaskingWriter, Secrets};
 use clap::ValueEnum;
 use std::io::{self, Stderr, Stdout, Write};
+use std::sync::Mutex;
+use tracing::level_filters::LevelFilter;
 
 /// Whom results are for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -14,6 +16,32 @@ pub enum Output {
     #[default]
     Text,
     /// Machines.
+    Json,
+}
+
+/// How much the agent says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// What needs somebody.
+    Error,
+    /// What may need somebody.
+    Warn,
+    /// What happens.
+    #[default]
+    Info,
+    /// How it happens.
+    Debug,
+    /// All there is.
+    Trace,
+}
+
+/// How the agent says it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
     Json,
 }
 
@@ -33,6 +61,35 @@ impl Shell {
             err: MaskingWriter::new(io::stderr(), masker.clone()),
             masker,
         }
+    }
+
+    /// From here on `tracing` writes to standard error, masked. A panic is logged too, since its
+    /// component will be restarted.
+    pub(super) fn start_logging(&self, level: LogLevel, format: LogFormat) {
+        let level = match level {
+            LogLevel::Error => LevelFilter::ERROR,
+            LogLevel::Warn => LevelFilter::WARN,
+            LogLevel::Info => LevelFilter::INFO,
+            LogLevel::Debug => LevelFilter::DEBUG,
+            LogLevel::Trace => LevelFilter::TRACE,
+        };
+        let writer = Mutex::new(MaskingWriter::new(io::stderr(), self.masker.clone()));
+        let builder = tracing_subscriber::fmt().with_max_level(level).with_target(false);
+        let colour = Colour::choose(&io::stderr(), std::env::var("NO_COLOR").ok().as_deref());
+        // A subscriber that is set already (by a test) stays.
+        match format {
+            LogFormat::Text => {
+                let ansi = colour == Colour::Always;
+                builder.with_ansi(ansi).with_writer(writer).try_init().ok();
+            }
+            LogFormat::Json => {
+                builder.json().flatten_event(true).with_writer(writer).try_init().ok();
+            }
+        }
+        std::panic::set_hook(Box::new(|panic| {
+            let place = panic.location().map(ToString::to_string);
+            tracing::error!(place, "panic");
+        }));
     }
 
     /// Prints complaints: for people on standard error, for machines on standard output.

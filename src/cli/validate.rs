@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 /// Check a config: every error in all files at once, with its place and how to mend it.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  driftless validate\n  driftless validate ./hosts/web --output json")]
+#[command(
+    after_help = "Examples:\n  driftless validate\n  driftless validate ./hosts/web --output json"
+)]
 pub struct Args {
     /// Directories or files; the installed config where none is given.
     paths: Vec<PathBuf>,

@@ -5,14 +5,17 @@ use super::discover::{FileKind, Files, Found, discover};
 use super::lower::{Lowering, Written};
 use super::merge::merge;
 use super::schema::{AgentFile, ApplyFile, FactsFile, LogsFile, TopologyFile};
+use super::scope::{constants, facts_value};
 use super::secret_use::references;
 use super::secrets::{Places, misplaced, resolve};
 use crate::event::de::from_node;
 use crate::event::fault::Diagnostic;
 use crate::event::secret::Secrets;
+use crate::event::task::SharedTaskSet;
 use crate::event::tree::{Node, Value};
 use crate::expr::jinja::Engine;
 use crate::expr::scope::{RESERVED, Scope, Vars};
+use crate::host::facts::Facts;
 use crate::topology::graph::Graph;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
@@ -22,8 +25,8 @@ use std::sync::Arc;
 pub struct Surroundings<'a> {
     /// The one Jinja.
     pub engine: Arc<Engine>,
-    /// The host's facts, as `facts` in expressions.
-    pub facts: minijinja::Value,
+    /// The host's facts.
+    pub facts: Arc<Facts>,
     /// The node's name, unless the config gives another.
     pub host: String,
     /// Where secrets are looked up.
@@ -39,8 +42,10 @@ pub struct Config {
     pub graph: Graph,
     /// The secrets that the config refers to.
     pub secrets: Secrets,
-    /// Names that expressions on records may use: `vars`, unrendered.
-    pub vars: Arc<Vars>,
+    /// The desired state, where an apply file declares one.
+    pub tasks: Option<SharedTaskSet>,
+    /// What expressions on records may read beside the record.
+    pub constants: serde_json::Map<String, serde_json::Value>,
     /// The node's name.
     pub host: String,
 }
@@ -69,7 +74,7 @@ impl Loading<'_> {
     fn run(mut self, found: Vec<Found>) -> Result<Config, Vec<Diagnostic>> {
         let engine = Arc::clone(&self.surroundings.engine);
         let bare = Scope::new(Arc::clone(&engine))
-            .with_fixed("facts", self.surroundings.facts.clone())
+            .with_fixed("facts", facts_value(&self.surroundings.facts))
             .with_fixed("host", self.surroundings.host.as_str().into());
         let (vars_files, others): (Vec<_>, Vec<_>) =
             found.into_iter().partition(|file| file.kind == FileKind::Vars);
@@ -118,7 +123,9 @@ impl Loading<'_> {
         let reader = Reader { engine: &engine, scope: &scope, vars: &vars_node };
         let graph = self.graph(&lowering.components, &reader);
         if self.complaints.is_empty() {
-            Ok(Config { agent, graph, secrets, vars, host })
+            let readers = graph.nodes.values().map(|node| &node.spec);
+            let constants = constants(&scope, &vars, &self.surroundings.facts, readers);
+            Ok(Config { agent, graph, tasks: None, secrets, constants, host })
         } else {
             Err(self.complaints)
         }

@@ -8,6 +8,7 @@ pub mod lower;
 mod merge;
 pub mod read;
 pub mod schema;
+mod scope;
 pub mod secret_use;
 pub mod secrets;
 mod secrets_file;

@@ -1,0 +1,208 @@
+//! `driftless agent`: runs everything that the config says, until told to stop.
+
+use super::Exit;
+use super::session::{Session, Stamp};
+use super::shell::{LogFormat, LogLevel, Output, Shell};
+use crate::config::load::Config;
+use crate::event::task::SharedTaskSet;
+use crate::topology::context::Environment;
+use crate::topology::run::Topology;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+/// How often the config's files are looked at for changes.
+const CONFIG_POLL: Duration = Duration::from_secs(2);
+
+/// How long everything may take to drain, unless the config says otherwise.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Threads that run components. File tailing and the executor have threads of their own.
+const WORKERS: usize = 2;
+
+/// Run everything that the config says, until SIGTERM. SIGHUP, or a change to the config's files,
+/// loads it anew; what did not change keeps running.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  driftless agent\n  driftless agent --config ./config --once")]
+pub struct Args {
+    /// A config directory or file; may be given several times. Default: /etc/driftless/config,
+    /// else ~/.config/driftless/config.
+    #[arg(long, value_name = "PATH")]
+    config: Vec<PathBuf>,
+    /// Read what is there, poll once, apply once, drain and end.
+    #[arg(long)]
+    once: bool,
+    /// How much the agent says of itself, on standard error.
+    #[arg(long, value_enum, default_value_t)]
+    log_level: LogLevel,
+    /// How it says it.
+    #[arg(long, value_enum, default_value_t)]
+    log_format: LogFormat,
+}
+
+pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
+    let session = Session::new(&args.config);
+    let stamp = session.stamp();
+    let config = match session.load_or_complain(shell, Output::Text) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    shell.start_logging(args.log_level, args.log_format);
+    let (environment, tasks) = match session.environment(&config, shell, args.once) {
+        Ok(made) => made,
+        Err(message) => return shell.fail(&message),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .max_blocking_threads(16)
+        .thread_name("driftless")
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return shell.fail(&format!("the threads could not be started: {error}")),
+    };
+    let end = runtime.block_on(async {
+        let env = Arc::new(environment);
+        let topology = Topology::start(&config.graph, Arc::clone(&env))
+            .map_err(|complaints| shell.complain(&complaints, Output::Text))?;
+        let deadline = config.agent.shutdown_timeout.map_or(SHUTDOWN_TIMEOUT, |period| period.0);
+        let signals = Signals::new().map_err(|error| shell.fail(&error.to_string()))?;
+        let agent = Agent { session: &session, env, tasks, topology, deadline, stamp };
+        Ok(if args.once { agent.once(signals).await } else { agent.serve(signals).await })
+    });
+    // Threads that hang in a system call (a dead mount) must not keep the process.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    end.unwrap_or_else(|exit| exit)
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+/// What a signal means.
+#[derive(PartialEq)]
+enum Told {
+    Stop,
+    Reload,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.hangup.recv() => Told::Reload,
+        }
+    }
+}
+
+struct Agent<'s> {
+    session: &'s Session,
+    env: Arc<Environment>,
+    tasks: watch::Sender<Option<SharedTaskSet>>,
+    topology: Topology,
+    deadline: Duration,
+    stamp: Stamp,
+}
+
+impl Agent<'_> {
+    async fn once(mut self, mut signals: Signals) -> Exit {
+        // The desired state will not change any more, which ends the sources that wait for it.
+        drop(self.tasks);
+        loop {
+            tokio::select! {
+                () = self.topology.finished() => return Exit::Success,
+                told = signals.next() => if told == Told::Stop { break },
+            }
+        }
+        Self::drain(self.topology, self.deadline).await
+    }
+
+    async fn serve(mut self, mut signals: Signals) -> Exit {
+        tracing::info!(host = &*self.env.host, "running");
+        let mut poll = tokio::time::interval(CONFIG_POLL);
+        poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                told = signals.next() => match told {
+                    Told::Stop => break,
+                    Told::Reload => self.reload("SIGHUP"),
+                },
+                _ = poll.tick() => {
+                    if self.session.stamp() != self.stamp {
+                        self.reload("the config changed");
+                    }
+                }
+            }
+        }
+        Self::drain(self.topology, self.deadline).await
+    }
+
+    async fn drain(topology: Topology, deadline: Duration) -> Exit {
+        tracing::info!("draining");
+        if topology.stop(deadline).await {
+            return Exit::Success;
+        }
+        let seconds = deadline.as_secs_f64();
+        tracing::error!(seconds, "not everything drained in time; the rest is read again");
+        Exit::Failed
+    }
+
+    /// Loads the config anew. A bad one is refused, and the old one goes on.
+    fn reload(&mut self, reason: &str) {
+        self.stamp = self.session.stamp();
+        let outcome = self.session.load().and_then(|config| self.go_over_to(config));
+        match outcome {
+            Ok(()) => {}
+            Err(complaints) => {
+                for complaint in &complaints {
+                    let hint = complaint.hint.as_deref();
+                    tracing::error!(reason, complaint = %complaint, hint, "config refused");
+                }
+            }
+        }
+    }
+
+    fn go_over_to(&mut self, config: Config) -> Result<(), Vec<crate::event::fault::Diagnostic>> {
+        self.env.masker.add(&config.secrets);
+        let before = (self.env.secrets.load_full(), self.env.constants.load_full());
+        self.env.secrets.store(Arc::new(config.secrets));
+        self.env.constants.store(Arc::new(config.constants));
+        match self.topology.reload(&config.graph) {
+            Ok(changes) => {
+                tracing::info!(
+                    kept = changes.kept,
+                    started = changes.started,
+                    stopped = changes.stopped,
+                    "config loaded"
+                );
+                self.deadline =
+                    config.agent.shutdown_timeout.map_or(SHUTDOWN_TIMEOUT, |period| period.0);
+                self.tasks.send_if_modified(|current| {
+                    let changed = *current != config.tasks;
+                    *current = config.tasks;
+                    changed
+                });
+                Ok(())
+            }
+            Err(complaints) => {
+                self.env.secrets.store(before.0);
+                self.env.constants.store(before.1);
+                Err(complaints)
+            }
+        }
+    }
+}
