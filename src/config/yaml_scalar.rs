@@ -24,7 +24,7 @@ pub(super) fn resolve(text: &str, dialect: Dialect) -> Value {
         _ => (false, text),
     };
     let number = match dialect {
-        Dialect::Yaml11 => number_11(digits),
+        Dialect::Yaml11 => number_11(digits, text),
         Dialect::Yaml12 => number_12(digits, text),
     };
     match number {
@@ -58,9 +58,20 @@ fn truth(text: &str, dialect: Dialect) -> Option<bool> {
 
 /// YAML 1.1 as `PyYAML` reads it: `0644` is octal, `0o644` is text, `1e3` is text, `22:30` is a
 /// number to the base 60.
-fn number_11(digits: &str) -> Option<Number> {
+fn number_11(digits: &str, text: &str) -> Option<Number> {
     if let Some(special) = special(digits) {
         return Some(special);
+    }
+    let is_signed = digits.len() < text.len();
+    let late_underscore = digits.contains([':', 'e', 'E'])
+        && !digits.starts_with("0x")
+        && digits
+            .rsplit([':', 'e', 'E'])
+            .next()
+            .and_then(|last| last.split('.').next())
+            .is_some_and(|last| last.contains('_'));
+    if late_underscore || (is_signed && digits.starts_with('.')) {
+        return None;
     }
     let clean: String = digits.chars().filter(|c| *c != '_').collect();
     let first_is_digit = digits.starts_with(|first: char| first.is_ascii_digit());
@@ -205,6 +216,10 @@ mod tests {
             ("22:30:00", "81000"),
             ("1:60", "text"),
             ("08:30", "text"),
+            ("-.5", "text"),
+            ("1:_3", "text"),
+            ("8:5._", "485.0"),
+            (".5e-_2", "text"),
             ("1.5", "1.5"),
             ("1.", "1.0"),
             (".5", "0.5"),
