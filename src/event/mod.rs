@@ -3,17 +3,14 @@
 
 pub mod ack;
 pub mod de;
+pub mod encode;
 pub mod exposition;
 pub mod fault;
 pub mod log;
 pub mod metric;
 pub mod number;
-pub mod secret;
-pub mod encode;
-pub mod fault;
-pub mod log;
-pub mod metric;
 pub mod scan;
+pub mod secret;
 pub mod task;
 pub mod time;
 pub mod tree;
