@@ -220,6 +220,11 @@ impl FieldWriter<'_> {
         self.guess = 0;
     }
 
+    /// A value of the record that is being written, with the bytes it points at.
+    pub fn value<'v>(&'v self, record: &RecordRef<'v>, value: Value) -> FieldRef<'v> {
+        resolve(value, &record.batch.chunk, &self.table.side)
+    }
+
     /// The number of a name, for comparing with [`Field::key`].
     pub fn key(&mut self, name: &str) -> KeyId {
         let previous = self.table.records.last().map_or(0, |record| record.first_field as usize);
@@ -333,9 +338,16 @@ impl<'b> RecordRef<'b> {
         raw.strip_suffix(b"\r").unwrap_or(raw)
     }
 
-    /// A span in the chunk, for a slice of [`Self::raw`].
+    /// Whether `slice` lies in the chunk, so that it can be kept as a span.
+    pub fn holds(&self, slice: &[u8]) -> bool {
+        let chunk = self.batch.chunk.as_ptr_range();
+        let slice = slice.as_ptr_range();
+        chunk.start <= slice.start && slice.end <= chunk.end
+    }
+
+    /// A span in the chunk, for a slice of [`Self::raw`] or of another text in the chunk.
     ///
-    /// The slice must lie within this record's line; anything else gives an empty text.
+    /// A slice that [`Self::holds`] denies gives an empty text.
     pub fn text_at(&self, slice: &[u8]) -> Value {
         let (start, len) = self.place_of(slice);
         Value::Text(start, len)
@@ -359,18 +371,22 @@ impl<'b> RecordRef<'b> {
 impl LogBatch {
     /// A stored value with the bytes it points at.
     pub fn value(&self, value: Value) -> FieldRef<'_> {
-        fn at(bytes: &[u8], start: u32, len: u32) -> &[u8] {
-            bytes.get(start as usize..start as usize + len as usize).unwrap_or_default()
-        }
-        match value {
-            Value::Null => FieldRef::Null,
-            Value::Bool(value) => FieldRef::Bool(value),
-            Value::Int(value) => FieldRef::Int(value),
-            Value::Float(value) => FieldRef::Float(value),
-            Value::Text(start, len) => FieldRef::Text(at(&self.chunk, start, len)),
-            Value::Json(start, len) => FieldRef::Json(at(&self.chunk, start, len)),
-            Value::MadeText(start, len) => FieldRef::Text(at(&self.table.side, start, len)),
-            Value::MadeJson(start, len) => FieldRef::Json(at(&self.table.side, start, len)),
-        }
+        resolve(value, &self.chunk, &self.table.side)
+    }
+}
+
+fn resolve<'v>(value: Value, chunk: &'v [u8], side: &'v [u8]) -> FieldRef<'v> {
+    fn at(bytes: &[u8], start: u32, len: u32) -> &[u8] {
+        bytes.get(start as usize..start as usize + len as usize).unwrap_or_default()
+    }
+    match value {
+        Value::Null => FieldRef::Null,
+        Value::Bool(value) => FieldRef::Bool(value),
+        Value::Int(value) => FieldRef::Int(value),
+        Value::Float(value) => FieldRef::Float(value),
+        Value::Text(start, len) => FieldRef::Text(at(chunk, start, len)),
+        Value::Json(start, len) => FieldRef::Json(at(chunk, start, len)),
+        Value::MadeText(start, len) => FieldRef::Text(at(side, start, len)),
+        Value::MadeJson(start, len) => FieldRef::Json(at(side, start, len)),
     }
 }
