@@ -23,3 +23,8 @@ pub fn zone_at(time: Duration) -> Zone {
     let (name, offset_seconds) = sys::local_zone(time.as_secs());
     Zone { name, offset_seconds }
 }
+
+/// Nanoseconds since the epoch; zero where the clock stands before it.
+pub fn now_ns() -> i64 {
+    i64::try_from(now().as_nanos()).unwrap_or(i64::MAX)
+}

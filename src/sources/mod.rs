@@ -7,4 +7,6 @@ pub mod host_metrics;
 
 components! {
     SourceConfig:
+    /// Follows files.
+    file,
 }
