@@ -5,4 +5,8 @@ use crate::topology::registry::components;
 
 components! {
     SinkConfig:
+    /// Writes to standard output or standard error.
+    console,
+    /// Appends to files.
+    file,
 }
