@@ -9,4 +9,6 @@ components! {
     console,
     /// Appends to files.
     file,
+    /// Sends to an HTTP server.
+    http,
 }
