@@ -88,6 +88,12 @@ impl Output {
         self.pass(batch, Ack::new(mark, sinks, self.receipts.clone()), None).await
     }
 
+    /// Says that nothing more will come from this source, now or in another run, so that
+    /// everything below can finish while the source still waits for its receipts.
+    pub fn finish(self) {
+        self.fanout.clear();
+    }
+
     /// Answers a demand: the batch reaches only the sink that asked.
     ///
     /// # Errors
