@@ -5,5 +5,5 @@ use crate::topology::registry::components;
 
 components! {
     TransformConfig:
+    parse,
 }
-pub mod parse;
