@@ -17,4 +17,9 @@ mod runners;
 pub mod settings;
 mod supervise;
 pub mod telemetry;
+#[cfg(test)]
+mod testing;
 mod units;
+
+#[cfg(test)]
+mod tests;
