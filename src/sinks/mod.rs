@@ -6,3 +6,4 @@ use crate::topology::registry::components;
 components! {
     SinkConfig:
 }
+pub mod apply;
