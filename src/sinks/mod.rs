@@ -12,3 +12,4 @@ components! {
     /// Sends to an HTTP server.
     http,
 }
+pub mod apply;
