@@ -141,7 +141,7 @@ impl Output {
     /// Says that nothing more will come from this source, now or in another run, so that
     /// everything below can finish while the source still waits for its receipts.
     pub fn finish(self) {
-        self.fanout.clear();
+        self.fanout.close();
     }
 
     /// Answers a demand: the batch reaches only the sink that asked.
