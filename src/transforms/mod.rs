@@ -6,4 +6,5 @@ use crate::topology::registry::components;
 components! {
     TransformConfig:
     parse,
+    secrets,
 }
