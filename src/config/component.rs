@@ -83,7 +83,7 @@ impl Reader<'_> {
         });
         let when = node.take("when").map(|(_, condition)| {
             self.engine.holds(&condition, self.scope).unwrap_or_else(|complaint| {
-                complaints.push(complaint);
+                complaints.push(complaint.diagnostic());
                 true
             })
         });
@@ -111,7 +111,7 @@ impl Reader<'_> {
             Value::String(text) if is_template(text) => {
                 let names = match self.engine.names_in(text) {
                     Ok(names) => names,
-                    Err(problem) => return complaints.push(problem.at(node.span.as_ref())),
+                    Err(problem) => return complaints.push(problem.at(node.span.as_ref()).diagnostic()),
                 };
                 let path_like = key.is_some_and(|key| PATH_LIKE.contains(&key));
                 if names.iter().any(|name| name == "secrets")
@@ -144,7 +144,7 @@ impl Reader<'_> {
                 complaints.push(Diagnostic::new(message, node.span.clone()));
             }
             Ok(filled) => node.value = filled.value,
-            Err(complaint) => complaints.push(complaint),
+            Err(problem) => complaints.push(problem.at(node.span.as_ref()).diagnostic()),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod filters;
 pub mod jinja;
 mod methods;
+pub mod path_template;
 pub mod scope;
 mod tests;
 pub mod value;

@@ -9,4 +9,6 @@ components! {
     SourceConfig:
     /// Follows files.
     file,
+    /// Reads standard input.
+    stdin,
 }
