@@ -82,8 +82,8 @@ impl Reader<'_> {
             }
         });
         let when = node.take("when").map(|(_, condition)| {
-            self.engine.holds(&condition, self.scope).unwrap_or_else(|complaint| {
-                complaints.push(complaint);
+            self.engine.holds(&condition, self.scope).unwrap_or_else(|problem| {
+                complaints.push(problem.diagnostic());
                 true
             })
         });
@@ -144,7 +144,7 @@ impl Reader<'_> {
                 complaints.push(Diagnostic::new(message, node.span.clone()));
             }
             Ok(filled) => node.value = filled.value,
-            Err(complaint) => complaints.push(complaint),
+            Err(problem) => complaints.push(problem.diagnostic()),
         }
     }
 }

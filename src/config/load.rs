@@ -140,7 +140,7 @@ impl Loading<'_> {
                     Ok(true) => {}
                     Ok(false) => continue,
                     Err(complaint) => {
-                        self.complaints.push(complaint);
+                        self.complaints.push(complaint.diagnostic());
                         continue;
                     }
                 }
@@ -189,7 +189,7 @@ impl Loading<'_> {
         match self.surroundings.engine.render_node(node, scope) {
             Ok(node) => Some(node),
             Err(complaint) => {
-                self.complaints.push(complaint);
+                self.complaints.push(complaint.diagnostic());
                 None
             }
         }
