@@ -5,5 +5,5 @@ use crate::topology::registry::components;
 
 components! {
     TransformConfig:
-    parse,
+    filter, parse, remove, rename, route, set,
 }
