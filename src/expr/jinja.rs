@@ -158,6 +158,11 @@ impl Engine {
         Self { environment }
     }
 
+    /// The filters, tests and limits, for expressions on records, which have names of their own.
+    pub(super) fn environment(&self) -> &Environment<'static> {
+        &self.environment
+    }
+
     /// Whether some string of `node` holds an expression or statement.
     pub fn holds_expression(node: &Node) -> bool {
         match &node.value {
@@ -356,7 +361,7 @@ pub fn is_template(text: &str) -> bool {
 
 /// What stands between the braces where `text` is nothing but one pair of them. The caller finds
 /// out by compiling whether it really is one expression: `a }} {{ b` is none.
-fn sole_expression(text: &str) -> Option<&str> {
+pub(super) fn sole_expression(text: &str) -> Option<&str> {
     let inner = text.strip_prefix("{{")?.strip_suffix("}}")?;
     let inner = inner.strip_prefix(['-', '+']).unwrap_or(inner);
     Some(inner.strip_suffix(['-', '+']).unwrap_or(inner))

@@ -7,4 +7,5 @@ components! {
     TransformConfig:
     parse,
     secrets,
+    filter, parse, remove, rename, route, set,
 }
