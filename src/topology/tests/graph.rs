@@ -73,30 +73,59 @@ fn a_sound_graph_passes() {
 
 #[test]
 fn an_unknown_input_is_named_with_the_likely_one_and_nothing_else_is_said() {
-    insta::assert_snapshot!(complaints("source nginx\nsink s < ngnix"), @"");
-    insta::assert_snapshot!(complaints("source nginx\nsink s < apache"), @"");
+    insta::assert_snapshot!(complaints("source nginx\nsink s < ngnix"), @r"
+    t.yml:2:10: `s` reads from `ngnix`, and there is no such component
+      hint: did you mean `nginx`?
+    ");
+    insta::assert_snapshot!(complaints("source nginx\nsink s < apache"), @r"
+    t.yml:2:10: `s` reads from `apache`, and there is no such component
+    t.yml:1:8: nothing reads from the source `nginx`
+      hint: give it to a sink, or leave it out
+    ");
 }
 
 #[test]
 fn an_unknown_output_is_answered_with_those_that_there_are() {
     insta::assert_snapshot!(
-        complaints("source a\nmetrics m < a\nsink s < m.hihg\nsink t < m\nsink u < a.b"), @"");
+        complaints("source a\nmetrics m < a\nsink s < m.hihg\nsink t < m\nsink u < a.b"), @r"
+    t.yml:3:10: `s` reads from `m.hihg`, and `m` has no output `hihg`
+      hint: its outputs are `m.high`, `m.low`
+    t.yml:4:10: `t` reads from `m`, which has only named outputs
+      hint: its outputs are `m.high`, `m.low`
+    t.yml:5:10: `u` reads from `a.b`, and `a` has no output `b`
+    ");
 }
 
 #[test]
 fn a_circle_is_shown_all_the_way_round() {
     insta::assert_snapshot!(
-        complaints("source a\nthrough x < a z\nthrough y < x\nthrough z < y\nsink s < z"), @"");
-    insta::assert_snapshot!(complaints("through x < x\nsink s < x"), @"");
+        complaints("source a\nthrough x < a z\nthrough y < x\nthrough z < y\nsink s < z"), @r"
+    t.yml:2:9: these components read from each other in a circle: `y` → `z` → `x` → `y`
+    ");
+    insta::assert_snapshot!(complaints("through x < x\nsink s < x"), @r"
+    t.yml:1:9: these components read from each other in a circle: `x` → `x`
+    ");
 }
 
 #[test]
 fn a_wire_of_the_wrong_kind_is_shown_with_both_its_ends() {
-    insta::assert_snapshot!(complaints("source a\nmetrics m < a\nsink s < m.high"), @"");
+    insta::assert_snapshot!(complaints("source a\nmetrics m < a\nsink s < m.high"), @r"
+    t.yml:2:13: `m` reads logs from `a`, and a transform of type `test` takes metrics
+      t.yml:1:8: `a` gives logs
+    ");
 }
 
 #[test]
 fn ends_that_lead_nowhere_are_found() {
     insta::assert_snapshot!(
-        complaints("source a\nsource b\nsink s < a a\nsink t < s\nsink u\nthrough v < a"), @"");
+        complaints("source a\nsource b\nsink s < a a\nsink t < s\nsink u\nthrough v < a"), @r"
+    t.yml:3:12: `s` reads from `a` twice
+    t.yml:4:10: `t` reads from `s`, which is a sink and gives nothing
+    t.yml:5:6: the sink `u` reads from nothing
+      hint: name the components it reads from: `inputs: [NAME]`
+    t.yml:2:8: nothing reads from the source `b`
+      hint: give it to a sink, or leave it out
+    t.yml:6:9: nothing reads from the transform `v`
+      hint: give it to a sink, or leave it out
+    ");
 }
