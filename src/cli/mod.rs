@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod completions;
+pub mod docs;
 pub mod graph;
 pub mod man;
 pub mod report;
@@ -62,6 +63,7 @@ enum Command {
     Validate(validate::Args),
     Graph(graph::Args),
     Schema(schema::Args),
+    Docs(docs::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -78,6 +80,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Validate(args) => validate::run(&args, &mut shell),
         Command::Graph(args) => graph::run(&args, &mut shell),
         Command::Schema(args) => schema::run(&args, &mut shell),
+        Command::Docs(args) => docs::run(&args, &mut shell),
         Command::Completions(args) => completions::run(&args, &mut shell),
         Command::Man(args) => man::run(&args, &mut shell),
     };

@@ -6,18 +6,19 @@ use super::discover::{FileKind, Files, Found, discover};
 use super::files::{AgentFile, ApplyFile};
 use super::lower::{Lowering, Written};
 use super::merge::merge;
-use super::scope::{constants, facts_value};
+use super::scope::constants;
 use super::secret_use::{first_mention, references, secret_names};
 use super::secrets::{Places, misplaced, resolve};
 use super::switched_off::is_on;
+use super::task_set::{Origin, task_set};
 use crate::event::de::from_node;
 use crate::event::fault::Diagnostic;
-use crate::event::secret::{MASK, Masker, Secrets};
+use crate::event::secret::{MASK, Masker, SecretText, Secrets};
 use crate::event::task::SharedTaskSet;
 use crate::event::tree::{Node, Value};
 use crate::expr::jinja::Engine;
 use crate::expr::scope::{RESERVED, Scope, Vars};
-use crate::host::facts::Facts;
+use crate::host::facts::{Facts, facts_value};
 use crate::topology::graph::Graph;
 use serde::de::DeserializeOwned;
 use std::collections::HashSet;
@@ -68,7 +69,8 @@ pub fn load(paths: &[PathBuf], surroundings: &Surroundings<'_>) -> Result<Config
         files.complaints.extend(misplaced(path));
     }
     let is_whole = files.complaints.is_empty();
-    Loading { surroundings, complaints: files.complaints, is_whole }.run(files.found)
+    let origin = Origin::of(paths, &files.found);
+    Loading { surroundings, complaints: files.complaints, is_whole }.run(files.found, origin)
 }
 
 struct Loading<'a> {
@@ -90,7 +92,7 @@ struct Kinds {
 }
 
 impl Loading<'_> {
-    fn run(mut self, mut found: Vec<Found>) -> Result<Config, Vec<Diagnostic>> {
+    fn run(mut self, mut found: Vec<Found>, origin: Origin) -> Result<Config, Vec<Diagnostic>> {
         let engine = Arc::clone(&self.surroundings.engine);
         let host = |name: &str| minijinja::Value::from(name);
         let scope = Scope::new(Arc::clone(&engine))
@@ -114,18 +116,18 @@ impl Loading<'_> {
         let secret_names = secret_names(&vars);
         let agent = kinds.agent.as_ref().and_then(|node| self.agent(node, &secret_names, &scope));
         let tasks_node = kinds.apply.clone();
-        let components = self.lowered(kinds);
+        let apply = kinds.apply.as_ref().and_then(|node| self.apply_file(node.clone()));
+        let components = self.lowered(kinds, apply.clone());
         let off = self.switched_off(&components, &scope);
         let on = components.iter().filter(|written| !off.contains(&written.name));
         let users = on.map(|written| &written.node).chain([&vars_node]).chain(&tasks_node);
         let (secrets, wanted) = self.secrets(users);
-        let blind = wanted.iter().map(|name| (name.as_str(), MASK)).collect();
-        let blind_scope = scope.with_fixed("secrets", blind);
+        let masks = wanted.iter().map(|name| (name.clone(), SecretText::new(MASK.into())));
+        let blind_scope = scope.with_secrets(masks.collect());
         let full_scope = if secrets.is_empty() {
             blind_scope.clone()
         } else {
-            let shown = secrets.iter().map(|(name, value)| (name, value.expose()));
-            scope.with_fixed("secrets", shown.collect())
+            scope.with_secrets(secrets.clone())
         };
         let reader = Reader {
             engine: &engine,
@@ -136,6 +138,12 @@ impl Loading<'_> {
             vars: &vars_node,
         };
         let graph = assemble(&components, off, &reader, self.is_whole, &mut self.complaints);
+        let own = apply.as_ref().and_then(|file| file.vars.as_ref());
+        own.map(|own| self.vars(own));
+        let tasks = apply.map(|file| {
+            let vars = Vars::clone(&vars);
+            task_set(file, vars, origin, &engine, &mut self.complaints)
+        });
         if !self.complaints.is_empty() {
             return Err(self.complaints);
         }
@@ -143,7 +151,7 @@ impl Loading<'_> {
         let shown = vars.keys().filter(|name| !secret_names.contains(*name));
         let constants = constants(&scope, shown, &self.surroundings.facts, readers);
         let agent = agent.unwrap_or_default();
-        Ok(Config { agent, graph, tasks: None, secrets, constants, host: host_name })
+        Ok(Config { agent, graph, tasks, secrets, constants, host: host_name })
     }
 
     /// The files of one kind as one, without those whose `when` does not hold; `None` where none
@@ -156,7 +164,7 @@ impl Loading<'_> {
                     Ok(true) => {}
                     Ok(false) => continue,
                     // Its content is checked all the same.
-                    Err(complaint) => self.complaints.push(complaint),
+                    Err(problem) => self.complaints.push(problem.diagnostic()),
                 }
             }
             match &mut all {
@@ -189,8 +197,8 @@ impl Loading<'_> {
         }
         match self.surroundings.engine.render_node(node, scope) {
             Ok(node) => self.typed(node),
-            Err(complaint) => {
-                self.complaints.push(complaint);
+            Err(problem) => {
+                self.complaints.push(problem.diagnostic());
                 None
             }
         }
@@ -213,11 +221,10 @@ impl Loading<'_> {
         vars
     }
 
-    fn lowered(&mut self, kinds: Kinds) -> Vec<Written> {
+    fn lowered(&mut self, kinds: Kinds, apply: Option<ApplyFile>) -> Vec<Written> {
         let mut lowering = Lowering::default();
-        if let Some(node) = kinds.apply {
-            let span = node.span.clone();
-            lowering.apply(self.apply_file(node).unwrap_or_default(), span.as_ref());
+        if let (Some(file), Some(node)) = (apply, kinds.apply) {
+            lowering.apply(file, node.span.as_ref());
         }
         if let Some(node) = kinds.facts {
             let span = node.span.clone();

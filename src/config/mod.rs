@@ -16,6 +16,7 @@ pub mod secret_use;
 pub mod secrets;
 mod secrets_file;
 mod switched_off;
+mod task_set;
 mod toml;
 mod unread;
 mod wording;

@@ -95,7 +95,7 @@ impl Filling<'_> {
                 self.complaints.push(Diagnostic::new(message, node.span.clone()));
             }
             Ok(filled) => node.value = filled.value,
-            Err(complaint) => self.complaints.push(complaint),
+            Err(problem) => self.complaints.push(problem.diagnostic()),
         }
     }
 }

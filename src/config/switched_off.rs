@@ -25,8 +25,8 @@ pub(super) fn is_on(
         }
     });
     let when = written.node.get("when").is_none_or(|condition| {
-        engine.holds(condition, scope).unwrap_or_else(|complaint| {
-            complaints.push(complaint);
+        engine.holds(condition, scope).unwrap_or_else(|problem| {
+            complaints.push(problem.diagnostic());
             true
         })
     });

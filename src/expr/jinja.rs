@@ -43,30 +43,52 @@ pub struct Problem {
     pub message: String,
     /// The line within the template or expression, from 1.
     pub line: Option<usize>,
+    /// Where the expression stands, once whoever knows it has said so.
+    pub place: Option<Span>,
+    /// How to mend it.
+    pub hint: Option<String>,
     /// The variable whose own text is to blame, and where it stands.
-    pub variable: Option<(String, Option<Span>)>,
+    pub variable: Option<Box<(String, Option<Span>)>>,
     /// Where set, the value is not wrong but not known yet: the number of the task that would
     /// have to run first.
     pub depends_on: Option<usize>,
 }
 
 impl Problem {
-    /// The complaint about the place `span` that holds the expression.
-    pub fn at(&self, span: Option<&Span>) -> Diagnostic {
-        match &self.variable {
-            Some((name, Some(place))) => Diagnostic::new(&self.message, span.cloned())
-                .related(Some(place.clone()), format!("the variable `{name}` is defined here")),
-            Some((name, None)) => Diagnostic::new(
-                format!("{} (in the variable `{name}`)", self.message),
-                span.cloned(),
-            ),
-            None => Diagnostic::new(&self.message, span.cloned()),
-        }
+    fn new(message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { message, line: None, place: None, hint: None, variable: None, depends_on: None }
+    }
+
+    /// The same, known to stand at `span`.
+    #[must_use]
+    pub fn located(mut self, span: Option<&Span>) -> Self {
+        self.place = self.place.or_else(|| span.cloned());
+        self
+    }
+
+    /// The complaint about the place `span`, which holds the expression.
+    pub fn at(self, span: Option<&Span>) -> Diagnostic {
+        self.located(span).diagnostic()
+    }
+
+    /// The complaint for people.
+    pub fn diagnostic(&self) -> Diagnostic {
+        let place = self.place.clone();
+        let complaint = match self.variable.as_deref() {
+            Some((name, Some(variable))) => Diagnostic::new(&self.message, place)
+                .related(Some(variable.clone()), format!("the variable `{name}` is defined here")),
+            Some((name, None)) => {
+                Diagnostic::new(format!("{} (in the variable `{name}`)", self.message), place)
+            }
+            None => Diagnostic::new(&self.message, place),
+        };
+        Diagnostic { hint: self.hint.clone(), ..complaint }
     }
 
     /// The same, known to come from the text of the variable `name`.
     pub(super) fn inside(mut self, name: &str, span: Option<&Span>) -> Self {
-        self.variable.get_or_insert_with(|| (name.to_owned(), span.cloned()));
+        self.variable.get_or_insert_with(|| Box::new((name.to_owned(), span.cloned())));
         self
     }
 
@@ -77,8 +99,7 @@ impl Problem {
 
     /// The value of something that task number `task` would have to run for first.
     pub fn depends_on(task: usize) -> Self {
-        let message = format!("depends on task {task}");
-        Self { message, line: None, variable: None, depends_on: Some(task) }
+        Self { depends_on: Some(task), ..Self::new(format!("depends on task {task}")) }
     }
 }
 
@@ -111,7 +132,7 @@ impl From<Error> for Problem {
             },
             kind => detail.unwrap_or_else(|| kind.to_string()),
         };
-        Self { message, line: error.line(), variable: None, depends_on: None }
+        Self { line: error.line(), ..Self::new(message) }
     }
 }
 
@@ -137,6 +158,11 @@ impl Engine {
         Self { environment }
     }
 
+    /// The filters, tests and limits, for expressions on records, which have names of their own.
+    pub(super) fn environment(&self) -> &Environment<'static> {
+        &self.environment
+    }
+
     /// Whether some string of `node` holds an expression or statement.
     pub fn holds_expression(node: &Node) -> bool {
         match &node.value {
@@ -157,25 +183,28 @@ impl Engine {
     }
 
     /// Whether a condition holds. As in Ansible it may be text with braces, or a truth value.
-    pub fn holds(&self, condition: &Node, scope: &Scope) -> Result<bool, Diagnostic> {
-        let at = |problem: Problem| problem.at(condition.span.as_ref());
+    pub fn holds(&self, condition: &Node, scope: &Scope) -> Result<bool, Problem> {
+        self.condition(condition, scope).map_err(|problem| problem.located(condition.span.as_ref()))
+    }
+
+    fn condition(&self, condition: &Node, scope: &Scope) -> Result<bool, Problem> {
         let value = match &condition.value {
             Tree::String(text) if is_template(text) => {
-                let rendered = self.render(text, scope).map_err(at)?;
+                let rendered = self.render(text, scope)?;
                 match rendered.as_str() {
-                    Some(text) => self.evaluate(text, scope).map_err(at)?,
+                    Some(text) => self.evaluate(text, scope)?,
                     None => rendered,
                 }
             }
-            Tree::String(text) => self.evaluate(text, scope).map_err(at)?,
+            Tree::String(text) => self.evaluate(text, scope)?,
             _ => from_node(condition),
         };
         if value.is_undefined() {
             let text = condition.scalar_text().unwrap_or_default();
-            return Err(Diagnostic::new(format!("`{text}` is undefined"), condition.span.clone())
-                .hint(
-                    "test it first: `x is defined and …`, or give it a value: `x | default(false)`",
-                ));
+            let hint =
+                "test it first: `x is defined and …`, or give it a value: `x | default(false)`";
+            let problem = Problem::new(format!("`{text}` is undefined"));
+            return Err(Problem { hint: Some(hint.into()), ..problem });
         }
         Ok(value.is_true())
     }
@@ -192,7 +221,7 @@ impl Engine {
             let value = settled(compiled.eval(scope.as_value())?)?;
             if value.is_undefined() {
                 let message = format!("`{}` is undefined", expression.trim());
-                return Err(Problem { message, line: None, variable: None, depends_on: None });
+                return Err(Problem::new(message));
             }
             return Ok(value);
         }
@@ -220,14 +249,14 @@ impl Engine {
 
     /// Renders all strings of a tree, keeping places and types. An entry or item whose value is
     /// `omit` is left out.
-    pub fn render_node(&self, node: &Node, scope: &Scope) -> Result<Node, Diagnostic> {
+    pub fn render_node(&self, node: &Node, scope: &Scope) -> Result<Node, Problem> {
         Ok(self.render_or_omit(node, scope)?.unwrap_or_else(|| Node::new(Tree::Null)))
     }
 
-    fn render_or_omit(&self, node: &Node, scope: &Scope) -> Result<Option<Node>, Diagnostic> {
+    fn render_or_omit(&self, node: &Node, scope: &Scope) -> Result<Option<Node>, Problem> {
         let value = match &node.value {
             Tree::String(text) if is_template(text) => {
-                let value = self.render(text, scope).map_err(|e| e.at(node.span.as_ref()))?;
+                let value = self.render(text, scope).map_err(|e| e.located(node.span.as_ref()))?;
                 if is_omit(&value) {
                     return Ok(None);
                 }
@@ -242,7 +271,7 @@ impl Engine {
                 let mut rendered = Vec::with_capacity(entries.len());
                 for (key, node) in entries {
                     let name =
-                        self.render(&key.name, scope).map_err(|e| e.at(key.span.as_ref()))?;
+                        self.render(&key.name, scope).map_err(|e| e.located(key.span.as_ref()))?;
                     let key = crate::event::tree::Key {
                         name: name.to_string().into(),
                         span: key.span.clone(),
@@ -311,15 +340,8 @@ impl Engine {
 /// Turns a value that is an error into that error.
 fn settled(value: Value) -> Result<Value, Problem> {
     if value.kind() == ValueKind::Invalid {
-        return Err(value.get_attr("").err().map_or_else(
-            || Problem {
-                message: "this has no value".into(),
-                line: None,
-                variable: None,
-                depends_on: None,
-            },
-            Problem::from,
-        ));
+        let problem = value.get_attr("").err().map(Problem::from);
+        return Err(problem.unwrap_or_else(|| Problem::new("this has no value")));
     }
     Ok(value)
 }
@@ -339,7 +361,7 @@ pub fn is_template(text: &str) -> bool {
 
 /// What stands between the braces where `text` is nothing but one pair of them. The caller finds
 /// out by compiling whether it really is one expression: `a }} {{ b` is none.
-fn sole_expression(text: &str) -> Option<&str> {
+pub(super) fn sole_expression(text: &str) -> Option<&str> {
     let inner = text.strip_prefix("{{")?.strip_suffix("}}")?;
     let inner = inner.strip_prefix(['-', '+']).unwrap_or(inner);
     Some(inner.strip_suffix(['-', '+']).unwrap_or(inner))

@@ -5,6 +5,7 @@
 
 use super::jinja::Engine;
 use super::value::{from_node, omit};
+use crate::event::secret::Secrets;
 use crate::event::tree::Node;
 use indexmap::IndexMap;
 use minijinja::value::{Enumerator, Object, Value};
@@ -81,6 +82,13 @@ impl Scope {
         self.with(|names| {
             names.fixed.insert(name.to_owned(), value);
         })
+    }
+
+    /// The same with secrets to be read as `secrets.NAME`. Whoever shows what was rendered must
+    /// mask it.
+    #[must_use]
+    pub fn with_secrets(&self, secrets: Secrets) -> Self {
+        self.with_fixed("secrets", Value::from_object(SecretNames(secrets)))
     }
 
     /// The same with variables that hide those of the layers before.
@@ -186,6 +194,16 @@ impl Object for Root {
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
         self.0.names.lookup(key, &self.0)
+    }
+}
+
+/// The name `secrets`: each is looked up by its own name, and all together they have no text.
+#[derive(Debug)]
+struct SecretNames(Secrets);
+
+impl Object for SecretNames {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.0.get(key.as_str()?).map(|secret| Value::from(secret.expose()))
     }
 }
 

@@ -1,1 +1,3 @@
 //! The one HTTP client, TLS set-up and listeners.
+
+pub mod http;

@@ -5,4 +5,11 @@ use crate::topology::registry::components;
 
 components! {
     SinkConfig:
+    /// Writes to standard output or standard error.
+    console,
+    /// Appends to files.
+    file,
+    /// Sends to an HTTP server.
+    http,
 }
+pub mod apply;

@@ -57,14 +57,16 @@ impl std::error::Error for Fault {}
 pub trait Source: Send {
     /// Runs until its input has ended or `cx.stop` says so; then lets go of `out`, waits for the
     /// receipts that its mark depends on, and returns. An error makes the supervisor build and
-    /// run the source anew, from its mark.
+    /// run the source anew, from its mark. Receipts of this run do not reach the next one: a
+    /// source that wants nothing doubled waits for what is open before it returns an error too.
     async fn run(self: Box<Self>, out: Output, cx: SourceContext) -> Result<(), Fault>;
 }
 
 /// Looks at batches on their way. Does no I/O and knows no clock.
 pub trait Transform: Send {
     /// Takes one batch and emits what becomes of it. Records that are not emitted count as left
-    /// out on purpose. An error drops nothing: the batch is lost to this run and read again.
+    /// out on purpose. An error drops nothing: the transform is built anew and the batch is read
+    /// again; only one that fails again and again is given up, and counted.
     fn transform(&mut self, batch: Batch, out: &mut Outputs) -> Result<(), Fault>;
 }
 
@@ -75,14 +77,15 @@ pub trait Sink: Send {
     fn encode(&mut self, batch: &Batch, request: &mut Request) -> Result<(), Fault>;
 
     /// Sends the request and returns when its content is safe at the other side. After a
-    /// passing fault it is called again with the same request.
+    /// passing fault it is called again with the same request. So is, after a panic, the sink
+    /// that is built in place of this one: a request must hold all that it needs.
     async fn send(&mut self, request: &Request) -> Result<(), Fault>;
 }
 
 /// A sink that is a stream by nature: it takes batches as they come and settles them itself.
 #[async_trait]
 pub trait StreamSink: Send {
-    /// Runs until `input` has ended.
+    /// Runs until `input` has ended. Returning earlier counts as a failure.
     async fn run(self: Box<Self>, input: Input, cx: SinkContext) -> Result<(), Fault>;
 }
 
@@ -156,6 +159,20 @@ impl Request {
     /// Records in all parts.
     pub fn records(&self) -> u64 {
         self.parts.iter().map(|part| part.records).sum()
+    }
+
+    /// Bytes and records of each part, in order.
+    pub(super) fn sizes(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.parts.iter().map(|part| (part.body.len(), part.records))
+    }
+
+    /// Goes back to when the parts had these [`Self::sizes`].
+    pub(super) fn cut_back(&mut self, sizes: &[(usize, u64)]) {
+        self.parts.truncate(sizes.len());
+        for (part, (bytes, records)) in self.parts.iter_mut().zip(sizes) {
+            part.body.truncate(*bytes);
+            part.records = *records;
+        }
     }
 
     /// Empties it. The buffer of an only destination is kept, so that the steady state

@@ -38,24 +38,39 @@ pub struct Environment {
 
 /// The numbers that the sinks have while the process runs. Checkpoints keep names.
 #[derive(Debug, Default)]
-pub struct SinkNames(RwLock<Vec<Arc<str>>>);
+pub struct SinkNames(RwLock<Vec<Option<Arc<str>>>>);
 
 impl SinkNames {
     /// The number of the sink with this name, given to it now if it is new; `None` where there
     /// are too many.
     pub fn intern(&self, name: &str) -> Option<SinkId> {
         let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let at = names.iter().position(|known| &**known == name).unwrap_or_else(|| {
-            names.push(name.into());
-            names.len() - 1
-        });
-        SinkId::new(at)
+        let known = names.iter().position(|known| known.as_deref() == Some(name));
+        if let Some(at) = known {
+            return SinkId::new(at);
+        }
+        let free = names.iter().position(Option::is_none).unwrap_or(names.len());
+        let id = SinkId::new(free)?;
+        if free == names.len() {
+            names.push(None);
+        }
+        names[free] = Some(name.into());
+        Some(id)
+    }
+
+    /// Takes the numbers of all names but those to keep, to be given out again. Done only when
+    /// none is left, so that a receipt that is still on its way means what it says.
+    pub(super) fn reuse(&self, keep: impl Fn(&str) -> bool) {
+        let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for name in names.iter_mut() {
+            name.take_if(|name| !keep(name));
+        }
     }
 
     /// The name of the sink with this number.
     pub fn name(&self, sink: SinkId) -> Arc<str> {
         let names = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        names.get(sink.index()).cloned().unwrap_or_default()
+        names.get(sink.index()).cloned().flatten().unwrap_or_default()
     }
 }
 

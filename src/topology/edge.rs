@@ -132,8 +132,9 @@ impl Input {
         self.queue.lock().await.try_recv().ok()
     }
 
-    /// Refuses whatever is still to come; waiting writers are told.
-    pub async fn close(&self) {
-        self.queue.lock().await.close();
+    /// Whether all writers are gone and the edge is empty.
+    pub(super) async fn is_over(&self) -> bool {
+        let queue = self.queue.lock().await;
+        queue.is_closed() && queue.is_empty()
     }
 }

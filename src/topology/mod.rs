@@ -1,16 +1,25 @@
 //! The engine: components, the edges between them, and what runs them.
 
+mod chain;
 pub mod component;
 pub mod context;
 pub mod demand;
 pub mod edge;
 pub mod graph;
+mod job;
 pub mod memory;
 pub mod output;
 pub(crate) mod registry;
+mod requests;
+mod rewire;
 pub mod run;
 mod runners;
 pub mod settings;
 mod supervise;
 pub mod telemetry;
+#[cfg(test)]
+mod testing;
 mod units;
+
+#[cfg(test)]
+mod tests;

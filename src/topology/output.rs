@@ -7,7 +7,7 @@ use super::telemetry::ComponentTelemetry;
 use crate::event::Batch;
 use crate::event::ack::{Ack, Outcome, Receipt, SinkSet};
 use arc_swap::ArcSwap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
 /// One edge that begins here, and the sinks behind it.
@@ -17,44 +17,88 @@ pub(super) struct Branch {
     pub(super) reach: SinkSet,
 }
 
+/// The ways on from one output, as they are between two reloads.
+#[derive(Default)]
+pub(super) struct Route {
+    branches: Vec<Branch>,
+    /// The sinks behind all branches.
+    pub(super) reach: SinkSet,
+    /// All sinks of the topology, also those that cannot be reached from here.
+    pub(super) live: SinkSet,
+}
+
 /// The edges that begin at one output. A reload swaps them while batches flow.
 #[derive(Clone, Default)]
-pub(super) struct Fanout(Arc<ArcSwap<Vec<Branch>>>);
+pub(super) struct Fanout(Arc<Swapped>);
+
+#[derive(Default)]
+struct Swapped {
+    route: ArcSwap<Route>,
+    closed: Mutex<bool>,
+}
 
 impl Fanout {
-    pub(super) fn set(&self, branches: Vec<Branch>) {
-        self.0.store(Arc::new(branches));
+    /// Leads to these branches from now on, unless whoever writes here has ended.
+    pub(super) fn set(&self, branches: Vec<Branch>, live: SinkSet) {
+        let closed = self.0.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*closed {
+            let reach = branches.iter().fold(SinkSet::NONE, |set, branch| set.union(branch.reach));
+            self.0.route.store(Arc::new(Route { branches, reach, live }));
+        }
     }
 
-    /// Lets go of all branches, so that what lies behind them can end.
-    pub(super) fn clear(&self) {
-        self.set(Vec::new());
+    /// Lets go of all branches for good, so that what lies behind them can end. A reload that
+    /// comes at the same moment must not open them again: nobody would close them.
+    pub(super) fn close(&self) {
+        let mut closed = self.0.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        *closed = true;
+        self.0.route.store(Arc::default());
     }
 
-    /// The sinks behind all branches.
-    pub(super) fn reach(&self) -> SinkSet {
-        self.0.load().iter().fold(SinkSet::NONE, |set, branch| set.union(branch.reach))
+    /// The ways on as they are now.
+    pub(super) fn route(&self) -> Arc<Route> {
+        self.0.route.load_full()
     }
+}
 
+/// Closes fan-outs when the component that writes to them is gone, in whatever way.
+pub(super) struct CloseOnEnd(pub(super) Vec<Fanout>);
+
+impl Drop for CloseOnEnd {
+    fn drop(&mut self) {
+        self.0.iter().for_each(Fanout::close);
+    }
+}
+
+impl Route {
     /// Gives each branch its share. A branch that waits holds back its siblings. `false` where
-    /// a branch that the batch was meant for is gone; its share is then lost.
+    /// the batch was meant for branches and all of them are gone.
     pub(super) async fn send(&self, batch: Batch, ack: Ack, demand: Option<u64>) -> bool {
-        let branches = self.0.load_full();
-        let wanted: Vec<&Branch> = branches
+        let wanted: Vec<&Branch> = self
+            .branches
             .iter()
             .filter(|branch| !branch.reach.intersection(ack.sinks()).is_empty())
             .collect();
-        let mut arrived = true;
+        let mut arrived = wanted.is_empty();
         let mut batch = Some(batch);
         for (at, branch) in wanted.iter().enumerate() {
             let copy = if at + 1 == wanted.len() { batch.take() } else { batch.clone() };
             let Some(copy) = copy else { break };
             let envelope = Envelope::new(copy, ack.share(branch.reach), demand);
-            arrived &= branch.sender.send(envelope).await;
+            arrived |= branch.sender.send(envelope).await;
         }
-        // What remains is the share of sinks that no branch leads to (any more).
         ack.settle(Outcome::Delivered);
         arrived
+    }
+}
+
+/// Marks as lost what `ack` owes to sinks that are there, but that no way leads to any more: a
+/// reload has moved them while the batch was on its way, and they get it when it is read again.
+/// Sinks that were removed want it no more.
+pub(super) fn give_up_on_moved_sinks(ack: &Ack, reach: SinkSet, live: SinkSet) {
+    let moved = ack.sinks().without(reach).intersection(live);
+    if !moved.is_empty() {
+        drop(ack.share(moved));
     }
 }
 
@@ -68,7 +112,7 @@ pub struct Output {
 impl Output {
     /// The sinks that a batch sent now would reach.
     pub fn sinks(&self) -> SinkSet {
-        self.fanout.reach()
+        self.fanout.route().reach
     }
 
     /// Sends a batch to every sink; its receipts will carry `mark`. Waits while an edge is full.
@@ -76,16 +120,28 @@ impl Output {
     /// # Errors
     /// Where nobody reads any more: the topology is being taken down.
     pub async fn send(&self, batch: Batch, mark: u64) -> Result<(), Fault> {
-        self.send_to(batch, mark, SinkSet::ALL).await
+        let route = self.fanout.route();
+        let ack = Ack::new(mark, route.reach, self.receipts.clone());
+        self.pass(&route, batch, ack, None).await
     }
 
-    /// As [`Self::send`], for those sinks only: the others have it already.
+    /// As [`Self::send`], for those sinks only: the others have it already. Each of them is
+    /// heard of in a receipt, also one that a reload has taken away meanwhile.
     ///
     /// # Errors
     /// As for [`Self::send`].
     pub async fn send_to(&self, batch: Batch, mark: u64, sinks: SinkSet) -> Result<(), Fault> {
-        let sinks = sinks.intersection(self.sinks());
-        self.pass(batch, Ack::new(mark, sinks, self.receipts.clone()), None).await
+        if sinks == SinkSet::ALL {
+            return self.send(batch, mark).await;
+        }
+        let ack = Ack::new(mark, sinks, self.receipts.clone());
+        self.pass(&self.fanout.route(), batch, ack, None).await
+    }
+
+    /// Says that nothing more will come from this source, now or in another run, so that
+    /// everything below can finish while the source still waits for its receipts.
+    pub fn finish(self) {
+        self.fanout.close();
     }
 
     /// Answers a demand: the batch reaches only the sink that asked.
@@ -93,12 +149,22 @@ impl Output {
     /// # Errors
     /// As for [`Self::send`].
     pub async fn answer(&self, batch: Batch, demand: &Demand) -> Result<(), Fault> {
-        self.pass(batch, Ack::unobserved(SinkSet::one(demand.sink)), Some(demand.id)).await
+        let ack = Ack::unobserved(SinkSet::one(demand.sink));
+        self.pass(&self.fanout.route(), batch, ack, Some(demand.id)).await
     }
 
-    async fn pass(&self, batch: Batch, ack: Ack, demand: Option<u64>) -> Result<(), Fault> {
+    async fn pass(
+        &self,
+        route: &Arc<Route>,
+        batch: Batch,
+        ack: Ack,
+        demand: Option<u64>,
+    ) -> Result<(), Fault> {
         self.telemetry.sent(&batch);
-        if self.fanout.send(batch, ack, demand).await {
+        give_up_on_moved_sinks(&ack, route.reach, route.live);
+        let arrived = route.send(batch, ack, demand).await;
+        // Where a reload has swapped the ways meanwhile, the receipts say all that there is to say.
+        if arrived || !Arc::ptr_eq(route, &self.fanout.route()) {
             Ok(())
         } else {
             Err(Fault::passing("the component that reads from here has ended"))

@@ -1,27 +1,29 @@
 //! The running topology: start, reload by difference, ordered drain.
 //!
 //! Starting is a reload from nothing. A unit whose members are the same as before keeps running;
-//! the fan-outs above it are swapped while batches flow. A unit that changed starts once the one
-//! it replaces has drained, so that order holds and a listener's port is free. Shutdown and the
-//! natural end are the same path: sources return, their edges close, and everything below ends
-//! because its input does.
+//! the fan-outs above it are swapped while batches flow. A unit that changed starts once those
+//! that it replaces have drained, so that order holds and a listener's port is free. Shutdown and
+//! the natural end are the same path: sources return, their edges close, and everything below
+//! ends because its input does.
 
-use super::component::{BuildContext, Fault};
+use super::component::BuildContext;
 use super::context::{Environment, Stop, StopSender};
 use super::demand::{Demand, DemandPort, Demands};
 use super::edge::{EdgeLimits, EdgeSender, Input, WeakEdgeSender, edge};
-use super::graph::{Component, Graph};
-use super::output::{Branch, Fanout};
-use super::runners::{Member, run_chain, run_sink, run_source};
+use super::graph::{Component, Graph, Port};
+use super::job::{Job, Leaving};
+use super::output::Fanout;
+use super::rewire::{connect, live_sinks, try_build};
+use super::runners::{run_sink, run_source};
 use super::units::{Unit, Units};
 use crate::event::fault::Diagnostic;
 use crate::event::tree::Node;
-use std::collections::{HashMap, HashSet};
+use crate::topology::chain::{Member, run_chain};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 /// How long a replaced or removed unit may drain before it is cut off. What it had in hand is
 /// then read again by its source.
@@ -34,8 +36,8 @@ const WAITING_DEMANDS: usize = 16;
 pub struct Topology {
     env: Arc<Environment>,
     running: HashMap<Arc<str>, Running>,
-    /// Units that a reload took out and that still drain.
-    leaving: Vec<JoinHandle<()>>,
+    /// Units that reloads took out and that still drain.
+    leaving: Vec<Leaving>,
 }
 
 /// What a reload did.
@@ -49,25 +51,28 @@ pub struct Changes {
     pub stopped: usize,
 }
 
-struct Running {
-    /// The members' names and specs.
-    identity: Vec<(Arc<str>, Arc<str>, Node)>,
-    fanouts: Vec<(Arc<str>, Fanout)>,
-    entry: Entry,
-    task: JoinHandle<()>,
+/// The members' names, types and configs.
+type Identity = Vec<(Arc<str>, Arc<str>, Node)>;
+
+pub(super) struct Running {
+    identity: Identity,
+    inputs: Vec<Port>,
+    pub(super) fanouts: Vec<(Arc<str>, Fanout)>,
+    pub(super) entry: Entry,
+    job: Job,
 }
 
 /// How batches get into a unit.
-enum Entry {
+pub(super) enum Entry {
     Source { stop: StopSender, demands: Option<mpsc::Sender<Demand>> },
     Chain(WeakEdgeSender),
     Sink(WeakEdgeSender, Arc<DemandPort>),
 }
 
 /// What a reload needs of each unit while it rewires: holding the senders keeps edges open.
-struct Planned {
-    running: Running,
-    sender: Option<EdgeSender>,
+pub(super) struct Planned {
+    pub(super) running: Running,
+    pub(super) sender: Option<EdgeSender>,
 }
 
 impl Topology {
@@ -87,42 +92,54 @@ impl Topology {
     /// As for [`Self::start`]; the running topology is then left as it is.
     pub fn reload(&mut self, graph: &Graph) -> Result<Changes, Vec<Diagnostic>> {
         let wiring = graph.wire()?;
+        self.forget_the_gone();
+        let live = live_sinks(graph, &self.env.sinks, |name| self.has_member(name))?;
         let units = Units::of(graph, &wiring, &self.env.sinks);
-        self.try_build(graph)?;
+        let changed = units.units.iter().filter(|(_, unit)| !self.is_running(graph, unit));
+        let members = changed.flat_map(|(_, unit)| &unit.members);
+        try_build(graph, members, &self.env)?;
+
         let mut changes = Changes::default();
         let mut planned: HashMap<Arc<str>, Planned> = HashMap::new();
         for (first, unit) in &units.units {
-            let identity = identity(graph, unit);
-            let old = self.running.remove(first);
-            let plan = match old.map(|old| kept(old, &identity, unit)) {
+            let running = self.running.remove(first);
+            match running.map(|old| old.keep(&identity(graph, unit), unit)) {
                 Some(Ok(kept)) => {
                     changes.kept += 1;
-                    kept
+                    planned.insert(Arc::clone(first), kept);
                 }
-                other => {
-                    let old = other.and_then(Result::err);
-                    changes.started += 1;
-                    changes.stopped += usize::from(old.is_some());
-                    self.launch(graph, unit, identity, old.map(Running::leave))
-                }
-            };
-            planned.insert(Arc::clone(first), plan);
+                Some(Err(old)) => drop(self.running.insert(Arc::clone(first), old)),
+                None => {}
+            }
         }
-        self.leaving.retain(|task| !task.is_finished());
+        let deadline = Instant::now() + REPLACE_DEADLINE;
         for (_, old) in self.running.drain() {
             changes.stopped += 1;
-            self.leaving.push(old.leave());
+            let members = old.identity.iter().map(|(name, ..)| Arc::clone(name)).collect();
+            self.leaving.push(Leaving::new(members, old.leave(), deadline));
         }
-        connect(&units, &planned);
+        // Nothing may flow before the ways are laid.
+        let (ways_laid, gate) = watch::channel(());
+        for (first, unit) in &units.units {
+            if !planned.contains_key(first) {
+                changes.started += 1;
+                planned.insert(Arc::clone(first), self.launch(graph, unit, gate.clone()));
+            }
+        }
+        connect(&units, &planned, live);
+        drop(ways_laid);
         self.running = planned.into_iter().map(|(name, plan)| (name, plan.running)).collect();
         Ok(changes)
     }
 
-    /// Waits until every source has come to its own end and everything has drained.
+    /// Waits until every source has come to its own end and everything has drained. May be
+    /// given up and called again.
     pub async fn finished(&mut self) {
-        for running in self.running.values_mut() {
-            // A unit's task never fails: its runner catches panics and nobody aborts it yet.
-            (&mut running.task).await.ok();
+        for running in self.running.values() {
+            running.job.ended().await;
+        }
+        for leaving in &self.leaving {
+            leaving.gone.ended().await;
         }
     }
 
@@ -130,54 +147,60 @@ impl Topology {
     /// by the deadline. Returns whether everything drained.
     pub async fn stop(mut self, deadline: Duration) -> bool {
         let deadline = Instant::now() + deadline;
-        let tasks: Vec<JoinHandle<()>> =
-            self.running.drain().map(|(_, running)| running.leave()).chain(self.leaving).collect();
-        let mut drained = true;
-        for mut task in tasks {
-            if timeout_at(deadline, &mut task).await.is_err() {
-                drained = false;
-                task.abort();
-            }
-        }
-        drained
+        let running = self.running.drain().map(|(_, running)| running.leave());
+        let leaving = self.leaving.into_iter().map(|leaving| leaving.job);
+        Job::all_ended_by(deadline, &running.chain(leaving).collect::<Vec<_>>()).await
     }
 
-    /// Builds every component once and lets it go, so that a config that cannot be built is
-    /// refused before anything is touched.
-    fn try_build(&self, graph: &Graph) -> Result<(), Vec<Diagnostic>> {
-        let mut complaints = Vec::new();
-        for (name, node) in &graph.nodes {
-            let build = self.build_context(name);
-            let built: Result<(), Fault> = match &node.component {
-                Component::Source(config) => config.build(&build).map(drop),
-                Component::Transform(config) => config.build(&build).map(drop),
-                Component::Sink(config) => config.build(&build).map(drop),
-            };
-            if let Err(fault) = built {
-                let message = format!("`{name}`: {}", fault.message);
-                complaints.push(Diagnostic::new(message, node.span.clone()));
+    /// Drops what has drained since the last reload, and the counters of what was removed.
+    fn forget_the_gone(&mut self) {
+        let (gone, leaving) =
+            std::mem::take(&mut self.leaving).into_iter().partition(|old| old.gone.has_ended());
+        self.leaving = leaving;
+        let gone: Vec<Leaving> = gone;
+        for name in gone.iter().flat_map(|old| &old.members) {
+            if !self.has_member(name) {
+                self.env.telemetry.forget(name);
             }
         }
-        if complaints.is_empty() { Ok(()) } else { Err(complaints) }
+    }
+
+    /// Whether a component of this name runs or still drains.
+    fn has_member(&self, name: &str) -> bool {
+        let running = self.running.values().flat_map(|unit| &unit.identity);
+        let leaving = self.leaving.iter().flat_map(|unit| &unit.members);
+        running.map(|(member, ..)| member).chain(leaving).any(|member| **member == *name)
+    }
+
+    fn is_running(&self, graph: &Graph, unit: &Unit) -> bool {
+        self.running.get(&unit.members[0]).is_some_and(|old| old.is(&identity(graph, unit), unit))
     }
 
     fn build_context(&self, name: &Arc<str>) -> BuildContext {
         BuildContext { name: Arc::clone(name), env: Arc::clone(&self.env) }
     }
 
-    /// Starts a unit as soon as the one that it replaces has ended.
-    fn launch(
-        &self,
-        graph: &Graph,
-        unit: &Unit,
-        identity: Vec<(Arc<str>, Arc<str>, Node)>,
-        before: Option<JoinHandle<()>>,
-    ) -> Planned {
+    /// Starts a unit as soon as the gate opens and those before it that have a member of it, under
+    /// the same name, are gone.
+    fn launch(&self, graph: &Graph, unit: &Unit, mut gate: watch::Receiver<()>) -> Planned {
         let first = &unit.members[0];
+        let before: Vec<Job> = self
+            .leaving
+            .iter()
+            .filter(|old| old.members.iter().any(|name| unit.members.contains(name)))
+            .map(|old| old.gone.clone())
+            .collect();
+        let start = async move {
+            // Opening it is letting it go.
+            gate.changed().await.ok();
+            for old in before {
+                old.ended().await;
+            }
+        };
         let build = self.build_context(first);
         let fanouts: Vec<(Arc<str>, Fanout)> =
             unit.outputs.iter().map(|output| (Arc::clone(output), Fanout::default())).collect();
-        let (entry, sender, task) = match &graph.nodes[first].component {
+        let (entry, sender, job) = match &graph.nodes[first].component {
             Component::Source(config) => {
                 let (stop_sender, stop) = Stop::new();
                 let (demand_sender, demands) = mpsc::channel(WAITING_DEMANDS);
@@ -186,26 +209,26 @@ impl Topology {
                 let run =
                     run_source(Arc::clone(config), build, fanout, stop, Demands::new(demands));
                 let entry = Entry::Source { stop: stop_sender, demands: demand_sender };
-                (entry, None, tokio::spawn(after(before, run)))
+                (entry, None, Job::spawn(async move { (start.await, run.await).1 }))
             }
             Component::Transform(_) => {
-                let members = self.members(graph, unit);
                 let (sender, input) = self.edge_to(first);
-                let run = run_chain(members, input, fanouts.clone());
+                let run = run_chain(self.members(graph, unit), input, fanouts.clone());
                 let entry = Entry::Chain(sender.downgrade());
-                (entry, Some(sender), tokio::spawn(after(before, run)))
+                (entry, Some(sender), Job::spawn(async move { (start.await, run.await).1 }))
             }
             Component::Sink(config) => {
                 let (sender, input) = self.edge_to(first);
-                // `wire` has counted the sinks, but only those of one graph.
+                // `live_sinks` has given each sink its number.
                 let id = self.env.sinks.intern(first).unwrap_or_default();
                 let demand = Arc::new(DemandPort::new(id));
                 let run = run_sink(Arc::clone(config), build, input, Arc::clone(&demand));
                 let entry = Entry::Sink(sender.downgrade(), demand);
-                (entry, Some(sender), tokio::spawn(after(before, run)))
+                (entry, Some(sender), Job::spawn(async move { (start.await, run.await).1 }))
             }
         };
-        Planned { running: Running { identity, fanouts, entry, task }, sender }
+        let (identity, inputs) = (identity(graph, unit), unit.inputs.clone());
+        Planned { running: Running { identity, inputs, fanouts, entry, job }, sender }
     }
 
     fn members(&self, graph: &Graph, unit: &Unit) -> Vec<Member> {
@@ -225,8 +248,7 @@ impl Topology {
     }
 }
 
-/// What a unit is: names, types and configs of its members.
-fn identity(graph: &Graph, unit: &Unit) -> Vec<(Arc<str>, Arc<str>, Node)> {
+fn identity(graph: &Graph, unit: &Unit) -> Identity {
     let of = |name: &Arc<str>| {
         let node = &graph.nodes[name];
         (Arc::clone(name), Arc::clone(&node.type_name), node.spec.clone())
@@ -234,75 +256,40 @@ fn identity(graph: &Graph, unit: &Unit) -> Vec<(Arc<str>, Arc<str>, Node)> {
     unit.members.iter().map(of).collect()
 }
 
-/// The old unit as part of the new topology, where it is the same and still runs.
-fn kept(
-    mut old: Running,
-    identity: &[(Arc<str>, Arc<str>, Node)],
-    unit: &Unit,
-) -> Result<Planned, Running> {
-    let sender = match &old.entry {
-        Entry::Source { .. } => None,
-        Entry::Chain(sender) | Entry::Sink(sender, _) => match sender.upgrade() {
-            Some(sender) => Some(sender),
-            None => return Err(old),
-        },
-    };
-    let same_outputs = unit.outputs.iter().eq(old.fanouts.iter().map(|(output, _)| output));
-    if old.identity != identity || !same_outputs || old.task.is_finished() {
-        return Err(old);
-    }
-    old.identity = identity.to_vec();
-    Ok(Planned { running: old, sender })
-}
-
-/// Points every fan-out at its readers, and every pulled sink at the sources above it.
-fn connect(units: &Units, planned: &HashMap<Arc<str>, Planned>) {
-    let mut above: HashMap<&Arc<str>, HashSet<&Arc<str>>> = HashMap::new();
-    for (first, unit) in &units.units {
-        let plan = &planned[first];
-        let mut sources: HashSet<&Arc<str>> = above.remove(first).unwrap_or_default();
-        if matches!(plan.running.entry, Entry::Source { .. }) {
-            sources.insert(first);
-        }
-        for (port, (_, fanout)) in units.ports(unit).zip(&plan.running.fanouts) {
-            let readers = units.readers(&port);
-            let branch = |reader: &Arc<str>| {
-                let sender = planned[reader].sender.clone()?;
-                Some(Branch { sender, reach: units.reach(reader) })
-            };
-            fanout.set(readers.iter().filter_map(branch).collect());
-            for reader in readers {
-                let Some((reader, _)) = units.units.get_key_value(reader) else { continue };
-                above.entry(reader).or_default().extend(&sources);
-            }
-        }
-        if let Entry::Sink(_, demand) = &plan.running.entry {
-            let demands = |source: &&Arc<str>| match &planned[*source].running.entry {
-                Entry::Source { demands, .. } => demands.clone(),
-                Entry::Chain(_) | Entry::Sink(..) => None,
-            };
-            demand.connect(sources.iter().filter_map(demands).collect());
-        }
-    }
-}
-
 impl Running {
+    /// Whether it is this unit, and can go on as it. Inputs may have come or gone, but not both:
+    /// then the same records might come by another way and overtake those that are still on the
+    /// old one, so the unit has to drain first.
+    fn is(&self, identity: &Identity, unit: &Unit) -> bool {
+        let old_in_new = self.inputs.iter().all(|port| unit.inputs.contains(port));
+        let new_in_old = unit.inputs.iter().all(|port| self.inputs.contains(port));
+        self.identity == *identity
+            && unit.outputs.iter().eq(self.fanouts.iter().map(|(output, _)| output))
+            && (old_in_new || new_in_old)
+    }
+
+    /// This unit as part of the new topology, where it is the same and can still be written to.
+    /// A source that has come to its own end stays ended.
+    fn keep(mut self, identity: &Identity, unit: &Unit) -> Result<Planned, Self> {
+        let sender = match &self.entry {
+            Entry::Source { .. } => Ok(None),
+            Entry::Chain(sender) | Entry::Sink(sender, _) => sender.upgrade().map(Some).ok_or(()),
+        };
+        match sender {
+            Ok(sender) if self.is(identity, unit) => {
+                self.inputs.clone_from(&unit.inputs);
+                Ok(Planned { running: self, sender })
+            }
+            _ => Err(self),
+        }
+    }
+
     /// Tells the unit to end, and gives its task to whoever waits for that. Chains and sinks end
     /// because nobody writes to them any more.
-    fn leave(self) -> JoinHandle<()> {
+    fn leave(self) -> Job {
         if let Entry::Source { stop, .. } = self.entry {
             stop.stop();
         }
-        self.task
+        self.job
     }
-}
-
-/// Runs `next` once `before` has ended, or has been cut off for taking too long.
-async fn after(before: Option<JoinHandle<()>>, next: impl Future<Output = ()>) {
-    if let Some(mut before) = before
-        && timeout(REPLACE_DEADLINE, &mut before).await.is_err()
-    {
-        before.abort();
-    }
-    next.await;
 }

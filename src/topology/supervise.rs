@@ -18,6 +18,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// After this much healthy running a failure counts as the first one again.
 const HEALTHY: Duration = Duration::from_secs(600);
 
+/// A batch that this many runs in a row have ended at is given up, so that the rest can go on.
+pub(super) const MAX_CRASHES: u32 = 3;
+
 /// A pause that doubles each time, up to a limit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Backoff {
@@ -45,9 +48,9 @@ impl Backoff {
 }
 
 /// Runs `attempt` again and again, with growing pauses, until it ends well or `stop` says so.
-pub(super) async fn supervise<F, R>(
-    name: &str,
-    telemetry: &ComponentTelemetry,
+/// `blame` tells whose failure it was.
+pub(super) async fn supervise<'t, F, R>(
+    blame: impl Fn() -> &'t ComponentTelemetry,
     stop: Option<&Stop>,
     mut attempt: F,
 ) where
@@ -55,7 +58,7 @@ pub(super) async fn supervise<F, R>(
     R: Future<Output = Result<(), Fault>>,
 {
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-    loop {
+    while !stop.is_some_and(Stop::is_requested) {
         let started = Instant::now();
         // What a panic may have left half done belongs to the run that is thrown away.
         let end = AssertUnwindSafe(async { attempt().await }).catch_unwind().await;
@@ -64,6 +67,7 @@ pub(super) async fn supervise<F, R>(
             Ok(Err(fault)) => fault.message,
             Err(panic) => format!("a bug in this component: {}", panic_text(&*panic)),
         };
+        let telemetry = blame();
         telemetry.errors(1);
         telemetry.restarted();
         if started.elapsed() >= HEALTHY {
@@ -71,7 +75,8 @@ pub(super) async fn supervise<F, R>(
         }
         let pause = backoff.pause();
         let pause_seconds = pause.as_secs_f64();
-        tracing::error!(component = name, reason, pause_seconds, "component failed, will restart");
+        let component = telemetry.name();
+        tracing::error!(component, reason, pause_seconds, "component failed, will restart");
         let asked = async {
             match stop {
                 Some(stop) => stop.requested().await,
@@ -85,7 +90,8 @@ pub(super) async fn supervise<F, R>(
     }
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
+/// What a panic said.
+pub(super) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()

@@ -159,6 +159,38 @@ impl Telemetry {
         }
     }
 
+    /// Lets go of the series of a component that a reload has removed, so that names that come
+    /// and go do not pile up.
+    pub(super) fn forget(&self, component: &str) {
+        let metrics = &self.metrics;
+        let of_one = [
+            &metrics.events_in,
+            &metrics.bytes_in,
+            &metrics.events_out,
+            &metrics.bytes_out,
+            &metrics.errors,
+            &metrics.restarts,
+            &metrics.retries,
+        ];
+        // A series that was never made is as good as gone.
+        for metric in of_one {
+            metric.remove_label_values(&[component]).ok();
+        }
+        metrics.busy.remove_label_values(&[component]).ok();
+        metrics.buffer_batches.remove_label_values(&[component]).ok();
+        metrics.buffer_bytes.remove_label_values(&[component]).ok();
+        for family in metrics.dropped.collect() {
+            for metric in family.get_metric() {
+                let value = |name| metric.get_label().iter().find(|l| l.name() == name);
+                if let (Some(owner), Some(reason)) = (value("component"), value("reason"))
+                    && owner.value() == component
+                {
+                    metrics.dropped.remove_label_values(&[component, reason.value()]).ok();
+                }
+            }
+        }
+    }
+
     /// Adds a component's own metric, so that it rides along with the others.
     ///
     /// # Errors
@@ -213,6 +245,11 @@ fn family(from: &prometheus::proto::MetricFamily) -> Family {
 }
 
 impl ComponentTelemetry {
+    /// The component's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The component took a batch.
     pub fn received(&self, batch: &Batch) {
         self.events_in.inc_by(batch.len() as u64);

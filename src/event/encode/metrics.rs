@@ -1,8 +1,10 @@
 //! Samples as records, for places that take no metrics as such.
 
 use super::{Encoding, csv, json, logfmt, separate};
+use crate::event::exposition;
 use crate::event::log::FieldRef;
 use crate::event::metric::{Family, MetricBatch, Sample, SampleValue};
+use crate::event::number::push_float;
 use crate::event::time::write_rfc3339;
 use std::borrow::Cow;
 
@@ -13,6 +15,11 @@ pub(super) fn encode(
     scratch: &mut Vec<u8>,
     out: &mut Vec<u8>,
 ) {
+    if *encoding == Encoding::Text {
+        // Series that the format cannot hold are left out by it.
+        exposition::encode(&batch.families, out);
+        return;
+    }
     for family in batch.families.iter() {
         for sample in &family.samples {
             match encoding {
@@ -118,12 +125,9 @@ fn number(value: f64, out: &mut Vec<u8>) {
 }
 
 fn text(value: f64) -> Cow<'static, str> {
-    match value {
-        f64::INFINITY => "+Inf".into(),
-        f64::NEG_INFINITY => "-Inf".into(),
-        value if value.is_nan() => "NaN".into(),
-        value => value.to_string().into(),
-    }
+    let mut out = Vec::new();
+    push_float(value, &mut out);
+    String::from_utf8(out).unwrap_or_default().into()
 }
 
 fn whole(count: u64) -> i64 {

@@ -25,7 +25,7 @@ use serde::Deserialize;
 #[serde(rename_all = "lowercase")]
 pub enum Encoding {
     /// The line as it was read, byte for byte, as long as no transform changed the record; a
-    /// changed record is one line of JSON, and so is a sample.
+    /// changed record is one line of JSON. Metrics are written in Prometheus's text format.
     #[default]
     Text,
     /// One JSON object a line.
@@ -153,7 +153,7 @@ impl Encoder {
         }
     }
 
-    /// Appends all samples of a batch of metrics, each as a record of its own.
+    /// Appends a batch of metrics; but for [`Encoding::Text`] each sample is a record of its own.
     pub fn encode_metrics(&mut self, batch: &MetricBatch, out: &mut Vec<u8>) {
         metrics::encode(&self.encoding, batch, &mut self.scratch.text, out);
     }

@@ -9,7 +9,10 @@ mod network;
 mod os;
 mod storage;
 mod users;
+mod value;
 mod virt;
+
+pub use self::value::facts_value;
 
 use std::fs;
 use std::path::Path;
@@ -83,6 +86,13 @@ const FACTS: [(&str, Gather); 20] = [
     ("virt", virt::virt),
 ];
 
+/// Only that it is there: showing the values would gather them.
+impl std::fmt::Debug for Facts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Facts")
+    }
+}
+
 /// One look at a host. Each fact is gathered once, when it is first asked for.
 pub struct Facts {
     host: Host,
@@ -90,6 +100,11 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// A first look at the host that this process runs on.
+    pub fn of_this_host() -> Self {
+        Self::new(Roots::live())
+    }
+
     /// A first look at a host. Nothing is read yet.
     pub fn new(roots: Roots) -> Self {
         Self::of(Host { roots, watchdog: Arc::default() })
@@ -104,6 +119,13 @@ impl Facts {
 
     fn of(host: Host) -> Self {
         Self { host, gathered: std::array::from_fn(|_| OnceLock::new()) }
+    }
+
+    /// The host's whole name as its kernel has it, with the domain where that is part of it.
+    ///
+    /// The fact `hostname` ends at the first dot. Where there is no name at all: `localhost`.
+    pub fn hostname(&self) -> String {
+        self.host.proc("sys/kernel/hostname").unwrap_or_else(|| "localhost".into())
     }
 
     /// The names of all facts, sorted.

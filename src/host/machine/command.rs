@@ -94,9 +94,7 @@ impl Machine {
         let Some(program) = command.argv.first().filter(|program| !program.is_empty()) else {
             return Err(Fault::new("there is no command to run"));
         };
-        if let Some(holds_secret) = &self.holds_secret
-            && command.argv.iter().any(|word| holds_secret(word))
-        {
+        if command.argv.iter().any(|word| self.masker.reveals(word)) {
             return Err(Fault::new(format!(
                 "an argument of `{program}` holds a secret, and other users can read arguments"
             ))

@@ -24,6 +24,7 @@ pub mod path;
 mod remove;
 pub mod write;
 
+use crate::event::secret::Masker;
 use bytes::Bytes;
 use change::{Access, Before, Change, Effect};
 use fault::Fault;
@@ -35,13 +36,9 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Files up to this are kept in the journal with their bytes, larger ones without.
 const KEPT_BYTES: u64 = 16 << 20;
-
-/// Whether a text holds a secret.
-pub type SecretTest = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// The host, or the host as it would be. See the module.
 pub struct Machine {
@@ -49,7 +46,7 @@ pub struct Machine {
     journal: Vec<Change>,
     seen: RefCell<BTreeSet<PathBuf>>,
     umask: u32,
-    holds_secret: Option<SecretTest>,
+    masker: Masker,
 }
 
 #[derive(Clone)]
@@ -72,7 +69,7 @@ impl Machine {
             journal: Vec::new(),
             seen: RefCell::default(),
             umask: umask(),
-            holds_secret: None,
+            masker: Masker::default(),
         }
     }
 
@@ -89,8 +86,8 @@ impl Machine {
     /// The same, refusing commands with a secret among their arguments, where every user of the
     /// host could read it.
     #[must_use]
-    pub fn refusing_secrets(mut self, holds_secret: SecretTest) -> Self {
-        self.holds_secret = Some(holds_secret);
+    pub fn refusing_secrets(mut self, masker: Masker) -> Self {
+        self.masker = masker;
         self
     }
 
@@ -100,7 +97,7 @@ impl Machine {
             Back::Live => Back::Overlay(Overlay::default()),
             Back::Overlay(overlay) => Back::Overlay(overlay.clone()),
         };
-        Self { holds_secret: self.holds_secret.clone(), umask: self.umask, ..Self::with(back) }
+        Self { masker: self.masker.clone(), umask: self.umask, ..Self::with(back) }
     }
 
     /// Whether effects are only recorded. For reports; tasks must not ask.

@@ -449,7 +449,11 @@ impl Follower {
 
     /// Lets everything below finish, waits for what became of it, and saves how far it got.
     fn finish(mut self, end: End) -> Result<(), Fault> {
-        self.out = None;
+        if let Some(out) = self.out.take()
+            && matches!(end, End::Asked)
+        {
+            out.finish();
+        }
         while !self.open.is_empty() && !matches!(end, End::Abandoned) {
             let (receipts, abandoned) = (&mut self.cx.receipts, &mut self.abandoned);
             let receipt = self.runtime.block_on(async {

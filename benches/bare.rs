@@ -1,0 +1,223 @@
+//! What the work costs without an agent: bare loops to hold Driftless against, and the data for
+//! it. `benches/compare.sh` runs both in turn.
+//!
+//! ```text
+//! cargo bench --bench bare -- generate mixed 500 FILE    500 MB of mixed log lines
+//! cargo bench --bench bare -- generate json 540 FILE     540 MB of JSON access logs
+//! cargo bench --bench bare -- copy FROM TO               read, write
+//! cargo bench --bench bare -- filter FROM TO             keep lines with `error`, any case
+//! cargo bench --bench bare -- json FROM TO               keep objects with status >= 500
+//! ```
+
+use memchr::{memchr, memchr_iter, memchr2, memrchr};
+use regex::bytes::Regex;
+use std::error::Error;
+use std::fs::File;
+use std::io::{BufWriter, Read, Write};
+
+const CHUNK_BYTES: usize = 1 << 20;
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+fn main() -> Outcome {
+    // `cargo bench` adds `--bench`.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["generate", kind, megabytes, to] => generate(kind, megabytes.parse()?, to),
+        ["copy", from, to] => each_chunk(from, to, |chunk, out| out.write_all(chunk)),
+        ["filter", from, to] => {
+            let pattern = Regex::new("(?i)error")?;
+            let mut kept = Vec::with_capacity(CHUNK_BYTES);
+            each_chunk(from, to, |chunk, out| {
+                kept.clear();
+                filter(chunk, &pattern, &mut kept);
+                out.write_all(&kept)
+            })
+        }
+        ["json", from, to] => {
+            let mut kept = Vec::with_capacity(CHUNK_BYTES);
+            each_chunk(from, to, |chunk, out| {
+                kept.clear();
+                let mut start = 0;
+                for end in memchr_iter(b'\n', chunk) {
+                    let line = &chunk[start..end];
+                    if number_at(line, b"status").is_some_and(|status| status >= 500) {
+                        kept.extend_from_slice(&chunk[start..=end]);
+                    }
+                    start = end + 1;
+                }
+                out.write_all(&kept)
+            })
+        }
+        // Under `cargo bench` without arguments there is nothing to time.
+        _ => Ok(()),
+    }
+}
+
+/// Reads `from` in chunks of whole lines.
+fn each_chunk(
+    from: &str,
+    to: &str,
+    mut work: impl FnMut(&[u8], &mut File) -> std::io::Result<()>,
+) -> Outcome {
+    let (mut from, mut to) = (File::open(from)?, File::create(to)?);
+    let mut buffer = vec![0; CHUNK_BYTES];
+    let mut filled = 0;
+    loop {
+        let read = from.read(&mut buffer[filled..])?;
+        filled += read;
+        let end = if read == 0 {
+            filled
+        } else {
+            memrchr(b'\n', &buffer[..filled]).map_or(0, |at| at + 1)
+        };
+        work(&buffer[..end], &mut to)?;
+        buffer.copy_within(end..filled, 0);
+        filled -= end;
+        if read == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn filter(chunk: &[u8], pattern: &Regex, kept: &mut Vec<u8>) {
+    let mut at = 0;
+    while let Some(hit) = pattern.find_at(chunk, at) {
+        let start = memrchr(b'\n', &chunk[..hit.start()]).map_or(0, |at| at + 1);
+        let end = memchr(b'\n', &chunk[hit.end()..]).map_or(chunk.len(), |n| hit.end() + n + 1);
+        kept.extend_from_slice(&chunk[start..end]);
+        at = end;
+    }
+}
+
+/// The whole number under a top-level key of a JSON object.
+fn number_at(line: &[u8], key: &[u8]) -> Option<u32> {
+    let mut at = 1;
+    loop {
+        let open = at + memchr(b'"', &line[at..])?;
+        let close = string_end(line, open + 1)?;
+        let value = close + 1 + memchr(b':', &line[close + 1..])? + 1;
+        if &line[open + 1..close] == key {
+            let digits = line[value..].iter().take_while(|byte| byte.is_ascii_digit());
+            return Some(digits.fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0')));
+        }
+        at = value_end(line, value)?;
+    }
+}
+
+fn string_end(line: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += memchr2(b'"', b'\\', &line[at..])?;
+        if line[at] == b'"' {
+            return Some(at);
+        }
+        at += 2;
+    }
+}
+
+fn value_end(line: &[u8], mut at: usize) -> Option<usize> {
+    let mut depth = 0;
+    loop {
+        match line.get(at)? {
+            b'"' => at = string_end(line, at + 1)?,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' if depth == 0 => return Some(at),
+            b'}' | b']' => depth -= 1,
+            b',' if depth == 0 => return Some(at + 1),
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
+/// A small linear congruential generator (Knuth's MMIX constants): the same data everywhere.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        let at = self.roll(from.len() as u64);
+        from[usize::try_from(at).unwrap_or(0)]
+    }
+}
+
+fn generate(kind: &str, megabytes: usize, to: &str) -> Outcome {
+    let mut out = BufWriter::with_capacity(CHUNK_BYTES, File::create(to)?);
+    let mut dice = Dice(42);
+    let mut line = String::new();
+    let mut written = 0;
+    for number in 0u64.. {
+        line.clear();
+        match kind {
+            "mixed" => mixed(number, &mut dice, &mut line)?,
+            "json" => access(number, &mut dice, &mut line)?,
+            _ => return Err("expected `mixed` or `json`".into()),
+        }
+        out.write_all(line.as_bytes())?;
+        written += line.len();
+        if written >= megabytes * 1_000_000 {
+            break;
+        }
+    }
+    Ok(out.flush()?)
+}
+
+/// Syslog, sshd, Apache error and HDFS lines; about 7 in 100 hold `error`, 139 bytes on average.
+fn mixed(number: u64, dice: &mut Dice, line: &mut String) -> std::fmt::Result {
+    use std::fmt::Write;
+    let (minute, second) = (number / 60 % 60, number % 60);
+    let (a, b, c) = (dice.roll(256), dice.roll(256), dice.roll(60_000));
+    match dice.roll(4) {
+        0 => writeln!(
+            line,
+            "Jun 14 15:{minute:02}:{second:02} combo sshd(pam_unix)[{c}]: authentication failure; \
+             logname= uid=0 euid=0 tty=NODEVssh ruser= rhost=218.188.{a}.{b}  user=root"
+        ),
+        1 => writeln!(
+            line,
+            "Dec 10 06:{minute:02}:{second:02} LabSZ sshd[{c}]: Failed password for invalid user \
+             {} from 173.234.{a}.{b} port {c} ssh2 after {number} tries in this session",
+            dice.pick(&["webmaster", "admin", "oracle", "test", "guest"])
+        ),
+        2 => {
+            let level = dice.pick(&["error", "notice", "notice", "notice"]);
+            writeln!(
+                line,
+                "[Sun Dec 04 04:{minute:02}:{second:02} 2005] [{level}] mod_jk child workerEnv in \
+                 {} state {c} for request {number} of worker {a}.{b} on this host",
+                dice.pick(&["init", "ready", "busy", "idle"])
+            )
+        }
+        _ => writeln!(
+            line,
+            "081109 20{minute:02}{second:02} {c} INFO dfs.DataNode$PacketResponder: PacketResponder \
+             {} for block blk_{number}{c} terminating, src /10.250.{a}.{b}:50010 dest /10.251.{b}.{a}",
+            dice.roll(3)
+        ),
+    }
+}
+
+/// One JSON access log line: 12 keys, about 394 bytes; one status in five is 500 or above.
+fn access(number: u64, dice: &mut Dice, line: &mut String) -> std::fmt::Result {
+    use std::fmt::Write;
+    let (a, b, c) = (dice.roll(256), dice.roll(256), dice.roll(100_000));
+    let (minute, second) = (number / 60 % 60, number % 60);
+    let status = dice.pick(&["200", "200", "304", "404", "503"]);
+    let method = dice.pick(&["GET", "GET", "GET", "POST", "PUT"]);
+    let path = dice.pick(&["/api/v1/orders", "/api/v1/users", "/static/app.js", "/health", "/"]);
+    writeln!(
+        line,
+        "{{\"timestamp\":\"2026-11-22T10:{minute:02}:{second:02}.{c:06}Z\",\"remote_addr\":\
+         \"203.0.{a}.{b}\",\"method\":\"{method}\",\"path\":\"{path}/{number}?session={c:x}&lang=en\",\
+         \"protocol\":\"HTTP/1.1\",\"status\":{status},\"bytes\":{c},\"duration\":0.{c:05},\
+         \"referer\":\"https://www.example.com/shop/category/{b}\",\"user_agent\":\"Mozilla/5.0 (X11; \
+         Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/119.0.0.0 Safari/537.36\",\
+         \"request_id\":\"{number:016x}{c:016x}\",\"upstream\":{{\"host\":\"10.0.0.{a}\",\"time\":0.{b}}}}}"
+    )
+}

@@ -1,0 +1,155 @@
+//! `command`: runs a program, without a shell.
+
+use super::{Failure, Module, Outcome, Task, TaskContext};
+use crate::event::fault::Diagnostic;
+use crate::host::machine::Machine;
+use crate::host::machine::command::{Command, Output, Ran};
+use crate::host::machine::meta::Stamp;
+use crate::host::machine::path::Follow;
+use crate::sinks::apply::params::{Kind, Param, Params, Spec};
+use crate::sinks::apply::words::{Quotes, split};
+use chrono::DateTime;
+use minijinja::Value;
+use std::path::{Path, PathBuf};
+
+pub(super) static MODULE: Module = Module {
+    name: "command",
+    summary: "Runs a program, without a shell.",
+    spec: Spec {
+        free_form: Some("cmd"),
+        not_yet: &["executable", "expand_argument_vars", "warn"],
+        exclusive: &[&["cmd", "argv"]],
+        one_of: &[&["cmd", "argv"]],
+        ..Spec::new(&[
+            Param::new("cmd", Kind::Text),
+            Param::new("argv", Kind::Texts),
+            Param::new("chdir", Kind::Path),
+            Param::new("creates", Kind::Path),
+            Param::new("removes", Kind::Path),
+            Param::new("stdin", Kind::Text),
+            Param::new("stdin_add_newline", Kind::Bool),
+            Param::new("strip_empty_ends", Kind::Bool),
+        ])
+    },
+    check,
+    build: |params| Box::new(Run { params }),
+};
+
+struct Run {
+    params: Params,
+}
+
+fn words(params: &Params) -> Result<Vec<String>, String> {
+    if let Some(argv) = params.texts("argv") {
+        return Ok(argv.to_vec());
+    }
+    split(params.text("cmd").unwrap_or_default(), Quotes::Resolve)
+        .map_err(|quote| format!("a quote ({quote}) is opened and not closed"))
+}
+
+fn check(params: &Params) -> Vec<Diagnostic> {
+    if params.text("cmd").is_none() && params.texts("argv").is_none() {
+        return Vec::new();
+    }
+    let complaint = match words(params) {
+        Err(why) => Diagnostic::new(why, params.span.clone()),
+        Ok(words) if words.is_empty() => {
+            Diagnostic::new("there is no command to run", params.span.clone())
+        }
+        Ok(_) => return Vec::new(),
+    };
+    vec![complaint]
+}
+
+impl Task for Run {
+    fn converge(&self, machine: &mut Machine, cx: &TaskContext<'_>) -> Result<Outcome, Failure> {
+        let params = &self.params;
+        let argv = words(params).map_err(Failure::new)?;
+        let cmd: Value = argv.iter().map(Value::from).collect();
+        if let Some(reason) = self.not_needed(machine)? {
+            let returned = Outcome { message: Some(reason.clone()), ..Outcome::default() };
+            let returned = returned.with("cmd", cmd).with("rc", 0).with("msg", reason.as_str());
+            let returned = returned.with("stdout", format!("skipped, since {reason}"));
+            let lines: Value = [format!("skipped, since {reason}")].into_iter().collect();
+            let empty: Value = Vec::<Value>::new().into();
+            let returned = returned.with("stdout_lines", lines).with("stderr", "");
+            return Ok(returned.with("stderr_lines", empty));
+        }
+        let newline = if params.flag("stdin_add_newline", true) { "\n" } else { "" };
+        let command = Command {
+            argv,
+            chdir: params.path("chdir"),
+            environment: cx.environment.to_vec(),
+            stdin: params.text("stdin").map(|text| format!("{text}{newline}").into_bytes()),
+        };
+        match machine.run(&command)? {
+            Ran::Unknown => Ok(Outcome { unknown: true, ..Outcome::default() }),
+            Ran::Done(output) => Ok(self.returned(&output).with("cmd", cmd)),
+        }
+    }
+}
+
+impl Run {
+    /// Why the command need not run, where `creates` or `removes` say so.
+    fn not_needed(&self, machine: &Machine) -> Result<Option<String>, Failure> {
+        let params = &self.params;
+        let path = |name: &str| -> Option<PathBuf> {
+            let path = params.path(name)?;
+            Some(params.path("chdir").map_or(path.clone(), |directory| directory.join(path)))
+        };
+        let exists = |path: &Path| machine.stat(path, Follow::Yes).map(|found| found.is_some());
+        if let Some(path) = path("creates")
+            && exists(&path)?
+        {
+            return Ok(Some(format!("{} exists", path.display())));
+        }
+        if let Some(path) = path("removes")
+            && !exists(&path)?
+        {
+            return Ok(Some(format!("{} does not exist", path.display())));
+        }
+        Ok(None)
+    }
+
+    fn returned(&self, output: &Output) -> Outcome {
+        let text = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes);
+            let strip = self.params.flag("strip_empty_ends", true);
+            if strip { text.trim_end_matches(['\r', '\n']).to_owned() } else { text.into_owned() }
+        };
+        let lines = |text: &str| -> Value { text.lines().map(Value::from).collect() };
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        let failed = (!output.is_success()).then(|| {
+            let said = if stderr.is_empty() { &stdout } else { &stderr };
+            let last = said.lines().last().unwrap_or_default();
+            let how = output.how_it_ended();
+            if last.is_empty() { how } else { format!("{how}: {last}") }
+        });
+        let message = if failed.is_some() { "non-zero return code" } else { "" };
+        Outcome { failed, ..Outcome::default() }
+            .with("rc", output.code())
+            .with("stdout_lines", lines(&stdout))
+            .with("stderr_lines", lines(&stderr))
+            .with("stdout", stdout)
+            .with("stderr", stderr)
+            .with("start", time(output.started))
+            .with("end", time(output.ended))
+            .with("delta", elapsed(output.started, output.ended))
+            .with("msg", message)
+    }
+}
+
+fn time(stamp: Stamp) -> String {
+    let nanoseconds = u32::try_from(stamp.nanoseconds).unwrap_or(0);
+    let time = DateTime::from_timestamp(stamp.seconds, nanoseconds).unwrap_or_default();
+    time.format("%Y-%m-%d %H:%M:%S%.6f").to_string()
+}
+
+/// `0:00:01.250000`, as Python writes a time that has passed.
+fn elapsed(start: Stamp, end: Stamp) -> String {
+    let micros = |stamp: Stamp| stamp.seconds * 1_000_000 + stamp.nanoseconds / 1000;
+    let passed = (micros(end) - micros(start)).max(0);
+    let seconds = passed / 1_000_000;
+    let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{hours}:{minutes:02}:{rest:02}.{:06}", passed % 1_000_000)
+}

@@ -1,0 +1,261 @@
+//! `copy`: a file, or a tree of files, with given content.
+
+use super::{Failure, Module, Outcome, Task, TaskContext, file_attributes};
+use crate::event::fault::Diagnostic;
+use crate::host::machine::Machine;
+use crate::host::machine::meta::Kind as FileKind;
+use crate::host::machine::mode::Mode;
+use crate::host::machine::path::Follow;
+use crate::host::machine::write::{Attributes, WriteOptions};
+use crate::sinks::apply::params::{Kind, Param, Params, Spec};
+use crate::sinks::apply::words::{Quotes, split};
+use bytes::Bytes;
+use std::path::{Path, PathBuf};
+
+pub(super) static MODULE: Module = Module {
+    name: "copy",
+    summary: "Makes sure that a file has this content, or that a tree of files is there.",
+    spec: Spec {
+        not_yet: file_attributes::NOT_YET,
+        exclusive: &[&["content", "src"]],
+        one_of: &[&["content", "src"]],
+        ..Spec::new(&[
+            Param::new("src", Kind::Path),
+            Param::new("content", Kind::Content),
+            Param::new("dest", Kind::Path).required(),
+            Param::new("mode", Kind::Mode),
+            Param::new("owner", Kind::Account),
+            Param::new("group", Kind::Account),
+            Param::new("backup", Kind::Bool),
+            Param::new("force", Kind::Bool).or(&["thirsty"]),
+            Param::new("validate", Kind::Text),
+            Param::new("directory_mode", Kind::Mode),
+            Param::new("remote_src", Kind::Bool),
+            Param::new("follow", Kind::Bool),
+            Param::new("local_follow", Kind::Bool),
+            Param::new("unsafe_writes", Kind::Bool),
+        ])
+    },
+    check,
+    build: |params| Box::new(Copy { params }),
+};
+
+struct Copy {
+    params: Params,
+}
+
+fn check(params: &Params) -> Vec<Diagnostic> {
+    let complain = |why: &str| vec![Diagnostic::new(why, params.span.clone())];
+    match (params.text("content"), params.text("dest"), params.text("validate")) {
+        (Some(_), Some(dest), _) if dest.ends_with('/') => {
+            complain("with `content`, `dest` is the file itself and cannot end with `/`")
+        }
+        (_, _, Some(validate)) if !validate.contains("%s") => {
+            complain("`validate` must hold `%s`, the file to look at")
+        }
+        _ => Vec::new(),
+    }
+}
+
+impl Task for Copy {
+    fn converge(&self, machine: &mut Machine, cx: &TaskContext<'_>) -> Result<Outcome, Failure> {
+        let params = &self.params;
+        let attributes = file_attributes::read(params, machine)?;
+        let dest = params.path("dest").unwrap_or_default();
+        let Some(src) = params.text("src") else {
+            let content = Bytes::from(params.text("content").unwrap_or_default().to_owned());
+            if is_directory(machine, &dest)? {
+                let why = format!("{} is a directory, and `content` makes a file", dest.display());
+                return Err(Failure::new(why));
+            }
+            return write(params, machine, &dest, &content, &attributes);
+        };
+        let source = if params.flag("remote_src", false) {
+            PathBuf::from(src)
+        } else {
+            find_source(src, "files", machine, cx)?
+        };
+        if is_directory(machine, &source)? {
+            return self.copy_tree(machine, src, &source, &dest, &attributes);
+        }
+        let content = machine.read(&source)?;
+        let mut attributes = attributes;
+        preserve(&mut attributes, &source, machine)?;
+        write(params, machine, &source, &content, &attributes)
+    }
+}
+
+impl Copy {
+    /// Copies a directory: with a `/` at the end of `src` what is in it, else the directory.
+    fn copy_tree(
+        &self,
+        machine: &mut Machine,
+        src: &str,
+        source: &Path,
+        dest: &Path,
+        attributes: &Attributes,
+    ) -> Result<Outcome, Failure> {
+        let root = match source.file_name() {
+            Some(name) if !src.ends_with('/') => dest.join(name),
+            _ => dest.to_owned(),
+        };
+        let directory =
+            Attributes { mode: self.params.mode("directory_mode"), ..attributes.clone() };
+        make_directories(machine, &root, &directory)?;
+        let follow_links = self.params.flag("local_follow", true);
+        let mut ahead = vec![(source.to_owned(), root.clone())];
+        while let Some((from, to)) = ahead.pop() {
+            for name in machine.list(&from)? {
+                let (from, to) = (from.join(&name), to.join(&name));
+                let follow = if follow_links { Follow::Yes } else { Follow::No };
+                let Some(found) = machine.stat(&from, follow)? else {
+                    return Err(Failure::new(format!("{} leads nowhere", from.display())));
+                };
+                match found.kind {
+                    FileKind::Directory => {
+                        machine.mkdir(&to, &directory)?;
+                        ahead.push((from, to));
+                    }
+                    FileKind::Link => {
+                        let target = machine.read_link(&from)?;
+                        machine.symlink(&to, &target)?;
+                    }
+                    _ => {
+                        let content = machine.read(&from)?;
+                        let mut attributes = attributes.clone();
+                        preserve(&mut attributes, &from, machine)?;
+                        self.write_one(machine, &to, &content, &attributes)?;
+                    }
+                }
+            }
+        }
+        let outcome = Outcome::default().with("src", source.display().to_string());
+        Ok(outcome.with("dest", dest.display().to_string()))
+    }
+
+    fn write_one(
+        &self,
+        machine: &mut Machine,
+        to: &Path,
+        content: &Bytes,
+        attributes: &Attributes,
+    ) -> Result<(), Failure> {
+        if self.params.flag("force", true) || machine.stat(to, Follow::No)?.is_none() {
+            machine.write_file(to, content, attributes, &options(&self.params)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes `content` to `dest`, or under the source's name into `dest` where that is a directory;
+/// shared with `template`.
+pub(super) fn write(
+    params: &Params,
+    machine: &mut Machine,
+    source: &Path,
+    content: &Bytes,
+    attributes: &Attributes,
+) -> Result<Outcome, Failure> {
+    let written = params.text("dest").unwrap_or_default();
+    let mut dest = PathBuf::from(written);
+    let into = written.ends_with('/') || is_directory(machine, &dest)?;
+    if into && params.text("src").is_some() {
+        make_directories(
+            machine,
+            &dest,
+            &Attributes { mode: params.mode("directory_mode"), ..Attributes::default() },
+        )?;
+        let name = source.file_name().unwrap_or_default().to_string_lossy();
+        dest.push(name.as_ref());
+    }
+    let follow = if params.flag("follow", false) { Follow::Yes } else { Follow::No };
+    let mut outcome = Outcome::default();
+    let keep = !params.flag("force", true) && machine.stat(&dest, follow)?.is_some();
+    if keep {
+        outcome.message = Some(format!("{} exists, and is left as it is", dest.display()));
+    } else {
+        let done = machine.write_file(&dest, content, attributes, &options(params)?)?;
+        if let Some(backup) = done.backup {
+            outcome = outcome.with("backup_file", backup.display().to_string());
+        }
+    }
+    if params.text("src").is_some() {
+        outcome = outcome.with("src", source.display().to_string());
+    }
+    let outcome = outcome
+        .with("dest", dest.display().to_string())
+        .with("checksum", file_attributes::checksum(content));
+    file_attributes::returned(outcome, machine, &dest, follow)
+}
+
+fn options(params: &Params) -> Result<WriteOptions, Failure> {
+    let validate = params.text("validate").map(|text| split(text, Quotes::Resolve)).transpose();
+    let unclosed =
+        |quote| Failure::new(format!("`validate` opens a quote ({quote}) and does not close it"));
+    Ok(WriteOptions {
+        follow: params.flag("follow", false),
+        validate: validate.map_err(unclosed)?,
+        unsafe_writes: params.flag("unsafe_writes", false),
+        backup: params.flag("backup", false),
+    })
+}
+
+/// `mode: preserve` is the mode of the source.
+pub(super) fn preserve(
+    attributes: &mut Attributes,
+    source: &Path,
+    machine: &Machine,
+) -> Result<(), Failure> {
+    if attributes.mode == Some(Mode::Preserve) {
+        let found = machine.stat(source, Follow::Yes)?;
+        attributes.mode = found.map(|found| Mode::Exact(found.mode));
+    }
+    Ok(())
+}
+
+/// A source file of the config: absolute, or in its own folder, or beside the tasks.
+pub(super) fn find_source(
+    src: &str,
+    folder: &str,
+    machine: &Machine,
+    cx: &TaskContext<'_>,
+) -> Result<PathBuf, Failure> {
+    let base = std::path::absolute(cx.base).unwrap_or_else(|_| cx.base.to_owned());
+    let candidates = [base.join(folder).join(src), base.join(src)];
+    for candidate in &candidates {
+        if machine.stat(candidate, Follow::Yes)?.is_some() {
+            return Ok(candidate.clone());
+        }
+    }
+    let [first, second] = candidates.map(|path| path.display().to_string());
+    let places = if first == second { first } else { format!("{first} nor {second}") };
+    let why = if Path::new(src).is_absolute() { "there is no" } else { "there is neither" };
+    Err(Failure::new(format!("{why} {places}")))
+}
+
+fn is_directory(machine: &Machine, path: &Path) -> Result<bool, Failure> {
+    let found = machine.stat(path, Follow::Yes)?;
+    Ok(found.is_some_and(|found| found.kind == FileKind::Directory))
+}
+
+/// Makes a directory and those above it that are missing, all with the same permissions.
+pub(super) fn make_directories(
+    machine: &mut Machine,
+    path: &Path,
+    attributes: &Attributes,
+) -> Result<(), Failure> {
+    let mut missing = Vec::new();
+    for ancestor in path.ancestors() {
+        if machine.stat(ancestor, Follow::Yes)?.is_some() {
+            break;
+        }
+        missing.push(ancestor);
+    }
+    if missing.is_empty() {
+        machine.mkdir(path, attributes)?; // complains where it is no directory
+    }
+    for path in missing.into_iter().rev() {
+        machine.mkdir(path, attributes)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! Owner, group and mode: parameters and results that all file tasks share.
+
+use super::{Failure, Outcome};
+use crate::expr::value::from_json;
+use crate::host::machine::Machine;
+use crate::host::machine::meta::{Kind, Meta};
+use crate::host::machine::path::Follow;
+use crate::host::machine::write::Attributes;
+use crate::sinks::apply::params::Params;
+use sha1::{Digest as _, Sha1};
+use std::path::Path;
+
+/// Parameters of Ansible's file tasks that no file task here has yet.
+pub(super) const NOT_YET: &[&str] =
+    &["attributes", "attr", "selevel", "serole", "setype", "seuser", "decrypt", "checksum"];
+
+/// What the parameters `mode`, `owner` and `group` ask for. Names must be known on the host.
+pub(super) fn read(params: &Params, machine: &Machine) -> Result<Attributes, Failure> {
+    let owner = params.text("owner").map(|name| machine.user_id(name)).transpose()?;
+    let group = params.text("group").map(|name| machine.group_id(name)).transpose()?;
+    Ok(Attributes { mode: params.mode("mode"), uid: owner, gid: group })
+}
+
+/// What Ansible returns of the thing at `path`: its permissions, size and state.
+pub(super) fn returned(
+    outcome: Outcome,
+    machine: &Machine,
+    path: &Path,
+    follow: Follow,
+) -> Result<Outcome, Failure> {
+    let Some(found) = machine.stat(path, follow)? else {
+        return Ok(outcome.with("state", "absent"));
+    };
+    let outcome = outcome
+        .with("mode", format!("{:04o}", found.mode))
+        .with("uid", found.uid)
+        .with("gid", found.gid)
+        .with("owner", machine.user_name(found.uid))
+        .with("group", machine.group_name(found.gid))
+        .with("size", found.size_bytes);
+    Ok(outcome.with("state", state(&found)))
+}
+
+/// Ansible's word for a kind of file.
+pub(super) fn state(found: &Meta) -> &'static str {
+    match found.kind {
+        Kind::Directory => "directory",
+        Kind::Link => "link",
+        Kind::File | Kind::Fifo | Kind::Socket | Kind::Device => "file",
+    }
+}
+
+/// The SHA-1 of a file's content in hex, which Ansible calls its checksum.
+pub(super) fn checksum(content: &[u8]) -> minijinja::Value {
+    let hex: String = Sha1::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    from_json(&hex.into())
+}

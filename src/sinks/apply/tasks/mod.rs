@@ -1,0 +1,207 @@
+//! The task types: the table of contents. One file each; a new one is its file and one line.
+
+mod assert;
+mod command;
+mod copy;
+mod debug;
+mod file;
+mod file_attributes;
+mod meta;
+mod set_fact;
+mod template;
+
+use super::params::{Params, Spec};
+use crate::event::fault::Diagnostic;
+use crate::event::tree::Node;
+use crate::expr::jinja::Problem;
+use crate::expr::scope::Scope;
+use crate::host::machine::Machine;
+use crate::host::machine::fault::Fault;
+use indexmap::IndexMap;
+use minijinja::Value;
+use std::path::Path;
+
+/// The parameter that tells `meta` what to do.
+pub(super) use meta::ACTION as META_ACTION;
+
+/// All modules.
+pub static MODULES: &[&Module] = &[
+    &assert::MODULE,
+    &command::MODULE,
+    &copy::MODULE,
+    &debug::MODULE,
+    &file::MODULE,
+    &meta::MODULE,
+    &set_fact::MODULE,
+    &template::MODULE,
+];
+
+/// Modules that task files use and this version has not.
+pub const NOT_YET: [&str; 45] = [
+    "apt",
+    "apt_key",
+    "apt_repository",
+    "archive",
+    "assemble",
+    "async_status",
+    "authorized_key",
+    "blockinfile",
+    "cron",
+    "deb822_repository",
+    "debconf",
+    "dnf",
+    "dpkg_selections",
+    "expect",
+    "fail",
+    "fetch",
+    "find",
+    "get_url",
+    "getent",
+    "git",
+    "group",
+    "hostname",
+    "import_role",
+    "import_tasks",
+    "include_role",
+    "include_tasks",
+    "include_vars",
+    "iptables",
+    "known_hosts",
+    "lineinfile",
+    "mount",
+    "package",
+    "pause",
+    "pip",
+    "reboot",
+    "replace",
+    "script",
+    "service",
+    "shell",
+    "stat",
+    "sysctl",
+    "systemd",
+    "unarchive",
+    "user",
+    "wait_for",
+];
+
+/// One task type.
+#[derive(Debug)]
+pub struct Module {
+    /// Its name in task files.
+    pub name: &'static str,
+    /// What it is for, in one line.
+    pub summary: &'static str,
+    /// Its parameters.
+    pub spec: Spec,
+    /// What else can be said against parameters as written.
+    pub check: fn(&Params) -> Vec<Diagnostic>,
+    /// The task with these parameters.
+    pub build: fn(Params) -> Box<dyn Task>,
+}
+
+/// Nothing more to check.
+fn no_check(_: &Params) -> Vec<Diagnostic> {
+    Vec::new()
+}
+
+/// Something that the host should be like.
+pub trait Task {
+    /// Brings it about, through `machine` alone. Whether that is done or foretold is the
+    /// machine's business; whether anything changed shows in its journal.
+    fn converge(&self, machine: &mut Machine, cx: &TaskContext<'_>) -> Result<Outcome, Failure>;
+}
+
+/// What a task may know beside its parameters.
+#[derive(Debug)]
+pub struct TaskContext<'a> {
+    /// Where `files/`, `templates/` and relative sources are.
+    pub base: &'a Path,
+    /// The names that its expressions may use.
+    pub scope: &'a Scope,
+    /// Variables for the programs that it runs.
+    pub environment: &'a [(String, String)],
+}
+
+impl TaskContext<'_> {
+    /// Whether a condition among the parameters holds.
+    fn holds(&self, condition: &Node) -> Result<bool, Failure> {
+        Ok(self.scope.engine().holds(condition, self.scope)?)
+    }
+}
+
+/// What a task found and did.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What `register` keeps, under Ansible's names, beside `changed` and `failed`.
+    pub returned: IndexMap<String, Value>,
+    /// One line or text for people.
+    pub message: Option<String>,
+    /// Why the task counts as failed although it ran to its end (`failed_when` may overrule).
+    pub failed: Option<String>,
+    /// A dry run cannot know what it would do and return.
+    pub unknown: bool,
+}
+
+impl Outcome {
+    /// Adds something for `register`.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.returned.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+/// Why a task could not do its work.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// What was found and what was expected.
+    pub message: String,
+    /// How to mend it.
+    pub hint: Option<String>,
+    /// It is not wrong, only unknown in a dry run: the number of the task that must run first.
+    pub depends_on: Option<usize>,
+}
+
+impl Failure {
+    /// A complaint.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, depends_on: None }
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self { message: fault.message, hint: fault.hint, depends_on: None }
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        let complaint = Self::from(problem.diagnostic());
+        Self { depends_on: problem.depends_on, ..complaint }
+    }
+}
+
+impl From<Diagnostic> for Failure {
+    fn from(complaint: Diagnostic) -> Self {
+        let mut message = complaint.to_string();
+        if let Some((place, what)) = &complaint.related {
+            message.push_str(&format!(" ({place}: {what})"));
+        }
+        Self { message, hint: complaint.hint, depends_on: None }
+    }
+}
+
+/// The module that a task file calls `name`, its collection's prefix included or not.
+pub fn find(name: &str) -> Option<&'static Module> {
+    let name = without_prefix(name);
+    MODULES.iter().find(|module| module.name == name).copied()
+}
+
+/// A module's name without the prefix of Ansible's own collections.
+pub fn without_prefix(name: &str) -> &str {
+    let short =
+        name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy."));
+    short.unwrap_or(name)
+}

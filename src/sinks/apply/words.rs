@@ -1,0 +1,90 @@
+//! Splits text into words as a POSIX shell would, without running or expanding anything.
+//! An expression in braces stays in one piece.
+
+/// How quotes and backslashes are treated.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Quotes {
+    /// They mark words and vanish.
+    Resolve,
+    /// They mark words and stay, for a later splitting.
+    Keep,
+}
+
+/// The words of `text`; the error names the quote that is not closed.
+pub(super) fn split(text: &str, quotes: Quotes) -> Result<Vec<String>, char> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote: Option<char> = None;
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        if rest.starts_with("{{")
+            && let Some(end) = rest.find("}}")
+        {
+            word.get_or_insert_default().push_str(&rest[..end + 2]);
+            rest = &rest[end + 2..];
+            continue;
+        }
+        rest = &rest[c.len_utf8()..];
+        let escapes = c == '\\' && quote != Some('\'');
+        if escapes && let Some(next) = rest.chars().next() {
+            let into = word.get_or_insert_default();
+            // Inside double quotes a backslash is only special before these.
+            let special = quote.is_none() || matches!(next, '"' | '\\' | '$' | '`' | '\n');
+            if quotes == Quotes::Keep || !special {
+                into.push('\\');
+            }
+            if quotes == Quotes::Keep || next != '\n' {
+                into.push(next);
+            }
+            rest = &rest[next.len_utf8()..];
+            continue;
+        }
+        let opens = quote.is_none() && matches!(c, '"' | '\'');
+        if opens || quote == Some(c) {
+            quote = opens.then_some(c);
+            let into = word.get_or_insert_default();
+            if quotes == Quotes::Keep {
+                into.push(c);
+            }
+        } else if quote.is_none() && c.is_whitespace() {
+            words.extend(word.take());
+        } else {
+            word.get_or_insert_default().push(c);
+        }
+    }
+    words.extend(word);
+    match quote {
+        Some(quote) => Err(quote),
+        None => Ok(words),
+    }
+}
+
+/// Splits a word of the form `key=value`, where `key` is a name.
+pub(super) fn key_value(word: &str) -> Option<(&str, &str)> {
+    let (key, value) = word.split_once('=')?;
+    let is_name = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    is_name.then_some((key, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_end_where_a_shell_ends_them() {
+        let cases: [(&str, &[&str]); 7] = [
+            ("a  b\tc\n", &["a", "b", "c"]),
+            ("a 'b c' \"d e\"", &["a", "b c", "d e"]),
+            (r#"x="a b"c"#, &["x=a bc"]),
+            (r#"a\ b "c\"d" 'e\f' "g\h""#, &["a b", "c\"d", r"e\f", r"g\h"]),
+            ("'' \"\"", &["", ""]),
+            ("echo {{ a if b == 'x y' else c }}/d", &["echo", "{{ a if b == 'x y' else c }}/d"]),
+            ("", &[]),
+        ];
+        for (text, words) in cases {
+            assert_eq!(split(text, Quotes::Resolve).unwrap(), words, "{text}");
+        }
+        assert_eq!(split("a 'b", Quotes::Resolve), Err('\''));
+        assert_eq!(split("a 'b c'", Quotes::Keep).unwrap(), ["a", "'b c'"]);
+    }
+}

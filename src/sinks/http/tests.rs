@@ -1,0 +1,158 @@
+//! What the sink promises, held against a real server.
+
+use super::*;
+use crate::event::log::{LogBatch, Origin};
+use crate::topology::component::FaultKind;
+use http_body_util::{BodyExt, Full};
+use hyper::service::service_fn;
+use hyper::{Request as Received, Response};
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::io::Read;
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
+
+/// What arrived: method, path, headers, body.
+type Arrived = (String, String, HeaderMap, Vec<u8>);
+
+/// A server that gives these answers in turn (status, and `Retry-After`; 0 for none at all).
+async fn server(answers: &[(u16, &str)]) -> (String, Arc<Mutex<Vec<Arrived>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/in?key=hunter2", listener.local_addr().unwrap());
+    let arrived: Arc<Mutex<Vec<Arrived>>> = Arc::default();
+    let (log, answers) = (Arc::clone(&arrived), answers.to_vec());
+    let answers: Vec<(u16, String)> =
+        answers.into_iter().map(|(status, after)| (status, after.to_owned())).collect();
+    let answers = Arc::new(answers);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (log, answers) = (Arc::clone(&log), Arc::clone(&answers));
+            let service = service_fn(move |request: Received<hyper::body::Incoming>| {
+                let (log, answers) = (Arc::clone(&log), Arc::clone(&answers));
+                async move {
+                    let (head, body) = request.into_parts();
+                    let body = body.collect().await.unwrap().to_bytes().to_vec();
+                    let count = {
+                        let mut log = log.lock().unwrap();
+                        let path = head.uri.path().to_owned();
+                        log.push((head.method.to_string(), path, head.headers, body));
+                        log.len()
+                    };
+                    let (status, after) = &answers[(count - 1).min(answers.len() - 1)];
+                    if *status == 0 {
+                        std::future::pending::<()>().await;
+                    }
+                    let mut response = Response::builder().status(*status);
+                    if !after.is_empty() {
+                        response = response.header("retry-after", after);
+                    }
+                    let body = Full::new(Bytes::from_static(b"\nbecause\n"));
+                    Ok::<_, Infallible>(response.body(body).unwrap())
+                }
+            });
+            let connection =
+                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            tokio::spawn(async move { connection.await.ok() });
+        }
+    });
+    (url, arrived)
+}
+
+fn config(url: &str, rest: serde_json::Value) -> Config {
+    let mut config = serde_json::json!({ "url": url });
+    config.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+    serde_json::from_value(config).unwrap()
+}
+
+fn lines() -> Batch {
+    let origin = Origin { source: "app".into(), host: "web1".into(), path: Some("/a".into()) };
+    Batch::Logs(LogBatch::from_lines(&Bytes::from_static(b"one\ntwo\n"), Arc::new(origin), 0, 0))
+}
+
+async fn send(sink: &mut Http) -> Result<(), Fault> {
+    let mut request = Request::default();
+    sink.encode(&lines(), &mut request).unwrap();
+    sink.send(&request).await
+}
+
+#[tokio::test]
+async fn records_arrive_with_their_origin_under_the_senders_name() {
+    let (url, arrived) = server(&[(200, "")]).await;
+    let auth = serde_json::json!({
+        "auth": { "user": "me", "password": "hunter2" },
+        "headers": { "X-Team": "ops" },
+    });
+    send(&mut config(&url, auth).sink().unwrap()).await.unwrap();
+    let (method, path, headers, body) = arrived.lock().unwrap().pop().unwrap();
+    assert_eq!((method.as_str(), path.as_str()), ("POST", "/in"));
+    assert_eq!(headers["authorization"], "Basic bWU6aHVudGVyMg==");
+    assert_eq!(headers["x-team"], "ops");
+    assert_eq!(headers["content-type"], "application/x-ndjson");
+    assert!(headers["user-agent"].to_str().unwrap().starts_with("driftless/"));
+    let first: serde_json::Value =
+        serde_json::from_slice(body.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
+    assert_eq!(first["host"], "web1");
+    assert_eq!(first["path"], "/a");
+    assert_eq!(first["message"], "one");
+    assert!(first["timestamp"].is_string());
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_the_same_body_at_every_attempt() {
+    let (url, arrived) = server(&[(500, ""), (503, ""), (204, "")]).await;
+    let settings = serde_json::json!({ "compression": "gzip", "encoding": "text", "method": "put" });
+    let mut sink = config(&url, settings).sink().unwrap();
+    let mut request = Request::default();
+    sink.encode(&lines(), &mut request).unwrap();
+    for attempt in 0..3 {
+        let sent = sink.send(&request).await;
+        assert_eq!(sent.is_ok(), attempt == 2);
+    }
+    let arrived = arrived.lock().unwrap();
+    for (method, _, headers, body) in arrived.iter() {
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(&**body).read_to_string(&mut text).unwrap();
+        assert_eq!((method.as_str(), text.as_str()), ("PUT", "one\ntwo\n"));
+        assert_eq!(headers["content-encoding"], "gzip");
+    }
+    assert_eq!(arrived.len(), 3);
+}
+
+#[tokio::test]
+async fn each_answer_means_what_it_says() {
+    let (url, _) = server(&[(429, "7"), (503, ""), (400, "")]).await;
+    let mut sink = config(&url, serde_json::json!({})).sink().unwrap();
+    let first = send(&mut sink).await.unwrap_err();
+    assert_eq!(first.kind, FaultKind::Passing(Some(Duration::from_secs(7))));
+    assert_eq!(send(&mut sink).await.unwrap_err().kind, FaultKind::Passing(None));
+    let last = send(&mut sink).await.unwrap_err();
+    assert_eq!(last.kind, FaultKind::Final);
+    assert!(last.message.contains("400 Bad Request: because"), "{}", last.message);
+    assert!(!last.message.contains("hunter2"), "{}", last.message);
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_or_silent_is_tried_again() {
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/in?key=hunter2", free.local_addr().unwrap());
+    drop(free);
+    let away = send(&mut config(&url, serde_json::json!({})).sink().unwrap()).await.unwrap_err();
+    assert_eq!(away.kind, FaultKind::Passing(None));
+    assert!(away.message.contains("refused") && !away.message.contains("hunter2"), "{away}");
+    let (url, _) = server(&[(0, "")]).await;
+    let silent = config(&url, serde_json::json!({ "timeout": "50ms" }));
+    let silent = send(&mut silent.sink().unwrap()).await.unwrap_err();
+    assert_eq!(silent.kind, FaultKind::Passing(None));
+    assert!(silent.message.contains("no answer in time"), "{silent}");
+}
+
+#[test]
+fn printing_a_config_shows_no_secret() {
+    let secrets = serde_json::json!({
+        "auth": { "bearer": "hunter2" }, "headers": { "X-Key": "hunter2" },
+    });
+    let config = config("http://localhost/?key=hunter2", secrets);
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let both = Auth { user: Some("me".into()), ..config.auth };
+    assert!(both.header().unwrap_err().contains("either"));
+}

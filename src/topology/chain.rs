@@ -1,0 +1,177 @@
+//! The runner of a chain of transforms, which share one task and have no channel between them.
+
+use super::component::{BuildContext, Fault, Outputs, Transform, TransformConfig};
+use super::edge::Input;
+use super::output::{CloseOnEnd, Fanout, Route, give_up_on_moved_sinks};
+use super::supervise::{MAX_CRASHES, supervise};
+use super::telemetry::ComponentTelemetry;
+use crate::event::ack::{Ack, Outcome, SinkSet};
+use crate::event::metric::MetricBatch;
+use crate::event::{Batch, Kind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+/// For how many batches after a failure a copy of each is kept, so that one that fails again can
+/// be tried in place. Copies are not kept all the time, since they make the transforms copy the
+/// field table that they change.
+const WARY_BATCHES: u32 = 4096;
+
+/// One transform of a chain.
+pub(super) struct Member {
+    pub(super) config: Arc<dyn TransformConfig>,
+    pub(super) build: BuildContext,
+}
+
+struct Chain {
+    members: Vec<Member>,
+    telemetry: Vec<ComponentTelemetry>,
+    /// The member at work, to blame if this run fails.
+    at: AtomicUsize,
+    fanouts: Vec<(Arc<str>, Fanout)>,
+}
+
+/// The batch being worked on. Outlives a run that fails.
+#[derive(Default)]
+struct Hand {
+    token: Option<(Ack, Option<u64>)>,
+    copy: Option<Batch>,
+    /// Runs in a row that ended at this batch, as far as known.
+    crashes: u32,
+    wary: u32,
+}
+
+/// Batches by the output that they were emitted to.
+type Emitted = Vec<(Arc<str>, Batch)>;
+
+/// Runs a chain of transforms until its input ends.
+pub(super) async fn run_chain(
+    members: Vec<Member>,
+    input: Input,
+    fanouts: Vec<(Arc<str>, Fanout)>,
+) {
+    let _end = CloseOnEnd(fanouts.iter().map(|(_, fanout)| fanout.clone()).collect());
+    let telemetry: Vec<ComponentTelemetry> = members
+        .iter()
+        .map(|member| member.build.env.telemetry.component(&member.build.name))
+        .collect();
+    let chain = Chain { members, telemetry, at: AtomicUsize::new(0), fanouts };
+    let hand = Mutex::new(Hand::default());
+    let blame = || &chain.telemetry[chain.at.load(Ordering::Relaxed)];
+    supervise(blame, None, || async { chain.run(&input, &mut *hand.lock().await).await }).await;
+}
+
+impl Chain {
+    async fn run(&self, input: &Input, hand: &mut Hand) -> Result<(), Fault> {
+        let mut transforms = Vec::new();
+        for (at, member) in self.members.iter().enumerate() {
+            self.at.store(at, Ordering::Relaxed);
+            transforms.push(member.config.build(&member.build)?);
+        }
+        if let Some(batch) = hand.after_a_failure(|batch| self.give_up(batch)) {
+            self.step(&mut transforms, batch, hand).await?;
+        }
+        while let Some(envelope) = input.next().await {
+            let (batch, ack, demand) = envelope.open();
+            hand.token = Some((ack, demand));
+            self.step(&mut transforms, batch, hand).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the batch in hand through the chain and to the edges behind it.
+    async fn step(
+        &self,
+        transforms: &mut [Box<dyn Transform>],
+        batch: Batch,
+        hand: &mut Hand,
+    ) -> Result<(), Fault> {
+        hand.copy = (hand.wary > 0).then(|| batch.clone());
+        let kind = batch.kind();
+        let emitted = self.apply(transforms, batch)?;
+        hand.wary = hand.wary.saturating_sub(1);
+        hand.crashes = 0;
+        hand.copy = None;
+        if let Some((ack, demand)) = hand.token.take() {
+            self.give_on(emitted, ack, demand, kind).await;
+        }
+        Ok(())
+    }
+
+    fn apply(&self, transforms: &mut [Box<dyn Transform>], batch: Batch) -> Result<Emitted, Fault> {
+        let mut current: Emitted = vec![(Arc::from(""), batch)];
+        for (at, (transform, telemetry)) in transforms.iter_mut().zip(&self.telemetry).enumerate() {
+            self.at.store(at, Ordering::Relaxed);
+            let started = Instant::now();
+            let mut out = Outputs::default();
+            for (output, batch) in current {
+                // Only the default output leads to the next transform of a chain.
+                if output.is_empty() {
+                    telemetry.received(&batch);
+                    transform.transform(batch, &mut out)?;
+                }
+            }
+            let (emitted, errors) = out.take();
+            telemetry.errors(errors);
+            for (_, batch) in &emitted {
+                telemetry.sent(batch);
+            }
+            telemetry.busy(started.elapsed());
+            current = emitted;
+        }
+        Ok(current)
+    }
+
+    /// Sends on what came out. Whatever did not is left out on purpose, and so delivered.
+    async fn give_on(&self, emitted: Emitted, ack: Ack, demand: Option<u64>, kind: Kind) {
+        let routes: Vec<(&Arc<str>, Arc<Route>)> =
+            self.fanouts.iter().map(|(name, fanout)| (name, fanout.route())).collect();
+        let reach = routes.iter().fold(SinkSet::NONE, |set, (_, route)| set.union(route.reach));
+        let live = routes.iter().fold(SinkSet::NONE, |set, (_, route)| set.union(route.live));
+        give_up_on_moved_sinks(&ack, reach, live);
+        let mut unanswered = if demand.is_some() { ack.sinks() } else { SinkSet::NONE };
+        for (output, batch) in emitted {
+            if let Some((_, route)) = routes.iter().find(|(name, _)| **name == output) {
+                unanswered = unanswered.without(route.reach);
+                // Where nobody is left to take it, the share is lost and will be read again.
+                route.send(batch, ack.share(route.reach), demand).await;
+            }
+        }
+        let way = routes.iter().find(|(_, route)| {
+            !route.reach.intersection(unanswered).is_empty() && kind == Kind::Metrics
+        });
+        if let Some((_, route)) = way {
+            // Whoever asked should learn that there is nothing, rather than wait.
+            let nothing = Batch::Metrics(MetricBatch::default());
+            route.send(nothing, ack.share(unanswered), demand).await;
+        }
+        ack.settle(Outcome::Delivered);
+    }
+
+    fn give_up(&self, batch: &Batch) {
+        let telemetry = &self.telemetry[self.at.load(Ordering::Relaxed)];
+        telemetry.dropped("crashes", batch.len() as u64);
+        let (component, records) = (telemetry.name(), batch.len());
+        tracing::error!(component, records, "failed on this batch again and again, dropped");
+    }
+}
+
+impl Hand {
+    /// What to do about the batch that the run before failed on: it is returned to be tried
+    /// again, given up, or, where no copy of it was kept, lost and so read again by its source.
+    fn after_a_failure(&mut self, give_up: impl FnOnce(&Batch)) -> Option<Batch> {
+        let (ack, demand) = self.token.take()?;
+        self.wary = WARY_BATCHES;
+        let batch = self.copy.take()?;
+        self.crashes += 1;
+        if self.crashes >= MAX_CRASHES {
+            self.crashes = 0;
+            give_up(&batch);
+            ack.settle(Outcome::Dropped);
+            return None;
+        }
+        self.token = Some((ack, demand));
+        Some(batch)
+    }
+}

@@ -1,0 +1,105 @@
+//! A sink that keeps what it gets, once a closure has let it pass.
+
+use crate::event::{Batch, Kinds};
+use crate::topology::component::{BuildContext, BuiltSink, Fault, Request, Sink, SinkConfig};
+use crate::topology::settings::{BatchSettings, ByteSize, Period, RetrySettings};
+use async_trait::async_trait;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+type Check = dyn Fn(&[u64]) -> Result<(), Fault> + Send + Sync;
+
+/// What a sink has got, and how it behaves.
+pub(crate) struct Store {
+    got: Mutex<Vec<u64>>,
+    /// Called with the numbers of each request before they are kept.
+    check: Box<Check>,
+    /// How long each request takes.
+    pub(crate) takes: Duration,
+    /// While set, requests do not return.
+    pub(crate) hangs: AtomicBool,
+    /// How often it was built.
+    pub(crate) built: AtomicUsize,
+}
+
+impl Store {
+    pub(crate) fn new() -> Arc<Self> {
+        Self::with(Duration::ZERO, |_| Ok(()))
+    }
+
+    pub(crate) fn checked(
+        check: impl Fn(&[u64]) -> Result<(), Fault> + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Self::with(Duration::ZERO, check)
+    }
+
+    pub(crate) fn with(
+        takes: Duration,
+        check: impl Fn(&[u64]) -> Result<(), Fault> + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        let (got, hangs, built) = Default::default();
+        Arc::new(Self { got, check: Box::new(check), takes, hangs, built })
+    }
+
+    /// What has arrived, in order.
+    pub(crate) fn got(&self) -> Vec<u64> {
+        self.got.lock().unwrap().clone()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.got.lock().unwrap().len()
+    }
+}
+
+/// The graph's side of a [`Store`].
+pub(crate) struct Keep(pub(crate) Arc<Store>);
+
+impl fmt::Debug for Keep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("keep")
+    }
+}
+
+impl SinkConfig for Keep {
+    fn takes(&self) -> Kinds {
+        Kinds::LOGS
+    }
+
+    fn build(&self, _: &BuildContext) -> Result<BuiltSink, Fault> {
+        self.0.built.fetch_add(1, Ordering::SeqCst);
+        let batch =
+            BatchSettings { bytes: ByteSize(1 << 20), records: 1, age: Period(Duration::ZERO) };
+        let sink = Box::new(Keeping(Arc::clone(&self.0)));
+        Ok(BuiltSink::Requests { sink, batch, retry: RetrySettings::default() })
+    }
+}
+
+struct Keeping(Arc<Store>);
+
+#[async_trait]
+impl Sink for Keeping {
+    fn encode(&mut self, batch: &Batch, request: &mut Request) -> Result<(), Fault> {
+        let part = request.part("");
+        for n in super::numbers(batch) {
+            part.body.extend_from_slice(&n.to_le_bytes());
+            part.records += 1;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, request: &Request) -> Result<(), Fault> {
+        if self.0.takes > Duration::ZERO {
+            tokio::time::sleep(self.0.takes).await;
+        }
+        while self.0.hangs.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let body = request.parts.iter().flat_map(|part| part.body.as_chunks().0);
+        let numbers: Vec<u64> = body.map(|bytes| u64::from_le_bytes(*bytes)).collect();
+        (self.0.check)(&numbers)?;
+        self.0.got.lock().unwrap().extend(numbers);
+        Ok(())
+    }
+}

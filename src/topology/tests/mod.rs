@@ -1,0 +1,9 @@
+//! The engine's promises, held against whole topologies of small components.
+
+mod demand;
+mod drain;
+mod failures;
+mod flow;
+mod graph;
+mod memory;
+mod reload;
