@@ -5,7 +5,11 @@ use crate::topology::registry::components;
 
 components! {
     TransformConfig:
+    filter,
     parse,
+    remove,
+    rename,
+    route,
     secrets,
-    filter, parse, remove, rename, route, set,
+    set,
 }
