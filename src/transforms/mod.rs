@@ -17,12 +17,5 @@ components! {
     route,
     /// Attaches the secrets to a desired state.
     secrets,
-    /// Gives fields a value.
-    filter,
-    parse,
-    remove,
-    rename,
-    route,
-    secrets,
     set,
 }
