@@ -86,6 +86,15 @@ impl Topology {
         Ok(topology)
     }
 
+    /// Builds every component of the graph once and lets it go: what [`Self::start`] would say.
+    ///
+    /// # Errors
+    /// What is wrong with the graph, or what a component says when it is built.
+    pub fn check(graph: &Graph, env: &Arc<Environment>) -> Result<(), Vec<Diagnostic>> {
+        graph.wire()?;
+        try_build(graph, graph.nodes.keys(), env)
+    }
+
     /// Goes over to `graph`, touching only what differs.
     ///
     /// # Errors

@@ -16,6 +16,11 @@ components! {
     /// Sends records different ways.
     route,
     /// Attaches the secrets to a desired state.
+    filter,
+    parse,
+    remove,
+    rename,
+    route,
     secrets,
     set,
 }
