@@ -15,12 +15,6 @@ components! {
     rename,
     /// Sends records different ways.
     route,
-    /// Attaches the secrets to a desired state.
-    filter,
-    parse,
-    remove,
-    rename,
-    route,
     secrets,
     set,
 }
