@@ -11,7 +11,7 @@ use tracing::level_filters::LevelFilter;
 
 /// Whom results are for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Output {
+pub(super) enum Output {
     /// People.
     #[default]
     Text,
@@ -21,7 +21,7 @@ pub enum Output {
 
 /// How much the agent says of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum LogLevel {
+pub(super) enum LogLevel {
     /// What needs somebody.
     Error,
     /// What may need somebody.
@@ -37,7 +37,7 @@ pub enum LogLevel {
 
 /// How the agent says it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub(super) enum LogFormat {
     /// Lines for people.
     #[default]
     Text,

@@ -112,7 +112,7 @@ impl Reader<'_> {
                 let names = match self.engine.names_in(text) {
                     Ok(names) => names,
                     Err(problem) => {
-                        return complaints.push(problem.at(node.span.as_ref()).diagnostic());
+                        return complaints.push(problem.at(node.span.as_ref()));
                     }
                 };
                 let path_like = key.is_some_and(|key| PATH_LIKE.contains(&key));
@@ -146,7 +146,7 @@ impl Reader<'_> {
                 complaints.push(Diagnostic::new(message, node.span.clone()));
             }
             Ok(filled) => node.value = filled.value,
-            Err(problem) => complaints.push(problem.at(node.span.as_ref()).diagnostic()),
+            Err(problem) => complaints.push(problem.at(node.span.as_ref())),
         }
     }
 }

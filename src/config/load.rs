@@ -5,20 +5,22 @@ use super::discover::{FileKind, Files, Found, discover};
 use super::lower::{Lowering, Written};
 use super::merge::merge;
 use super::schema::{AgentFile, ApplyFile, FactsFile, LogsFile, TopologyFile};
-use super::scope::{constants, facts_value};
+use super::scope::constants;
 use super::secret_use::references;
 use super::secrets::{Places, misplaced, resolve};
 use crate::event::de::from_node;
 use crate::event::fault::Diagnostic;
 use crate::event::secret::Secrets;
-use crate::event::task::SharedTaskSet;
+use crate::event::task::{SharedTaskSet, TaskSet};
 use crate::event::tree::{Node, Value};
 use crate::expr::jinja::Engine;
 use crate::expr::scope::{RESERVED, Scope, Vars};
-use crate::host::facts::Facts;
+use crate::host::facts::{Facts, facts_value};
+use crate::sinks::apply::parse::{check, parse_tasks};
 use crate::topology::graph::Graph;
 use serde::de::DeserializeOwned;
-use std::path::PathBuf;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What a config is read with: the host that it is for, and where secrets lie.
@@ -62,7 +64,29 @@ pub fn load(paths: &[PathBuf], surroundings: &Surroundings<'_>) -> Result<Config
         files.complaints.extend(more.complaints);
         files.complaints.extend(misplaced(path));
     }
-    Loading { surroundings, complaints: files.complaints }.run(files.found)
+    Loading { surroundings, complaints: files.complaints }.run(files.found, base_of(paths))
+}
+
+/// Where relative sources of tasks are looked for: the first path's directory.
+fn base_of(paths: &[PathBuf]) -> PathBuf {
+    match paths.first() {
+        Some(path) if path.is_dir() => path.clone(),
+        Some(path) => path.parent().map(Path::to_owned).unwrap_or_default(),
+        None => PathBuf::new(),
+    }
+}
+
+/// What a config is called where no commit names it: the beginning of a hash over its files.
+fn revision(files: &[Found]) -> String {
+    let mut hash = Sha256::new();
+    for file in files {
+        hash.update(file.path.as_os_str().as_encoded_bytes());
+        let text = file.node.span.as_ref().map_or("", |span| &span.file.text);
+        // Lengths keep the boundary between files from moving unseen.
+        hash.update(text.len().to_le_bytes());
+        hash.update(text);
+    }
+    hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
 struct Loading<'a> {
@@ -71,8 +95,9 @@ struct Loading<'a> {
 }
 
 impl Loading<'_> {
-    fn run(mut self, found: Vec<Found>) -> Result<Config, Vec<Diagnostic>> {
+    fn run(mut self, found: Vec<Found>, base: PathBuf) -> Result<Config, Vec<Diagnostic>> {
         let engine = Arc::clone(&self.surroundings.engine);
+        let revision = revision(&found);
         let bare = Scope::new(Arc::clone(&engine))
             .with_fixed("facts", facts_value(&self.surroundings.facts))
             .with_fixed("host", self.surroundings.host.as_str().into());
@@ -89,11 +114,10 @@ impl Loading<'_> {
             }
         }
         let secrets = self.secrets(kinds.iter().map(|(_, node)| node).chain([&vars_node]));
-        let shown = secrets.iter().map(|(name, value)| (name, value.expose()));
-        let scope = scope.with_fixed("secrets", minijinja::Value::from_iter(shown));
+        let scope = scope.with_secrets(secrets.clone());
 
         let mut lowering = Lowering::default();
-        let mut agent = AgentFile::default();
+        let (mut agent, mut apply) = (AgentFile::default(), None);
         for (kind, node) in kinds {
             let span = node.span.clone();
             match kind {
@@ -112,6 +136,7 @@ impl Loading<'_> {
                 }
                 FileKind::Apply => {
                     let file = self.apply_file(node).unwrap_or_default();
+                    apply = Some(file.clone());
                     lowering.apply(file, span.as_ref());
                 }
                 FileKind::Vars => {}
@@ -122,10 +147,11 @@ impl Loading<'_> {
         let scope = scope.with_fixed("host", host.as_str().into());
         let reader = Reader { engine: &engine, scope: &scope, vars: &vars_node };
         let graph = self.graph(&lowering.components, &reader);
+        let tasks = apply.map(|file| self.task_set(file, &vars, base, revision));
         if self.complaints.is_empty() {
             let readers = graph.nodes.values().map(|node| &node.spec);
             let constants = constants(&scope, &vars, &self.surroundings.facts, readers);
-            Ok(Config { agent, graph, tasks: None, secrets, constants, host })
+            Ok(Config { agent, graph, tasks, secrets, constants, host })
         } else {
             Err(self.complaints)
         }
@@ -211,6 +237,27 @@ impl Loading<'_> {
             Value::List(_) => Some(ApplyFile { tasks: Some(node), ..ApplyFile::default() }),
             _ => self.typed(&node),
         }
+    }
+
+    fn task_set(
+        &mut self,
+        file: ApplyFile,
+        shared: &Vars,
+        base: PathBuf,
+        revision: String,
+    ) -> SharedTaskSet {
+        let mut vars = shared.clone();
+        if let Some(own) = &file.vars {
+            vars.extend(self.vars(own));
+        }
+        let mut read = |list: Option<Node>| {
+            list.map(|list| parse_tasks(&list, &mut self.complaints)).unwrap_or_default()
+        };
+        let (tasks, handlers) = (read(file.tasks), read(file.handlers));
+        let secrets = Secrets::default();
+        let set = TaskSet { revision, base, vars, secrets, tasks, handlers };
+        self.complaints.extend(check(&set, &self.surroundings.engine));
+        Arc::new(set)
     }
 
     fn graph(&mut self, components: &[Written], reader: &Reader<'_>) -> Graph {

@@ -1,36 +1,10 @@
-//! The names that a config's expressions may use: facts gathered when first read, and the
-//! constants that expressions on records see.
+//! The constants that expressions on records may read.
 
 use crate::event::tree::{Node, Value as Tree};
 use crate::expr::scope::{Scope, Vars};
-use crate::expr::value::{from_json, to_json};
+use crate::expr::value::to_json;
 use crate::host::facts::Facts;
-use minijinja::value::{Enumerator, Object, Value};
-use std::fmt;
 use std::sync::Arc;
-
-struct LazyFacts(Arc<Facts>);
-
-impl fmt::Debug for LazyFacts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("facts")
-    }
-}
-
-/// The facts as `facts` in expressions: each is gathered when an expression first reads it.
-pub fn facts_value(facts: &Arc<Facts>) -> Value {
-    Value::from_object(LazyFacts(Arc::clone(facts)))
-}
-
-impl Object for LazyFacts {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.0.get(key.as_str()?).map(from_json)
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(Facts::names().map(Value::from).collect())
-    }
-}
 
 /// What expressions on records may read beside the record: `host`, `vars`, and `facts` where one
 /// of `readers` mentions them. A variable that holds a secret is left out, since records are

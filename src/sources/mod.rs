@@ -7,6 +7,8 @@ pub mod host_metrics;
 
 components! {
     SourceConfig:
+    /// Gives the desired state of the config's apply files.
+    config_dir,
     /// Follows files.
     file,
     /// Reads standard input.

@@ -5,5 +5,11 @@ use crate::topology::registry::components;
 
 components! {
     TransformConfig:
+    filter,
     parse,
+    remove,
+    rename,
+    route,
+    secrets,
+    set,
 }

@@ -109,7 +109,10 @@ impl Source for Reader {
                 tokio::select! {
                     biased;
                     sent = out.send_to(number(n), n, missing) => sent?,
-                    () = stop.requested() => break,
+                    () = stop.requested() => {
+                        self.0.sent.fetch_sub(1, Ordering::SeqCst);
+                        break;
+                    }
                 }
             }
         }
