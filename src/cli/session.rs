@@ -6,6 +6,7 @@ use super::shell::{Output, Shell};
 use crate::config::load::{Config, Surroundings, load};
 use crate::config::secrets::Places;
 use crate::event::fault::Diagnostic;
+use crate::event::secret::Masker;
 use crate::event::task::SharedTaskSet;
 use crate::expr::jinja::Engine;
 use crate::host::facts::Facts;
@@ -36,8 +37,8 @@ impl Session {
         Self { engine: Arc::new(Engine::new()), facts: Arc::new(Facts::new(Roots::live())), paths }
     }
 
-    /// Reads the config anew.
-    pub(super) fn load(&self) -> Result<Config, Vec<Diagnostic>> {
+    /// Reads the config anew. `masker` learns its secrets, whether it is right or not.
+    pub(super) fn load(&self, masker: &Masker) -> Result<Config, Vec<Diagnostic>> {
         let environment = |name: &str| std::env::var(name).ok();
         let home = std::env::var_os("HOME").map(PathBuf::from);
         let surroundings = Surroundings {
@@ -45,6 +46,7 @@ impl Session {
             facts: Arc::new(self.facts.again()),
             host: self.hostname(),
             secret_places: Places::standard(&environment, home.as_deref()),
+            masker: masker.clone(),
         };
         load(&self.paths, &surroundings)
     }
@@ -60,13 +62,8 @@ impl Session {
         shell: &mut Shell,
         output: Output,
     ) -> Result<Config, Exit> {
-        match self.load() {
-            Ok(config) => {
-                shell.masker.add(&config.secrets);
-                Ok(config)
-            }
-            Err(complaints) => Err(shell.complain(&complaints, output)),
-        }
+        let masker = shell.masker.clone();
+        self.load(&masker).map_err(|complaints| shell.complain(&complaints, output))
     }
 
     /// What the config's files look like from outside: changes when one of them does.
