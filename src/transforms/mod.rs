@@ -18,11 +18,5 @@ components! {
     /// Attaches the secrets to a desired state.
     secrets,
     /// Gives fields a value.
-    filter,
-    parse,
-    remove,
-    rename,
-    route,
-    secrets,
     set,
 }
