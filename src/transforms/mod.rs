@@ -16,5 +16,8 @@ components! {
     /// Sends records different ways.
     route,
     secrets,
+    /// Attaches the secrets to a desired state.
+    secrets,
+    /// Gives fields a value.
     set,
 }
