@@ -15,7 +15,6 @@ components! {
     rename,
     /// Sends records different ways.
     route,
-    secrets,
     /// Attaches the secrets to a desired state.
     secrets,
     /// Gives fields a value.
