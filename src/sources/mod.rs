@@ -3,12 +3,12 @@
 use crate::topology::component::SourceConfig;
 use crate::topology::registry::components;
 
-pub mod host_metrics;
-
 components! {
     SourceConfig:
     /// Follows files.
     file,
+    /// Tells how the host is, in metrics.
+    host_metrics,
     /// Reads standard input.
     stdin,
 }
