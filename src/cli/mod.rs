@@ -4,8 +4,10 @@ pub mod agent;
 pub mod completions;
 pub mod docs;
 pub mod graph;
+pub mod logs;
 pub mod man;
 pub mod report;
+mod runtime;
 pub mod schema;
 mod session;
 mod shell;
@@ -60,6 +62,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 enum Command {
     Agent(agent::Args),
+    Logs(logs::Args),
     Validate(validate::Args),
     Graph(graph::Args),
     Schema(schema::Args),
@@ -77,6 +80,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let exit = match cli.command {
         Command::Agent(args) => agent::run(&args, &mut shell),
+        Command::Logs(args) => logs::run(&args, &mut shell),
         Command::Validate(args) => validate::run(&args, &mut shell),
         Command::Graph(args) => graph::run(&args, &mut shell),
         Command::Schema(args) => schema::run(&args, &mut shell),

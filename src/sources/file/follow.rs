@@ -95,7 +95,7 @@ impl Follower {
             abandoned,
             runtime: Handle::current(),
             reserve: cx.env.memory.reserve(),
-            store: Store::new(&cx.env.data_dir, &cx.name),
+            store: Store::new(&cx.env.data_dir, &cx.name, cx.env.keeps_state),
             watcher: Watcher::new(bell),
             catalog: Catalog::new(patterns, cx.name.clone(), host),
             ready: VecDeque::new(),
