@@ -111,7 +111,9 @@ impl Reader<'_> {
             Value::String(text) if is_template(text) => {
                 let names = match self.engine.names_in(text) {
                     Ok(names) => names,
-                    Err(problem) => return complaints.push(problem.at(node.span.as_ref()).diagnostic()),
+                    Err(problem) => {
+                        return complaints.push(problem.at(node.span.as_ref()).diagnostic());
+                    }
                 };
                 let path_like = key.is_some_and(|key| PATH_LIKE.contains(&key));
                 if names.iter().any(|name| name == "secrets")
