@@ -164,7 +164,8 @@ impl Agent<'_> {
     /// Loads the config anew. A bad one is refused, and the old one goes on.
     fn reload(&mut self, reason: &str) {
         self.stamp = self.session.stamp();
-        let outcome = self.session.load().and_then(|config| self.go_over_to(config));
+        let outcome =
+            self.session.load(&self.env.masker).and_then(|config| self.go_over_to(config));
         match outcome {
             Ok(()) => {}
             Err(complaints) => {
@@ -177,7 +178,6 @@ impl Agent<'_> {
     }
 
     fn go_over_to(&mut self, config: Config) -> Result<(), Vec<crate::event::fault::Diagnostic>> {
-        self.env.masker.add(&config.secrets);
         let before = (self.env.secrets.load_full(), self.env.constants.load_full());
         self.env.secrets.store(Arc::new(config.secrets));
         self.env.constants.store(Arc::new(config.constants));

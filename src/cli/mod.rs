@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod completions;
 pub mod facts;
+pub mod docs;
 pub mod graph;
 pub mod man;
 pub mod report;
@@ -65,6 +66,7 @@ enum Command {
     Graph(graph::Args),
     Facts(facts::Args),
     Schema(schema::Args),
+    Docs(docs::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -82,6 +84,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Facts(args) => facts::run(&args, &mut shell),
         Command::Graph(args) => graph::run(&args, &mut shell),
         Command::Schema(args) => schema::run(&args, &mut shell),
+        Command::Docs(args) => docs::run(&args, &mut shell),
         Command::Completions(args) => completions::run(&args, &mut shell),
         Command::Man(args) => man::run(&args, &mut shell),
     };

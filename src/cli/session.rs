@@ -3,11 +3,14 @@
 
 use super::Exit;
 use super::shell::{Output, Shell};
+use crate::config::discover::FileKind;
 use crate::config::load::{Config, Surroundings, load};
 use crate::config::secrets::Places;
 use crate::event::fault::Diagnostic;
+use crate::event::secret::Masker;
 use crate::event::task::SharedTaskSet;
 use crate::expr::jinja::Engine;
+use crate::host::core_dump;
 use crate::host::facts::Facts;
 use crate::host::roots::Roots;
 use crate::topology::context::{Environment, SinkNames};
@@ -36,8 +39,8 @@ impl Session {
         Self { engine: Arc::new(Engine::new()), facts: Arc::new(Facts::new(Roots::live())), paths }
     }
 
-    /// Reads the config anew.
-    pub(super) fn load(&self) -> Result<Config, Vec<Diagnostic>> {
+    /// Reads the config anew. `masker` learns its secrets, whether it is right or not.
+    pub(super) fn load(&self, masker: &Masker) -> Result<Config, Vec<Diagnostic>> {
         let environment = |name: &str| std::env::var(name).ok();
         let home = std::env::var_os("HOME").map(PathBuf::from);
         let surroundings = Surroundings {
@@ -45,8 +48,17 @@ impl Session {
             facts: Arc::new(self.facts.again()),
             host: self.hostname(),
             secret_places: Places::standard(&environment, home.as_deref()),
+            masker: masker.clone(),
         };
-        load(&self.paths, &surroundings)
+        let config = load(&self.paths, &surroundings)?;
+        if !config.secrets.is_empty()
+            && let Err(error) = core_dump::forbid()
+        {
+            let message =
+                format!("a crash could show secrets, and that cannot be forbidden: {error}");
+            return Err(vec![Diagnostic::new(message, None)]);
+        }
+        Ok(config)
     }
 
     fn hostname(&self) -> String {
@@ -60,20 +72,15 @@ impl Session {
         shell: &mut Shell,
         output: Output,
     ) -> Result<Config, Exit> {
-        match self.load() {
-            Ok(config) => {
-                shell.masker.add(&config.secrets);
-                Ok(config)
-            }
-            Err(complaints) => Err(shell.complain(&complaints, output)),
-        }
+        let masker = shell.masker.clone();
+        self.load(&masker).map_err(|complaints| shell.complain(&complaints, output))
     }
 
     /// What the config's files look like from outside: changes when one of them does.
     pub(super) fn stamp(&self) -> Stamp {
         let mut stamp = Stamp::default();
         for path in &self.paths {
-            stamp.add(path, 0);
+            stamp.add(path, 0, &|name| is_part_of_config(name));
         }
         stamp
     }
@@ -104,6 +111,14 @@ impl Session {
     }
 }
 
+/// Whether a file or folder in a config directory matters to it. What the agent itself writes
+/// there (a scratch directory has it all in one place) must not make it load its config anew.
+fn is_part_of_config(name: &Path) -> bool {
+    let stem = name.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    ["templates", "files", "roles", "tasks", "handlers"].contains(&stem)
+        || FileKind::ALL.iter().any(|kind| kind.name() == stem)
+}
+
 /// Inode, size and times of every file of a config, templates and all.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Stamp(Vec<(PathBuf, u64, u64, i64, i64)>);
@@ -112,7 +127,7 @@ pub(super) struct Stamp(Vec<(PathBuf, u64, u64, i64, i64)>);
 const DEEPEST: usize = 16;
 
 impl Stamp {
-    fn add(&mut self, path: &Path, depth: usize) {
+    fn add(&mut self, path: &Path, depth: usize, matters: &dyn Fn(&Path) -> bool) {
         let Ok(metadata) = path.metadata() else { return };
         if !metadata.is_dir() {
             let (inode, size) = (metadata.ino(), metadata.size());
@@ -120,10 +135,11 @@ impl Stamp {
             return;
         }
         let Ok(entries) = path.read_dir() else { return };
-        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-        paths.sort();
-        for path in paths.iter().filter(|path| depth < DEEPEST && !path.ends_with(".git")) {
-            self.add(path, depth + 1);
+        let names = entries.flatten().map(|entry| PathBuf::from(entry.file_name()));
+        let mut names: Vec<PathBuf> = names.filter(|name| matters(name)).collect();
+        names.sort();
+        for name in names.iter().filter(|_| depth < DEEPEST) {
+            self.add(&path.join(name), depth + 1, &|_| true);
         }
     }
 }

@@ -11,7 +11,7 @@ use tracing::level_filters::LevelFilter;
 
 /// Whom results are for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Output {
+pub(super) enum Output {
     /// People.
     #[default]
     Text,
@@ -21,7 +21,7 @@ pub enum Output {
 
 /// How much the agent says of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum LogLevel {
+pub(super) enum LogLevel {
     /// What needs somebody.
     Error,
     /// What may need somebody.
@@ -37,7 +37,7 @@ pub enum LogLevel {
 
 /// How the agent says it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub(super) enum LogFormat {
     /// Lines for people.
     #[default]
     Text,
@@ -94,6 +94,14 @@ impl Shell {
 
     /// Prints complaints: for people on standard error, for machines on standard output.
     pub(super) fn complain(&mut self, complaints: &[Diagnostic], output: Output) -> Exit {
+        // Before control characters are replaced, which would hide a secret from the masker.
+        let mask = |text: &str| self.masker.mask(text).into_owned();
+        let masked = complaints.iter().map(|complaint| Diagnostic {
+            message: mask(&complaint.message),
+            hint: complaint.hint.as_deref().map(mask),
+            ..complaint.clone()
+        });
+        let complaints = &masked.collect::<Vec<_>>();
         let no_color = std::env::var("NO_COLOR").ok();
         let written = match output {
             Output::Text => {

@@ -1,23 +1,27 @@
 //! Loads a whole config: all files, all errors, one graph.
 
+use super::assemble::assemble;
 use super::component::Reader;
 use super::discover::{FileKind, Files, Found, discover};
+use super::files::{AgentFile, ApplyFile};
 use super::lower::{Lowering, Written};
 use super::merge::merge;
-use super::schema::{AgentFile, ApplyFile, FactsFile, LogsFile, TopologyFile};
-use super::scope::{constants, facts_value};
-use super::secret_use::references;
+use super::scope::constants;
+use super::secret_use::{first_mention, references, secret_names};
 use super::secrets::{Places, misplaced, resolve};
+use super::switched_off::is_on;
+use super::task_set::{Origin, task_set};
 use crate::event::de::from_node;
 use crate::event::fault::Diagnostic;
-use crate::event::secret::Secrets;
+use crate::event::secret::{MASK, Masker, SecretText, Secrets};
 use crate::event::task::SharedTaskSet;
 use crate::event::tree::{Node, Value};
 use crate::expr::jinja::Engine;
 use crate::expr::scope::{RESERVED, Scope, Vars};
-use crate::host::facts::Facts;
+use crate::host::facts::{Facts, facts_value};
 use crate::topology::graph::Graph;
 use serde::de::DeserializeOwned;
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -31,6 +35,8 @@ pub struct Surroundings<'a> {
     pub host: String,
     /// Where secrets are looked up.
     pub secret_places: Places<'a>,
+    /// Learns the secrets before anything is made of them.
+    pub masker: Masker,
 }
 
 /// A config that holds together.
@@ -38,7 +44,7 @@ pub struct Surroundings<'a> {
 pub struct Config {
     /// The agent's own settings.
     pub agent: AgentFile,
-    /// All components.
+    /// All components that are switched on here.
     pub graph: Graph,
     /// The secrets that the config refers to.
     pub secrets: Secrets,
@@ -62,87 +68,103 @@ pub fn load(paths: &[PathBuf], surroundings: &Surroundings<'_>) -> Result<Config
         files.complaints.extend(more.complaints);
         files.complaints.extend(misplaced(path));
     }
-    Loading { surroundings, complaints: files.complaints }.run(files.found)
+    let is_whole = files.complaints.is_empty();
+    let origin = Origin::of(paths, &files.found);
+    Loading { surroundings, complaints: files.complaints, is_whole }.run(files.found, origin)
 }
 
 struct Loading<'a> {
     surroundings: &'a Surroundings<'a>,
     complaints: Vec<Diagnostic>,
+    /// Whether everything that was written is known. Else what is missing may be what could not
+    /// be read.
+    is_whole: bool,
+}
+
+/// The files of each kind as one, without those whose `when` does not hold.
+#[derive(Default)]
+struct Kinds {
+    agent: Option<Node>,
+    apply: Option<Node>,
+    facts: Option<Node>,
+    logs: Option<Node>,
+    topology: Option<Node>,
 }
 
 impl Loading<'_> {
-    fn run(mut self, found: Vec<Found>) -> Result<Config, Vec<Diagnostic>> {
+    fn run(mut self, mut found: Vec<Found>, origin: Origin) -> Result<Config, Vec<Diagnostic>> {
         let engine = Arc::clone(&self.surroundings.engine);
-        let bare = Scope::new(Arc::clone(&engine))
+        let host = |name: &str| minijinja::Value::from(name);
+        let scope = Scope::new(Arc::clone(&engine))
             .with_fixed("facts", facts_value(&self.surroundings.facts))
-            .with_fixed("host", self.surroundings.host.as_str().into());
-        let (vars_files, others): (Vec<_>, Vec<_>) =
-            found.into_iter().partition(|file| file.kind == FileKind::Vars);
-        let vars_node = self.merged(vars_files, &bare);
+            .with_fixed("host", host(&self.surroundings.host));
+        // The host's name comes first: what is for which host may depend on it.
+        let agent_node = self.merged(&mut found, FileKind::Agent, &scope);
+        let named = agent_node.as_ref().and_then(|node| self.host(node, &scope));
+        let host_name = named.unwrap_or_else(|| self.surroundings.host.clone());
+        let scope = scope.with_fixed("host", host(&host_name));
+        let vars_node = self.merged(&mut found, FileKind::Vars, &scope).unwrap_or_else(empty);
         let vars = Arc::new(self.vars(&vars_node));
-        let scope = bare.with_vars(Arc::clone(&vars));
-        let mut kinds: Vec<(FileKind, Node)> = Vec::new();
-        for kind in FileKind::ALL {
-            let of_kind: Vec<_> = others.iter().filter(|file| file.kind == kind).cloned().collect();
-            if !of_kind.is_empty() {
-                kinds.push((kind, self.merged(of_kind, &scope)));
-            }
-        }
-        let secrets = self.secrets(kinds.iter().map(|(_, node)| node).chain([&vars_node]));
-        let shown = secrets.iter().map(|(name, value)| (name, value.expose()));
-        let scope = scope.with_fixed("secrets", minijinja::Value::from_iter(shown));
-
-        let mut lowering = Lowering::default();
-        let mut agent = AgentFile::default();
-        for (kind, node) in kinds {
-            let span = node.span.clone();
-            match kind {
-                FileKind::Agent => {
-                    if let Some(node) = self.rendered(&node, &scope) {
-                        agent = self.typed(&node).unwrap_or_default();
-                    }
-                }
-                FileKind::Topology => {
-                    lowering.topology(self.typed::<TopologyFile>(&node).unwrap_or_default());
-                }
-                FileKind::Logs => lowering.logs(self.typed::<LogsFile>(&node).unwrap_or_default()),
-                FileKind::Facts => {
-                    let file = self.typed::<FactsFile>(&node).unwrap_or_default();
-                    lowering.facts(file, span.as_ref());
-                }
-                FileKind::Apply => {
-                    let file = self.apply_file(node).unwrap_or_default();
-                    lowering.apply(file, span.as_ref());
-                }
-                FileKind::Vars => {}
-            }
-        }
-        self.complaints.append(&mut lowering.complaints);
-        let host = agent.host.clone().unwrap_or_else(|| self.surroundings.host.clone());
-        let scope = scope.with_fixed("host", host.as_str().into());
-        let reader = Reader { engine: &engine, scope: &scope, vars: &vars_node };
-        let graph = self.graph(&lowering.components, &reader);
-        if self.complaints.is_empty() {
-            let readers = graph.nodes.values().map(|node| &node.spec);
-            let constants = constants(&scope, &vars, &self.surroundings.facts, readers);
-            Ok(Config { agent, graph, tasks: None, secrets, constants, host })
+        let scope = scope.with_vars(Arc::clone(&vars));
+        let kinds = Kinds {
+            agent: agent_node,
+            apply: self.merged(&mut found, FileKind::Apply, &scope),
+            facts: self.merged(&mut found, FileKind::Facts, &scope),
+            logs: self.merged(&mut found, FileKind::Logs, &scope),
+            topology: self.merged(&mut found, FileKind::Topology, &scope),
+        };
+        let secret_names = secret_names(&vars);
+        let agent = kinds.agent.as_ref().and_then(|node| self.agent(node, &secret_names, &scope));
+        let tasks_node = kinds.apply.clone();
+        let apply = kinds.apply.as_ref().and_then(|node| self.apply_file(node.clone()));
+        let components = self.lowered(kinds, apply.clone());
+        let off = self.switched_off(&components, &scope);
+        let on = components.iter().filter(|written| !off.contains(&written.name));
+        let users = on.map(|written| &written.node).chain([&vars_node]).chain(&tasks_node);
+        let (secrets, wanted) = self.secrets(users);
+        let masks = wanted.iter().map(|name| (name.clone(), SecretText::new(MASK.into())));
+        let blind_scope = scope.with_secrets(masks.collect());
+        let full_scope = if secrets.is_empty() {
+            blind_scope.clone()
         } else {
-            Err(self.complaints)
+            scope.with_secrets(secrets.clone())
+        };
+        let reader = Reader {
+            engine: &engine,
+            scope: &full_scope,
+            blind_scope: &blind_scope,
+            secret_names: &secret_names,
+            lacks_secrets: secrets.is_empty() && !wanted.is_empty(),
+            vars: &vars_node,
+        };
+        let graph = assemble(&components, off, &reader, self.is_whole, &mut self.complaints);
+        let own = apply.as_ref().and_then(|file| file.vars.as_ref());
+        own.map(|own| self.vars(own));
+        let tasks = apply.map(|file| {
+            let vars = Vars::clone(&vars);
+            task_set(file, vars, origin, &engine, &mut self.complaints)
+        });
+        if !self.complaints.is_empty() {
+            return Err(self.complaints);
         }
+        let readers = graph.nodes.values().map(|node| &node.spec);
+        let shown = vars.keys().filter(|name| !secret_names.contains(*name));
+        let constants = constants(&scope, shown, &self.surroundings.facts, readers);
+        let agent = agent.unwrap_or_default();
+        Ok(Config { agent, graph, tasks, secrets, constants, host: host_name })
     }
 
-    /// The files of one kind as one, without those whose `when` does not hold.
-    fn merged(&mut self, files: Vec<Found>, scope: &Scope) -> Node {
+    /// The files of one kind as one, without those whose `when` does not hold; `None` where none
+    /// is left.
+    fn merged(&mut self, found: &mut Vec<Found>, kind: FileKind, scope: &Scope) -> Option<Node> {
         let mut all: Option<Node> = None;
-        for mut file in files {
+        for mut file in found.extract_if(.., |file| file.kind == kind) {
             if let Some((_, condition)) = file.node.take("when") {
                 match self.surroundings.engine.holds(&condition, scope) {
                     Ok(true) => {}
                     Ok(false) => continue,
-                    Err(complaint) => {
-                        self.complaints.push(complaint.diagnostic());
-                        continue;
-                    }
+                    // Its content is checked all the same.
+                    Err(problem) => self.complaints.push(problem.diagnostic()),
                 }
             }
             match &mut all {
@@ -150,7 +172,36 @@ impl Loading<'_> {
                 Some(all) => merge(all, file.node, &mut self.complaints),
             }
         }
-        all.unwrap_or_else(|| Node::new(Value::Map(Vec::new())))
+        all
+    }
+
+    /// The name that the agent's file gives the host.
+    fn host(&mut self, agent: &Node, scope: &Scope) -> Option<String> {
+        let written = agent.get("host")?;
+        let rendered = self.surroundings.engine.render_node(written, scope);
+        // What is wrong with it is reported with the rest of the file.
+        rendered.ok()?.as_str().map(str::to_owned)
+    }
+
+    /// The agent's own settings. None of them takes a secret: they are paths, sizes and times.
+    fn agent(
+        &mut self,
+        node: &Node,
+        secret_names: &HashSet<String>,
+        scope: &Scope,
+    ) -> Option<AgentFile> {
+        if let Some(place) = first_mention(node, secret_names) {
+            let complaint = Diagnostic::new("no setting of the agent takes a secret", place);
+            self.complaints.push(complaint);
+            return None;
+        }
+        match self.surroundings.engine.render_node(node, scope) {
+            Ok(node) => self.typed(node),
+            Err(problem) => {
+                self.complaints.push(problem.diagnostic());
+                None
+            }
+        }
     }
 
     fn vars(&mut self, node: &Node) -> Vars {
@@ -170,75 +221,79 @@ impl Loading<'_> {
         vars
     }
 
-    fn secrets<'n>(&mut self, nodes: impl Iterator<Item = &'n Node>) -> Secrets {
-        let mut wanted = Vec::new();
-        for found in nodes.map(references) {
-            wanted.extend(found.names);
-            self.complaints.extend(found.faults);
+    fn lowered(&mut self, kinds: Kinds, apply: Option<ApplyFile>) -> Vec<Written> {
+        let mut lowering = Lowering::default();
+        if let (Some(file), Some(node)) = (apply, kinds.apply) {
+            lowering.apply(file, node.span.as_ref());
         }
-        match resolve(&wanted, &self.surroundings.secret_places) {
-            Ok(secrets) => secrets,
-            Err(complaints) => {
-                self.complaints.extend(complaints);
-                Secrets::default()
-            }
+        if let Some(node) = kinds.facts {
+            let span = node.span.clone();
+            lowering.facts(self.typed(node).unwrap_or_default(), span.as_ref());
         }
+        if let Some(node) = kinds.topology {
+            lowering.topology(self.typed(node).unwrap_or_default());
+        }
+        if let Some(node) = kinds.logs {
+            lowering.logs(self.typed(node).unwrap_or_default());
+        }
+        self.is_whole &= lowering.is_whole;
+        self.complaints.append(&mut lowering.complaints);
+        lowering.components
     }
 
-    fn rendered(&mut self, node: &Node, scope: &Scope) -> Option<Node> {
-        match self.surroundings.engine.render_node(node, scope) {
-            Ok(node) => Some(node),
-            Err(complaint) => {
-                self.complaints.push(complaint.diagnostic());
-                None
-            }
+    /// Reads a file's top level. What is wrong in it is passed over, so that the rest is heard of
+    /// in the same run.
+    fn typed<T: DeserializeOwned>(&mut self, mut node: Node) -> Option<T> {
+        let complaints = match from_node(&node, "this file") {
+            Ok(file) => return Some(file),
+            Err(complaints) => complaints,
+        };
+        self.is_whole = false;
+        if let Value::Map(entries) = &mut node.value {
+            entries.retain(|(key, value)| {
+                let blamed = |it: &Diagnostic| it.span == key.span || it.span == value.span;
+                !complaints.iter().any(blamed)
+            });
         }
-    }
-
-    fn typed<T: DeserializeOwned>(&mut self, node: &Node) -> Option<T> {
-        match from_node(node, "this file") {
-            Ok(file) => Some(file),
-            Err(complaints) => {
-                self.complaints.extend(complaints);
-                None
-            }
-        }
+        self.complaints.extend(complaints);
+        from_node(&node, "this file").ok()
     }
 
     /// A plain list is a list of tasks.
     fn apply_file(&mut self, node: Node) -> Option<ApplyFile> {
         match node.value {
             Value::List(_) => Some(ApplyFile { tasks: Some(node), ..ApplyFile::default() }),
-            _ => self.typed(&node),
+            _ => self.typed(node),
         }
     }
 
-    fn graph(&mut self, components: &[Written], reader: &Reader<'_>) -> Graph {
-        let mut graph = Graph::default();
-        let before = self.complaints.len();
-        for (at, written) in components.iter().enumerate() {
-            if let Some(first) = components[..at].iter().find(|other| other.name == written.name) {
-                let message = format!("`{}` is defined twice", written.name);
-                self.complaints.push(
-                    Diagnostic::new(message, written.span.clone())
-                        .related(first.span.clone(), "the first definition"),
-                );
-                continue;
-            }
-            match reader.read(written) {
-                Ok(Some(node)) => {
-                    graph.nodes.insert(Arc::clone(&written.name), node);
-                }
-                Ok(None) => {}
-                Err(complaints) => self.complaints.extend(complaints),
-            }
-        }
-        // A component that could not be read would show as missing to all that read from it.
-        if self.complaints.len() == before
-            && let Err(complaints) = graph.wire()
-        {
-            self.complaints.extend(complaints);
-        }
-        graph
+    fn switched_off(&mut self, components: &[Written], scope: &Scope) -> HashSet<Arc<str>> {
+        let engine = &self.surroundings.engine;
+        let off = components.iter().filter(|it| !is_on(it, engine, scope, &mut self.complaints));
+        off.map(|written| Arc::clone(&written.name)).collect()
     }
+
+    /// The secrets that `users` refer to, and their names; no secrets where one is missing.
+    fn secrets<'n>(&mut self, users: impl Iterator<Item = &'n Node>) -> (Secrets, Vec<String>) {
+        let mut wanted = Vec::new();
+        for found in users.map(references) {
+            wanted.extend(found.names);
+            self.complaints.extend(found.faults);
+        }
+        let names = wanted.iter().map(|reference| reference.name.clone()).collect();
+        match resolve(&wanted, &self.surroundings.secret_places) {
+            Ok(secrets) => {
+                self.surroundings.masker.add(&secrets);
+                (secrets, names)
+            }
+            Err(complaints) => {
+                self.complaints.extend(complaints);
+                (Secrets::default(), names)
+            }
+        }
+    }
+}
+
+fn empty() -> Node {
+    Node::new(Value::Map(Vec::new()))
 }

@@ -1,104 +1,12 @@
-//! What each kind of file may say. Reading, `driftless schema` and the reference all come from
-//! these types.
+//! The JSON Schema of each kind of file, made from the types that read it.
 
 use super::discover::FileKind;
-use super::lower::Role;
-use crate::event::tree::Node;
-use crate::topology::settings::{ByteSize, Period};
+use super::files::{AgentFile, ApplyFile, FactsFile, LogsFile, TopologyFile};
+use super::lower::{ALIASES, Role, STEPS};
 use crate::{sinks, sources, transforms};
-use indexmap::IndexMap;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Deserialize;
-use serde_json::{Value, json};
-use std::path::PathBuf;
-
-/// Settings of the agent itself (`agent.yml`).
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AgentFile {
-    /// Where checkpoints and other state are kept. Default: `/var/lib/driftless` as root, else
-    /// `$XDG_STATE_HOME/driftless`.
-    pub data_dir: Option<PathBuf>,
-    /// The node's name in records, paths and conditions. Default: the kernel's node name.
-    pub host: Option<String>,
-    /// Memory that batches on their way may take, all together. Default: `64MiB`.
-    pub memory_limit: Option<ByteSize>,
-    /// How long everything may take to drain after SIGTERM. Default: `30s`.
-    pub shutdown_timeout: Option<Period>,
-}
-
-/// Desired state (`apply.yml`): a mapping with `tasks`, or a plain list of tasks.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ApplyFile {
-    /// Check everything again this often. Default: `30m`.
-    pub interval: Option<Period>,
-    /// Variables for tasks and templates.
-    #[serde(default)]
-    #[schemars(with = "Option<IndexMap<String, serde_json::Value>>")]
-    pub vars: Option<Node>,
-    /// What should be, in order.
-    #[serde(default)]
-    #[schemars(with = "Option<Vec<IndexMap<String, serde_json::Value>>>")]
-    pub tasks: Option<Node>,
-    /// Tasks that run once at the end, when a task that changed something notified them.
-    #[serde(default)]
-    #[schemars(with = "Option<Vec<IndexMap<String, serde_json::Value>>>")]
-    pub handlers: Option<Node>,
-    /// Sinks for the record of every task that ran: a list of `type: {settings}`.
-    #[serde(default)]
-    #[schemars(with = "Vec<IndexMap<String, serde_json::Value>>")]
-    pub audit: Vec<Node>,
-}
-
-/// Metrics of the host (`facts.yml`).
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FactsFile {
-    /// Poll this often for sinks that are pushed to; a scrape polls by itself. Default: `15s`.
-    pub interval: Option<Period>,
-    /// Collectors by node_exporter's names; `default` is the default set.
-    pub collect: Option<Vec<String>>,
-    /// Where metrics go: a list of `type: {settings}`.
-    #[serde(default)]
-    #[schemars(with = "Vec<IndexMap<String, serde_json::Value>>")]
-    pub export: Vec<Node>,
-}
-
-/// Log pipelines (`logs.yml`).
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LogsFile {
-    /// What is read: a `file` source each, unless `type` says otherwise. Beside the source's own
-    /// settings: `paths` (short for `include`), `parse`, `keep`, `drop`, `set`, `remove`, `rename`.
-    #[serde(default)]
-    #[schemars(with = "IndexMap<String, serde_json::Value>")]
-    pub sources: Option<Node>,
-    /// Where it goes: `NAME: {type: {settings}}`. Every output takes all sources, unless `inputs`
-    /// beside the type names some.
-    #[serde(default)]
-    #[schemars(with = "IndexMap<String, serde_json::Value>")]
-    pub outputs: Option<Node>,
-}
-
-/// The whole language (`topology.yml`).
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TopologyFile {
-    /// Components that bring batches in: `NAME: {type: TYPE, settings}`.
-    #[serde(default)]
-    #[schemars(with = "IndexMap<String, serde_json::Value>")]
-    pub sources: Option<Node>,
-    /// Components that look at them: `NAME: {type: TYPE, inputs: [NAMES], settings}`.
-    #[serde(default)]
-    #[schemars(with = "IndexMap<String, serde_json::Value>")]
-    pub transforms: Option<Node>,
-    /// Components that take them to a place: `NAME: {type: TYPE, inputs: [NAMES], settings}`.
-    #[serde(default)]
-    #[schemars(with = "IndexMap<String, serde_json::Value>")]
-    pub sinks: Option<Node>,
-}
+use serde_json::{Map, Value, json};
 
 /// The JSON Schema of a kind of file, with every component that it may name.
 pub fn file_schema(kind: FileKind) -> Value {
@@ -112,78 +20,215 @@ pub fn file_schema(kind: FileKind) -> Value {
         FileKind::Vars => json_schema!({
             "type": "object",
             "description": "Variables for conditions, templates and tasks.",
+            "properties": {},
         }),
     };
-    let mut part = |role: Role| match role {
-        Role::Source => components(role, sources::NAMES, sources::schema, &mut generator),
-        Role::Transform => components(role, transforms::NAMES, transforms::schema, &mut generator),
-        Role::Sink => components(role, sinks::NAMES, sinks::schema, &mut generator),
-    };
-    let parts: &[(&str, Value)] = &match kind {
-        FileKind::Topology => vec![
-            ("sources", part(Role::Source)),
-            ("transforms", part(Role::Transform)),
-            ("sinks", part(Role::Sink)),
-        ],
-        FileKind::Agent | FileKind::Apply | FileKind::Facts | FileKind::Logs | FileKind::Vars => {
-            Vec::new()
-        }
-    };
-    for (name, part) in parts {
-        if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
-            properties.insert((*name).to_owned(), part.clone());
-        }
-    }
+    let mut components = Components { generator: &mut generator };
+    let mut parts = components.parts(kind);
+    let when = "The whole file counts only on hosts where this expression holds.";
+    parts.push(("when", json!({"type": ["string", "boolean"], "description": when})));
     if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
-        let when = "The whole file counts only on hosts where this expression holds.";
-        properties.insert("when".into(), json!({"type": "string", "description": when}));
+        for (name, mut part) in parts {
+            // What the type says about the key stays.
+            let words = properties.get(name).and_then(|known| known.get("description")).cloned();
+            if let (Some(words), Some(part)) = (words, part.as_object_mut()) {
+                part.insert("description".into(), words);
+            }
+            properties.insert(name.to_owned(), part);
+        }
     }
     let definitions = generator.take_definitions(true);
     if !definitions.is_empty() {
         schema.insert("$defs".into(), Value::Object(definitions));
     }
+    if kind == FileKind::Apply {
+        let tasks = json!({"type": "array", "items": {"type": "object"}});
+        let words = "Desired state: a mapping with `tasks`, or a plain list of tasks.";
+        let definitions = schema.remove("$defs");
+        let mut both = json_schema!({"description": words, "anyOf": [schema.to_value(), tasks]});
+        definitions.and_then(|definitions| both.insert("$defs".into(), definitions));
+        schema = both;
+    }
     schema.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
     schema.to_value()
 }
 
-type SchemaOf = fn(&str, &mut SchemaGenerator) -> Option<Schema>;
+/// Makes the parts of a schema that depend on which components there are.
+struct Components<'g> {
+    generator: &'g mut SchemaGenerator,
+}
 
-/// A map of names to components of one role, told apart by `type`.
-fn components(
-    role: Role,
-    names: &[&str],
-    schema_of: SchemaOf,
-    generator: &mut SchemaGenerator,
-) -> Value {
-    let variants: Vec<Value> = names
-        .iter()
-        .filter_map(|name| {
-            let mut schema = schema_of(name, generator)?.to_value();
-            let own = schema.as_object_mut()?.entry("properties").or_insert_with(|| json!({}));
-            own.as_object_mut()?.extend(common_keys(role, name));
-            Some(schema)
-        })
-        .collect();
-    json!({"type": "object", "additionalProperties": {"oneOf": variants}})
+impl Components<'_> {
+    fn parts(&mut self, kind: FileKind) -> Vec<(&'static str, Value)> {
+        match kind {
+            FileKind::Topology => vec![
+                ("sources", self.typed(Role::Source)),
+                ("transforms", self.typed(Role::Transform)),
+                ("sinks", self.typed(Role::Sink)),
+            ],
+            FileKind::Logs => {
+                let beside = [("inputs".to_owned(), inputs())];
+                let outputs = self.one_sink(beside.into_iter().collect());
+                vec![
+                    ("sources", self.log_sources()),
+                    ("outputs", json!({"type": "object", "additionalProperties": outputs})),
+                ]
+            }
+            FileKind::Facts => {
+                vec![("export", json!({"type": "array", "items": self.one_sink(Map::new())}))]
+            }
+            FileKind::Apply => {
+                vec![("audit", json!({"type": "array", "items": self.one_sink(Map::new())}))]
+            }
+            FileKind::Agent | FileKind::Vars => Vec::new(),
+        }
+    }
+
+    /// The schemas of all components of a role, by name.
+    fn all(&mut self, role: Role) -> Vec<(&'static str, Value)> {
+        let (names, schema): (_, fn(&str, &mut SchemaGenerator) -> Option<Schema>) = match role {
+            Role::Source => (sources::NAMES, sources::schema),
+            Role::Transform => (transforms::NAMES, transforms::schema),
+            Role::Sink => (sinks::NAMES, sinks::schema),
+        };
+        let schemas = names
+            .iter()
+            .filter_map(|name| Some((*name, schema(name, &mut *self.generator)?.to_value())));
+        schemas.collect()
+    }
+
+    /// A map of names to components of one role, told apart by `type`.
+    fn typed(&mut self, role: Role) -> Value {
+        let variants: Vec<Value> = self
+            .all(role)
+            .into_iter()
+            .map(|(name, mut schema)| {
+                let mut keys = common_keys();
+                keys.insert("type".into(), json!({"const": name}));
+                if role != Role::Source {
+                    keys.insert("inputs".into(), inputs());
+                }
+                extend(&mut schema, keys);
+                require(&mut schema, "type");
+                schema
+            })
+            .collect();
+        json!({"type": "object", "additionalProperties": {"oneOf": variants}})
+    }
+
+    /// A map of names to sources with the steps that their lines go through. What has no `type`
+    /// is a `file`.
+    fn log_sources(&mut self) -> Value {
+        let steps = self.steps();
+        let variants: Vec<Value> = self
+            .all(Role::Source)
+            .into_iter()
+            .map(|(name, mut schema)| {
+                let mut keys = common_keys();
+                keys.extend(steps.clone());
+                keys.insert("type".into(), json!({"const": name}));
+                extend(&mut schema, keys);
+                if name != "file" {
+                    require(&mut schema, "type");
+                }
+                for (short, long) in ALIASES {
+                    alias(&mut schema, short, long);
+                }
+                schema
+            })
+            .collect();
+        json!({"type": "object", "additionalProperties": {"oneOf": variants}})
+    }
+
+    /// The steps of a log source, from the settings of the transforms that they stand for.
+    fn steps(&mut self) -> Map<String, Value> {
+        let transforms = self.all(Role::Transform);
+        let find = |name: &str| transforms.iter().find(|(it, _)| *it == name).map(|(_, it)| it);
+        let property = |schema: &Value, name: &str| schema.get("properties")?.get(name).cloned();
+        let steps = STEPS.iter().filter_map(|step| {
+            let schema = match *step {
+                "parse" => {
+                    let whole = find("parse")?;
+                    json!({"anyOf": [property(whole, "format")?, whole]})
+                }
+                "keep" | "drop" => property(find("filter")?, step)?,
+                step => property(find(step)?, "fields")?,
+            };
+            Some(((*step).to_owned(), schema))
+        });
+        steps.collect()
+    }
+
+    /// `type: {settings}`, or only the type; `beside` may stand next to it.
+    fn one_sink(&mut self, beside: Map<String, Value>) -> Value {
+        let sinks = self.all(Role::Sink);
+        let names: Vec<&str> = sinks.iter().map(|(name, _)| *name).collect();
+        let one_of: Vec<Value> = names.iter().map(|name| json!({"required": [name]})).collect();
+        let mut properties = beside;
+        properties.extend(common_keys());
+        for (name, schema) in &sinks {
+            properties.insert((*name).to_owned(), json!({"anyOf": [schema, {"type": "null"}]}));
+        }
+        json!({"anyOf": [
+            {"enum": names},
+            {
+                "type": "object",
+                "properties": properties,
+                "additionalProperties": false,
+                "oneOf": one_of,
+            },
+        ]})
+    }
 }
 
 /// The keys that every component has.
-fn common_keys(role: Role, type_name: &str) -> Vec<(String, Value)> {
-    let mut keys = vec![
-        ("type".to_owned(), json!({"const": type_name})),
-        (
-            "enabled".to_owned(),
-            json!({"type": "boolean", "default": true, "description": "Off where false."}),
-        ),
-        (
-            "when".to_owned(),
-            json!({"type": "string", "description": "On only where this expression holds."}),
-        ),
-    ];
-    if role != Role::Source {
-        let what = "Names of the components that it reads from.";
-        let names = json!({"type": "array", "items": {"type": "string"}, "description": what});
-        keys.push(("inputs".to_owned(), names));
+fn common_keys() -> Map<String, Value> {
+    let enabled = "Off where false.";
+    let when = "On only where this expression holds.";
+    [
+        ("enabled".to_owned(), json!({"type": "boolean", "default": true, "description": enabled})),
+        ("when".to_owned(), json!({"type": ["string", "boolean"], "description": when})),
+    ]
+    .into_iter()
+    .collect()
+}
+
+fn inputs() -> Value {
+    let what = "Names of the components that it reads from.";
+    let names = json!({"type": "array", "items": {"type": "string"}});
+    json!({"anyOf": [names, {"type": "string"}], "description": what})
+}
+
+fn extend(schema: &mut Value, keys: Map<String, Value>) {
+    if let Some(schema) = schema.as_object_mut()
+        && let Some(properties) =
+            schema.entry("properties").or_insert_with(|| json!({})).as_object_mut()
+    {
+        properties.extend(keys);
     }
-    keys
+}
+
+fn require(schema: &mut Value, key: &str) {
+    if let Some(schema) = schema.as_object_mut()
+        && let Some(keys) = schema.entry("required").or_insert_with(|| json!([])).as_array_mut()
+    {
+        keys.push(key.into());
+    }
+}
+
+/// Lets the key `long` be written `short` too, where the schema has it.
+fn alias(schema: &mut Value, short: &str, long: &str) {
+    let Some(known) = schema.get("properties").and_then(|keys| keys.get(long)).cloned() else {
+        return;
+    };
+    extend(schema, [(short.to_owned(), known)].into_iter().collect());
+    let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) else { return };
+    let before = required.len();
+    required.retain(|key| key != long);
+    if required.len() < before
+        && let Some(schema) = schema.as_object_mut()
+    {
+        let either = json!([{"required": [short]}, {"required": [long]}]);
+        schema.insert("oneOf".into(), either);
+    }
 }

@@ -3,8 +3,10 @@
 use super::read::span;
 use crate::event::fault::Diagnostic;
 use crate::event::tree::{Node, Span, Value};
+use indexmap::IndexMap;
 use minijinja::machinery::{Token, tokenize};
 use minijinja::syntax::SyntaxConfig;
+use std::collections::HashSet;
 
 /// Keys whose text is an expression without braces around it.
 const EXPRESSION_KEYS: &[&str] =
@@ -31,8 +33,47 @@ pub struct References {
 /// Finds `secrets.NAME` and `secrets['NAME']` in the expressions of every text below `node`.
 pub fn references(node: &Node) -> References {
     let mut found = References::default();
-    walk(node, Text::Template, &mut found);
+    each_text(node, Text::Template, &mut |source, text, place| {
+        if source.contains("secrets") {
+            scan(source, text, place, &mut found);
+        }
+    });
     found
+}
+
+/// The place of the first expression below `node` that reads one of these names, bare or of
+/// `vars`. `Some(None)` where the expression has no place.
+pub(super) fn first_mention(node: &Node, names: &HashSet<String>) -> Option<Option<Span>> {
+    let mut found = None;
+    each_text(node, Text::Template, &mut |source, text, place| {
+        let mentions = || {
+            tokens(source, text).iter().any(|token| match token {
+                Token::Ident(name) | Token::Str(name) => names.contains(*name),
+                Token::String(name) => names.contains(&**name),
+                _ => false,
+            })
+        };
+        if found.is_none() && mentions() {
+            found = Some(place.cloned());
+        }
+    });
+    found
+}
+
+/// `secrets`, and the variables whose text reads a secret or another such variable.
+pub(super) fn secret_names(vars: &IndexMap<String, Node>) -> HashSet<String> {
+    let mut names = HashSet::from(["secrets".to_owned()]);
+    loop {
+        let more: Vec<&String> = vars
+            .iter()
+            .filter(|(name, node)| !names.contains(*name) && first_mention(node, &names).is_some())
+            .map(|(name, _)| name)
+            .collect();
+        if more.is_empty() {
+            return names;
+        }
+        names.extend(more.into_iter().cloned());
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,30 +84,37 @@ enum Text {
     Expression,
 }
 
-fn walk(node: &Node, text: Text, found: &mut References) {
+/// Calls `look` with every text that may hold an expression. Text tagged `!unsafe` is never
+/// rendered.
+fn each_text(node: &Node, text: Text, look: &mut dyn FnMut(&str, Text, Option<&Span>)) {
     match &node.value {
-        Value::String(source) if source.contains("secrets") => {
+        Value::String(source) => {
             let braced = source.contains("{{") || source.contains("{%");
-            let is_expression = text == Text::Expression && !braced;
-            scan(source, is_expression, node.span.as_ref(), found);
+            let text = if braced { Text::Template } else { text };
+            if braced || text == Text::Expression {
+                look(source, text, node.span.as_ref());
+            }
         }
-        Value::List(items) => items.iter().for_each(|item| walk(item, text, found)),
+        Value::List(items) => items.iter().for_each(|item| each_text(item, text, look)),
         Value::Map(entries) => {
             for (key, node) in entries {
                 let is_expression = EXPRESSION_KEYS.contains(&&*key.name);
-                walk(node, if is_expression { Text::Expression } else { text }, found);
+                each_text(node, if is_expression { Text::Expression } else { text }, look);
             }
         }
-        // Text tagged `!unsafe` is never rendered.
         _ => {}
     }
 }
 
-/// Reads the tokens of one text. What is no expression at all is somebody else's complaint.
-fn scan(source: &str, is_expression: bool, place: Option<&Span>, found: &mut References) {
-    let tokens: Vec<_> = tokenize(source, is_expression, SyntaxConfig::default())
+/// The tokens of one text. What is no expression at all is somebody else's complaint.
+fn tokens(source: &str, text: Text) -> Vec<Token<'_>> {
+    tokenize(source, text == Text::Expression, SyntaxConfig::default())
         .map_while(|token| token.ok().map(|(token, _)| token))
-        .collect();
+        .collect()
+}
+
+fn scan(source: &str, text: Text, place: Option<&Span>, found: &mut References) {
+    let tokens = tokens(source, text);
     let mut mentions = 0;
     for (at, token) in tokens.iter().enumerate() {
         if !matches!(token, Token::Ident("secrets")) {

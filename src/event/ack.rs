@@ -126,7 +126,8 @@ pub struct Ack {
 }
 
 impl Ack {
-    /// The first share of a new batch, meant for `sinks`; receipts go to `receipts`.
+    /// The first share of a new batch, meant for `sinks`; each of them is heard of once in
+    /// `receipts`. Where there are none, nothing is.
     pub fn new(mark: u64, sinks: SinkSet, receipts: mpsc::UnboundedSender<Receipt>) -> Self {
         let open =
             sinks.iter().map(|sink| Open { sink, shares: 1, worst: Outcome::Delivered }).collect();
@@ -188,6 +189,8 @@ impl Drop for Ack {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
 
     fn sinks(indexes: &[usize]) -> SinkSet {
         indexes
@@ -232,5 +235,80 @@ mod tests {
         assert_eq!(outcomes(&mut rx), [(1, Outcome::Delivered, false)]);
         branch.settle(Outcome::Delivered);
         assert_eq!(outcomes(&mut rx), [(0, Outcome::Delivered, true)]);
+    }
+
+    /// A branch of a fan-out: what becomes of a share, or into which it is split and whether
+    /// what is left of it is then settled or dropped without a word.
+    #[derive(Clone, Debug)]
+    enum Fate {
+        End(Option<Outcome>),
+        Split(Vec<(u128, Fate)>, Option<Outcome>),
+    }
+
+    fn fate() -> impl Strategy<Value = Fate> {
+        let end = || {
+            prop_oneof![
+                4 => Just(Some(Outcome::Delivered)),
+                1 => Just(Some(Outcome::Dropped)),
+                1 => Just(Some(Outcome::Lost)),
+                1 => Just(None),
+            ]
+        };
+        end().prop_map(Fate::End).prop_recursive(4, 40, 4, move |inner| {
+            let branches = proptest::collection::vec((any::<u128>(), inner), 0..4);
+            (branches, end()).prop_map(|(branches, rest)| Fate::Split(branches, rest))
+        })
+    }
+
+    /// Lets the shares be settled in the order that `later` says, and notes the worst per sink.
+    fn play(
+        ack: Ack,
+        fate: &Fate,
+        worst: &mut HashMap<SinkId, Outcome>,
+        later: &mut Vec<(Ack, Option<Outcome>)>,
+    ) {
+        let end = match fate {
+            Fate::End(end) => end,
+            Fate::Split(branches, rest) => {
+                for (sinks, fate) in branches {
+                    play(ack.share(SinkSet(*sinks)), fate, worst, later);
+                }
+                rest
+            }
+        };
+        for sink in ack.sinks().iter() {
+            let known = worst.entry(sink).or_insert(Outcome::Delivered);
+            *known = (*known).max(end.unwrap_or(Outcome::Lost));
+        }
+        later.push((ack, *end));
+    }
+
+    proptest! {
+        #[test]
+        fn each_sink_hears_once_and_of_its_worst_share_whatever_the_fan_out(
+            sinks: u128,
+            fate in fate(),
+            order in proptest::collection::vec(any::<proptest::sample::Index>(), 64),
+        ) {
+            let (tx, mut rx) = mpsc::unbounded_channel();
+            let (mut worst, mut later) = (HashMap::new(), Vec::new());
+            play(Ack::new(9, SinkSet(sinks), tx), &fate, &mut worst, &mut later);
+            for index in order.iter().cycle() {
+                if later.is_empty() {
+                    break;
+                }
+                match later.swap_remove(index.index(later.len())) {
+                    (ack, Some(outcome)) => ack.settle(outcome),
+                    (ack, None) => drop(ack),
+                }
+            }
+            let receipts: Vec<Receipt> = std::iter::from_fn(|| rx.try_recv().ok()).collect();
+            let told: HashMap<SinkId, Outcome> =
+                receipts.iter().map(|receipt| (receipt.sink, receipt.outcome)).collect();
+            prop_assert_eq!(receipts.len(), SinkSet(sinks).iter().count());
+            prop_assert_eq!(told, worst);
+            let lasts: Vec<bool> = receipts.iter().map(|receipt| receipt.last).collect();
+            prop_assert_eq!(lasts.iter().position(|last| *last), receipts.len().checked_sub(1));
+        }
     }
 }

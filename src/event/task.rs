@@ -1,5 +1,6 @@
 //! A whole desired state: what an apply file says should be.
 
+use crate::event::secret::Secrets;
 use crate::event::tree::{Node, Span};
 use indexmap::IndexMap;
 use std::path::PathBuf;
@@ -15,6 +16,8 @@ pub struct TaskSet {
     pub base: PathBuf,
     /// Variables of `vars` files and of the apply file, unrendered.
     pub vars: IndexMap<String, Node>,
+    /// What `secrets.NAME` stands for; empty until the `secrets` transform has attached them.
+    pub secrets: Secrets,
     /// In the order written.
     pub tasks: Vec<Task>,
     /// Run once at the end when a task that changed something notified them.

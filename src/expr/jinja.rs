@@ -62,9 +62,14 @@ impl Problem {
 
     /// The same, known to stand at `span`.
     #[must_use]
-    pub fn at(mut self, span: Option<&Span>) -> Self {
+    pub fn located(mut self, span: Option<&Span>) -> Self {
         self.place = self.place.or_else(|| span.cloned());
         self
+    }
+
+    /// The complaint about the place `span`, which holds the expression.
+    pub fn at(self, span: Option<&Span>) -> Diagnostic {
+        self.located(span).diagnostic()
     }
 
     /// The complaint for people.
@@ -153,6 +158,11 @@ impl Engine {
         Self { environment }
     }
 
+    /// The filters, tests and limits, for expressions on records, which have names of their own.
+    pub(super) fn environment(&self) -> &Environment<'static> {
+        &self.environment
+    }
+
     /// Whether some string of `node` holds an expression or statement.
     pub fn holds_expression(node: &Node) -> bool {
         match &node.value {
@@ -174,7 +184,7 @@ impl Engine {
 
     /// Whether a condition holds. As in Ansible it may be text with braces, or a truth value.
     pub fn holds(&self, condition: &Node, scope: &Scope) -> Result<bool, Problem> {
-        self.condition(condition, scope).map_err(|problem| problem.at(condition.span.as_ref()))
+        self.condition(condition, scope).map_err(|problem| problem.located(condition.span.as_ref()))
     }
 
     fn condition(&self, condition: &Node, scope: &Scope) -> Result<bool, Problem> {
@@ -246,7 +256,7 @@ impl Engine {
     fn render_or_omit(&self, node: &Node, scope: &Scope) -> Result<Option<Node>, Problem> {
         let value = match &node.value {
             Tree::String(text) if is_template(text) => {
-                let value = self.render(text, scope).map_err(|e| e.at(node.span.as_ref()))?;
+                let value = self.render(text, scope).map_err(|e| e.located(node.span.as_ref()))?;
                 if is_omit(&value) {
                     return Ok(None);
                 }
@@ -261,7 +271,7 @@ impl Engine {
                 let mut rendered = Vec::with_capacity(entries.len());
                 for (key, node) in entries {
                     let name =
-                        self.render(&key.name, scope).map_err(|e| e.at(key.span.as_ref()))?;
+                        self.render(&key.name, scope).map_err(|e| e.located(key.span.as_ref()))?;
                     let key = crate::event::tree::Key {
                         name: name.to_string().into(),
                         span: key.span.clone(),
@@ -305,7 +315,7 @@ impl Engine {
                     return;
                 }
                 if let Err(error) = self.environment.template_from_str(text) {
-                    complaints.push(Problem::from(error).at(node.span.as_ref()).diagnostic());
+                    complaints.push(Problem::from(error).at(node.span.as_ref()));
                 }
             }
             Tree::List(items) => items.iter().for_each(|item| self.check(item, complaints)),
@@ -319,7 +329,7 @@ impl Engine {
         match &node.value {
             Tree::String(text) if !is_template(text) => {
                 if let Err(error) = self.environment.compile_expression(text) {
-                    complaints.push(Problem::from(error).at(node.span.as_ref()).diagnostic());
+                    complaints.push(Problem::from(error).at(node.span.as_ref()));
                 }
             }
             _ => self.check(node, complaints),
@@ -351,7 +361,7 @@ pub fn is_template(text: &str) -> bool {
 
 /// What stands between the braces where `text` is nothing but one pair of them. The caller finds
 /// out by compiling whether it really is one expression: `a }} {{ b` is none.
-fn sole_expression(text: &str) -> Option<&str> {
+pub(super) fn sole_expression(text: &str) -> Option<&str> {
     let inner = text.strip_prefix("{{")?.strip_suffix("}}")?;
     let inner = inner.strip_prefix(['-', '+']).unwrap_or(inner);
     Some(inner.strip_suffix(['-', '+']).unwrap_or(inner))

@@ -1,9 +1,13 @@
 //! Jinja: conditions, templates, filters, tests. The one expression language.
 
+pub mod condition;
 mod filters;
 pub mod jinja;
 mod methods;
 pub mod path_template;
+pub mod record;
 pub mod scope;
+pub mod template;
 mod tests;
+mod unparse;
 pub mod value;

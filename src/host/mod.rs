@@ -1,6 +1,7 @@
 //! What this machine is and how it is changed.
 
 pub mod clock;
+pub mod core_dump;
 pub mod facts;
 pub mod machine;
 pub mod mounts;

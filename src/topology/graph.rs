@@ -163,14 +163,29 @@ impl Graph {
     }
 
     fn unknown(&self, reader: &str, text: &str) -> (String, Option<String>) {
+        (
+            format!("`{reader}` reads from `{text}`, and there is no such component"),
+            self.near(reader, text).map(|near| format!("did you mean `{near}`?")),
+        )
+    }
+
+    /// The component that a reader of an unknown one most likely means.
+    fn near(&self, reader: &str, text: &str) -> Option<&str> {
         let names = self.nodes.iter().filter(|(name, node)| {
             ***name != *reader && !matches!(node.component, Component::Sink(_))
         });
-        let near = nearest(text, names.map(|(name, _)| &**name));
-        (
-            format!("`{reader}` reads from `{text}`, and there is no such component"),
-            near.map(|near| format!("did you mean `{near}`?")),
-        )
+        nearest(text, names.map(|(name, _)| &**name))
+    }
+
+    /// Whether a wrong input most likely means the component `name`.
+    fn is_meant(&self, name: &Arc<str>, reader: &str, text: &str) -> bool {
+        if self.nodes.contains_key(text) {
+            return text == &**name && self.port(reader, text).is_err();
+        }
+        match text.rsplit_once('.').filter(|(node, _)| self.nodes.contains_key(*node)) {
+            Some((node, _)) => *node == **name,
+            None => self.near(reader, text) == Some(&**name),
+        }
     }
 
     /// Every source and transform needs a reader, and there is a limit to the sinks.
@@ -182,9 +197,9 @@ impl Graph {
         }
         for (name, node) in &self.nodes {
             let read = inputs.values().flatten().any(|port| port.node == *name)
-                // A reader that misspells an output is already told about that.
-                || self.nodes.values().flat_map(|node| &node.inputs).any(|(text, _)| {
-                    text.rsplit_once('.').is_some_and(|(node, _)| *node == **name)
+                || self.nodes.iter().any(|(reader, node)| {
+                    // A reader that misspells the name or the output is already told about that.
+                    node.inputs.iter().any(|(text, _)| self.is_meant(name, reader, text))
                 });
             if !read && !matches!(node.component, Component::Sink(_)) {
                 let message = format!("nothing reads from the {} `{name}`", node.role());

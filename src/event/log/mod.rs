@@ -9,11 +9,13 @@ mod field;
 mod keys;
 mod split;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use field::write_float;
 pub use field::{Field, FieldRef, Value};
 pub use keys::{KeyId, Keys};
-pub use table::{FieldWriter, Record, RecordRef, Verdict};
+pub use table::{FieldWriter, OwnedRecord, Record, RecordRef, Verdict};
 
 use bytes::Bytes;
 use std::sync::Arc;
@@ -68,6 +70,11 @@ impl LogBatch {
     /// Whether every record has been left out.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether nothing was parsed yet in the whole batch, so that every record is its line.
+    pub fn is_plain(&self) -> bool {
+        !self.table.is_opened()
     }
 
     /// Bytes held by this batch: chunk and made strings.

@@ -77,6 +77,8 @@ pub(super) struct Table {
     fields: Vec<Field>,
     side: Vec<u8>,
     live: usize,
+    /// Whether some record was parsed or changed.
+    opened: bool,
     /// Where the record that is being written began, in `fields` and `side`.
     mark: (usize, usize),
     time_ns: i64,
@@ -93,6 +95,10 @@ impl Table {
 
     pub(super) fn side(&self) -> &[u8] {
         &self.side
+    }
+
+    pub(super) fn is_opened(&self) -> bool {
+        self.opened
     }
 
     pub(super) fn records(&self) -> &[Record] {
@@ -118,6 +124,7 @@ impl Table {
             records: Vec::with_capacity(self.records.len()),
             fields: Vec::with_capacity(self.fields.len()),
             side: self.side.clone(),
+            opened: self.opened,
             ..Self::default()
         }
     }
@@ -150,6 +157,7 @@ impl Table {
                 self.side.truncate(made);
             }
         }
+        self.opened |= !matches!(verdict, Verdict::Keep | Verdict::Drop);
         if verdict != Verdict::Keep && self.time_ns != NO_TIME {
             record.time_ns = self.time_ns;
         }
@@ -183,6 +191,18 @@ impl FieldWriter<'_> {
     /// Adds a field of the batch that is being rewritten, unchanged.
     pub fn push_field(&mut self, field: Field) {
         self.table.fields.push(field);
+    }
+
+    /// Adds a value that comes from elsewhere; text and JSON are copied.
+    pub fn push_copy(&mut self, name: &str, value: FieldRef<'_>) {
+        match value {
+            FieldRef::Null => self.push(name, Value::Null),
+            FieldRef::Bool(value) => self.push(name, Value::Bool(value)),
+            FieldRef::Int(value) => self.push(name, Value::Int(value)),
+            FieldRef::Float(value) => self.push(name, Value::Float(value)),
+            FieldRef::Text(text) => self.push_text(name, text),
+            FieldRef::Json(json) => self.push_json(name, json),
+        }
     }
 
     /// Adds text that was made on the way.
@@ -247,6 +267,20 @@ impl FieldWriter<'_> {
     }
 }
 
+/// A record that holds on to its batch, for whoever cannot borrow it.
+#[derive(Clone, Debug)]
+pub struct OwnedRecord {
+    batch: Arc<LogBatch>,
+    record: Record,
+}
+
+impl OwnedRecord {
+    /// The record to look at.
+    pub fn view(&self) -> RecordRef<'_> {
+        RecordRef { batch: &self.batch, record: &self.record }
+    }
+}
+
 /// A record with the batch it belongs to.
 #[derive(Clone, Copy)]
 pub struct RecordRef<'b> {
@@ -262,6 +296,11 @@ impl<'b> RecordRef<'b> {
     /// The batch that it belongs to.
     pub fn batch(&self) -> &'b LogBatch {
         self.batch
+    }
+
+    /// The record held by `batch`, which must be a clone of the one that it belongs to.
+    pub fn held_by(&self, batch: &Arc<LogBatch>) -> OwnedRecord {
+        OwnedRecord { batch: Arc::clone(batch), record: *self.record }
     }
 
     /// The line as it was read, without its line feed (a carriage return stays).
@@ -315,6 +354,18 @@ impl<'b> RecordRef<'b> {
             self.stored_fields()
                 .iter()
                 .map(move |field| (batch.table.keys.name(field.key), batch.value(field.value))),
+        )
+    }
+
+    /// Names and stored values in order, for writing the record anew; the line as `message`
+    /// where nothing was parsed.
+    pub fn entries(&self) -> impl Iterator<Item = (&'b str, Value)> + use<'b> {
+        let batch = self.batch;
+        let message = self.is_unparsed().then(|| ("message", self.text_at(self.message())));
+        message.into_iter().chain(
+            self.stored_fields()
+                .iter()
+                .map(|field| (batch.table.keys.name(field.key), field.value)),
         )
     }
 

@@ -11,7 +11,8 @@ use minijinja::value::ValueKind;
 pub(super) fn resolve(items: &Items, scope: &Scope) -> Result<Vec<Value>, Failure> {
     let engine = scope.engine();
     let place = items.node.span.as_ref();
-    let mut value = engine.render_value(&items.node, scope).map_err(|problem| problem.at(place))?;
+    let mut value =
+        engine.render_value(&items.node, scope).map_err(|problem| problem.located(place))?;
     // Ansible's older loops take a bare variable's name too.
     if let (Shape::Flat | Shape::Entries, Some(name)) = (items.shape, value.as_str()) {
         value = match engine.evaluate(name, scope) {

@@ -1,0 +1,102 @@
+//! What each kind of file may say. Reading, `driftless schema` and the reference all come from
+//! these types.
+
+use crate::event::tree::Node;
+use crate::topology::settings::{ByteSize, Period};
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// Settings of the agent itself (`agent.yml`).
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AgentFile {
+    /// Where checkpoints and other state are kept. Default: `/var/lib/driftless` as root, else
+    /// `$XDG_STATE_HOME/driftless`.
+    pub data_dir: Option<PathBuf>,
+    /// The node's name in records, paths and conditions. Default: the kernel's node name.
+    pub host: Option<String>,
+    /// Memory that batches on their way may take, all together. Default: `64MiB`.
+    pub memory_limit: Option<ByteSize>,
+    /// How long everything may take to drain after SIGTERM. Default: `30s`.
+    pub shutdown_timeout: Option<Period>,
+}
+
+/// Desired state (`apply.yml`): a mapping with `tasks`, or a plain list of tasks.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApplyFile {
+    /// Check everything again this often. Default: `30m`.
+    #[serde(default)]
+    #[schemars(with = "Option<Period>")]
+    pub interval: Option<Node>,
+    /// Variables for tasks and templates.
+    #[serde(default)]
+    #[schemars(with = "Option<IndexMap<String, serde_json::Value>>")]
+    pub vars: Option<Node>,
+    /// What should be, in order.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<IndexMap<String, serde_json::Value>>>")]
+    pub tasks: Option<Node>,
+    /// Tasks that run once at the end, when a task that changed something notified them.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<IndexMap<String, serde_json::Value>>>")]
+    pub handlers: Option<Node>,
+    /// Sinks for the record of every task that ran: a list of `type: {settings}`.
+    #[serde(default)]
+    #[schemars(with = "Vec<IndexMap<String, serde_json::Value>>")]
+    pub audit: Vec<Node>,
+}
+
+/// Metrics of the host (`facts.yml`).
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FactsFile {
+    /// Poll this often for sinks that are pushed to; a scrape polls by itself. Default: `15s`.
+    #[serde(default)]
+    #[schemars(with = "Option<Period>")]
+    pub interval: Option<Node>,
+    /// Collectors by node_exporter's names; `default` is the default set.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub collect: Option<Node>,
+    /// Where metrics go: a list of `type: {settings}`.
+    #[serde(default)]
+    #[schemars(with = "Vec<IndexMap<String, serde_json::Value>>")]
+    pub export: Vec<Node>,
+}
+
+/// Log pipelines (`logs.yml`).
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogsFile {
+    /// What is read: a `file` source each, unless `type` says otherwise. Beside the source's own
+    /// settings: `paths` (short for `include`), `parse`, `keep`, `drop`, `set`, `remove`, `rename`.
+    #[serde(default)]
+    #[schemars(with = "Option<IndexMap<String, serde_json::Value>>")]
+    pub sources: Option<Node>,
+    /// Where it goes: `NAME: {type: {settings}}`. Every output takes all sources, unless `inputs`
+    /// beside the type names some.
+    #[serde(default)]
+    #[schemars(with = "Option<IndexMap<String, serde_json::Value>>")]
+    pub outputs: Option<Node>,
+}
+
+/// The whole language (`topology.yml`).
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TopologyFile {
+    /// Components that bring batches in: `NAME: {type: TYPE, settings}`.
+    #[serde(default)]
+    #[schemars(with = "Option<IndexMap<String, serde_json::Value>>")]
+    pub sources: Option<Node>,
+    /// Components that look at them: `NAME: {type: TYPE, inputs: [NAMES], settings}`.
+    #[serde(default)]
+    #[schemars(with = "Option<IndexMap<String, serde_json::Value>>")]
+    pub transforms: Option<Node>,
+    /// Components that take them to a place: `NAME: {type: TYPE, inputs: [NAMES], settings}`.
+    #[serde(default)]
+    #[schemars(with = "Option<IndexMap<String, serde_json::Value>>")]
+    pub sinks: Option<Node>,
+}

@@ -1,0 +1,248 @@
+//! Lowering: `apply`, `facts` and `logs` files are short ways to write a topology, and become one
+//! here. What comes out still knows the places in the file that it came from.
+
+mod logs;
+#[cfg(test)]
+mod tests;
+
+use super::files::{ApplyFile, FactsFile, TopologyFile};
+use crate::event::fault::Diagnostic;
+use crate::event::tree::{Key, Node, Span, Value};
+pub(super) use logs::{ALIASES, STEPS};
+use std::fmt;
+use std::sync::Arc;
+
+/// What a component is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Brings batches in.
+    Source,
+    /// Looks at them.
+    Transform,
+    /// Takes them to a place.
+    Sink,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Source => "source",
+            Self::Transform => "transform",
+            Self::Sink => "sink",
+        })
+    }
+}
+
+/// A component as a topology file would spell it out.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// Its name in the graph: `logs.nginx`.
+    pub name: Arc<str>,
+    /// What it is.
+    pub role: Role,
+    /// Its settings, with `type` and `inputs`.
+    pub node: Node,
+    /// Where its name stands.
+    pub span: Option<Span>,
+    /// How the file that it comes from words its settings.
+    pub form: Form,
+}
+
+/// The ways in which a component's settings can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As the component itself has them.
+    Plain,
+    /// As a source in a `logs` file: with steps, and with short names for some settings.
+    LogSource,
+}
+
+/// Keys that every component may have, whatever it is.
+pub(super) const COMMON_KEYS: [&str; 2] = ["when", "enabled"];
+
+/// Collects components and complaints.
+#[derive(Debug)]
+pub struct Lowering {
+    /// The components so far.
+    pub components: Vec<Written>,
+    /// What is wrong so far.
+    pub complaints: Vec<Diagnostic>,
+    /// Whether every component that was written is among them.
+    pub is_whole: bool,
+}
+
+impl Default for Lowering {
+    fn default() -> Self {
+        Self { components: Vec::new(), complaints: Vec::new(), is_whole: true }
+    }
+}
+
+impl Lowering {
+    /// A topology file is what it is.
+    pub(super) fn topology(&mut self, file: TopologyFile) {
+        let parts = [
+            (Role::Source, "sources", file.sources),
+            (Role::Transform, "transforms", file.transforms),
+            (Role::Sink, "sinks", file.sinks),
+        ];
+        for (role, what, node) in parts {
+            for (key, node) in self.entries(node, what) {
+                let name = Arc::clone(&key.name);
+                let form = Form::Plain;
+                self.components.push(Written { name, role, node, span: key.span, form });
+            }
+        }
+    }
+
+    /// The host is one source; every export is a sink.
+    pub(super) fn facts(&mut self, file: FactsFile, span: Option<&Span>) {
+        let host = Key { name: "host".into(), span: span.cloned() };
+        let type_key = Key { name: "host_metrics".into(), span: span.cloned() };
+        let settings = settings([("interval", file.interval), ("collect", file.collect)], span);
+        self.add("facts", &host, Role::Source, &type_key, settings, None);
+        self.sinks("facts", "export", file.export, "facts.host", span);
+    }
+
+    /// The config directory is a source of desired states, the executor is their sink; the record
+    /// of what it did comes back through a source of its own.
+    pub(super) fn apply(&mut self, file: ApplyFile, span: Option<&Span>) {
+        let key = |name: &str| Key { name: name.into(), span: span.cloned() };
+        let inputs = |name: &str| Some(list_of([(name, span.cloned())]));
+        let none = || settings([], span);
+        self.add("apply", &key("config"), Role::Source, &key("config_dir"), none(), None);
+        let from = inputs("apply.config");
+        self.add("apply", &key("secrets"), Role::Transform, &key("secrets"), none(), from);
+        let settings = settings([("interval", file.interval)], span);
+        let from = inputs("apply.secrets");
+        self.add("apply", &key("host"), Role::Sink, &key("apply"), settings, from);
+        if !file.audit.is_empty() {
+            self.add("apply", &key("audit"), Role::Source, &key("audit"), none(), None);
+            self.sinks("apply.audit", "audit", file.audit, "apply.audit", span);
+        }
+    }
+
+    /// A list of `type: {settings}` as sinks that read from `from`. They are named after their
+    /// type, and numbered from the second of a type on.
+    fn sinks(
+        &mut self,
+        prefix: &str,
+        what: &str,
+        list: Vec<Node>,
+        from: &str,
+        span: Option<&Span>,
+    ) {
+        let mut seen: Vec<Arc<str>> = Vec::new();
+        for node in list {
+            let place = Key { name: what.into(), span: node.span.clone().or(span.cloned()) };
+            let Some((type_key, settings)) = self.typed(&place, node) else { continue };
+            let before = seen.iter().filter(|name| **name == type_key.name).count();
+            let name = match before {
+                0 => type_key.name.to_string(),
+                n => format!("{}{}", type_key.name, n + 1),
+            };
+            seen.push(Arc::clone(&type_key.name));
+            let key = Key { name: name.into(), span: type_key.span.clone() };
+            let inputs = list_of([(from, type_key.span.clone())]);
+            self.add(prefix, &key, Role::Sink, &type_key, settings, Some(inputs));
+        }
+    }
+
+    /// The one entry of `{type: {settings}}`; `when` and `enabled` may stand beside it.
+    fn typed(&mut self, key: &Key, mut node: Node) -> Option<(Key, Node)> {
+        let span = node.span.clone().or_else(|| key.span.clone());
+        let beside: Vec<_> = COMMON_KEYS.iter().filter_map(|name| node.take(name)).collect();
+        let (type_key, mut settings) = match node.value {
+            Value::Map(mut entries) if entries.len() == 1 => entries.pop()?,
+            Value::String(name) => (Key { name, span }, Node::new(Value::Null)),
+            other => {
+                self.complaints.push(not_one_sink(key, &other, span));
+                self.is_whole = false;
+                return None;
+            }
+        };
+        if settings.value == Value::Null {
+            settings.value = Value::Map(Vec::new());
+        }
+        if let Value::Map(entries) = &mut settings.value {
+            entries.extend(beside);
+        }
+        Some((type_key, settings))
+    }
+
+    fn add(
+        &mut self,
+        prefix: &str,
+        key: &Key,
+        role: Role,
+        type_key: &Key,
+        mut settings: Node,
+        inputs: Option<Node>,
+    ) {
+        let type_node =
+            Node { value: Value::String(Arc::clone(&type_key.name)), span: type_key.span.clone() };
+        if let Value::Map(entries) = &mut settings.value {
+            entries.insert(0, ("type".into(), type_node));
+            entries.extend(inputs.map(|inputs| ("inputs".into(), inputs)));
+        } else {
+            let message =
+                format!("`{}`: found {}, expected its settings", key.name, settings.kind());
+            let place = settings.span.clone().or_else(|| key.span.clone());
+            self.complaints.push(Diagnostic::new(message, place));
+            // What reads from it is not to blame.
+            settings.value = Value::Map(vec![("type".into(), type_node)]);
+        }
+        if settings.span.is_none() {
+            settings.span.clone_from(&key.span);
+        }
+        let name = format!("{prefix}.{}", key.name).into();
+        let (span, form) = (key.span.clone(), Form::Plain);
+        self.components.push(Written { name, role, node: settings, span, form });
+    }
+
+    fn entries(&mut self, node: Option<Node>, what: &str) -> Vec<(Key, Node)> {
+        let Some(node) = node else { return Vec::new() };
+        let kind = node.kind();
+        match node.value {
+            Value::Map(entries) => entries,
+            Value::Null => Vec::new(),
+            _ => {
+                let message = format!("`{what}`: found {kind}, expected names with their settings");
+                self.complaints.push(Diagnostic::new(message, node.span));
+                self.is_whole = false;
+                Vec::new()
+            }
+        }
+    }
+}
+
+fn not_one_sink(key: &Key, found: &Value, span: Option<Span>) -> Diagnostic {
+    let (found, hint) = match found {
+        Value::Map(entries) => {
+            let named = entries.iter().find(|(key, _)| &*key.name == "type");
+            let named = named.and_then(|(_, node)| node.as_str()).unwrap_or("file");
+            let hint = format!("its settings go below its type: `{named}: {{...}}`");
+            (format!("a mapping with {} keys", entries.len()), hint)
+        }
+        other => {
+            let hint = "write it as `file: {path: /var/log/out}`".to_owned();
+            (Node::new(other.clone()).kind().to_owned(), hint)
+        }
+    };
+    let message = format!("`{}`: found {found}, expected one type of sink", key.name);
+    Diagnostic::new(message, span).hint(hint)
+}
+
+/// A mapping of those settings that are there.
+fn settings<'a>(
+    entries: impl IntoIterator<Item = (&'a str, Option<Node>)>,
+    span: Option<&Span>,
+) -> Node {
+    let entries = entries.into_iter().filter_map(|(name, node)| Some((name.into(), node?)));
+    Node { value: Value::Map(entries.collect()), span: span.cloned() }
+}
+
+fn list_of<'a>(items: impl IntoIterator<Item = (&'a str, Option<Span>)>) -> Node {
+    let items =
+        items.into_iter().map(|(text, span)| Node { value: Value::String(text.into()), span });
+    Node::new(Value::List(items.collect()))
+}

@@ -1,0 +1,157 @@
+//! `set`: gives fields a value.
+
+use crate::event::log::{LogBatch, Verdict};
+use crate::event::{Batch, Kinds};
+use crate::expr::template::Template;
+use crate::topology::component::{BuildContext, Fault, Outputs, Transform, TransformConfig};
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value as Json};
+
+/// Gives fields a value: new ones, or others in place of those they have.
+///
+/// ```yaml
+/// tagged:
+///   type: set
+///   fields:
+///     env: production
+///     slow: "{{ duration_ms > 1000 }}"
+///     summary: "{{ method }} {{ path }} took {{ duration_ms }} ms"
+///   inputs: [parsed]
+/// ```
+///
+/// All values are computed from the record as it came. A value that is one pair of braces keeps
+/// its type. Where a value cannot be computed, mostly since a field is missing, the field stays as
+/// it is, and the record is counted among the errors.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Names and values; text with `{{ braces }}` is computed for each record.
+    pub fields: IndexMap<String, Json>,
+}
+
+impl TransformConfig for Config {
+    fn takes(&self) -> Kinds {
+        Kinds::LOGS
+    }
+
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>, Fault> {
+        let constants = cx.env.constants.load();
+        Ok(Box::new(Set::new(self, &constants).map_err(Fault::fatal)?))
+    }
+}
+
+struct Set {
+    fields: Vec<(String, Template)>,
+}
+
+impl Set {
+    fn new(config: &Config, constants: &Map<String, Json>) -> Result<Self, String> {
+        let fields = config.fields.iter().map(|(name, value)| {
+            let template = Template::new(value, constants);
+            Ok((name.clone(), template.map_err(|error| format!("`{name}`: {error}"))?))
+        });
+        Ok(Self { fields: fields.collect::<Result<_, String>>()? })
+    }
+
+    /// Sets the fields, and says for how many records that was not possible in full.
+    fn set(&self, batch: &mut LogBatch) -> u64 {
+        let mut columns: Vec<_> = self
+            .fields
+            .iter()
+            .map(|(name, template)| (name.as_str(), template.values(batch).into_iter()))
+            .collect();
+        let mut errors = 0;
+        batch.rewrite(|record, writer| {
+            let values = columns.iter_mut().map(|(name, rest)| (*name, rest.next().flatten()));
+            let mut values: Vec<_> = values.collect();
+            let all = values.len();
+            values.retain(|(_, value)| value.is_some());
+            errors += u64::from(values.len() < all);
+            if values.is_empty() {
+                return Verdict::Keep;
+            }
+            let mut written = vec![false; values.len()];
+            for (name, old) in record.entries() {
+                match values.iter().position(|(new, _)| *new == name) {
+                    None => writer.push(name, old),
+                    Some(at) if written[at] => {}
+                    Some(at) => {
+                        written[at] = true;
+                        if let Some(value) = &values[at].1 {
+                            writer.push_copy(name, value.as_ref());
+                        }
+                    }
+                }
+            }
+            for ((name, value), written) in values.iter().zip(written) {
+                if let (Some(value), false) = (value, written) {
+                    writer.push_copy(name, value.as_ref());
+                }
+            }
+            Verdict::Touched
+        });
+        errors
+    }
+}
+
+impl Transform for Set {
+    fn transform(&mut self, mut batch: Batch, out: &mut Outputs) -> Result<(), Fault> {
+        if let Batch::Logs(logs) = &mut batch {
+            out.count_errors(self.set(logs));
+        }
+        out.emit(batch);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use serde_json::json;
+    use std::sync::Arc;
+
+    fn set(yaml: &str, text: &str) -> (Json, u64) {
+        let config: Config = serde_yaml::from_str(yaml).unwrap();
+        let constants = json!({"facts": {"cores": 4}, "host": "web1", "vars": {"env": "test"}});
+        let set = Set::new(&config, constants.as_object().unwrap()).unwrap();
+        let chunk = Bytes::copy_from_slice(text.as_bytes());
+        let mut batch = LogBatch::from_lines(&chunk, Arc::default(), 0, 0);
+        let errors = set.set(&mut batch);
+        let record = batch.records().next().unwrap();
+        let fields = record.fields().map(|(name, value)| (name.to_owned(), value.to_json()));
+        (Json::Object(fields.collect()), errors)
+    }
+
+    #[test]
+    fn values_are_computed_from_the_record_and_keep_their_type() {
+        let yaml = "fields: {a: 5, b: x, c: '{{ message | length }}', d: '{{ host }}/{{ message }}', \
+                    e: '{{ facts.cores > 3 }}', f: '{{ [env, none] }}', g: [1, {h: '{{ x }}'}]}";
+        let expected = json!({
+            "message": "line", "a": 5, "b": "x", "c": 4, "d": "web1/line", "e": true,
+            "f": ["test", null], "g": [1, {"h": "{{ x }}"}],
+        });
+        assert_eq!(set(yaml, "line"), (expected, 0));
+    }
+
+    #[test]
+    fn a_field_is_replaced_by_what_is_made_of_it() {
+        let yaml = "fields: {message: '{{ message | upper }}', was: '{{ message }}'}";
+        assert_eq!(set(yaml, "line"), (json!({"message": "LINE", "was": "line"}), 0));
+    }
+
+    #[test]
+    fn what_cannot_be_computed_leaves_the_field_alone_and_is_counted() {
+        let yaml = "fields: {message: '{{ nope }}', a: 'x {{ nope.deep }}', b: 1}";
+        assert_eq!(set(yaml, "line"), (json!({"message": "line", "b": 1}), 1));
+    }
+
+    #[test]
+    fn a_value_that_is_no_jinja_is_an_error_that_names_it() {
+        let config: Config = serde_yaml::from_str("fields: {a: '{{ x + }}'}").unwrap();
+        let error = Set::new(&config, &Map::new()).map(drop).unwrap_err();
+        assert!(error.starts_with("`a`: `{{ x + }}` is not valid Jinja: "), "{error}");
+    }
+}
