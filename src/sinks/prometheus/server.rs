@@ -5,6 +5,7 @@ use super::buffers::{Buffers, Lent};
 use super::own::Own;
 use crate::event::exposition;
 use crate::event::metric::Family;
+use crate::net::query;
 use crate::topology::telemetry::Telemetry;
 use bytes::Bytes;
 use flate2::Compression;
@@ -114,7 +115,7 @@ impl Server {
             let text = format!("{MAX_SCRAPES} scrapes are under way already. Try again later.\n");
             return plain(StatusCode::SERVICE_UNAVAILABLE, text);
         };
-        let only = collectors(request.uri().query().unwrap_or_default());
+        let only = query::values(request.uri().query().unwrap_or_default(), "collect[]");
         let deadline = Instant::now() + patience(request.headers());
         let gathered = self.answers.gather(deadline, &only).await;
         if let Some(unknown) = gathered.unknown(&only) {
@@ -181,15 +182,6 @@ fn plain(status: StatusCode, text: String) -> Answer {
     answer
 }
 
-/// The values of `collect[]` in a query.
-fn collectors(query: &str) -> Vec<String> {
-    let Ok(url) = reqwest::Url::parse(&format!("http://localhost/?{query}")) else {
-        return Vec::new();
-    };
-    let asked = url.query_pairs().filter(|(name, _)| name == "collect[]");
-    asked.map(|(_, value)| value.into_owned()).collect()
-}
-
 /// How long to wait for the sources: as long as the scraper waits, less the way back.
 fn patience(headers: &HeaderMap) -> Duration {
     let told = headers.get(TIMEOUT_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -242,11 +234,5 @@ mod tests {
         for no in ["", "identity", "gzip;q=0", "gzip;q=0, *", "xgzip"] {
             assert!(!accepts(no), "{no}");
         }
-    }
-
-    #[test]
-    fn collectors_are_named_in_the_query_encoded_or_not() {
-        assert_eq!(collectors("collect[]=cpu&x=1&collect%5B%5D=loadavg"), ["cpu", "loadavg"]);
-        assert!(collectors("").is_empty());
     }
 }
