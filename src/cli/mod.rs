@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod completions;
+pub mod facts;
 pub mod docs;
 pub mod graph;
 pub mod logs;
@@ -57,7 +58,8 @@ Exit codes: 0 done, 1 failed or config wrong, 2 changes pending (apply --dry-run
 Examples:
   driftless agent --config /etc/driftless/config    run everything that the config says
   driftless validate .                              check the config in this directory
-  driftless graph . --format mermaid                draw it";
+  driftless graph . --format mermaid                draw it
+  driftless facts os                                tell what this host runs";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -65,6 +67,7 @@ enum Command {
     Logs(logs::Args),
     Validate(validate::Args),
     Graph(graph::Args),
+    Facts(facts::Args),
     Schema(schema::Args),
     Docs(docs::Args),
     Completions(completions::Args),
@@ -82,6 +85,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Agent(args) => agent::run(&args, &mut shell),
         Command::Logs(args) => logs::run(&args, &mut shell),
         Command::Validate(args) => validate::run(&args, &mut shell),
+        Command::Facts(args) => facts::run(&args, &mut shell),
         Command::Graph(args) => graph::run(&args, &mut shell),
         Command::Schema(args) => schema::run(&args, &mut shell),
         Command::Docs(args) => docs::run(&args, &mut shell),
