@@ -112,6 +112,22 @@ fn index(pages: &[Page]) -> String {
     text
 }
 
+/// Where the book's list of pages goes over to those that are written here.
+const REFERENCE: &str = "# Reference\n";
+
+/// Lists the pages in the book that `dir` belongs to, where it does to one.
+fn write_summary(pages: &[Page], dir: &Path) -> io::Result<()> {
+    let (Some(book), Some(folder)) = (dir.parent(), dir.file_name()) else { return Ok(()) };
+    let (path, folder) = (book.join("SUMMARY.md"), folder.to_string_lossy());
+    let Ok(text) = fs::read_to_string(&path) else { return Ok(()) };
+    let Some((by_hand, _)) = text.split_once(REFERENCE) else { return Ok(()) };
+    let mut text = format!("{by_hand}{REFERENCE}\n- [All pages]({folder}/index.md)\n");
+    for page in pages {
+        add(&mut text, format_args!("  - [{}]({folder}/{}.md)\n", page.path, page.path));
+    }
+    fs::write(&path, text)
+}
+
 /// Writes the pages, and removes those of an earlier version that are there no more.
 fn write_all(pages: &[Page], dir: &Path) -> io::Result<()> {
     let mut written = HashSet::new();
@@ -132,7 +148,7 @@ fn write_all(pages: &[Page], dir: &Path) -> io::Result<()> {
             }
         }
     }
-    Ok(())
+    write_summary(pages, dir)
 }
 
 /// Appends; writing to a string cannot go wrong.

@@ -12,6 +12,7 @@ const fn equal(word: u64, byte: u8) -> u64 {
 
 /// Where from `from` on the first byte is that a JSON string cannot hold as it is: a quote, a
 /// backslash or a control character. The length of `bytes` where there is none.
+#[inline(always)]
 pub fn json_special(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
     while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {

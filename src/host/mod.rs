@@ -6,6 +6,7 @@ pub mod facts;
 pub mod machine;
 pub mod mounts;
 pub mod proc;
+pub mod process;
 pub mod roots;
 pub mod statfs;
 mod sys;

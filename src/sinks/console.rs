@@ -1,6 +1,7 @@
 //! `console`: writes records to standard output or standard error.
 
 use crate::event::encode::{Encoder, Encoding, Extra};
+use crate::event::secret::MaskingWriter;
 use crate::event::{Batch, Kinds};
 use crate::topology::component::{BuildContext, BuiltSink, Fault, Request, Sink, SinkConfig};
 use crate::topology::settings::{BatchSettings, ByteSize, Period, RetrySettings};
@@ -61,7 +62,7 @@ impl SinkConfig for Config {
         Kinds::LOGS.union(Kinds::METRICS)
     }
 
-    fn build(&self, _: &BuildContext) -> Result<BuiltSink, Fault> {
+    fn build(&self, cx: &BuildContext) -> Result<BuiltSink, Fault> {
         let terminal = match self.target {
             Target::Stdout => io::stdout().is_terminal(),
             Target::Stderr => io::stderr().is_terminal(),
@@ -76,6 +77,7 @@ impl SinkConfig for Config {
             Target::Stdout => Box::new(io::stdout()),
             Target::Stderr => Box::new(io::stderr()),
         };
+        let writer = MaskingWriter::new(writer, cx.env.masker.clone());
         let age = Period(Duration::ZERO);
         Ok(BuiltSink::Requests {
             sink: Box::new(Console::new(writer, &self.encoding, color)),
@@ -85,7 +87,7 @@ impl SinkConfig for Config {
     }
 }
 
-/// The sink, for any writer: whoever builds it puts a masking one in front of the stream.
+/// The sink, for any writer.
 #[derive(Debug)]
 pub struct Console<W> {
     writer: W,

@@ -98,3 +98,63 @@ pub(super) fn panic_text(panic: &(dyn Any + Send)) -> &str {
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::telemetry::Telemetry;
+    use std::cell::RefCell;
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_grow_to_a_minute_and_begin_anew_after_ten_healthy_ones() {
+        let telemetry = Telemetry::new().unwrap().component(&"it".into());
+        // How long each run lives before it fails; the last one ends well.
+        let lives = [0, 0, 0, 0, 0, 0, 0, 0, 599, 600, 0, 0];
+        let starts = RefCell::new(Vec::new());
+        supervise(
+            || &telemetry,
+            None,
+            || async {
+                let run = starts.borrow().len();
+                starts.borrow_mut().push(Instant::now());
+                let Some(life) = lives.get(run) else { return Ok(()) };
+                tokio::time::sleep(Duration::from_secs(*life)).await;
+                assert!(run % 2 == 0, "a bug");
+                Err(Fault::passing("broken"))
+            },
+        )
+        .await;
+        let starts = starts.into_inner();
+        let pauses: Vec<f64> = starts
+            .windows(2)
+            .zip(lives)
+            .map(|(run, life)| (run[1] - run[0]).as_secs_f64() - life as f64)
+            .collect();
+        let full = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0, 1.0, 2.0, 4.0];
+        assert_eq!(pauses.len(), full.len());
+        for (pause, full) in pauses.iter().zip(full) {
+            assert!((full * 0.74..=full + 0.01).contains(pause), "{pauses:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_component_that_fails_is_not_started_again_once_it_is_to_stop() {
+        let telemetry = Telemetry::new().unwrap().component(&"it".into());
+        let (sender, stop) = Stop::new();
+        let runs = RefCell::new(0);
+        let running = supervise(
+            || &telemetry,
+            Some(&stop),
+            || async {
+                *runs.borrow_mut() += 1;
+                Err(Fault::passing("broken"))
+            },
+        );
+        let stopping = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            sender.stop();
+        };
+        tokio::join!(running, stopping);
+        assert_eq!(runs.into_inner(), 1);
+    }
+}

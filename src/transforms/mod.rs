@@ -5,11 +5,18 @@ use crate::topology::registry::components;
 
 components! {
     TransformConfig:
+    /// Leaves records out.
     filter,
+    /// Turns text into fields.
     parse,
+    /// Takes fields away.
     remove,
+    /// Gives fields other names.
     rename,
+    /// Sends records different ways.
     route,
+    /// Attaches the secrets to a desired state.
     secrets,
+    /// Gives fields a value.
     set,
 }

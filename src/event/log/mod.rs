@@ -9,6 +9,8 @@ mod field;
 mod keys;
 mod split;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use field::write_float;
 pub use field::{Field, FieldRef, Value};

@@ -18,7 +18,7 @@ fn record(object: &Json) -> LogBatch {
         for (name, value) in object.as_object().unwrap() {
             match value {
                 Json::String(text) if text.len() % 2 == 0 => {
-                    writer.push_text(name, text.as_bytes())
+                    writer.push_text(name, text.as_bytes());
                 }
                 Json::Bool(value) => writer.push(name, Value::Bool(*value)),
                 other => writer.push_json(name, other.to_string().as_bytes()),

@@ -3,6 +3,8 @@
 mod combined;
 mod emit;
 mod json;
+#[cfg(test)]
+mod json_tests;
 mod regex;
 #[cfg(test)]
 mod tests;
@@ -281,7 +283,6 @@ fn json_fields(text: &[u8], emit: &mut Emit<'_, '_, '_>) -> Result<bool, String>
     let text = std::str::from_utf8(text)
         .map_err(|error| format!("expected UTF-8 text (byte {})", error.valid_up_to() + 1))?;
     let read = json::object(text, |name, value| {
-        let value = value.as_bytes();
         if memchr::memchr(b'\\', name.as_bytes()).is_none() {
             emit.json(name, value);
             return Ok(());

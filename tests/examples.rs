@@ -1,0 +1,224 @@
+//! Each example is valid, does what it says, and together they show every component. They run as
+//! copies in directories of their own; what changes a system runs in a root to throw away.
+
+#[cfg(test)]
+mod support;
+
+use driftless::{sinks, sources, transforms};
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Stdio;
+use std::{fs, thread};
+use support::{Example, wait_until};
+
+fn names() -> Vec<String> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("config-examples");
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let dirs = entries.filter(|path| path.is_dir());
+    dirs.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
+}
+
+/// A port that nobody listens on.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// What an HTTP server answers; empty where it does not.
+fn get(port: u16, path: &str) -> String {
+    let mut answer = String::new();
+    if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
+        let asked =
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        asked.and_then(|()| stream.read_to_string(&mut answer)).ok();
+    }
+    answer
+}
+
+/// Takes one request and says that all is well; gives its head and body.
+fn one_request(listener: &TcpListener) -> (String, String) {
+    let (stream, _) = listener.accept().unwrap();
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert_ne!(reader.read_line(&mut head).unwrap(), 0, "the request ends in its head: {head}");
+    }
+    let head = head.to_lowercase();
+    let length = head.split("content-length:").nth(1).and_then(|rest| rest.lines().next());
+    let mut body = vec![0; length.unwrap().trim().parse().unwrap()];
+    reader.read_exact(&mut body).unwrap();
+    reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+    (head, String::from_utf8(body).unwrap())
+}
+
+#[test]
+fn every_example_is_valid() {
+    for name in names() {
+        let example = Example::copy(&name);
+        let output = example.driftless(&["validate"]).arg(example.config()).output().unwrap();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn the_examples_show_every_component() {
+    let mut shown = BTreeSet::new();
+    for name in names() {
+        let example = Example::copy(&name);
+        let output = example.driftless(&["graph"]).arg(example.config()).output().unwrap();
+        for line in String::from_utf8(output.stdout).unwrap().lines() {
+            let role = line.split_whitespace().next().unwrap().to_owned();
+            let type_name = line.split(['(', ')']).nth(1).unwrap().to_owned();
+            shown.insert((role, type_name));
+        }
+    }
+    let roles =
+        [("source", sources::NAMES), ("transform", transforms::NAMES), ("sink", sinks::NAMES)];
+    for (role, names) in roles {
+        for name in names {
+            let component = (role.to_owned(), (*name).to_owned());
+            assert!(shown.contains(&component), "no example has a {role} of type {name}");
+        }
+    }
+}
+
+#[test]
+fn the_quick_start_does_all_three_jobs_and_goes_on_where_it_was() {
+    let example = Example::copy("quickstart");
+    let port = free_port();
+    example.replace("vars.yml", "/tmp/driftless-quickstart", &example.path("").to_string_lossy());
+    example.replace("facts.yml", "8000", &port.to_string());
+    example.replace("apply.yml", "interval: 10s", "interval: 1s");
+    let append = |path: &str, line: &str| {
+        let mut file = fs::File::options().append(true).open(example.path(path)).unwrap();
+        file.write_all(line.as_bytes()).unwrap();
+    };
+    let settings = "# Managed by Driftless.\nworkers = 2\n";
+    let declared =
+        || fs::read_to_string(example.path("app.conf")).is_ok_and(|text| text == settings);
+
+    let mut agent = example.agent(&[]);
+    wait_until("what is declared is there", || declared() && example.path("app/app.log").exists());
+    append("app/app.log", "first\nDEBUG noise\n");
+    wait_until("the line is at its sink", || example.content("lines-").contains("first\n"));
+    wait_until("metrics are served", || {
+        get(port, "/metrics").contains("\nnode_cpu_seconds_total{")
+    });
+    append("app.conf", "by hand\n");
+    wait_until("what was changed by hand is as declared again", declared);
+    assert!(agent.stop().success());
+
+    append("app/app.log", "second\n");
+    let mut agent = example.agent(&[]);
+    wait_until("what came meanwhile is there", || example.content("lines-").contains("second\n"));
+    assert!(agent.stop().success());
+    let lines = example.content("lines-");
+    for line in ["first", "second"] {
+        assert_eq!(lines.lines().filter(|found| *found == line).count(), 1, "{line}: {lines}");
+    }
+    assert!(!lines.contains("DEBUG"));
+    assert!(example.content("audit").lines().count() > 3, "every task is on record");
+}
+
+#[test]
+fn logs_to_file_keeps_the_errors_of_a_web_server() {
+    let example = Example::copy("logs-to-file");
+    let dir = example.path("");
+    example.replace("logs.yml", "/var/log", &dir.to_string_lossy());
+    example.replace("agent.yml", "/var/lib/driftless", &dir.join("state").to_string_lossy());
+    fs::create_dir(example.path("nginx")).unwrap();
+    let line = |path: &str, status: u16| {
+        format!(
+            "127.0.0.1 - - [10/Oct/2026:13:55:36 +0000] \"GET {path} HTTP/1.1\" {status} 12 \"-\" \"curl\"\n"
+        )
+    };
+    let log = [line("/", 200), line("/broken", 502), line("/gone", 404)].concat();
+    fs::write(example.path("nginx/access.log"), log).unwrap();
+    assert!(example.agent(&["--once"]).wait().success());
+    let files: Vec<_> = fs::read_dir(example.path("errors")).unwrap().flatten().collect();
+    let [file] = files.as_slice() else { panic!("one day is one file: {files:?}") };
+    assert!(file.file_name().to_string_lossy().ends_with("-2026-10-10.jsonl"), "{file:?}");
+    let kept = fs::read_to_string(file.path()).unwrap();
+    assert_eq!(kept.lines().count(), 1, "{kept}");
+    let record: serde_json::Value = serde_json::from_str(&kept).unwrap();
+    assert_eq!((&record["path"], &record["status"]), (&"/broken".into(), &502.into()));
+}
+
+#[test]
+fn metrics_serves_the_collectors_that_it_names_and_no_others() {
+    let example = Example::copy("metrics");
+    let port = free_port();
+    example.replace("facts.toml", "9100", &port.to_string());
+    let mut agent = example.agent(&[]);
+    wait_until("metrics are served", || get(port, "/metrics").contains("\nnode_load1 "));
+    let text = get(port, "/metrics");
+    assert!(text.contains("\nnode_memory_MemTotal_bytes "), "{text}");
+    assert!(!text.contains("node_vmstat_"), "vmstat is not among those named");
+    assert!(agent.stop().success());
+}
+
+#[test]
+fn a_pipeline_takes_each_record_to_its_place_and_shows_no_secret() {
+    let example = Example::copy("pipeline");
+    let collector = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = collector.local_addr().unwrap().port();
+    example.replace("topology.json", "9999", &port.to_string());
+    let received = thread::spawn(move || one_request(&collector));
+    let mut child = example
+        .driftless(&["agent", "--once", "--log-level", "trace", "--config"])
+        .arg(example.config())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let input = "{\"level\":\"error\",\"msg\":\"disk full\",\"pid\":7}\n{\"level\":\"debug\",\"msg\":\"x\"}\n\
+                 {\"level\":\"info\",\"msg\":\"fine\",\"pid\":8}\nno json\n";
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+
+    let (head, body) = received.join().unwrap();
+    assert!(head.contains("authorization: bearer a-token-for-tests"), "{head}");
+    let record: serde_json::Value = serde_json::from_str(body.trim()).unwrap();
+    assert_eq!((&record["message"], &record["site"]), (&"disk full".into(), &"demo".into()));
+    assert!(record.get("pid").is_none() && record.get("msg").is_none(), "{record}");
+
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(shown.lines().count(), 1, "{shown}");
+    assert!(shown.contains("fine"), "{shown}");
+    assert_eq!(example.content("odd-lines"), "no json\n");
+    assert!(!said.contains("a-token-for-tests"), "{said}");
+}
+
+#[test]
+fn apply_basics_foretells_does_and_then_has_nothing_to_do() {
+    let script = r#"
+        export HOME=/root
+        look() { stat --format '%n %i %s %a %U %Y %Z' /etc/motd /etc /srv /srv/demo /srv/demo/* 2>&1 || true; }
+        before=$(look)
+        code=0; /share/driftless apply /share --dry-run || code=$?
+        [ $code = 2 ]
+        [ "$before" = "$(look)" ]
+
+        /share/driftless apply /share --yes
+        grep -q 'home of demo' /etc/motd
+        [ "$(stat --format %a /srv/demo/site.conf)" = 640 ]
+        test -d /srv/demo/cache -a -d /srv/demo/incoming -a -d /srv/demo/public
+        cmp /etc/passwd /srv/demo/users.first
+        test -e /srv/demo/changed
+
+        after=$(look)
+        /share/driftless apply /share --yes
+        [ "$after" = "$(look)" ]
+    "#;
+    let example = Example::copy("apply-basics");
+    fs::copy(support::PROGRAM, example.config().join("driftless")).unwrap();
+    let Some(output) = support::throwaway::run(script, &example.config()) else { return };
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{complained}");
+    assert!(!Path::new("/srv/demo").exists(), "the host itself is left alone");
+}

@@ -1,0 +1,192 @@
+//! A running topology with one file source, and sinks that do as they are told.
+
+use async_trait::async_trait;
+use driftless::event::tree::{Node, Value};
+use driftless::event::{Batch, Kinds};
+use driftless::sources::file;
+use driftless::topology::component::{BuildContext, BuiltSink, Fault, Request, Sink, SinkConfig};
+use driftless::topology::context::{Environment, SinkNames};
+use driftless::topology::graph::{Component, Graph, GraphNode};
+use driftless::topology::memory::Memory;
+use driftless::topology::run::Topology;
+use driftless::topology::settings::{BatchSettings, ByteSize, Period, RetrySettings};
+use driftless::topology::telemetry::Telemetry;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Longer than anything here takes on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A sink that keeps what it gets, or is away for as long as a test wants.
+#[derive(Clone, Debug, Default)]
+pub struct Collector {
+    lines: Arc<Mutex<Vec<String>>>,
+    away: Arc<AtomicBool>,
+    attempts: Arc<AtomicUsize>,
+}
+
+impl Collector {
+    /// All lines so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    pub fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    /// Waits until somebody has tried to send it something.
+    pub async fn wait_for_attempt(&self) {
+        wait_until(|| self.attempts.load(Ordering::SeqCst) > 0).await;
+    }
+
+    /// Waits until there are so many lines.
+    pub async fn wait_for(&self, count: usize) -> Vec<String> {
+        wait_until(|| self.lines.lock().unwrap().len() >= count).await;
+        self.lines()
+    }
+}
+
+/// Waits for a condition.
+pub async fn wait_until(condition: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < DEADLINE, "this should have happened by now");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[async_trait]
+impl Sink for Collector {
+    fn encode(&mut self, batch: &Batch, request: &mut Request) -> Result<(), Fault> {
+        let Batch::Logs(logs) = batch else { return Err(Fault::fatal("logs only")) };
+        let part = request.part("");
+        for record in logs.records() {
+            part.body.extend_from_slice(record.raw());
+            part.body.push(b'\n');
+            part.records += 1;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, request: &Request) -> Result<(), Fault> {
+        self.attempts.fetch_add(1, Ordering::SeqCst);
+        if self.away.load(Ordering::SeqCst) {
+            return Err(Fault::passing("away"));
+        }
+        let text = String::from_utf8(request.parts[0].body.clone()).unwrap();
+        self.lines.lock().unwrap().extend(text.lines().map(str::to_owned));
+        Ok(())
+    }
+}
+
+impl SinkConfig for Collector {
+    fn takes(&self) -> Kinds {
+        Kinds::LOGS
+    }
+
+    fn build(&self, _: &BuildContext) -> Result<BuiltSink, Fault> {
+        let millis = |n| Period(Duration::from_millis(n));
+        let batch = BatchSettings { bytes: ByteSize(64 << 10), records: u64::MAX, age: millis(0) };
+        let retry = RetrySettings { initial: millis(5), max: millis(20) };
+        Ok(BuiltSink::Requests { sink: Box::new(self.clone()), batch, retry })
+    }
+}
+
+/// A folder with logs and a data directory, and what runs over them.
+pub struct Bench {
+    dir: tempfile::TempDir,
+    pub config: serde_json::Value,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("logs")).unwrap();
+        let config = serde_json::json!({ "include": [dir.path().join("logs/*.log")] });
+        Self { dir, config }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join("logs").join(name)
+    }
+
+    pub fn checkpoint(&self) -> PathBuf {
+        self.dir.path().join("data/checkpoints/app")
+    }
+
+    pub fn append(&self, name: &str, text: &str) {
+        append(&self.path(name), text);
+    }
+
+    pub fn rename(&self, from: &str, to: &str) {
+        fs::rename(self.path(from), self.path(to)).unwrap();
+    }
+
+    pub fn start(&self, sinks: &[(&str, &Collector)]) -> Topology {
+        self.run(sinks, false)
+    }
+
+    /// Reads what is there and waits for the end.
+    pub async fn once(&self, sinks: &[(&str, &Collector)]) {
+        self.run(sinks, true).finished().await;
+    }
+
+    fn run(&self, sinks: &[(&str, &Collector)], once: bool) -> Topology {
+        let config: file::Config = serde_json::from_value(self.config.clone()).unwrap();
+        let mut graph = Graph::default();
+        graph.nodes.insert("app".into(), node(Component::Source(Arc::new(config)), &[]));
+        for (name, sink) in sinks {
+            let sink = Component::Sink(Arc::new((*sink).clone()));
+            graph.nodes.insert((*name).into(), node(sink, &["app"]));
+        }
+        let env = Environment {
+            host: "web1".into(),
+            data_dir: self.dir.path().join("data"),
+            memory: Memory::new(32 << 20),
+            telemetry: Telemetry::new().unwrap(),
+            sinks: SinkNames::default(),
+            secrets: Default::default(),
+            masker: Default::default(),
+            constants: Default::default(),
+            tasks: tokio::sync::watch::channel(None).1,
+            once,
+        };
+        Topology::start(&graph, Arc::new(env)).unwrap()
+    }
+}
+
+fn node(component: Component, inputs: &[&str]) -> GraphNode {
+    GraphNode {
+        component,
+        type_name: "test".into(),
+        inputs: inputs.iter().map(|input| ((*input).into(), None)).collect(),
+        spec: Node::new(Value::Null),
+        span: None,
+    }
+}
+
+/// Appends to a file, made if need be.
+pub fn append(path: &Path, text: &str) {
+    let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+/// Lets what is on its way finish.
+pub async fn stop(topology: Topology) {
+    assert!(topology.stop(DEADLINE).await, "not everything drained");
+}
+
+/// Numbered lines.
+pub fn lines(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|number| format!("line {number}")).collect()
+}
+
+/// The same as a file's text.
+pub fn text(range: std::ops::Range<usize>) -> String {
+    lines(range).iter().map(|line| format!("{line}\n")).collect()
+}

@@ -1,0 +1,134 @@
+//! What the black-box tests share.
+
+pub(crate) mod throwaway;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use std::{fs, io};
+
+/// The program under test.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_driftless");
+
+/// Waits until `holds`, or fails with `what` did not come about.
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within 30 s: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A copy of an example in a directory of its own, where it can do no harm.
+pub(crate) struct Example {
+    dir: tempfile::TempDir,
+}
+
+impl Example {
+    /// Copies `config-examples/NAME`.
+    pub(crate) fn copy(name: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("config-examples").join(name);
+        copy_tree(&from, &dir.path().join("config")).unwrap();
+        fs::create_dir(dir.path().join("run")).unwrap();
+        Self { dir }
+    }
+
+    /// The copied config.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.dir.path().join("config")
+    }
+
+    /// A path in the directory that the example runs in.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join("run").join(name)
+    }
+
+    /// Replaces `old`, which must be there, in a file of the copied config.
+    pub(crate) fn replace(&self, file: &str, old: &str, new: &str) {
+        let path = self.config().join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(old), "{file} has no `{old}`");
+        fs::write(&path, text.replace(old, new)).unwrap();
+    }
+
+    /// `driftless COMMAND`, run in the directory, with state there too and a token in the environment.
+    pub(crate) fn driftless(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command
+            .args(arguments)
+            .current_dir(self.path(""))
+            .env("HOME", self.path(""))
+            .env("COLLECTOR_TOKEN", "a-token-for-tests")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts `driftless agent` on the config; what it says goes into `agent.log`.
+    pub(crate) fn agent(&self, arguments: &[&str]) -> Agent {
+        let log = fs::File::options().create(true).append(true).open(self.path("agent.log"));
+        let child = self
+            .driftless(&["agent", "--config"])
+            .arg(self.config())
+            .args(arguments)
+            .stderr(log.unwrap())
+            .spawn();
+        Agent { child: child.unwrap() }
+    }
+
+    /// All that the files whose name begins with `prefix` hold.
+    pub(crate) fn content(&self, prefix: &str) -> String {
+        let entries = fs::read_dir(self.path("")).unwrap().map(|entry| entry.unwrap().path());
+        let wanted =
+            |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with(prefix);
+        let mut paths: Vec<PathBuf> = entries.filter(wanted).collect();
+        paths.sort();
+        paths.iter().map(|path| fs::read_to_string(path).unwrap_or_default()).collect()
+    }
+}
+
+/// A running agent, which does not outlive its test.
+pub(crate) struct Agent {
+    child: Child,
+}
+
+impl Agent {
+    /// Sends SIGTERM and waits for the end.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        let pid = nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        self.wait()
+    }
+
+    /// Waits for the end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("the agent ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // Both fail where it has ended already, which is as good.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_tree(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
