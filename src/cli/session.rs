@@ -3,12 +3,14 @@
 
 use super::Exit;
 use super::shell::{Output, Shell};
+use crate::config::discover::FileKind;
 use crate::config::load::{Config, Surroundings, load};
 use crate::config::secrets::Places;
 use crate::event::fault::Diagnostic;
 use crate::event::secret::Masker;
 use crate::event::task::SharedTaskSet;
 use crate::expr::jinja::Engine;
+use crate::host::core_dump;
 use crate::host::facts::Facts;
 use crate::host::roots::Roots;
 use crate::topology::context::{Environment, SinkNames};
@@ -48,7 +50,15 @@ impl Session {
             secret_places: Places::standard(&environment, home.as_deref()),
             masker: masker.clone(),
         };
-        load(&self.paths, &surroundings)
+        let config = load(&self.paths, &surroundings)?;
+        if !config.secrets.is_empty()
+            && let Err(error) = core_dump::forbid()
+        {
+            let message =
+                format!("a crash could show secrets, and that cannot be forbidden: {error}");
+            return Err(vec![Diagnostic::new(message, None)]);
+        }
+        Ok(config)
     }
 
     fn hostname(&self) -> String {
@@ -70,7 +80,7 @@ impl Session {
     pub(super) fn stamp(&self) -> Stamp {
         let mut stamp = Stamp::default();
         for path in &self.paths {
-            stamp.add(path, 0);
+            stamp.add(path, 0, &|name| is_part_of_config(name));
         }
         stamp
     }
@@ -101,6 +111,14 @@ impl Session {
     }
 }
 
+/// Whether a file or folder in a config directory matters to it. What the agent itself writes
+/// there (a scratch directory has it all in one place) must not make it load its config anew.
+fn is_part_of_config(name: &Path) -> bool {
+    let stem = name.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    ["templates", "files", "roles", "tasks", "handlers"].contains(&stem)
+        || FileKind::ALL.iter().any(|kind| kind.name() == stem)
+}
+
 /// Inode, size and times of every file of a config, templates and all.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Stamp(Vec<(PathBuf, u64, u64, i64, i64)>);
@@ -109,7 +127,7 @@ pub(super) struct Stamp(Vec<(PathBuf, u64, u64, i64, i64)>);
 const DEEPEST: usize = 16;
 
 impl Stamp {
-    fn add(&mut self, path: &Path, depth: usize) {
+    fn add(&mut self, path: &Path, depth: usize, matters: &dyn Fn(&Path) -> bool) {
         let Ok(metadata) = path.metadata() else { return };
         if !metadata.is_dir() {
             let (inode, size) = (metadata.ino(), metadata.size());
@@ -117,10 +135,11 @@ impl Stamp {
             return;
         }
         let Ok(entries) = path.read_dir() else { return };
-        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-        paths.sort();
-        for path in paths.iter().filter(|path| depth < DEEPEST && !path.ends_with(".git")) {
-            self.add(path, depth + 1);
+        let names = entries.flatten().map(|entry| PathBuf::from(entry.file_name()));
+        let mut names: Vec<PathBuf> = names.filter(|name| matters(name)).collect();
+        names.sort();
+        for name in names.iter().filter(|_| depth < DEEPEST) {
+            self.add(&path.join(name), depth + 1, &|_| true);
         }
     }
 }

@@ -94,6 +94,14 @@ impl Shell {
 
     /// Prints complaints: for people on standard error, for machines on standard output.
     pub(super) fn complain(&mut self, complaints: &[Diagnostic], output: Output) -> Exit {
+        // Before control characters are replaced, which would hide a secret from the masker.
+        let mask = |text: &str| self.masker.mask(text).into_owned();
+        let masked = complaints.iter().map(|complaint| Diagnostic {
+            message: mask(&complaint.message),
+            hint: complaint.hint.as_deref().map(mask),
+            ..complaint.clone()
+        });
+        let complaints = &masked.collect::<Vec<_>>();
         let no_color = std::env::var("NO_COLOR").ok();
         let written = match output {
             Output::Text => {

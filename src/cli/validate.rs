@@ -3,7 +3,9 @@
 use super::Exit;
 use super::session::Session;
 use super::shell::{Output, Shell};
+use crate::topology::run::Topology;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Check a config: every error in all files at once, with its place and how to mend it.
 #[derive(Debug, clap::Args)]
@@ -20,15 +22,24 @@ pub struct Args {
 
 pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
     let session = Session::new(&args.paths);
-    match session.load_or_complain(shell, args.output) {
-        Err(exit) => exit,
-        Ok(config) => match args.output {
-            Output::Json => shell.print("[]\n"),
-            Output::Text => {
-                let components = config.graph.nodes.len();
-                let tasks = config.tasks.map_or(0, |set| set.tasks.len());
-                shell.print(&format!("valid: {components} components, {tasks} tasks\n"))
-            }
-        },
+    let config = match session.load_or_complain(shell, args.output) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    // Some things only a component itself can say, when it is built.
+    let environment = match session.environment(&config, shell, true) {
+        Ok((environment, _)) => Arc::new(environment),
+        Err(message) => return shell.fail(&message),
+    };
+    if let Err(complaints) = Topology::check(&config.graph, &environment) {
+        return shell.complain(&complaints, args.output);
+    }
+    match args.output {
+        Output::Json => shell.print("[]\n"),
+        Output::Text => {
+            let components = config.graph.nodes.len();
+            let tasks = config.tasks.map_or(0, |set| set.tasks.len());
+            shell.print(&format!("valid: {components} components, {tasks} tasks\n"))
+        }
     }
 }

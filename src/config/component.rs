@@ -84,31 +84,12 @@ impl Reader<'_> {
                     complaints.push(unknown_type(role, type_name, place.clone()));
                     None
                 }
-<<<<<<< HEAD
                 Err(Some(more)) => {
                     complaints.extend(more.into_iter().map(|it| reworded(it, written, type_name)));
                     None
-=======
-            }
-            Value::String(text) if is_template(text) => {
-                let names = match self.engine.names_in(text) {
-                    Ok(names) => names,
-                    Err(problem) => {
-                        return complaints.push(problem.at(node.span.as_ref()));
-                    }
-                };
-                let path_like = key.is_some_and(|key| PATH_LIKE.contains(&key));
-                if names.iter().any(|name| name == "secrets")
-                    && (path_like || role == Role::Transform)
-                {
-                    complaints.push(misplaced_secret(key, role, node.span.clone()));
-                } else if role != Role::Transform && self.knows_all(&names, path_like) {
-                    self.fill_in(node, path_like, complaints);
->>>>>>> main
                 }
             },
         };
-<<<<<<< HEAD
         // A text that could not be filled in is not what the component should judge.
         let mut places: HashSet<Option<(usize, usize)>> = HashSet::new();
         complaints.retain(|it| {
@@ -129,16 +110,6 @@ impl Reader<'_> {
         let type_name = type_name.map_or_else(|| "".into(), |(name, _)| name);
         let node = GraphNode { component, type_name, inputs, spec, span };
         Read { node, knows_inputs, complaints }
-=======
-        match self.engine.render_node(node, self.scope) {
-            Ok(filled) if path_like && percent_signs(&filled) > percent_signs(node) => {
-                let message = "a value with a `%` would be read as a time code here";
-                complaints.push(Diagnostic::new(message, node.span.clone()));
-            }
-            Ok(filled) => node.value = filled.value,
-            Err(problem) => complaints.push(problem.at(node.span.as_ref())),
-        }
->>>>>>> main
     }
 }
 

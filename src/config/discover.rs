@@ -170,9 +170,11 @@ fn list(dir: &Path, complaints: &mut Vec<Diagnostic>) -> Vec<(FileKind, PathBuf)
     files
 }
 
-/// `log.yml` is left out in silence only if it is not almost one of ours.
+/// `log.yml` would be left out in silence, and nobody would notice. A name that is further from
+/// ours than one letter is somebody else's.
 fn misspelt(path: &Path, stem: &str) -> Option<Diagnostic> {
-    let near = nearest(stem, FileKind::ALL.into_iter().map(FileKind::name))?;
+    let near = nearest(stem, FileKind::ALL.into_iter().map(FileKind::name))
+        .filter(|near| strsim::damerau_levenshtein(stem, near) == 1)?;
     let message = format!("`{}` is not the name of a config file", path.display());
     Some(Diagnostic::new(message, None).hint(format!("did you mean `{near}`?")))
 }

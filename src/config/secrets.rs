@@ -1,5 +1,6 @@
 //! Looks secrets up: in the environment, then in files outside the config.
 
+use super::discover::FileKind;
 use super::secret_use::Reference;
 use super::secrets_file::{self, Named};
 use crate::event::fault::Diagnostic;
@@ -50,10 +51,13 @@ pub fn resolve(references: &[Reference], places: &Places<'_>) -> Result<Secrets,
     if lookup.faults.is_empty() { Ok(found.into_iter().collect()) } else { Err(lookup.faults) }
 }
 
-/// A secrets file in the config directory, which is shared and under version control.
+/// Secrets files in the config directory and the folders of its files: all of it is shared and
+/// under version control.
 pub fn misplaced(config_dir: &Path) -> Vec<Diagnostic> {
     let names = ["env", "yml", "yaml", "toml", "json"].map(|ending| format!("secrets.{ending}"));
-    let paths = names.iter().map(|name| config_dir.join(name));
+    let kinds = FileKind::ALL.into_iter().map(|kind| config_dir.join(kind.name()));
+    let folders: Vec<_> = [config_dir.to_owned()].into_iter().chain(kinds).collect();
+    let paths = folders.iter().flat_map(|folder| names.iter().map(|name| folder.join(name)));
     let faults = paths.filter(|path| path.symlink_metadata().is_ok()).map(|path| {
         let message = format!("`{}` is a secrets file inside the config", path.display());
         Diagnostic::new(message, None)

@@ -1,10 +1,12 @@
 //! What this machine is and how it is changed.
 
 pub mod clock;
+pub mod core_dump;
 pub mod facts;
 pub mod machine;
 pub mod mounts;
 pub mod proc;
+pub mod process;
 pub mod roots;
 pub mod statfs;
 mod sys;

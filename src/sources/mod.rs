@@ -3,14 +3,14 @@
 use crate::topology::component::SourceConfig;
 use crate::topology::registry::components;
 
-pub mod host_metrics;
-
 components! {
     SourceConfig:
     /// Gives the desired state of the config's apply files.
     config_dir,
     /// Follows files.
     file,
+    /// Tells how the host is, in metrics.
+    host_metrics,
     /// Reads standard input.
     stdin,
 }

@@ -2,13 +2,14 @@
 
 use super::component::{BuildContext, Fault};
 use super::context::{Environment, SinkNames};
-use super::graph::{Component, Graph};
+use super::graph::{Component, Graph, GraphNode};
 use super::output::Branch;
 use super::run::{Entry, Planned};
 use super::supervise::panic_text;
 use super::units::Units;
 use crate::event::ack::{SinkId, SinkSet};
 use crate::event::fault::Diagnostic;
+use crate::event::tree::Span;
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -59,10 +60,17 @@ pub(super) fn try_build<'n>(
         });
         if let Err(fault) = built {
             let message = format!("`{name}`: {}", fault.message);
-            complaints.push(Diagnostic::new(message, node.span.clone()));
+            complaints.push(Diagnostic::new(message, place(node, &fault.message)));
         }
     }
     if complaints.is_empty() { Ok(()) } else { Err(complaints) }
+}
+
+/// The setting that a complaint names first, else the component.
+fn place(node: &GraphNode, message: &str) -> Option<Span> {
+    let settings = node.spec.get("settings").unwrap_or(&node.spec);
+    let named = message.split('`').skip(1).step_by(2).find_map(|word| settings.get(word));
+    named.and_then(|setting| setting.span.clone()).or_else(|| node.span.clone())
 }
 
 /// Points every fan-out at its readers, and every pulled sink at the sources above it.

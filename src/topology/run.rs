@@ -51,6 +51,9 @@ pub struct Changes {
     pub stopped: usize,
 }
 
+/// A unit is not the one that the new graph asks for.
+struct Differs;
+
 /// The members' names, types and configs.
 type Identity = Vec<(Arc<str>, Arc<str>, Node)>;
 
@@ -86,6 +89,15 @@ impl Topology {
         Ok(topology)
     }
 
+    /// Builds every component of the graph once and lets it go: what [`Self::start`] would say.
+    ///
+    /// # Errors
+    /// What is wrong with the graph, or what a component says when it is built.
+    pub fn check(graph: &Graph, env: &Arc<Environment>) -> Result<(), Vec<Diagnostic>> {
+        graph.wire()?;
+        try_build(graph, graph.nodes.keys(), env)
+    }
+
     /// Goes over to `graph`, touching only what differs.
     ///
     /// # Errors
@@ -102,14 +114,12 @@ impl Topology {
         let mut changes = Changes::default();
         let mut planned: HashMap<Arc<str>, Planned> = HashMap::new();
         for (first, unit) in &units.units {
-            let running = self.running.remove(first);
-            match running.map(|old| old.keep(&identity(graph, unit), unit)) {
-                Some(Ok(kept)) => {
-                    changes.kept += 1;
-                    planned.insert(Arc::clone(first), kept);
-                }
-                Some(Err(old)) => drop(self.running.insert(Arc::clone(first), old)),
-                None => {}
+            let Some(mut running) = self.running.remove(first) else { continue };
+            if let Ok(sender) = running.keep(&identity(graph, unit), unit) {
+                changes.kept += 1;
+                planned.insert(Arc::clone(first), Planned { running, sender });
+            } else {
+                self.running.insert(Arc::clone(first), running);
             }
         }
         let deadline = Instant::now() + REPLACE_DEADLINE;
@@ -268,20 +278,18 @@ impl Running {
             && (old_in_new || new_in_old)
     }
 
-    /// This unit as part of the new topology, where it is the same and can still be written to.
-    /// A source that has come to its own end stays ended.
-    fn keep(mut self, identity: &Identity, unit: &Unit) -> Result<Planned, Self> {
+    /// Makes it this unit of the new topology, where it is the same and can still be written to,
+    /// and gives the way in, where it has one. A source that has come to its own end stays ended.
+    fn keep(&mut self, identity: &Identity, unit: &Unit) -> Result<Option<EdgeSender>, Differs> {
         let sender = match &self.entry {
-            Entry::Source { .. } => Ok(None),
-            Entry::Chain(sender) | Entry::Sink(sender, _) => sender.upgrade().map(Some).ok_or(()),
+            Entry::Source { .. } => None,
+            Entry::Chain(sender) | Entry::Sink(sender, _) => Some(sender.upgrade().ok_or(Differs)?),
         };
-        match sender {
-            Ok(sender) if self.is(identity, unit) => {
-                self.inputs.clone_from(&unit.inputs);
-                Ok(Planned { running: self, sender })
-            }
-            _ => Err(self),
+        if !self.is(identity, unit) {
+            return Err(Differs);
         }
+        self.inputs.clone_from(&unit.inputs);
+        Ok(sender)
     }
 
     /// Tells the unit to end, and gives its task to whoever waits for that. Chains and sinks end

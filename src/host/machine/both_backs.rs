@@ -264,7 +264,8 @@ fn a_dry_run_runs_no_command_but_finds_that_one_is_missing() {
 #[test]
 fn a_secret_never_becomes_an_argument() {
     let secrets = crate::event::secret::one("hunter2");
-    let machine = Machine::live().refusing_secrets(Masker::new(&secrets));
+    let mut machine = Machine::live();
+    machine.refuse_secrets(Masker::new(&secrets));
     let argv = vec!["echo".into(), "pass=hunter2".into()];
     let fault = machine.query(&Command { argv, ..Command::default() }).unwrap_err();
     assert!(fault.message.contains("holds a secret") && !fault.message.contains("hunter2"));

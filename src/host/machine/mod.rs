@@ -83,12 +83,10 @@ impl Machine {
         Self::with(Back::Overlay(Overlay::default()))
     }
 
-    /// The same, refusing commands with a secret among their arguments, where every user of the
+    /// From now on refuses commands with a secret among their arguments, where every user of the
     /// host could read it.
-    #[must_use]
-    pub fn refusing_secrets(mut self, masker: Masker) -> Self {
+    pub fn refuse_secrets(&mut self, masker: Masker) {
         self.masker = masker;
-        self
     }
 
     /// A dry run that starts from what this machine knows, for a task that must only look.

@@ -67,6 +67,7 @@ pub fn run(
     selection: &Selection,
     observer: &mut dyn Observer,
 ) -> Report {
+    machine.refuse_secrets(inputs.masker.clone());
     let scope = Scope::new(Arc::clone(&inputs.engine))
         .with_fixed("facts", inputs.facts.clone())
         .with_fixed("host", inputs.host.as_str().into())

@@ -166,7 +166,11 @@ impl Params {
                         complaints.push(Diagnostic::new(why, key.span.clone()));
                     }
                 }
-                Err(complaint) => complaints.push(*complaint),
+                Err(complaint) => {
+                    complaints.push(*complaint);
+                    // Given, if wrongly: no further complaint that it is missing.
+                    params.given.insert(param.name, Given::Later);
+                }
             }
         }
         params.check_groups(module, spec, &mut complaints);

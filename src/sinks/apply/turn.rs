@@ -193,11 +193,14 @@ impl Job<'_> {
             Err(problem) if problem.depends_on.is_some() => Ok(None),
             answer => answer.map(Some),
         };
-        if let Some(conditions) = &self.keywords.changed_when
-            && turn.status != Status::Failed
-            && let Some(changed) = known(all(conditions, turn))?
-        {
-            turn.set_changed(changed);
+        if let Some(conditions) = &self.keywords.changed_when {
+            match known(all(conditions, turn)) {
+                Ok(Some(changed)) => turn.set_changed(changed),
+                Ok(None) => {}
+                // The failure that is there already is the one to tell.
+                Err(_) if turn.status == Status::Failed => {}
+                Err(problem) => return Err(problem.into()),
+            }
         }
         if let Some(conditions) = &self.keywords.failed_when
             && let Some(failed) = known(all(conditions, turn))?
@@ -248,7 +251,7 @@ impl Turn {
     /// Not done, or not known before another task has run.
     pub(super) fn failed(failure: Failure) -> Self {
         if let Some(task) = failure.depends_on {
-            return Self::unknown(task, &failure.message);
+            return Self::unknown(task, &format!("depends on task {task}"));
         }
         let mut turn = Self::new(Status::Failed);
         turn.returned.insert("msg".into(), failure.message.as_str().into());

@@ -13,10 +13,13 @@ pub mod loadavg;
 pub mod meminfo;
 pub mod netdev;
 pub mod runner;
+mod source;
 pub mod stat;
 pub mod time;
 pub mod uname;
 pub mod vmstat;
+
+pub use self::source::Config;
 
 use self::collector::Collector;
 use crate::host::roots::Roots;

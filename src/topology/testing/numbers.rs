@@ -12,6 +12,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+/// By sink and number, in the order of the receipts.
+type Outcomes = BTreeMap<(Arc<str>, u64), Vec<Outcome>>;
+
 /// A source of the numbers from 0 to `count`, one a batch, which remembers which sink has which,
 /// and reads again what was lost: a file and its checkpoint, in short.
 pub(crate) struct Numbers {
@@ -22,7 +25,7 @@ pub(crate) struct Numbers {
     pub(crate) had: Mutex<HashMap<Arc<str>, BTreeSet<u64>>>,
     /// Batches sent so far, those read again included.
     pub(crate) sent: AtomicU64,
-    pub(crate) outcomes: Mutex<BTreeMap<(Arc<str>, u64), Vec<Outcome>>>,
+    outcomes: Mutex<Outcomes>,
 }
 
 impl Numbers {

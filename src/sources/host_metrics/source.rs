@@ -1,0 +1,176 @@
+//! The source: polls the collectors when a scrape asks, and at every interval for those that do
+//! not ask.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+
+use super::runner::Collectors;
+use crate::event::metric::MetricBatch;
+use crate::event::{Batch, Kinds};
+use crate::host::roots::Roots;
+use crate::topology::component::{BuildContext, Fault, Source, SourceConfig};
+use crate::topology::context::SourceContext;
+use crate::topology::output::Output;
+use crate::topology::settings::Period;
+
+/// Tells how the host is, under `node_exporter`'s names.
+///
+/// A scrape has the collectors run for it alone. Sinks that are not asked from outside get what
+/// the collectors found at every `interval`.
+///
+/// ```yaml
+/// sources:
+///   host: {type: host_metrics, interval: 15s, collect: [cpu, meminfo]}
+/// ```
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How often to poll for sinks that are pushed to; from 100ms on. A scrape polls by itself.
+    pub interval: Period,
+    /// Collectors, by `node_exporter`'s names; `default` is its default set.
+    pub collect: Vec<String>,
+    /// Where the host's `/proc` is, when it is not there.
+    pub procfs: Option<PathBuf>,
+    /// Where the host's `/sys` is, when it is not there.
+    pub sysfs: Option<PathBuf>,
+    /// Where the host's `/` is, when it is not there.
+    pub rootfs: Option<PathBuf>,
+    /// Where the host's `/run/udev/data` is, when it is not there.
+    pub udev_data: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            interval: Period(Duration::from_secs(15)),
+            collect: vec!["default".to_owned()],
+            procfs: None,
+            sysfs: None,
+            rootfs: None,
+            udev_data: None,
+        }
+    }
+}
+
+/// A shorter interval would do nothing but poll.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+
+impl Config {
+    fn roots(&self) -> Roots {
+        let live = Roots::live();
+        let or = |path: &Option<PathBuf>, standard| path.clone().unwrap_or(standard);
+        Roots {
+            procfs: or(&self.procfs, live.procfs),
+            sysfs: or(&self.sysfs, live.sysfs),
+            rootfs: or(&self.rootfs, live.rootfs),
+            udev_data: or(&self.udev_data, live.udev_data),
+        }
+    }
+
+    fn collectors(&self) -> Result<Collectors, Fault> {
+        let names = self.collect.iter().map(String::as_str);
+        Collectors::new(&self.roots(), names).map_err(|unknown| {
+            Fault::fatal(match unknown.nearest {
+                Some(nearest) => format!("`collect`: {unknown}; did you mean `{nearest}`?"),
+                None => format!("`collect`: {unknown}"),
+            })
+        })
+    }
+}
+
+impl SourceConfig for Config {
+    fn gives(&self) -> Kinds {
+        Kinds::METRICS
+    }
+
+    fn answers_demand(&self) -> bool {
+        true
+    }
+
+    fn build(&self, _: &BuildContext) -> Result<Box<dyn Source>, Fault> {
+        if self.interval.0 < SHORTEST_INTERVAL {
+            let message = format!("`interval` is {}; it can be from 100ms on", self.interval);
+            return Err(Fault::fatal(message));
+        }
+        Ok(Box::new(Host { collectors: self.collectors()?, interval: self.interval.0 }))
+    }
+}
+
+struct Host {
+    collectors: Collectors,
+    interval: Duration,
+}
+
+#[async_trait]
+impl Source for Host {
+    async fn run(self: Box<Self>, out: Output, mut cx: SourceContext) -> Result<(), Fault> {
+        let Self { mut collectors, interval: every } = *self;
+        if cx.env.once {
+            let (_, batch) = poll(collectors, Vec::new()).await?;
+            return out.send(batch, 0).await;
+        }
+        let mut ticks = interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // At most one push is under way. A sink that is away must not keep a scrape waiting.
+        let mut pushing = FuturesUnordered::new();
+        loop {
+            let batch;
+            tokio::select! {
+                biased;
+                // A snapshot that is still on its way is not worth holding up the end.
+                () = cx.stop.requested() => return Ok(()),
+                demand = cx.demands.next() => if demand.deadline > Instant::now() {
+                    (collectors, batch) = poll(collectors, demand.only.clone()).await?;
+                    // Too late an answer is no answer; whoever asked has gone on without it.
+                    let answered = timeout_at(demand.deadline, out.answer(batch, &demand)).await;
+                    answered.unwrap_or(Ok(()))?;
+                },
+                _ = ticks.tick(), if pushing.is_empty() => {
+                    (collectors, batch) = poll(collectors, Vec::new()).await?;
+                    pushing.push(out.send(batch, 0));
+                }
+                Some(pushed) = pushing.next() => pushed?,
+                // The next snapshot makes up for one that was lost.
+                Some(_) = cx.receipts.recv() => {}
+            }
+        }
+    }
+}
+
+/// Runs the collectors named, all where none is, on a thread that may wait for a disk.
+async fn poll(mut collectors: Collectors, only: Vec<String>) -> Result<(Collectors, Batch), Fault> {
+    let work = move || {
+        let wanted = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
+        let families = collectors.collect(wanted);
+        (collectors, Batch::Metrics(MetricBatch { families: Arc::new(families) }))
+    };
+    let polled = tokio::task::spawn_blocking(work).await;
+    polled.map_err(|error| Fault::passing(format!("the collectors: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_collector_is_refused_with_the_name_that_is_meant() {
+        let config = Config { collect: vec!["loadvg".into()], ..Config::default() };
+        let fault = config.collectors().err().unwrap();
+        let told = "`collect`: there is no collector `loadvg`; did you mean `loadavg`?";
+        assert_eq!(fault, Fault::fatal(told));
+    }
+
+    #[test]
+    fn a_mounted_image_is_read_in_place_of_this_host() {
+        let config = Config { procfs: Some("/image/proc".into()), ..Config::default() };
+        assert_eq!(config.roots(), Roots { procfs: "/image/proc".into(), ..Roots::live() });
+    }
+}

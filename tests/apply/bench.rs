@@ -1,0 +1,147 @@
+//! Directories to try task files on, and how a run of one is looked at.
+
+use driftless::config::read::{Dialect, Format, read_text};
+use driftless::event::fault::Diagnostic;
+use driftless::event::secret::{Masker, SecretText, Secrets};
+use driftless::event::task::TaskSet;
+use driftless::event::tree::{Node, SourceFile};
+use driftless::expr::jinja::Engine;
+use driftless::expr::scope::Vars;
+use driftless::expr::value::from_json;
+use driftless::host::machine::Machine;
+use driftless::sinks::apply::executor::{Inputs, Selection, Silent, run};
+use driftless::sinks::apply::parse::{check, parse_tasks};
+use driftless::sinks::apply::report::{Report, Status};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// A directory to manage, called `{{ root }}` in tasks, and one with the config's own files.
+pub(super) struct Bench {
+    pub(super) root: TempDir,
+    pub(super) base: TempDir,
+}
+
+impl Bench {
+    pub(super) fn new() -> Self {
+        let bench = Self { root: TempDir::new().unwrap(), base: TempDir::new().unwrap() };
+        let base = bench.base.path();
+        fs::create_dir_all(base.join("files/tree/sub")).unwrap();
+        fs::create_dir(base.join("templates")).unwrap();
+        fs::write(base.join("files/motd"), "hello\n").unwrap();
+        fs::write(base.join("files/tree/one"), "1\n").unwrap();
+        fs::write(base.join("files/tree/sub/two"), "2\n").unwrap();
+        fs::write(base.join("templates/site.j2"), "{% if port %}\nport {{ port }}\n{% endif %}\n")
+            .unwrap();
+        bench
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    pub(super) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// The task set that `text` (an `apply.yml`) stands for, and every complaint about it.
+    pub(super) fn parse(&self, text: &str) -> (TaskSet, Vec<Diagnostic>) {
+        let path = Path::new("apply.yml").into();
+        let file = Arc::new(SourceFile { path, text: text.to_owned() });
+        let mut node = read_text(&file, Format::Yaml, Dialect::Yaml11).unwrap();
+        let mut complaints = Vec::new();
+        let mut tasks = |name: &str| match node.take(name) {
+            Some((_, list)) => parse_tasks(&list, &mut complaints),
+            None => Vec::new(),
+        };
+        let (tasks, handlers) = (tasks("tasks"), tasks("handlers"));
+        let mut vars = Vars::from([
+            ("root".to_owned(), Node::string(&self.root.path().display().to_string())),
+            ("port".to_owned(), Node::string("8080")),
+        ]);
+        if let Some((_, more)) = node.take("vars") {
+            let more = more.as_map().unwrap();
+            vars.extend(more.iter().map(|(key, node)| (key.name.to_string(), node.clone())));
+        }
+        let base = self.base.path().to_owned();
+        let set = TaskSet { revision: "r1".into(), base, vars, tasks, handlers };
+        complaints.extend(check(&set, &Engine::new()));
+        (set, complaints)
+    }
+
+    pub(super) fn run_on(
+        &self,
+        machine: &mut Machine,
+        text: &str,
+        selection: &Selection,
+    ) -> Report {
+        let (set, complaints) = self.parse(text);
+        assert!(complaints.is_empty(), "{complaints:#?}");
+        run(&set, machine, &inputs(), selection, &mut Silent)
+    }
+
+    pub(super) fn run(&self, text: &str) -> Report {
+        self.run_on(&mut Machine::live(), text, &Selection::default())
+    }
+
+    pub(super) fn dry_run(&self, text: &str) -> Report {
+        self.run_on(&mut Machine::overlay(), text, &Selection::default())
+    }
+
+    /// All that a dry run must leave alone: names, inodes, times, permissions, content.
+    pub(super) fn snapshot(&self) -> BTreeMap<PathBuf, impl PartialEq + std::fmt::Debug + use<>> {
+        let mut found = BTreeMap::new();
+        let mut ahead = vec![self.root.path().to_owned()];
+        while let Some(path) = ahead.pop() {
+            let meta = fs::symlink_metadata(&path).unwrap();
+            let mut content = Vec::new();
+            if meta.is_dir() {
+                ahead.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            } else if meta.is_symlink() {
+                content = fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes();
+            } else if meta.is_file() {
+                content = fs::read(&path).unwrap();
+            }
+            let what =
+                (meta.ino(), meta.ctime(), meta.ctime_nsec(), meta.mode(), meta.uid(), content);
+            found.insert(path, what);
+        }
+        found
+    }
+}
+
+fn secrets() -> Secrets {
+    [("TOKEN".to_owned(), SecretText::new("hunter2-hunter2".into()))].into_iter().collect()
+}
+
+fn inputs() -> Inputs {
+    Inputs {
+        engine: Arc::new(Engine::new()),
+        facts: from_json(&serde_json::json!({"os": {"family": "debian"}})),
+        host: "web1".into(),
+        masker: Masker::new(&secrets()),
+        secrets: secrets(),
+        extra_vars: Vars::new(),
+    }
+}
+
+/// How each task ended, as letters: ok, changed, failed, skipped, unknown; ignored failures `i`.
+pub(super) fn letters(report: &Report) -> String {
+    let letter = |status: Status, ignored: bool| match status {
+        Status::Ok => 'o',
+        Status::Changed => 'c',
+        Status::Failed if ignored => 'i',
+        Status::Failed => 'f',
+        Status::Skipped => 's',
+        Status::Unknown => 'u',
+    };
+    report.tasks.iter().map(|task| letter(task.status, task.ignored)).collect()
+}
+
+/// What the last task had to say.
+pub(super) fn last_message(report: &Report) -> &str {
+    report.tasks.last().and_then(|task| task.message.as_deref()).unwrap_or_default()
+}

@@ -1,0 +1,12 @@
+//! Task files run against real directories: what a user writes, and what comes of it.
+
+#[cfg(test)]
+mod bench;
+#[cfg(test)]
+mod check;
+#[cfg(test)]
+mod language;
+#[cfg(test)]
+mod plan;
+#[cfg(test)]
+mod tasks;
