@@ -11,7 +11,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Stdio;
 use std::{fs, thread};
-use support::{Example, wait_until};
+use support::Example;
 
 fn names() -> Vec<String> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("config-examples");
@@ -99,19 +99,23 @@ fn the_quick_start_does_all_three_jobs_and_goes_on_where_it_was() {
         || fs::read_to_string(example.path("app.conf")).is_ok_and(|text| text == settings);
 
     let mut agent = example.agent(&[]);
-    wait_until("what is declared is there", || declared() && example.path("app/app.log").exists());
+    example.wait_until("what is declared is there", || {
+        declared() && example.path("app/app.log").exists()
+    });
     append("app/app.log", "first\nDEBUG noise\n");
-    wait_until("the line is at its sink", || example.content("lines-").contains("first\n"));
-    wait_until("metrics are served", || {
+    example.wait_until("the line is at its sink", || example.content("lines-").contains("first\n"));
+    example.wait_until("metrics are served", || {
         get(port, "/metrics").contains("\nnode_cpu_seconds_total{")
     });
     append("app.conf", "by hand\n");
-    wait_until("what was changed by hand is as declared again", declared);
+    example.wait_until("what was changed by hand is as declared again", declared);
     assert!(agent.stop().success());
 
     append("app/app.log", "second\n");
     let mut agent = example.agent(&[]);
-    wait_until("what came meanwhile is there", || example.content("lines-").contains("second\n"));
+    example.wait_until("what came meanwhile is there", || {
+        example.content("lines-").contains("second\n")
+    });
     assert!(agent.stop().success());
     let lines = example.content("lines-");
     for line in ["first", "second"] {
@@ -151,7 +155,7 @@ fn metrics_serves_the_collectors_that_it_names_and_no_others() {
     let port = free_port();
     example.replace("facts.toml", "9100", &port.to_string());
     let mut agent = example.agent(&[]);
-    wait_until("metrics are served", || get(port, "/metrics").contains("\nnode_load1 "));
+    example.wait_until("metrics are served", || get(port, "/metrics").contains("\nnode_load1 "));
     let text = get(port, "/metrics");
     assert!(text.contains("\nnode_memory_MemTotal_bytes "), "{text}");
     assert!(!text.contains("node_vmstat_"), "vmstat is not among those named");
@@ -189,7 +193,8 @@ fn a_pipeline_takes_each_record_to_its_place_and_shows_no_secret() {
     let shown = String::from_utf8(output.stdout).unwrap();
     assert_eq!(shown.lines().count(), 1, "{shown}");
     assert!(shown.contains("fine"), "{shown}");
-    assert_eq!(example.content("odd-lines"), "no json\n");
+    let odd = example.content("odd-lines");
+    assert!(odd.lines().count() == 1 && odd.contains("no json"), "{odd}");
     assert!(!said.contains("a-token-for-tests"), "{said}");
 }
 
