@@ -15,6 +15,8 @@ const ABOVE_TOPOLOGY: &[&str] =
     &["crate::sources", "crate::transforms", "crate::sinks", "crate::config", "crate::cli"];
 const NOT_EVENT: &[&str] = &["crate::expr", "crate::host", "crate::net", "crate::topology"];
 const UNSAFE: &[&str] = &["unsafe {", "unsafe fn", "unsafe impl", "allow(unsafe_code)"];
+const HTTP_CLIENTS: &[&str] =
+    &["Client::new", "Client::builder", "ClientBuilder", "reqwest::get", "reqwest::blocking"];
 const ABOVE_COMPONENTS: &[&str] = &["crate::config", "crate::cli"];
 
 const BANS: &[Ban] = &[
@@ -40,7 +42,7 @@ const BANS: &[Ban] = &[
     ban("", &["host/sys.rs"], UNSAFE, "unsafe has one file"),
     ban("", &["host/", "main.rs"], &["SystemTime::now", "Utc::now", "Local::now"], "one clock"),
     ban("", &["host/"], &["process::Command"], "processes are started by the host module"),
-    ban("", &["net/"], &["reqwest"], "there is one HTTP client"),
+    ban("", &["net/"], HTTP_CLIENTS, "HTTP clients are made by the net module"),
 ];
 
 const fn ban(
