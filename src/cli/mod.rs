@@ -2,8 +2,8 @@
 
 pub mod agent;
 pub mod completions;
-pub mod facts;
 pub mod docs;
+pub mod facts;
 pub mod graph;
 pub mod logs;
 pub mod man;

@@ -1,6 +1,7 @@
 //! What the black-box tests share.
 
 pub(crate) mod throwaway;
+pub(crate) mod web;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -9,6 +10,14 @@ use std::{fs, io};
 
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_driftless");
+
+/// All examples.
+pub(crate) fn example_names() -> Vec<String> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("config-examples");
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let dirs = entries.filter(|path| path.is_dir());
+    dirs.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
+}
 
 /// Waits until `holds`; says whether it did in time.
 fn comes_about(mut holds: impl FnMut() -> bool) -> bool {
