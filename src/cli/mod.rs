@@ -3,9 +3,12 @@
 pub mod agent;
 pub mod completions;
 pub mod docs;
+pub mod facts;
 pub mod graph;
+pub mod logs;
 pub mod man;
 pub mod report;
+mod runtime;
 pub mod schema;
 mod session;
 mod shell;
@@ -55,13 +58,16 @@ Exit codes: 0 done, 1 failed or config wrong, 2 changes pending (apply --dry-run
 Examples:
   driftless agent --config /etc/driftless/config    run everything that the config says
   driftless validate .                              check the config in this directory
-  driftless graph . --format mermaid                draw it";
+  driftless graph . --format mermaid                draw it
+  driftless facts os                                tell what this host runs";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     Agent(agent::Args),
+    Logs(logs::Args),
     Validate(validate::Args),
     Graph(graph::Args),
+    Facts(facts::Args),
     Schema(schema::Args),
     Docs(docs::Args),
     Completions(completions::Args),
@@ -77,7 +83,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let exit = match cli.command {
         Command::Agent(args) => agent::run(&args, &mut shell),
+        Command::Logs(args) => logs::run(&args, &mut shell),
         Command::Validate(args) => validate::run(&args, &mut shell),
+        Command::Facts(args) => facts::run(&args, &mut shell),
         Command::Graph(args) => graph::run(&args, &mut shell),
         Command::Schema(args) => schema::run(&args, &mut shell),
         Command::Docs(args) => docs::run(&args, &mut shell),

@@ -118,8 +118,13 @@ impl Shell {
 
     /// Prints a result.
     pub(super) fn print(&mut self, text: &str) -> Exit {
-        let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        let written = self.show(text);
         self.end(written, Exit::Success)
+    }
+
+    /// Prints a part of a result, after which more may follow.
+    pub(super) fn show(&mut self, text: &str) -> io::Result<()> {
+        self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush())
     }
 
     /// Prints what went wrong outside any file.
@@ -139,7 +144,7 @@ impl Shell {
     }
 
     /// A reader that has gone (`| head`) has all that it wanted.
-    fn end(&self, written: io::Result<()>, exit: Exit) -> Exit {
+    pub(super) fn end(&self, written: io::Result<()>, exit: Exit) -> Exit {
         match written {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Failed,
             _ => exit,

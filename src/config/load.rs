@@ -73,6 +73,19 @@ pub fn load(paths: &[PathBuf], surroundings: &Surroundings<'_>) -> Result<Config
     Loading { surroundings, complaints: files.complaints, is_whole }.run(files.found, origin)
 }
 
+/// Takes a topology that the program itself has put together, as if a file said it.
+///
+/// # Errors
+/// Everything that is wrong with it, at once.
+pub fn load_topology(
+    topology: Node,
+    surroundings: &Surroundings<'_>,
+) -> Result<Config, Vec<Diagnostic>> {
+    let found = vec![Found { kind: FileKind::Topology, path: PathBuf::new(), node: topology }];
+    let origin = Origin::of(&[], &found);
+    Loading { surroundings, complaints: Vec::new(), is_whole: true }.run(found, origin)
+}
+
 struct Loading<'a> {
     surroundings: &'a Surroundings<'a>,
     complaints: Vec<Diagnostic>,

@@ -1,3 +1,4 @@
 //! The one HTTP client, TLS set-up and listeners.
 
 pub mod http;
+pub mod query;

@@ -11,5 +11,7 @@ components! {
     file,
     /// Sends to an HTTP server.
     http,
+    /// Is scraped by Prometheus.
+    prometheus,
 }
 pub mod apply;

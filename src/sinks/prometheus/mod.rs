@@ -1,0 +1,147 @@
+//! `prometheus`: lets Prometheus scrape what the sources know, as of that moment.
+
+mod answers;
+mod buffers;
+mod own;
+mod server;
+
+use self::answers::Answers;
+use self::server::Server;
+use crate::event::ack::Outcome;
+use crate::event::{Batch, Kinds};
+use crate::topology::component::{BuildContext, BuiltSink, Fault, SinkConfig, StreamSink};
+use crate::topology::context::SinkContext;
+use crate::topology::edge::{Envelope, Input};
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, de};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// More connections than this wait until others end.
+const MAX_CONNECTIONS: usize = 256;
+
+/// How long to wait after a connection could not be accepted, most likely for want of file
+/// descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long running scrapes have once the sink is to end.
+const LAST_SCRAPES: Duration = Duration::from_secs(2);
+
+/// Serves metrics to Prometheus, together with the agent's own (`driftless_*`, `process_*`).
+///
+/// Each scrape polls the sources anew and waits for them no longer than Prometheus does.
+/// `?collect[]=NAME`, given once or more, runs these collectors only. A source that cannot be
+/// asked is shown as it was last heard of, for up to five minutes.
+///
+/// ```yaml
+/// sinks:
+///   scrape: {type: prometheus, inputs: [host], listen: 0.0.0.0:8000}
+/// ```
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Address and port to listen on. The default can be reached from this host alone;
+    /// `0.0.0.0:8000` from everywhere.
+    #[serde(deserialize_with = "address")]
+    #[schemars(with = "String")]
+    pub listen: SocketAddr,
+    /// Where the metrics are.
+    pub path: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { listen: (Ipv4Addr::LOCALHOST, 8000).into(), path: "/metrics".to_owned() }
+    }
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        de::Error::custom(format!(
+            "found `{text}`, expected an address with a port such as `127.0.0.1:8000`"
+        ))
+    })
+}
+
+impl SinkConfig for Config {
+    fn takes(&self) -> Kinds {
+        Kinds::METRICS
+    }
+
+    fn build(&self, _: &BuildContext) -> Result<BuiltSink, Fault> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_.~-".contains(&byte);
+        if !self.path.starts_with('/') || !self.path.bytes().all(plain) {
+            let message = format!("`path` is `{}`, expected one such as `/metrics`", self.path);
+            return Err(Fault::fatal(message));
+        }
+        Ok(BuiltSink::Stream(Box::new(Prometheus(self.clone()))))
+    }
+}
+
+struct Prometheus(Config);
+
+#[async_trait]
+impl StreamSink for Prometheus {
+    async fn run(self: Box<Self>, input: Input, cx: SinkContext) -> Result<(), Fault> {
+        let Config { listen, path } = self.0;
+        // Tokio sets SO_REUSEADDR, so that connections of a former run do not stand in the way.
+        let listener = match TcpListener::bind(listen).await {
+            Ok(listener) => listener,
+            Err(error) => {
+                // What nobody can ask for must not hold back the sources.
+                while let Some(Envelope { ack, .. }) = input.try_next().await {
+                    ack.settle(Outcome::Delivered);
+                }
+                return Err(Fault::passing(format!("listen on {listen}: {error}")));
+            }
+        };
+        tracing::info!(component = &*cx.name, %listen, path, "listening for scrapes");
+        let answers = Arc::new(Answers::new(Arc::clone(&cx.demand)));
+        let server = Arc::new(Server::new(path, Arc::clone(&answers), cx.env.telemetry.clone()));
+        let (close, closing) = watch::channel(());
+        let mut connections = JoinSet::new();
+        let mut accept_from = Instant::now();
+        loop {
+            let accept = async {
+                sleep_until(accept_from).await;
+                listener.accept().await
+            };
+            tokio::select! {
+                envelope = input.next() => match envelope.map(Envelope::open) {
+                    None => break,
+                    Some((batch, ack, demand)) => {
+                        if let Batch::Metrics(metrics) = batch {
+                            answers.take(metrics, demand);
+                        }
+                        ack.settle(Outcome::Delivered);
+                    }
+                },
+                accepted = accept, if connections.len() < MAX_CONNECTIONS => match accepted {
+                    Ok((stream, _)) => {
+                        connections.spawn(Arc::clone(&server).serve(stream, closing.clone()));
+                    }
+                    Err(error) => {
+                        cx.telemetry.errors(1);
+                        tracing::warn!(component = &*cx.name, %error, "a scrape was not accepted");
+                        accept_from = Instant::now() + ACCEPT_PAUSE;
+                    }
+                },
+                Some(_) = connections.join_next() => {}
+            }
+        }
+        drop(listener);
+        answers.close();
+        drop(close);
+        let ended = async { while connections.join_next().await.is_some() {} };
+        // Whoever still reads then is cut off.
+        timeout(LAST_SCRAPES, ended).await.ok();
+        Ok(())
+    }
+}

@@ -1,0 +1,238 @@
+//! The endpoint's HTTP side: one scrape is one request.
+
+use super::answers::Answers;
+use super::buffers::{Buffers, Lent};
+use super::own::Own;
+use crate::event::exposition;
+use crate::event::metric::Family;
+use crate::net::query;
+use crate::topology::telemetry::Telemetry;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http_body_util::Full;
+use hyper::header::{
+    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY,
+};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::io::Write;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep, timeout};
+
+/// More scrapes than this at a time are refused, as `node_exporter` does.
+const MAX_SCRAPES: usize = 40;
+
+/// A client that has not sent its request by then is hung up on.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A request's head may take this much.
+const HEAD_BYTES: usize = 16 << 10;
+
+/// No connection lives longer, so that one whose client does not read cannot stay for ever.
+const CONNECTION_LIFE: Duration = Duration::from_secs(600);
+
+/// What a connection has for its last answer.
+const LAST_ANSWER: Duration = Duration::from_secs(10);
+
+/// How long a scraper waits that does not say so.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the way back takes of a scraper's time.
+const MARGIN: Duration = Duration::from_millis(500);
+
+/// How long the scraper waits, in seconds.
+const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
+
+type Answer = Response<Full<Bytes>>;
+
+/// What all connections share.
+pub(super) struct Server {
+    path: String,
+    answers: Arc<Answers>,
+    telemetry: Telemetry,
+    own: Mutex<Own>,
+    turns: Semaphore,
+    buffers: Buffers,
+}
+
+impl Server {
+    pub(super) fn new(path: String, answers: Arc<Answers>, telemetry: Telemetry) -> Self {
+        let (own, turns) = (Mutex::new(Own::new()), Semaphore::new(MAX_SCRAPES));
+        Self { path, answers, telemetry, own, turns, buffers: Buffers::default() }
+    }
+
+    /// Answers what comes on one connection, until it ends or `closing` does.
+    pub(super) async fn serve(
+        self: Arc<Self>,
+        stream: TcpStream,
+        mut closing: watch::Receiver<()>,
+    ) {
+        let service = service_fn(move |request| {
+            let server = Arc::clone(&self);
+            async move { Ok::<_, Infallible>(server.answer(&request).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .max_buf_size(HEAD_BYTES)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = pin!(connection);
+        // Why a client hangs up is its own affair.
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            _ = closing.changed() => {}
+            () = sleep(CONNECTION_LIFE) => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        timeout(LAST_ANSWER, connection).await.ok();
+    }
+
+    async fn answer<B>(&self, request: &Request<B>) -> Answer {
+        let (method, path) = (request.method(), request.uri().path());
+        if path != self.path && path != "/" {
+            let text = format!("There is nothing here. The metrics are at {}\n", self.path);
+            return plain(StatusCode::NOT_FOUND, text);
+        }
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            let text = format!("{method} is not for metrics. Use GET.\n");
+            let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, text);
+            refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return refusal;
+        }
+        if path == self.path { self.scrape(request).await } else { self.index() }
+    }
+
+    async fn scrape<B>(&self, request: &Request<B>) -> Answer {
+        let Ok(_turn) = self.turns.try_acquire() else {
+            let text = format!("{MAX_SCRAPES} scrapes are under way already. Try again later.\n");
+            return plain(StatusCode::SERVICE_UNAVAILABLE, text);
+        };
+        let only = query::values(request.uri().query().unwrap_or_default(), "collect[]");
+        let deadline = Instant::now() + patience(request.headers());
+        let gathered = self.answers.gather(deadline, &only).await;
+        if let Some(unknown) = gathered.unknown(&only) {
+            let text = format!("There is no collector `{unknown}` among those that run here.\n");
+            return plain(StatusCode::BAD_REQUEST, text);
+        }
+        let mut text = self.text(gathered.families, gathered.unanswered);
+        let packed = accepts_gzip(request.headers()) && self.pack(&mut text);
+        let mut answer = Response::new(Full::new(text.freeze()));
+        let headers = answer.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(exposition::CONTENT_TYPE));
+        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+        if packed {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        answer
+    }
+
+    /// The exposition of these families and of the agent's own.
+    fn text(&self, mut families: Vec<Family>, unanswered: usize) -> Lent {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        families.extend(self.telemetry.families());
+        own.add_to(&mut families, unanswered);
+        families.sort_by(|one, other| one.name.cmp(&other.name));
+        let mut text = self.buffers.lend();
+        own.left_out += exposition::encode(&families, &mut text.bytes) as u64;
+        text
+    }
+
+    /// Puts the compressed form in the text's place; `false` where that did not work.
+    fn pack(&self, text: &mut Lent) -> bool {
+        let mut packed = self.buffers.lend();
+        // The fast level: the way to Prometheus is rarely as narrow as a busy host's processor.
+        let mut encoder = GzEncoder::new(std::mem::take(&mut packed.bytes), Compression::fast());
+        match encoder.write_all(&text.bytes).and_then(|()| encoder.finish()) {
+            Ok(bytes) => {
+                packed.bytes = bytes;
+                std::mem::swap(&mut text.bytes, &mut packed.bytes);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn index(&self) -> Answer {
+        let path = &self.path;
+        let page = format!(
+            "<!doctype html><html lang=\"en\"><title>Driftless</title>\
+             <h1>Driftless {}</h1><p><a href=\"{path}\">Metrics</a></html>\n",
+            env!("CARGO_PKG_VERSION")
+        );
+        let mut answer = Response::new(Full::new(page.into()));
+        let html = HeaderValue::from_static("text/html; charset=utf-8");
+        answer.headers_mut().insert(CONTENT_TYPE, html);
+        answer
+    }
+}
+
+fn plain(status: StatusCode, text: String) -> Answer {
+    let mut answer = Response::new(Full::new(text.into()));
+    *answer.status_mut() = status;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    answer.headers_mut().insert(CONTENT_TYPE, kind);
+    answer
+}
+
+/// How long to wait for the sources: as long as the scraper waits, less the way back.
+fn patience(headers: &HeaderMap) -> Duration {
+    let told = headers.get(TIMEOUT_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let told = told.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let told = told.filter(|told| !told.is_zero()).map_or(PATIENCE, |told| {
+        told.saturating_sub(MARGIN).max(told / 2)
+    });
+    told.min(CONNECTION_LIFE)
+}
+
+/// Whether the client can read gzip: named, or covered by `*`, and not with a weight of 0.
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let offers = || headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let weight = |coding: &str| {
+        offers().flat_map(|offer| offer.split(',')).find_map(|offer| {
+            let mut parts = offer.split(';').map(str::trim);
+            let named = parts.next()?.eq_ignore_ascii_case(coding);
+            let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok());
+            named.then_some(weight.unwrap_or(1.0))
+        })
+    };
+    weight("gzip").or_else(|| weight("*")).is_some_and(|weight| weight > 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(name: &'static str, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())])
+    }
+
+    #[test]
+    fn a_scraper_is_answered_before_it_gives_up() {
+        let patience = |value: &str| patience(&header(TIMEOUT_HEADER, value)).as_secs_f64();
+        assert!((patience("15") - 14.5).abs() < 1e-9);
+        assert!((patience("0.2") - 0.1).abs() < 1e-9);
+        for nonsense in ["", "soon", "-1", "0", "NaN"] {
+            assert!((patience(nonsense) - 10.0).abs() < 1e-9, "{nonsense}");
+        }
+        assert!(patience("1e9") <= CONNECTION_LIFE.as_secs_f64());
+    }
+
+    #[test]
+    fn gzip_is_sent_to_those_who_want_it() {
+        let accepts = |value: &str| accepts_gzip(&header("accept-encoding", value));
+        for yes in ["gzip", "deflate, GZIP;q=0.5", "*", "br;q=1, *;q=0.1"] {
+            assert!(accepts(yes), "{yes}");
+        }
+        for no in ["", "identity", "gzip;q=0", "gzip;q=0, *", "xgzip"] {
+            assert!(!accepts(no), "{no}");
+        }
+    }
+}
