@@ -1,5 +1,7 @@
 //! The short forms and the graphs that they stand for: the files above, the graph below.
 
+#![cfg(test)]
+
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,6 +33,10 @@ fn every_short_form_stands_for_its_graph() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/lowering");
     for entry in fs::read_dir(root).unwrap() {
         let dir = entry.unwrap().path();
+        // Task files need the executor.
+        if dir.join("apply.yml").exists() && !driftless::sinks::NAMES.contains(&"apply") {
+            continue;
+        }
         let mut golden = String::new();
         for file in files(&dir) {
             let name = file.strip_prefix(&dir).unwrap().display();

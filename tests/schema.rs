@@ -1,6 +1,8 @@
 //! The schemas that editors get: what the program takes conforms to them, what it refuses for its
 //! keys does not.
 
+#![cfg(test)]
+
 mod json_schema;
 
 use driftless::config::discover::FileKind;

@@ -211,7 +211,13 @@ impl Loading<'_> {
             return None;
         }
         match self.surroundings.engine.render_node(node, scope) {
-            Ok(node) => self.typed(node),
+            Ok(node) => {
+                // It names no components.
+                let is_whole = self.is_whole;
+                let file = self.typed(node);
+                self.is_whole = is_whole;
+                file
+            }
             Err(problem) => {
                 self.complaints.push(problem.diagnostic());
                 None

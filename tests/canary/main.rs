@@ -1,6 +1,8 @@
 //! A canary: a secret is put wherever a user could put one, the program runs, and then everything
 //! that it said and wrote is searched for it, in every spelling.
 
+#![cfg(test)]
+
 mod places;
 mod server;
 mod spelling;
