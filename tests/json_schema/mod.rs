@@ -97,7 +97,7 @@ impl Check<'_> {
         }
         match (rule, fitting) {
             (_, 0) => {
-                found.push(format!("{place}: fits none of {} ways: {reasons:#?}", parts.len()))
+                found.push(format!("{place}: fits none of {} ways: {reasons:#?}", parts.len()));
             }
             ("oneOf", 2..) => found.push(format!("{place}: fits more than one way")),
             _ => {}
