@@ -57,6 +57,7 @@ impl Keys {
     }
 
     /// The name with this number.
+    #[inline]
     pub fn name(&self, key: KeyId) -> &str {
         self.names.get(key.0 as usize).map_or("", |name| name)
     }

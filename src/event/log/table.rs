@@ -136,7 +136,8 @@ impl Table {
     pub(super) fn writer(&mut self) -> FieldWriter<'_> {
         self.mark = (self.fields.len(), self.side.len());
         self.time_ns = NO_TIME;
-        FieldWriter { table: self, guess: 0 }
+        let guess = self.records.last().map_or(0, |record| record.first_field as usize);
+        FieldWriter { first_guess: guess, guess, table: self }
     }
 
     pub(super) fn finish(&mut self, old: &Self, record: &Record, verdict: Verdict) {
@@ -179,10 +180,13 @@ pub struct FieldWriter<'t> {
     /// Position in the previous record: records of one log mostly have the same names in the
     /// same order, so the name there is tried before any search.
     guess: usize,
+    /// Where the previous record's fields begin.
+    first_guess: usize,
 }
 
 impl FieldWriter<'_> {
     /// Adds a field. A name may come twice, as it may in JSON; the last one counts.
+    #[inline]
     pub fn push(&mut self, name: &str, value: Value) {
         let key = self.key(name);
         self.table.fields.push(Field { key, value });
@@ -237,7 +241,7 @@ impl FieldWriter<'_> {
     pub fn clear(&mut self) {
         self.table.fields.truncate(self.table.mark.0);
         self.table.side.truncate(self.table.mark.1);
-        self.guess = 0;
+        self.guess = self.first_guess;
     }
 
     /// A value of the record that is being written, with the bytes it points at.
@@ -246,9 +250,9 @@ impl FieldWriter<'_> {
     }
 
     /// The number of a name, for comparing with [`Field::key`].
+    #[inline]
     pub fn key(&mut self, name: &str) -> KeyId {
-        let previous = self.table.records.last().map_or(0, |record| record.first_field as usize);
-        let guess = self.table.fields.get(previous + self.guess).map(|field| field.key);
+        let guess = self.table.fields.get(self.guess).map(|field| field.key);
         self.guess += 1;
         match guess {
             Some(key) if self.table.keys.name(key) == name => key,

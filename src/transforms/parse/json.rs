@@ -16,15 +16,36 @@ const DEPTH_LIMIT: u32 = 127;
 /// Where `text` is anything else; says what was expected, and at which byte.
 pub(super) fn object<'t>(
     text: &'t str,
-    mut entry: impl FnMut(&'t str, &'t [u8]) -> Result<(), &'static str>,
+    mut entry: impl FnMut(Name<'t>, &'t [u8]) -> Result<(), &'static str>,
 ) -> Result<(), Wrong> {
     let mut reader = Reader { text: text.as_bytes(), at: 0 };
     reader
-        .object(|name, value| {
+        .object(|name, form, value| {
             // Both are cut at ASCII bytes, so that the slices are always there.
-            entry(text.get(name.0..name.1).unwrap_or(""), text.as_bytes().get(value.0..value.1).unwrap_or_default())
+            let name = text.get(name.0..name.1).unwrap_or("");
+            let name = match form {
+                Form::Plain => Name::Plain(name),
+                Form::Escaped => Name::Escaped(name),
+            };
+            entry(name, text.as_bytes().get(value.0..value.1).unwrap_or_default())
         })
         .map_err(|expected| Wrong { expected, at: reader.at })
+}
+
+/// An entry's name as it is written, without its quotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Name<'t> {
+    /// It means what it says.
+    Plain(&'t str),
+    /// It holds escapes.
+    Escaped(&'t str),
+}
+
+/// Whether a string holds escapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Plain,
+    Escaped,
 }
 
 /// Why a text is not a JSON object.
@@ -46,7 +67,7 @@ struct Reader<'t> {
 }
 
 impl Reader<'_> {
-    fn object(&mut self, mut entry: impl FnMut(Place, Place) -> Checked<()>) -> Checked<()> {
+    fn object(&mut self, mut entry: impl FnMut(Place, Form, Place) -> Checked<()>) -> Checked<()> {
         self.space();
         self.expect(b'{', "an object")?;
         self.space();
@@ -57,14 +78,14 @@ impl Reader<'_> {
         loop {
             self.expect(b'"', "a name in quotes")?;
             let start = self.at;
-            self.string()?;
+            let form = self.string()?;
             let name = (start, self.at - 1);
             self.space();
             self.expect(b':', "`:`")?;
             self.space();
             let start = self.at;
             self.value()?;
-            entry(name, (start, self.at))?;
+            entry(name, form, (start, self.at))?;
             self.space();
             match self.peek() {
                 Some(b',') => self.at += 1,
@@ -158,15 +179,19 @@ impl Reader<'_> {
 
     /// The rest of a string whose first quote was taken.
     #[inline(always)]
-    fn string(&mut self) -> Checked<()> {
+    fn string(&mut self) -> Checked<Form> {
+        let mut form = Form::Plain;
         loop {
             self.at = json_special(self.text, self.at);
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(());
+                    return Ok(form);
                 }
-                Some(b'\\') => self.escape()?,
+                Some(b'\\') => {
+                    form = Form::Escaped;
+                    self.escape()?;
+                }
                 Some(_) => return Err("no control character in a string"),
                 None => return Err("`\"`"),
             }

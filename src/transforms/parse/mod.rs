@@ -14,6 +14,7 @@ use crate::event::time::{from_epoch, parse_rfc3339};
 use crate::event::{Batch, Kinds};
 use crate::topology::component::{BuildContext, Fault, Outputs, Transform, TransformConfig};
 use combined::Tail;
+use json::Name;
 use emit::{Emit, From};
 pub use regex::FieldType;
 use regex::Pattern;
@@ -282,14 +283,16 @@ fn explain(batch: &mut LogBatch, wrong: Vec<(usize, String)>) {
 fn json_fields(text: &[u8], emit: &mut Emit<'_, '_, '_>) -> Result<bool, String> {
     let text = std::str::from_utf8(text)
         .map_err(|error| format!("expected UTF-8 text (byte {})", error.valid_up_to() + 1))?;
-    let read = json::object(text, |name, value| {
-        if memchr::memchr(b'\\', name.as_bytes()).is_none() {
+    let read = json::object(text, |name, value| match name {
+        Name::Plain(name) => {
             emit.json(name, value);
-            return Ok(());
+            Ok(())
         }
-        let name = serde_json::from_str::<String>(&format!("\"{name}\""));
-        emit.json(&name.map_err(|_| "a name that is text")?, value);
-        Ok(())
+        Name::Escaped(name) => {
+            let name = serde_json::from_str::<String>(&format!("\"{name}\""));
+            emit.json(&name.map_err(|_| "a name that is text")?, value);
+            Ok(())
+        }
     });
     read.map_err(|wrong| format!("expected {} (byte {})", wrong.expected, wrong.at + 1))?;
     Ok(text.starts_with('{') && text.ends_with('}'))
