@@ -59,7 +59,7 @@ pub fn client(timeout: Duration, tls: &TlsSettings) -> Result<Client, String> {
 pub fn parse_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("`url` is no URL: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("`url` begins with `{}:`, expected http: or https:", url.scheme()));
+        return Err("`url` begins with neither http: nor https:".to_owned());
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("`url` has a user or password in it; put them under `auth`".to_owned());
