@@ -6,55 +6,17 @@ mod support;
 
 use driftless::{sinks, sources, transforms};
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 use std::{fs, thread};
-use support::{Example, wait_until};
-
-fn names() -> Vec<String> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("config-examples");
-    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    let dirs = entries.filter(|path| path.is_dir());
-    dirs.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
-}
-
-/// A port that nobody listens on.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// What an HTTP server answers; empty where it does not.
-fn get(port: u16, path: &str) -> String {
-    let mut answer = String::new();
-    if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
-        let asked =
-            write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
-        asked.and_then(|()| stream.read_to_string(&mut answer)).ok();
-    }
-    answer
-}
-
-/// Takes one request and says that all is well; gives its head and body.
-fn one_request(listener: &TcpListener) -> (String, String) {
-    let (stream, _) = listener.accept().unwrap();
-    let mut reader = BufReader::new(stream);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        assert_ne!(reader.read_line(&mut head).unwrap(), 0, "the request ends in its head: {head}");
-    }
-    let head = head.to_lowercase();
-    let length = head.split("content-length:").nth(1).and_then(|rest| rest.lines().next());
-    let mut body = vec![0; length.unwrap().trim().parse().unwrap()];
-    reader.read_exact(&mut body).unwrap();
-    reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
-    (head, String::from_utf8(body).unwrap())
-}
+use support::Example;
+use support::web::{free_port, get, one_request};
 
 #[test]
 fn every_example_is_valid() {
-    for name in names() {
+    for name in support::example_names() {
         let example = Example::copy(&name);
         let output = example.driftless(&["validate"]).arg(example.config()).output().unwrap();
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
@@ -64,7 +26,7 @@ fn every_example_is_valid() {
 #[test]
 fn the_examples_show_every_component() {
     let mut shown = BTreeSet::new();
-    for name in names() {
+    for name in support::example_names() {
         let example = Example::copy(&name);
         let output = example.driftless(&["graph"]).arg(example.config()).output().unwrap();
         for line in String::from_utf8(output.stdout).unwrap().lines() {
@@ -99,19 +61,23 @@ fn the_quick_start_does_all_three_jobs_and_goes_on_where_it_was() {
         || fs::read_to_string(example.path("app.conf")).is_ok_and(|text| text == settings);
 
     let mut agent = example.agent(&[]);
-    wait_until("what is declared is there", || declared() && example.path("app/app.log").exists());
+    example.wait_until("what is declared is there", || {
+        declared() && example.path("app/app.log").exists()
+    });
     append("app/app.log", "first\nDEBUG noise\n");
-    wait_until("the line is at its sink", || example.content("lines-").contains("first\n"));
-    wait_until("metrics are served", || {
+    example.wait_until("the line is at its sink", || example.content("lines-").contains("first\n"));
+    example.wait_until("metrics are served", || {
         get(port, "/metrics").contains("\nnode_cpu_seconds_total{")
     });
     append("app.conf", "by hand\n");
-    wait_until("what was changed by hand is as declared again", declared);
+    example.wait_until("what was changed by hand is as declared again", declared);
     assert!(agent.stop().success());
 
     append("app/app.log", "second\n");
     let mut agent = example.agent(&[]);
-    wait_until("what came meanwhile is there", || example.content("lines-").contains("second\n"));
+    example.wait_until("what came meanwhile is there", || {
+        example.content("lines-").contains("second\n")
+    });
     assert!(agent.stop().success());
     let lines = example.content("lines-");
     for line in ["first", "second"] {
@@ -151,7 +117,7 @@ fn metrics_serves_the_collectors_that_it_names_and_no_others() {
     let port = free_port();
     example.replace("facts.toml", "9100", &port.to_string());
     let mut agent = example.agent(&[]);
-    wait_until("metrics are served", || get(port, "/metrics").contains("\nnode_load1 "));
+    example.wait_until("metrics are served", || get(port, "/metrics").contains("\nnode_load1 "));
     let text = get(port, "/metrics");
     assert!(text.contains("\nnode_memory_MemTotal_bytes "), "{text}");
     assert!(!text.contains("node_vmstat_"), "vmstat is not among those named");
@@ -189,7 +155,8 @@ fn a_pipeline_takes_each_record_to_its_place_and_shows_no_secret() {
     let shown = String::from_utf8(output.stdout).unwrap();
     assert_eq!(shown.lines().count(), 1, "{shown}");
     assert!(shown.contains("fine"), "{shown}");
-    assert_eq!(example.content("odd-lines"), "no json\n");
+    let odd = example.content("odd-lines");
+    assert!(odd.lines().count() == 1 && odd.contains("no json"), "{odd}");
     assert!(!said.contains("a-token-for-tests"), "{said}");
 }
 

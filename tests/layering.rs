@@ -1,8 +1,7 @@
 //! The arrows between the modules, held against the source text:
 //! `cli → config → sources, transforms, sinks → topology, host, expr, net → event`.
 
-use std::fs;
-use std::path::Path;
+use text::{program, says, sources};
 
 /// A rule: files below `below`, except those below `except`, do not say any of `words`.
 struct Ban {
@@ -16,6 +15,8 @@ const ABOVE_TOPOLOGY: &[&str] =
     &["crate::sources", "crate::transforms", "crate::sinks", "crate::config", "crate::cli"];
 const NOT_EVENT: &[&str] = &["crate::expr", "crate::host", "crate::net", "crate::topology"];
 const UNSAFE: &[&str] = &["unsafe {", "unsafe fn", "unsafe impl", "allow(unsafe_code)"];
+const HTTP_CLIENTS: &[&str] =
+    &["Client::new", "Client::builder", "ClientBuilder", "reqwest::get", "reqwest::blocking"];
 const ABOVE_COMPONENTS: &[&str] = &["crate::config", "crate::cli"];
 
 const BANS: &[Ban] = &[
@@ -41,7 +42,7 @@ const BANS: &[Ban] = &[
     ban("", &["host/sys.rs"], UNSAFE, "unsafe has one file"),
     ban("", &["host/", "main.rs"], &["SystemTime::now", "Utc::now", "Local::now"], "one clock"),
     ban("", &["host/"], &["process::Command"], "processes are started by the host module"),
-    ban("", &["net/"], &["reqwest"], "there is one HTTP client"),
+    ban("", &["net/"], HTTP_CLIENTS, "HTTP clients are made by the net module"),
 ];
 
 const fn ban(
@@ -53,41 +54,49 @@ const fn ban(
     Ban { below, except, words, why }
 }
 
-/// Path below `src` and text of every file, without comments and unit tests.
-fn sources() -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut found = Vec::new();
-    let mut open = vec![root.clone()];
-    while let Some(dir) = open.pop() {
-        for path in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
-            if path.is_dir() {
-                open.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let name = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
-                found.push((name, fs::read_to_string(&path).unwrap()));
+#[cfg(test)]
+mod text {
+    use std::fs;
+    use std::path::Path;
+
+    /// Path below `src` and text of every file, without comments and unit tests.
+    pub(crate) fn sources() -> Vec<(String, String)> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut found = Vec::new();
+        let mut open = vec![root.clone()];
+        while let Some(dir) = open.pop() {
+            for path in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+                if path.is_dir() {
+                    open.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "rs") {
+                    let name = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+                    found.push((name, fs::read_to_string(&path).unwrap()));
+                }
             }
         }
+        found.sort();
+        found
     }
-    found.sort();
-    found
-}
 
-/// The code of a file that ends up in the program.
-fn program(name: &str, text: &str) -> String {
-    let is_test = Path::new(name).file_stem().is_some_and(|stem| {
-        let stem = stem.to_string_lossy();
-        stem == "tests" || stem.ends_with("_tests")
-    });
-    let own = if is_test { "" } else { text.split("#[cfg(test)]\nmod tests {").next().unwrap() };
-    let code = own.lines().filter(|line| !line.trim_start().starts_with("//"));
-    code.collect::<Vec<_>>().join("\n")
-}
+    /// The code of a file that ends up in the program.
+    pub(crate) fn program(name: &str, text: &str) -> String {
+        let is_test = Path::new(name).file_stem().is_some_and(|stem| {
+            let stem = stem.to_string_lossy();
+            stem == "tests" || stem.ends_with("_tests")
+        });
+        let own =
+            if is_test { "" } else { text.split("#[cfg(test)]\nmod tests {").next().unwrap() };
+        let code = own.lines().filter(|line| !line.trim_start().starts_with("//"));
+        code.collect::<Vec<_>>().join("\n")
+    }
 
-/// Whether `code` says `word`, not as a part of a longer one.
-fn says(code: &str, word: &str) -> bool {
-    let part = |letter: char| letter.is_alphanumeric() || letter == '_';
-    code.match_indices(word)
-        .any(|(at, _)| !code[..at].ends_with(part) && !code[at + word.len()..].starts_with(part))
+    /// Whether `code` says `word`, not as a part of a longer one.
+    pub(crate) fn says(code: &str, word: &str) -> bool {
+        let part = |letter: char| letter.is_alphanumeric() || letter == '_';
+        code.match_indices(word).any(|(at, _)| {
+            !code[..at].ends_with(part) && !code[at + word.len()..].starts_with(part)
+        })
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `driftless agent`: runs everything that the config says, until told to stop.
 
 use super::Exit;
+use super::runtime::{self, Signals, Told};
 use super::session::{Session, Stamp};
 use super::shell::{LogFormat, LogLevel, Output, Shell};
 use crate::config::load::Config;
@@ -10,7 +11,6 @@ use crate::topology::run::Topology;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 /// How often the config's files are looked at for changes.
@@ -18,9 +18,6 @@ const CONFIG_POLL: Duration = Duration::from_secs(2);
 
 /// How long everything may take to drain, unless the config says otherwise.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Threads that run components. File tailing and the executor have threads of their own.
-const WORKERS: usize = 2;
 
 /// Run everything that the config says, until SIGTERM. SIGHUP, or a change to the config's files,
 /// loads it anew; what did not change keeps running.
@@ -54,17 +51,7 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
         Ok(made) => made,
         Err(message) => return shell.fail(&message),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .max_blocking_threads(16)
-        .thread_name("driftless")
-        .enable_all()
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return shell.fail(&format!("the threads could not be started: {error}")),
-    };
-    let end = runtime.block_on(async {
+    let start = async || {
         let env = Arc::new(environment);
         let topology = Topology::start(&config.graph, Arc::clone(&env))
             .map_err(|complaints| shell.complain(&complaints, Output::Text))?;
@@ -72,40 +59,11 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
         let signals = Signals::new().map_err(|error| shell.fail(&error.to_string()))?;
         let agent = Agent { session: &session, env, tasks, topology, deadline, stamp };
         Ok(if args.once { agent.once(signals).await } else { agent.serve(signals).await })
-    });
-    // Threads that hang in a system call (a dead mount) must not keep the process.
-    runtime.shutdown_timeout(Duration::from_millis(100));
-    end.unwrap_or_else(|exit| exit)
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-/// What a signal means.
-#[derive(PartialEq)]
-enum Told {
-    Stop,
-    Reload,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Told {
-        tokio::select! {
-            _ = self.terminate.recv() => Told::Stop,
-            _ = self.interrupt.recv() => Told::Stop,
-            _ = self.hangup.recv() => Told::Reload,
-        }
+    };
+    let end = runtime::run(start());
+    match end {
+        Ok(Ok(exit) | Err(exit)) => exit,
+        Err(message) => shell.fail(&message),
     }
 }
 

@@ -2,11 +2,13 @@
 
 pub mod agent;
 pub mod completions;
-pub mod facts;
 pub mod docs;
+pub mod facts;
 pub mod graph;
+pub mod logs;
 pub mod man;
 pub mod report;
+mod runtime;
 pub mod schema;
 mod session;
 mod shell;
@@ -62,6 +64,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 enum Command {
     Agent(agent::Args),
+    Logs(logs::Args),
     Validate(validate::Args),
     Graph(graph::Args),
     Facts(facts::Args),
@@ -80,6 +83,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let exit = match cli.command {
         Command::Agent(args) => agent::run(&args, &mut shell),
+        Command::Logs(args) => logs::run(&args, &mut shell),
         Command::Validate(args) => validate::run(&args, &mut shell),
         Command::Facts(args) => facts::run(&args, &mut shell),
         Command::Graph(args) => graph::run(&args, &mut shell),

@@ -4,11 +4,12 @@
 use super::Exit;
 use super::shell::{Output, Shell};
 use crate::config::discover::FileKind;
-use crate::config::load::{Config, Surroundings, load};
+use crate::config::load::{Config, Surroundings, load, load_topology};
 use crate::config::secrets::Places;
 use crate::event::fault::Diagnostic;
 use crate::event::secret::Masker;
 use crate::event::task::SharedTaskSet;
+use crate::event::tree::Node;
 use crate::expr::jinja::Engine;
 use crate::host::core_dump;
 use crate::host::facts::Facts;
@@ -41,6 +42,23 @@ impl Session {
 
     /// Reads the config anew. `masker` learns its secrets, whether it is right or not.
     pub(super) fn load(&self, masker: &Masker) -> Result<Config, Vec<Diagnostic>> {
+        self.load_with(masker, |surroundings| load(&self.paths, surroundings))
+    }
+
+    /// Takes a topology that the program itself has put together.
+    pub(super) fn load_node(
+        &self,
+        topology: Node,
+        masker: &Masker,
+    ) -> Result<Config, Vec<Diagnostic>> {
+        self.load_with(masker, |surroundings| load_topology(topology, surroundings))
+    }
+
+    fn load_with(
+        &self,
+        masker: &Masker,
+        load: impl FnOnce(&Surroundings<'_>) -> Result<Config, Vec<Diagnostic>>,
+    ) -> Result<Config, Vec<Diagnostic>> {
         let environment = |name: &str| std::env::var(name).ok();
         let home = std::env::var_os("HOME").map(PathBuf::from);
         let surroundings = Surroundings {
@@ -50,7 +68,7 @@ impl Session {
             secret_places: Places::standard(&environment, home.as_deref()),
             masker: masker.clone(),
         };
-        let config = load(&self.paths, &surroundings)?;
+        let config = load(&surroundings)?;
         if !config.secrets.is_empty()
             && let Err(error) = core_dump::forbid()
         {
@@ -98,6 +116,7 @@ impl Session {
         let environment = Environment {
             host: config.host.as_str().into(),
             data_dir: config.agent.data_dir.clone().unwrap_or_else(standard_data_dir),
+            keeps_state: true,
             memory: Memory::new(limit),
             telemetry,
             sinks: SinkNames::default(),

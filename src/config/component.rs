@@ -4,7 +4,7 @@
 use super::lower::{COMMON_KEYS, Role, Written};
 use super::render::Filling;
 use super::unread::stand_in;
-use super::wording::reworded;
+use super::wording::{misspells_inputs, reworded};
 use crate::event::fault::{Diagnostic, nearest};
 use crate::event::tree::{Node, Span, Value};
 use crate::expr::jinja::Engine;
@@ -85,11 +85,12 @@ impl Reader<'_> {
                     None
                 }
                 Err(Some(more)) => {
-                    complaints.extend(more.into_iter().map(|it| reworded(it, written, type_name)));
+                    complaints.extend(reworded(more, written, type_name));
                     None
                 }
             },
         };
+        let knows_inputs = knows_inputs && !misspells_inputs(&complaints);
         // A text that could not be filled in is not what the component should judge.
         let mut places: HashSet<Option<(usize, usize)>> = HashSet::new();
         complaints.retain(|it| {

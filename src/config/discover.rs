@@ -185,8 +185,11 @@ fn is_config(path: &Path) -> bool {
 }
 
 fn entries(dir: &Path, complaints: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
-    let listed = fs::read_dir(dir)
-        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>());
+    // `./logs.yml` is `logs.yml` to whoever reads the complaint.
+    let shown = |path: PathBuf| path.strip_prefix(".").map(Path::to_owned).unwrap_or(path);
+    let listed = fs::read_dir(dir).and_then(|entries| {
+        entries.map(|entry| Ok(shown(entry?.path()))).collect::<Result<Vec<_>, _>>()
+    });
     match listed {
         Ok(mut paths) => {
             paths.sort();

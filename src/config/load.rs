@@ -73,6 +73,19 @@ pub fn load(paths: &[PathBuf], surroundings: &Surroundings<'_>) -> Result<Config
     Loading { surroundings, complaints: files.complaints, is_whole }.run(files.found, origin)
 }
 
+/// Takes a topology that the program itself has put together, as if a file said it.
+///
+/// # Errors
+/// Everything that is wrong with it, at once.
+pub fn load_topology(
+    topology: Node,
+    surroundings: &Surroundings<'_>,
+) -> Result<Config, Vec<Diagnostic>> {
+    let found = vec![Found { kind: FileKind::Topology, path: PathBuf::new(), node: topology }];
+    let origin = Origin::of(&[], &found);
+    Loading { surroundings, complaints: Vec::new(), is_whole: true }.run(found, origin)
+}
+
 struct Loading<'a> {
     surroundings: &'a Surroundings<'a>,
     complaints: Vec<Diagnostic>,
@@ -121,7 +134,9 @@ impl Loading<'_> {
         let off = self.switched_off(&components, &scope);
         let on = components.iter().filter(|written| !off.contains(&written.name));
         let users = on.map(|written| &written.node).chain([&vars_node]).chain(&tasks_node);
+        let before = self.complaints.len();
         let (secrets, wanted) = self.secrets(users);
+        let lacks_secrets = self.complaints.len() > before;
         let masks = wanted.iter().map(|name| (name.clone(), SecretText::new(MASK.into())));
         let blind_scope = scope.with_secrets(masks.collect());
         let full_scope = if secrets.is_empty() {
@@ -134,7 +149,7 @@ impl Loading<'_> {
             scope: &full_scope,
             blind_scope: &blind_scope,
             secret_names: &secret_names,
-            lacks_secrets: secrets.is_empty() && !wanted.is_empty(),
+            lacks_secrets,
             vars: &vars_node,
         };
         let graph = assemble(&components, off, &reader, self.is_whole, &mut self.complaints);

@@ -35,7 +35,7 @@ impl<'a> Places<'a> {
 /// Each secret that is nowhere or too short to be masked, and each file that others can read or
 /// that is not in its format. No message and no place holds a value.
 pub fn resolve(references: &[Reference], places: &Places<'_>) -> Result<Secrets, Vec<Diagnostic>> {
-    let mut lookup = Lookup { places, files: None, faults: Vec::new() };
+    let mut lookup = Lookup { places, files: None, faults: Vec::new(), unread_files: Vec::new() };
     let mut found: Vec<Named> = Vec::new();
     let mut tried: Vec<&str> = Vec::new();
     for reference in references {
@@ -44,10 +44,14 @@ pub fn resolve(references: &[Reference], places: &Places<'_>) -> Result<Secrets,
         }
         tried.push(&reference.name);
         match lookup.value(reference) {
-            Ok(value) => found.push((reference.name.clone(), value)),
+            Ok(Some(value)) => found.push((reference.name.clone(), value)),
+            // It may be in a file that could not be read.
+            Ok(None) if !lookup.unread_files.is_empty() => {}
+            Ok(None) => lookup.faults.push(lookup.missing(reference)),
             Err(fault) => lookup.faults.push(*fault),
         }
     }
+    lookup.faults.append(&mut lookup.unread_files);
     if lookup.faults.is_empty() { Ok(found.into_iter().collect()) } else { Err(lookup.faults) }
 }
 
@@ -71,14 +75,19 @@ struct Lookup<'a> {
     /// Read when the environment lacks something; each with its secrets.
     files: Option<Vec<(&'a Path, Vec<Named>)>>,
     faults: Vec<Diagnostic>,
+    unread_files: Vec<Diagnostic>,
 }
 
 impl<'a> Lookup<'a> {
-    fn value(&mut self, reference: &Reference) -> Result<SecretText, Box<Diagnostic>> {
+    /// The secret's value, where there is one.
+    fn value(&mut self, reference: &Reference) -> Result<Option<SecretText>, Box<Diagnostic>> {
         let name = &reference.name;
         let (value, origin) = match (self.places.environment)(name) {
             Some(value) => (SecretText::new(value), "the environment".to_owned()),
-            None => self.in_files(name).ok_or_else(|| Box::new(self.missing(reference)))?,
+            None => match self.in_files(name) {
+                Some(found) => found,
+                None => return Ok(None),
+            },
         };
         if value.expose().trim().chars().count() < SHORTEST_SECRET {
             let message = format!(
@@ -87,7 +96,7 @@ impl<'a> Lookup<'a> {
             );
             return Err(Box::new(Diagnostic::new(message, reference.span.clone())));
         }
-        Ok(value)
+        Ok(Some(value))
     }
 
     fn in_files(&mut self, name: &str) -> Option<(SecretText, String)> {
@@ -96,7 +105,7 @@ impl<'a> Lookup<'a> {
             for path in &self.places.files {
                 match secrets_file::read(path) {
                     Ok(secrets) => read.push((path.as_path(), secrets)),
-                    Err(fault) => self.faults.push(*fault),
+                    Err(fault) => self.unread_files.push(*fault),
                 }
             }
             self.files = Some(read);

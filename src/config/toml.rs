@@ -11,11 +11,12 @@ use toml::de::{DeTable, DeValue};
 /// Reads a TOML document. Times are text, as they were written.
 ///
 /// # Errors
-/// Every error of syntax, and numbers that do not fit 64 bits.
+/// The first error of syntax, or all numbers that do not fit 64 bits.
 pub(super) fn read(file: &Arc<SourceFile>) -> Result<Node, Vec<Diagnostic>> {
     let (table, errors) = DeTable::parse_recoverable(&file.text);
     let mut reader = Reader { file, faults: Vec::new() };
-    for error in &errors {
+    // What follows the first one mostly comes of it.
+    for error in errors.iter().take(1) {
         let place = error.span().map(|place| span(file, place.start, place.end));
         let message = format!("not valid TOML: {}", error.message());
         reader.faults.push(Diagnostic::new(message, place));

@@ -9,20 +9,44 @@ use schemars::SchemaGenerator;
 /// A longer list of keys hides the point.
 const MOST_KEYS: usize = 16;
 
-/// The complaint in the file's words.
+/// The component's complaints in the file's words.
 pub(super) fn reworded(
-    mut complaint: Diagnostic,
+    complaints: Vec<Diagnostic>,
     written: &Written,
     type_name: &str,
-) -> Diagnostic {
+) -> Vec<Diagnostic> {
+    let mut complaints: Vec<_> =
+        complaints.into_iter().map(|it| in_words_of(written, it, type_name)).collect();
+    // A key that is only misspelt is not missing too.
+    let meant: Vec<String> = complaints.iter().filter_map(|it| it.hint.clone()).collect();
+    complaints.retain(|it| match it.message.split_once(" lacks the key ") {
+        Some((_, key)) => !meant.contains(&did_you_mean(key)),
+        None => true,
+    });
+    complaints
+}
+
+/// Whether one of the complaints is that `inputs` is misspelt.
+pub(super) fn misspells_inputs(complaints: &[Diagnostic]) -> bool {
+    let hint = did_you_mean("`inputs`");
+    complaints.iter().any(|it| it.hint.as_ref() == Some(&hint))
+}
+
+fn did_you_mean(quoted: &str) -> String {
+    format!("did you mean {quoted}?")
+}
+
+fn in_words_of(written: &Written, mut complaint: Diagnostic, type_name: &str) -> Diagnostic {
     if let Some(key) = unknown_key(&complaint, written) {
         complaint.hint = Some(suggestion(&key, written, type_name));
     }
-    if written.form == Form::LogSource {
-        for (short, name) in ALIASES {
-            let word = |text: String| text.replace(&format!("`{name}`"), &format!("`{short}`"));
-            complaint.message = word(complaint.message);
-        }
+    let renamed = match written.form {
+        Form::Plain => &[][..],
+        Form::LogSource => &ALIASES[..],
+        Form::ShortStep(step) => &[(step, "format"), (step, "fields")][..],
+    };
+    for (short, name) in renamed {
+        complaint.message = complaint.message.replace(&format!("`{name}`"), &format!("`{short}`"));
     }
     complaint
 }
@@ -38,7 +62,7 @@ fn unknown_key(complaint: &Diagnostic, written: &Written) -> Option<String> {
 fn suggestion(key: &str, written: &Written, type_name: &str) -> String {
     let keys = keys(written, type_name);
     match nearest(key, keys.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean `{near}`?"),
+        Some(near) => did_you_mean(&format!("`{near}`")),
         None => {
             let shown: Vec<_> = keys.iter().take(MOST_KEYS).map(|key| format!("`{key}`")).collect();
             let more = if keys.len() > MOST_KEYS { ", and more" } else { "" };
@@ -58,7 +82,7 @@ fn keys(written: &Written, type_name: &str) -> Vec<String> {
     let properties = schema.as_ref().and_then(|schema| schema.get("properties")?.as_object());
     let own = properties.into_iter().flat_map(|properties| properties.keys().map(String::as_str));
     let mut keys: Vec<String> = match written.form {
-        Form::Plain => own.map(str::to_owned).collect(),
+        Form::Plain | Form::ShortStep(_) => own.map(str::to_owned).collect(),
         Form::LogSource => {
             let short = |key: &str| ALIASES.iter().find(|(_, name)| *name == key).map(|it| it.0);
             let own = own.map(|key| short(key).unwrap_or(key));

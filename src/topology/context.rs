@@ -18,6 +18,8 @@ pub struct Environment {
     pub host: Arc<str>,
     /// Where checkpoints and other state are kept.
     pub data_dir: PathBuf,
+    /// Whether anything is kept there. A run for the moment begins anew each time.
+    pub keeps_state: bool,
     /// The memory ceiling.
     pub memory: Memory,
     /// The agent's own metrics.

@@ -14,6 +14,9 @@ const UNIT_BYTES: usize = 1024;
 /// Buffers kept for reuse; a fresh one costs a page fault per 4 KiB.
 const SPARE_BUFFERS: usize = 8;
 
+/// Smaller buffers cost little to make, and would only take the places of larger ones.
+const SPARE_BYTES: usize = 64 << 10;
+
 /// The shared budget. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Memory {
@@ -80,7 +83,8 @@ impl Reserve {
             return std::future::pending().await;
         };
         let mut spare = self.memory.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = spare.iter().position(|buffer| buffer.capacity() >= bytes);
+        let fits =
+            spare.iter().position(|buffer| bytes >= SPARE_BYTES && buffer.capacity() >= bytes);
         let data = fits.map_or_else(|| Vec::with_capacity(bytes), |at| spare.swap_remove(at));
         drop(spare);
         Chunk { data, spare: Arc::clone(&self.memory.spare), _permit: permit }
@@ -105,7 +109,7 @@ impl Drop for Chunk {
         let mut data = std::mem::take(&mut self.data);
         data.clear();
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.len() < SPARE_BUFFERS {
+        if spare.len() < SPARE_BUFFERS && data.capacity() >= SPARE_BYTES {
             spare.push(data);
         }
     }

@@ -9,7 +9,7 @@ use super::supervise::panic_text;
 use super::units::Units;
 use crate::event::ack::{SinkId, SinkSet};
 use crate::event::fault::Diagnostic;
-use crate::event::tree::Span;
+use crate::event::tree::{Node, Span, Value};
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -66,11 +66,22 @@ pub(super) fn try_build<'n>(
     if complaints.is_empty() { Ok(()) } else { Err(complaints) }
 }
 
-/// The setting that a complaint names first, else the component.
+/// The setting that a complaint quotes, by its name or by its text; else the component.
 fn place(node: &GraphNode, message: &str) -> Option<Span> {
     let settings = node.spec.get("settings").unwrap_or(&node.spec);
-    let named = message.split('`').skip(1).step_by(2).find_map(|word| settings.get(word));
-    named.and_then(|setting| setting.span.clone()).or_else(|| node.span.clone())
+    let quoted = || message.split('`').skip(1).step_by(2);
+    let named = quoted().find_map(|word| settings.get(word));
+    let setting = named.or_else(|| quoted().find_map(|text| holding(settings, text)));
+    setting.and_then(|setting| setting.span.clone()).or_else(|| node.span.clone())
+}
+
+/// The scalar below `node` that holds `text`.
+fn holding<'n>(node: &'n Node, text: &str) -> Option<&'n Node> {
+    match &node.value {
+        Value::List(items) => items.iter().find_map(|item| holding(item, text)),
+        Value::Map(entries) => entries.iter().find_map(|(_, node)| holding(node, text)),
+        _ => node.scalar_text().is_some_and(|it| it.contains(text)).then_some(node),
+    }
 }
 
 /// Points every fan-out at its readers, and every pulled sink at the sources above it.

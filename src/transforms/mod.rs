@@ -7,6 +7,8 @@ components! {
     TransformConfig:
     /// Leaves records out.
     filter,
+    /// Keeps some fields and no others.
+    keep_fields,
     /// Turns text into fields.
     parse,
     /// Takes fields away.
@@ -18,5 +20,6 @@ components! {
     /// Attaches the secrets to a desired state.
     secrets,
     /// Gives fields a value.
+    /// Gives fields new values.
     set,
 }

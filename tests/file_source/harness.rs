@@ -147,6 +147,7 @@ impl Bench {
         let env = Environment {
             host: "web1".into(),
             data_dir: self.dir.path().join("data"),
+            keeps_state: true,
             memory: Memory::new(32 << 20),
             telemetry: Telemetry::new().unwrap(),
             sinks: SinkNames::default(),

@@ -1,6 +1,7 @@
 //! What the black-box tests share.
 
 pub(crate) mod throwaway;
+pub(crate) mod web;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -10,11 +11,24 @@ use std::{fs, io};
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_driftless");
 
-/// Waits until `holds`, or fails with `what` did not come about.
-pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+/// All examples.
+pub(crate) fn example_names() -> Vec<String> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("config-examples");
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let dirs = entries.filter(|path| path.is_dir());
+    dirs.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
+}
+
+/// Waits until `holds`; says whether it did in time.
+fn comes_about(mut holds: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + Duration::from_secs(30);
-    while !holds() {
-        assert!(Instant::now() < deadline, "not within 30 s: {what}");
+    loop {
+        if holds() {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -76,6 +90,11 @@ impl Example {
         Agent { child: child.unwrap() }
     }
 
+    /// Waits until `holds`, or fails with what the agent said.
+    pub(crate) fn wait_until(&self, what: &str, holds: impl FnMut() -> bool) {
+        assert!(comes_about(holds), "not within 30 s: {what}\n{}", self.content("agent.log"));
+    }
+
     /// All that the files whose name begins with `prefix` hold.
     pub(crate) fn content(&self, prefix: &str) -> String {
         let entries = fs::read_dir(self.path("")).unwrap().map(|entry| entry.unwrap().path());
@@ -103,11 +122,11 @@ impl Agent {
     /// Waits for the end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let mut status = None;
-        wait_until("the agent ends", || {
+        comes_about(|| {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });
-        status.unwrap()
+        status.expect("the agent ends within 30 s")
     }
 }
 

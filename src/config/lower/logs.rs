@@ -58,12 +58,16 @@ impl Lowering {
         let mut end = format!("logs.{}", key.name);
         for (step, written) in steps {
             let Some((step_key, value)) = written else { continue };
-            let settings = step_settings(step, step_key.clone(), value);
+            let is_short = !(step == "parse" && value.as_map().is_some());
+            let settings = if is_short { spelled_out(step, &step_key, value) } else { value };
             let type_name = if matches!(step, "keep" | "drop") { "filter" } else { step };
             let type_key = Key { name: type_name.into(), span: step_key.span.clone() };
             let name = Key { name: format!("{}.{step}", key.name).into(), span: step_key.span };
             let inputs = list_of([(end.as_str(), key.span.clone())]);
             self.add("logs", &name, Role::Transform, &type_key, settings, Some(inputs));
+            if let Some(last) = self.components.last_mut().filter(|_| is_short) {
+                last.form = Form::ShortStep(step);
+            }
             end = format!("logs.{}", name.name);
         }
         end
@@ -126,17 +130,15 @@ fn all(chains: &[Chain]) -> Node {
     list_of(chains.iter().map(|chain| (chain.end.as_str(), chain.key.span.clone())))
 }
 
-/// The settings of the transform that a step stands for. `parse: nginx_combined` is short for
+/// The settings of the transform that a step stands for: `parse: nginx_combined` is short for
 /// `parse: {format: nginx_combined}`, `set: {a: 1}` for `set: {fields: {a: 1}}`.
-fn step_settings(step: &str, key: Key, value: Node) -> Node {
+fn spelled_out(step: &str, key: &Key, value: Node) -> Node {
     let span = value.span.clone();
-    if step == "parse" && matches!(value.value, Value::Map(_)) {
-        return value;
-    }
     let name = match step {
         "parse" => "format",
         "keep" | "drop" => step,
         _ => "fields",
     };
-    Node { value: Value::Map(vec![(Key { name: name.into(), ..key }, value)]), span }
+    let key = Key { name: name.into(), span: key.span.clone() };
+    Node { value: Value::Map(vec![(key, value)]), span }
 }

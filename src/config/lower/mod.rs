@@ -55,6 +55,8 @@ pub enum Form {
     Plain,
     /// As a source in a `logs` file: with steps, and with short names for some settings.
     LogSource,
+    /// As a step of such a source in its short form: only the value of the main setting.
+    ShortStep(&'static str),
 }
 
 /// Keys that every component may have, whatever it is.

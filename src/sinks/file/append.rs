@@ -115,3 +115,35 @@ fn take_back(file: &File, before: u64, most: usize) {
         file.set_len(before).ok();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partial_write_is_taken_back_and_what_others_wrote_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        fs::write(&path, "old\nhal").unwrap();
+        let file = OpenOptions::new().append(true).open(&path).unwrap();
+        take_back(&file, 4, 5);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old\n");
+        fs::write(&path, "old\nsomebody else's line\n").unwrap();
+        take_back(&file, 4, 5);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old\nsomebody else's line\n");
+    }
+
+    #[test]
+    fn the_number_of_open_files_is_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut appender = Appender::new(Safety { mode: 0o600, sync: false }, Vec::new());
+        for round in 0..2 {
+            for number in 0..MOST_OPEN + 10 {
+                let path = dir.path().join(number.to_string());
+                appender.append(path.to_str().unwrap(), b"x").unwrap();
+                assert!(appender.open.len() <= MOST_OPEN);
+                assert_eq!(fs::metadata(path).unwrap().len(), round + 1);
+            }
+        }
+    }
+}

@@ -193,9 +193,9 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    fn sink(path: &str, encoding: Encoding) -> FileSink {
+    fn sink(path: &str, encoding: &Encoding) -> FileSink {
         let template = PathTemplate::new(path).unwrap();
-        let encoder = Encoder::new(&encoding, Extra::Nothing);
+        let encoder = Encoder::new(encoding, Extra::Nothing);
         let mut header = Vec::new();
         encoder.begin(&mut header);
         FileSink {
@@ -229,7 +229,7 @@ mod tests {
     async fn each_record_goes_to_its_file_in_order() {
         let dir = tempfile::tempdir().unwrap();
         let template = format!("{}/new/{{{{ level }}}}.log", dir.path().display());
-        let mut sink = sink(&template, Encoding::Text);
+        let mut sink = sink(&template, &Encoding::Text);
         let mut request = Request::default();
         sink.encode(&by_level("a 1\nb 2\na 3\n"), &mut request).unwrap();
         sink.send(&request).await.unwrap();
@@ -245,7 +245,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let template = format!("{}/{{{{ level }}}}/log", dir.path().display());
         fs::write(dir.path().join("b"), "in the way").unwrap();
-        let mut sink = sink(&template, Encoding::Text);
+        let mut sink = sink(&template, &Encoding::Text);
         let mut request = Request::default();
         sink.encode(&by_level("a 1\nb 2\n"), &mut request).unwrap();
         assert!(sink.send(&request).await.is_err());
@@ -264,7 +264,7 @@ mod tests {
             fields: vec!["message".to_owned()],
             header: true,
         });
-        let mut sink = sink(path.to_str().unwrap(), csv);
+        let mut sink = sink(path.to_str().unwrap(), &csv);
         let mut request = Request::default();
         for (line, moved) in [("1\n", "log.2"), ("2\n", "log.1"), ("3\n", "log.0")] {
             request.clear();

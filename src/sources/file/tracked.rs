@@ -169,11 +169,6 @@ impl Tracked {
         std::mem::replace(&mut self.polled_size, self.size) != self.size
     }
 
-    /// How large a chunk has to be to read `bytes` bytes.
-    pub(super) fn room_for(&self, bytes: u64) -> u64 {
-        bytes + self.position.anchor_bytes()
-    }
-
     /// Reads whole lines from `bytes` bytes ahead, up to `until` if that is among them. A line
     /// above `longest` is cut.
     pub(super) fn read(

@@ -30,6 +30,7 @@ pub(super) fn environment() -> Arc<Environment> {
     Arc::new(Environment {
         host: "here".into(),
         data_dir: "/nonexistent".into(),
+        keeps_state: true,
         memory: Memory::new(1 << 20),
         telemetry: Telemetry::new().unwrap(),
         sinks: SinkNames::default(),

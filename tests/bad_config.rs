@@ -1,0 +1,124 @@
+//! What a wrong config is told: one clear error for each way of being wrong, and never a hang.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Long enough for a slow machine, and far shorter than reading what must not be read.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Runs `driftless validate .` in `dir` and gives what it says on standard error.
+///
+/// The home directory and the environment are the test's own, so that the machine's secrets and
+/// locale do not matter.
+fn complaints(dir: &Path, home: &Path, paths: &[&str]) -> String {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_driftless"))
+        .arg("validate")
+        .args(paths)
+        .current_dir(dir)
+        .env_clear()
+        .env("HOME", home)
+        .env("SHORT", "tiny")
+        .env("GOOD", "a-good-long-secret")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("{} takes longer than {PATIENCE:?}", dir.display());
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}: {text}", dir.display());
+    assert!(output.stdout.is_empty(), "{}: results go to standard output", dir.display());
+    assert!(!text.contains("a-good-long-secret"), "{}: {text}", dir.display());
+    text.replace(&home.display().to_string(), "HOME")
+}
+
+fn home() -> TempDir {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join(".config/driftless");
+    fs::create_dir_all(&folder).unwrap();
+    let secrets = folder.join("secrets.env");
+    fs::write(&secrets, "FROM_FILE=another-long-secret\n").unwrap();
+    fs::set_permissions(&secrets, Permissions::from_mode(0o644)).unwrap();
+    home
+}
+
+/// Each folder is one way of being wrong, and says in its name which.
+#[test]
+fn each_kind_of_bad_config_gets_its_clear_error() {
+    let home = home();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bad");
+    let mut cases: Vec<_> =
+        fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    cases.sort();
+    assert!(cases.len() >= 30);
+    for case in cases {
+        let name = case.file_name().unwrap().to_str().unwrap().to_owned();
+        insta::assert_snapshot!(format!("bad_{name}"), complaints(&case, home.path(), &["."]));
+    }
+}
+
+#[test]
+fn a_path_that_is_not_there_is_named() {
+    let (dir, home) = (tempfile::tempdir().unwrap(), home());
+    insta::assert_snapshot!(complaints(dir.path(), home.path(), &["nowhere", "logs.yml"]));
+}
+
+#[test]
+fn an_empty_directory_is_no_config() {
+    let (dir, home) = (tempfile::tempdir().unwrap(), home());
+    insta::assert_snapshot!(complaints(dir.path(), home.path(), &["."]));
+}
+
+#[test]
+fn a_file_whose_purpose_cannot_be_told_is_refused() {
+    let (dir, home) = (tempfile::tempdir().unwrap(), home());
+    fs::write(dir.path().join("mine.yml"), "a: 1\n").unwrap();
+    insta::assert_snapshot!(complaints(dir.path(), home.path(), &["mine.yml"]));
+}
+
+#[test]
+fn a_huge_file_is_refused_within_a_second() {
+    let (dir, home) = (tempfile::tempdir().unwrap(), home());
+    File::create(dir.path().join("logs.yml")).unwrap().set_len(100 << 20).unwrap();
+    let begin = Instant::now();
+    insta::assert_snapshot!(complaints(dir.path(), home.path(), &["."]));
+    assert!(begin.elapsed() < Duration::from_secs(1));
+}
+
+#[test]
+fn a_pipe_in_place_of_a_file_hangs_nobody() {
+    let (dir, home) = (tempfile::tempdir().unwrap(), home());
+    let mode = nix::sys::stat::Mode::from_bits_truncate(0o600);
+    nix::unistd::mkfifo(&dir.path().join("logs.yml"), mode).unwrap();
+    nix::unistd::mkfifo(&dir.path().join("vars"), mode).unwrap();
+    insta::assert_snapshot!(complaints(dir.path(), home.path(), &["."]));
+}
+
+#[test]
+fn machines_get_the_same_complaints_as_json() {
+    let home = home();
+    let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bad/unknown_type");
+    let output = Command::new(env!("CARGO_BIN_EXE_driftless"))
+        .args(["validate", ".", "--output", "json"])
+        .current_dir(case)
+        .env("HOME", home.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stderr.is_empty());
+    let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(list[0]["file"], "topology.yml");
+    assert!(list[0]["line"].is_u64() && list[0]["message"].is_string());
+}
