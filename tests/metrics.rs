@@ -1,5 +1,6 @@
 //! The agent as Prometheus sees it: a real process, a real port, real scrapes.
 
+#[cfg(test)]
 #[path = "support/agent.rs"]
 mod agent;
 
@@ -18,6 +19,7 @@ fn families(text: &str) -> BTreeSet<&str> {
     types.filter_map(|line| line.split(' ').next()).collect()
 }
 
+#[cfg(test)]
 fn value(text: &str, series: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("there is no {series}")).parse().unwrap()
