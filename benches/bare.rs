@@ -154,4 +154,3 @@ fn generate(kind: &str, megabytes: usize, to: &str) -> Outcome {
     }
     Ok(out.flush()?)
 }
-
