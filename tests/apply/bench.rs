@@ -67,7 +67,8 @@ impl Bench {
             vars.extend(more.iter().map(|(key, node)| (key.name.to_string(), node.clone())));
         }
         let base = self.base.path().to_owned();
-        let set = TaskSet { revision: "r1".into(), base, vars, tasks, handlers };
+        let secrets = Secrets::default();
+        let set = TaskSet { revision: "r1".into(), base, vars, secrets, tasks, handlers };
         complaints.extend(check(&set, &Engine::new()));
         (set, complaints)
     }

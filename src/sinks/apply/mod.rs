@@ -13,7 +13,7 @@ pub mod report;
 mod sink;
 pub mod tasks;
 mod turn;
-mod words;
+pub mod words;
 
 use crate::event::Kinds;
 use crate::topology::component::{BuildContext, BuiltSink, Fault, SinkConfig};
