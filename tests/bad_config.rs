@@ -1,5 +1,7 @@
 //! What a wrong config is told: one clear error for each way of being wrong, and never a hang.
 
+#![cfg(test)]
+
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -45,7 +47,12 @@ fn complaints(dir: &Path, home: &Path, paths: &[&str]) -> String {
 }
 
 fn home() -> TempDir {
-    let home = tempfile::tempdir().unwrap();
+    tempfile::tempdir().unwrap()
+}
+
+/// A home whose secrets everybody can read.
+fn open_home() -> TempDir {
+    let home = home();
     let folder = home.path().join(".config/driftless");
     fs::create_dir_all(&folder).unwrap();
     let secrets = folder.join("secrets.env");
@@ -57,14 +64,17 @@ fn home() -> TempDir {
 /// Each folder is one way of being wrong, and says in its name which.
 #[test]
 fn each_kind_of_bad_config_gets_its_clear_error() {
-    let home = home();
+    let (home, open_home) = (home(), open_home());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bad");
     let mut cases: Vec<_> =
         fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
     cases.sort();
     assert!(cases.len() >= 30);
-    for case in cases {
+    // Task files need the executor.
+    let has_apply = driftless::sinks::NAMES.contains(&"apply");
+    for case in cases.into_iter().filter(|case| has_apply || !case.join("apply.yml").exists()) {
         let name = case.file_name().unwrap().to_str().unwrap().to_owned();
+        let home = if name == "secrets_readable_by_others" { &open_home } else { &home };
         insta::assert_snapshot!(format!("bad_{name}"), complaints(&case, home.path(), &["."]));
     }
 }

@@ -3,11 +3,13 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 
+#[cfg(test)]
 fn facts(arguments: &[&str]) -> Output {
     let program = env!("CARGO_BIN_EXE_driftless");
     Command::new(program).arg("facts").args(arguments).output().unwrap()
 }
 
+#[cfg(test)]
 fn text(arguments: &[&str]) -> String {
     let run = facts(arguments);
     assert_eq!(run.status.code(), Some(0), "{}", String::from_utf8_lossy(&run.stderr));

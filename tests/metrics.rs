@@ -1,5 +1,6 @@
 //! The agent as Prometheus sees it: a real process, a real port, real scrapes.
 
+#[cfg(test)]
 #[path = "support/agent.rs"]
 mod agent;
 
@@ -18,6 +19,7 @@ fn families(text: &str) -> BTreeSet<&str> {
     types.filter_map(|line| line.split(' ').next()).collect()
 }
 
+#[cfg(test)]
 fn value(text: &str, series: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("there is no {series}")).parse().unwrap()
@@ -41,6 +43,8 @@ fn a_scrape_tells_of_the_host_and_of_the_agent_itself() {
     let first = value(&text, "node_time_seconds");
     let second = value(&agent.get("/metrics", &[]).text(), "node_time_seconds");
     assert!(second > first, "each scrape asks the host anew");
+    let received = "driftless_component_received_events_total{component=\"facts.prometheus\"}";
+    assert!(value(&text, received) > 0.0, "the endpoint counts what it takes");
     assert_eq!(agent.stop(), Some(0));
 }
 
@@ -146,11 +150,11 @@ fn a_misspelt_collector_is_a_config_error_with_the_right_name() {
     std::fs::write(config.path().join("facts.yml"), "collect: [loadvg]\nexport: [prometheus]\n")
         .unwrap();
     let run = Command::new(env!("CARGO_BIN_EXE_driftless"))
-        .args(["agent", "--config"])
+        .arg("validate")
         .arg(config.path())
         .output()
         .unwrap();
     assert_eq!(run.status.code(), Some(1));
     let told = String::from_utf8_lossy(&run.stderr);
-    assert!(told.contains("facts.yml") && told.contains("did you mean `loadavg`?"), "{told}");
+    assert!(told.contains("facts.yml:1:") && told.contains("did you mean `loadavg`?"), "{told}");
 }

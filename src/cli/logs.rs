@@ -32,8 +32,8 @@ pub struct Args {
     /// Where to begin; the beginning, or with -f the end.
     #[arg(long, value_enum)]
     from: Option<From>,
-    /// What lines are made of: json, nginx_combined, apache_combined, common, or regex:PATTERN
-    /// with named groups.
+    /// What lines are made of: `json`, `nginx_combined`, `apache_combined`, `common`, or
+    /// `regex:PATTERN` with named groups.
     #[arg(long, value_name = "FORMAT")]
     parse: Option<String>,
     /// Keep records for which this holds.
@@ -49,7 +49,7 @@ pub struct Args {
     /// JSON.
     #[arg(long, value_name = "ENCODING", value_parser = ["text", "ndjson", "json", "logfmt"])]
     encoding: Option<String>,
-    /// Where to: stdout, file:PATH, http://… or https://….
+    /// Where to: `stdout`, `file:PATH`, `http://…` or `https://…`.
     #[arg(long, value_name = "URI", default_value = "stdout")]
     to: String,
 }

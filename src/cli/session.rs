@@ -17,6 +17,7 @@ use crate::host::roots::Roots;
 use crate::topology::context::{Environment, SinkNames};
 use crate::topology::memory::Memory;
 use crate::topology::runs::Runs;
+use crate::topology::settings::ByteSize;
 use crate::topology::telemetry::Telemetry;
 use arc_swap::ArcSwap;
 use std::os::unix::fs::MetadataExt;
@@ -112,7 +113,7 @@ impl Session {
         once: bool,
     ) -> Result<(Environment, watch::Sender<Option<SharedTaskSet>>), String> {
         let telemetry = Telemetry::new().map_err(|error| error.to_string())?;
-        let limit = config.agent.memory_limit.map_or(MEMORY_LIMIT_BYTES, |size| size.as_usize());
+        let limit = config.agent.memory_limit.map_or(MEMORY_LIMIT_BYTES, ByteSize::as_usize);
         let (tasks_in, tasks) = watch::channel(config.tasks.clone());
         let environment = Environment {
             host: config.host.as_str().into(),

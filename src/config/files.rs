@@ -57,7 +57,7 @@ pub struct FactsFile {
     #[serde(default)]
     #[schemars(with = "Option<Period>")]
     pub interval: Option<Node>,
-    /// Collectors by node_exporter's names; `default` is the default set.
+    /// Collectors by `node_exporter`'s names; `default` is the default set.
     #[serde(default)]
     #[schemars(with = "Option<Vec<String>>")]
     pub collect: Option<Node>,

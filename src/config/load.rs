@@ -5,8 +5,8 @@ use super::component::Reader;
 use super::discover::{FileKind, Files, Found, discover};
 use super::files::{AgentFile, ApplyFile};
 use super::lower::{Lowering, Written};
-use super::merge::merge;
-use super::scope::constants;
+use super::merge::merged;
+use super::scope::{constants, variables};
 use super::secret_use::{first_mention, references, secret_names};
 use super::secrets::{Places, misplaced, resolve};
 use super::switched_off::is_on;
@@ -17,7 +17,7 @@ use crate::event::secret::{MASK, Masker, SecretText, Secrets};
 use crate::event::task::SharedTaskSet;
 use crate::event::tree::{Node, Value};
 use crate::expr::jinja::Engine;
-use crate::expr::scope::{RESERVED, Scope, Vars};
+use crate::expr::scope::{Scope, Vars};
 use crate::host::facts::{Facts, facts_value};
 use crate::topology::graph::Graph;
 use serde::de::DeserializeOwned;
@@ -117,7 +117,7 @@ impl Loading<'_> {
         let host_name = named.unwrap_or_else(|| self.surroundings.host.clone());
         let scope = scope.with_fixed("host", host(&host_name));
         let vars_node = self.merged(&mut found, FileKind::Vars, &scope).unwrap_or_else(empty);
-        let vars = Arc::new(self.vars(&vars_node));
+        let vars = Arc::new(variables(&vars_node, &mut self.complaints));
         let scope = scope.with_vars(Arc::clone(&vars));
         let kinds = Kinds {
             agent: agent_node,
@@ -154,7 +154,7 @@ impl Loading<'_> {
         };
         let graph = assemble(&components, off, &reader, self.is_whole, &mut self.complaints);
         let own = apply.as_ref().and_then(|file| file.vars.as_ref());
-        own.map(|own| self.vars(own));
+        own.map(|own| variables(own, &mut self.complaints));
         let tasks = apply.map(|file| {
             let vars = Vars::clone(&vars);
             task_set(file, vars, origin, &engine, &mut self.complaints)
@@ -169,25 +169,9 @@ impl Loading<'_> {
         Ok(Config { agent, graph, tasks, secrets, constants, host: host_name })
     }
 
-    /// The files of one kind as one, without those whose `when` does not hold; `None` where none
-    /// is left.
     fn merged(&mut self, found: &mut Vec<Found>, kind: FileKind, scope: &Scope) -> Option<Node> {
-        let mut all: Option<Node> = None;
-        for mut file in found.extract_if(.., |file| file.kind == kind) {
-            if let Some((_, condition)) = file.node.take("when") {
-                match self.surroundings.engine.holds(&condition, scope) {
-                    Ok(true) => {}
-                    Ok(false) => continue,
-                    // Its content is checked all the same.
-                    Err(problem) => self.complaints.push(problem.diagnostic()),
-                }
-            }
-            match &mut all {
-                None => all = Some(file.node),
-                Some(all) => merge(all, file.node, &mut self.complaints),
-            }
-        }
-        all
+        let files = found.extract_if(.., |file| file.kind == kind);
+        merged(files, &self.surroundings.engine, scope, &mut self.complaints)
     }
 
     /// The name that the agent's file gives the host.
@@ -211,29 +195,18 @@ impl Loading<'_> {
             return None;
         }
         match self.surroundings.engine.render_node(node, scope) {
-            Ok(node) => self.typed(node),
+            Ok(node) => {
+                // It names no components.
+                let is_whole = self.is_whole;
+                let file = self.typed(node);
+                self.is_whole = is_whole;
+                file
+            }
             Err(problem) => {
                 self.complaints.push(problem.diagnostic());
                 None
             }
         }
-    }
-
-    fn vars(&mut self, node: &Node) -> Vars {
-        let Some(entries) = node.as_map() else {
-            let message = format!("found {}, expected names with their values", node.kind());
-            self.complaints.push(Diagnostic::new(message, node.span.clone()));
-            return Vars::new();
-        };
-        let mut vars = Vars::new();
-        for (key, value) in entries {
-            if RESERVED.contains(&&*key.name) {
-                let message = format!("`{}` is a name that no variable can have", key.name);
-                self.complaints.push(Diagnostic::new(message, key.span.clone()));
-            }
-            vars.insert(key.name.to_string(), value.clone());
-        }
-        vars
     }
 
     fn lowered(&mut self, kinds: Kinds, apply: Option<ApplyFile>) -> Vec<Written> {

@@ -1,11 +1,39 @@
 //! Makes the files of one kind into one: lists concatenate, maps merge, and nothing is said twice.
 
+use super::discover::Found;
 use crate::event::fault::Diagnostic;
 use crate::event::tree::{Key, Node, Value};
+use crate::expr::jinja::Engine;
+use crate::expr::scope::Scope;
+
+/// The content of all files, without those whose `when` does not hold; `None` where none is left.
+pub(super) fn merged(
+    files: impl Iterator<Item = Found>,
+    engine: &Engine,
+    scope: &Scope,
+    complaints: &mut Vec<Diagnostic>,
+) -> Option<Node> {
+    let mut all: Option<Node> = None;
+    for mut file in files {
+        if let Some((_, condition)) = file.node.take("when") {
+            match engine.holds(&condition, scope) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                // Its content is checked all the same.
+                Err(problem) => complaints.push(problem.diagnostic()),
+            }
+        }
+        match &mut all {
+            None => all = Some(file.node),
+            Some(all) => merge(all, file.node, complaints),
+        }
+    }
+    all
+}
 
 /// Adds the content of one more file. Entries of a map at the top (`sources`, `vars`) merge;
 /// below that a name belongs to one file alone.
-pub(super) fn merge(into: &mut Node, from: Node, complaints: &mut Vec<Diagnostic>) {
+fn merge(into: &mut Node, from: Node, complaints: &mut Vec<Diagnostic>) {
     merge_level(into, from, 1, complaints);
 }
 

@@ -32,7 +32,7 @@ pub struct TlsSettings {
 ///
 /// # Errors
 /// What is wrong with the certificates, in a user's words.
-pub fn client(timeout: Duration, tls: &TlsSettings) -> Result<Client, String> {
+pub(super) fn client(timeout: Duration, tls: &TlsSettings) -> Result<Client, String> {
     let mut builder = Client::builder()
         .user_agent(USER_AGENT)
         .timeout(timeout)
@@ -56,10 +56,10 @@ pub fn client(timeout: Duration, tls: &TlsSettings) -> Result<Client, String> {
 ///
 /// # Errors
 /// What is wrong with it; the URL itself, which may hold a secret, is left out.
-pub fn parse_url(text: &str) -> Result<Url, String> {
+pub(super) fn parse_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("`url` is no URL: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("`url` begins with `{}:`, expected http: or https:", url.scheme()));
+        return Err("`url` begins with neither http: nor https:".to_owned());
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("`url` has a user or password in it; put them under `auth`".to_owned());
@@ -68,7 +68,7 @@ pub fn parse_url(text: &str) -> Result<Url, String> {
 }
 
 /// The URL as it may be shown: without user, password and query.
-pub fn shown(url: &Url) -> String {
+pub(super) fn shown(url: &Url) -> String {
     let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
     format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
 }
@@ -79,7 +79,7 @@ pub fn shown(url: &Url) -> String {
 ///
 /// # Errors
 /// A passing fault for 408, 425, 429, 5xx and redirects, a final one for everything else.
-pub fn judge(
+pub(super) fn judge(
     status: StatusCode,
     headers: &HeaderMap,
     body: &str,
@@ -108,7 +108,7 @@ pub fn judge(
 }
 
 /// The pause that a `Retry-After` asks for: seconds, or a date.
-pub fn retry_after(value: &str, now: Duration) -> Option<Duration> {
+pub(super) fn retry_after(value: &str, now: Duration) -> Option<Duration> {
     let value = value.trim();
     let pause = match value.parse() {
         Ok(seconds) => Duration::from_secs(seconds),
@@ -122,7 +122,7 @@ pub fn retry_after(value: &str, now: Duration) -> Option<Duration> {
 }
 
 /// What kept a request from being answered, without its URL. Always worth another try.
-pub fn unanswered(error: reqwest::Error) -> Fault {
+pub(super) fn unanswered(error: reqwest::Error) -> Fault {
     let error = error.without_url();
     Fault::passing(if error.is_timeout() {
         "no answer in time".to_owned()

@@ -1,4 +1,5 @@
 //! The one HTTP client, TLS set-up and listeners.
 
+pub mod endpoint;
 pub mod http;
 pub mod query;

@@ -1,5 +1,6 @@
 //! The desired state that the config declares, as a source: one task set a revision.
 
+use crate::event::ack::Receipt;
 use crate::event::{Batch, Kinds};
 use crate::topology::component::{BuildContext, Fault, Source, SourceConfig};
 use crate::topology::context::SourceContext;
@@ -7,6 +8,7 @@ use crate::topology::output::Output;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tokio::sync::mpsc;
 
 /// Gives the tasks of the config's apply files: once at the start, and again whenever a reload
 /// brings others. A newer set replaces one that still waits. An apply file stands for this source,
@@ -54,12 +56,17 @@ impl Source for ConfigDir {
         }
         drop(out);
         // The run ends when the last set has been carried out, or has failed and been recorded.
-        while mark > 0 {
-            match cx.receipts.recv().await {
-                Some(receipt) if receipt.mark < mark || !receipt.last => {}
-                _ => break,
-            }
+        if mark > 0 {
+            until_settled(mark, &mut cx.receipts).await;
         }
         Ok(())
+    }
+}
+
+async fn until_settled(mark: u64, receipts: &mut mpsc::UnboundedReceiver<Receipt>) {
+    while let Some(receipt) = receipts.recv().await {
+        if receipt.mark == mark && receipt.last {
+            return;
+        }
     }
 }

@@ -23,7 +23,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A sink that keeps what it gets, or is away for as long as a test wants.
 #[derive(Clone, Debug, Default)]
-pub struct Collector {
+pub(crate) struct Collector {
     lines: Arc<Mutex<Vec<String>>>,
     away: Arc<AtomicBool>,
     attempts: Arc<AtomicUsize>,
@@ -31,28 +31,28 @@ pub struct Collector {
 
 impl Collector {
     /// All lines so far.
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap().clone()
     }
 
-    pub fn set_away(&self, away: bool) {
+    pub(crate) fn set_away(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
     }
 
     /// Waits until somebody has tried to send it something.
-    pub async fn wait_for_attempt(&self) {
+    pub(crate) async fn wait_for_attempt(&self) {
         wait_until(|| self.attempts.load(Ordering::SeqCst) > 0).await;
     }
 
     /// Waits until there are so many lines.
-    pub async fn wait_for(&self, count: usize) -> Vec<String> {
+    pub(crate) async fn wait_for(&self, count: usize) -> Vec<String> {
         wait_until(|| self.lines.lock().unwrap().len() >= count).await;
         self.lines()
     }
 }
 
 /// Waits for a condition.
-pub async fn wait_until(condition: impl Fn() -> bool) {
+pub(crate) async fn wait_until(condition: impl Fn() -> bool) {
     let begun = Instant::now();
     while !condition() {
         assert!(begun.elapsed() < DEADLINE, "this should have happened by now");
@@ -98,41 +98,41 @@ impl SinkConfig for Collector {
 }
 
 /// A folder with logs and a data directory, and what runs over them.
-pub struct Bench {
+pub(crate) struct Bench {
     dir: tempfile::TempDir,
-    pub config: serde_json::Value,
+    pub(crate) config: serde_json::Value,
 }
 
 impl Bench {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("logs")).unwrap();
         let config = serde_json::json!({ "include": [dir.path().join("logs/*.log")] });
         Self { dir, config }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join("logs").join(name)
     }
 
-    pub fn checkpoint(&self) -> PathBuf {
+    pub(crate) fn checkpoint(&self) -> PathBuf {
         self.dir.path().join("data/checkpoints/app")
     }
 
-    pub fn append(&self, name: &str, text: &str) {
+    pub(crate) fn append(&self, name: &str, text: &str) {
         append(&self.path(name), text);
     }
 
-    pub fn rename(&self, from: &str, to: &str) {
+    pub(crate) fn rename(&self, from: &str, to: &str) {
         fs::rename(self.path(from), self.path(to)).unwrap();
     }
 
-    pub fn start(&self, sinks: &[(&str, &Collector)]) -> Topology {
+    pub(crate) fn start(&self, sinks: &[(&str, &Collector)]) -> Topology {
         self.run(sinks, false)
     }
 
     /// Reads what is there and waits for the end.
-    pub async fn once(&self, sinks: &[(&str, &Collector)]) {
+    pub(crate) async fn once(&self, sinks: &[(&str, &Collector)]) {
         self.run(sinks, true).finished().await;
     }
 
@@ -173,22 +173,22 @@ fn node(component: Component, inputs: &[&str]) -> GraphNode {
 }
 
 /// Appends to a file, made if need be.
-pub fn append(path: &Path, text: &str) {
+pub(crate) fn append(path: &Path, text: &str) {
     let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
     file.write_all(text.as_bytes()).unwrap();
 }
 
 /// Lets what is on its way finish.
-pub async fn stop(topology: Topology) {
+pub(crate) async fn stop(topology: Topology) {
     assert!(topology.stop(DEADLINE).await, "not everything drained");
 }
 
 /// Numbered lines.
-pub fn lines(range: std::ops::Range<usize>) -> Vec<String> {
+pub(crate) fn lines(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|number| format!("line {number}")).collect()
 }
 
 /// The same as a file's text.
-pub fn text(range: std::ops::Range<usize>) -> String {
+pub(crate) fn text(range: std::ops::Range<usize>) -> String {
     lines(range).iter().map(|line| format!("{line}\n")).collect()
 }

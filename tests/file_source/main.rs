@@ -1,6 +1,8 @@
 //! Promises of the `file` source, held against a running topology.
 
+#[cfg(test)]
 mod harness;
+#[cfg(test)]
 mod histories;
 
 use harness::{Bench, Collector, lines, stop, text, wait_until};
@@ -237,14 +239,13 @@ async fn what_is_no_regular_file_holds_nothing_up() {
 
 #[tokio::test]
 async fn zeros_that_a_truncation_left_are_no_lines() {
-    use std::io::{Seek, SeekFrom, Write};
+    use std::io::Write;
     let (bench, sink) = (Bench::new(), Collector::default());
     let mut writer = File::create(bench.path("a.log")).unwrap();
     writer.write_all(text(0..100).as_bytes()).unwrap();
     let topology = bench.start(&[("out", &sink)]);
     sink.wait_for(100).await;
     fs::OpenOptions::new().write(true).open(bench.path("a.log")).unwrap().set_len(0).unwrap();
-    writer.seek(SeekFrom::Current(0)).unwrap();
     writer.write_all(text(100..200).as_bytes()).unwrap();
     assert_eq!(sink.wait_for(200).await, lines(0..200));
     stop(topology).await;

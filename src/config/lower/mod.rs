@@ -2,8 +2,6 @@
 //! here. What comes out still knows the places in the file that it came from.
 
 mod logs;
-#[cfg(test)]
-mod tests;
 
 use super::files::{ApplyFile, FactsFile, TopologyFile};
 use crate::event::fault::Diagnostic;

@@ -132,6 +132,13 @@ impl Encoder {
 
     /// Appends all live records of a batch.
     pub fn encode(&mut self, batch: &LogBatch, out: &mut Vec<u8>) {
+        if self.encoding == Encoding::Text && batch.is_uncut() {
+            out.extend_from_slice(batch.chunk());
+            if batch.chunk().last().is_some_and(|byte| *byte != b'\n') {
+                out.push(b'\n');
+            }
+            return;
+        }
         let keys = ExtraKeys::of(batch.keys());
         match self.encoding {
             Encoding::Text => self.copy_or_encode(batch, keys, out),

@@ -18,7 +18,7 @@ pub use keys::{KeyId, Keys};
 pub use table::{FieldWriter, OwnedRecord, Record, RecordRef, Verdict};
 
 use bytes::Bytes;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use table::Table;
 
 /// Where the records of a batch come from; shared by all of them.
@@ -42,19 +42,37 @@ pub struct LogBatch {
     /// When the chunk was read: nanoseconds since the epoch.
     pub read_at_ns: i64,
     chunk: Bytes,
-    /// Copied on the first change after a fan-out.
-    table: Arc<Table>,
+    /// How many lines the chunk has.
+    lines: usize,
+    /// Made when somebody first looks at single records, and copied on the first change after a
+    /// fan-out. Counting lines is many times as fast as cutting them, and a batch that is only
+    /// copied or searched as a whole is never cut.
+    table: OnceLock<Arc<Table>>,
 }
 
 impl LogBatch {
-    /// Cuts `chunk` into one record a line. A last line without a line end is a record too.
+    /// The lines of `chunk`, one record each. A last line without a line end is a record too.
     ///
     /// # Panics
     /// Never; a chunk above 4 GiB is cut there (readers stay below 2 MiB).
     pub fn from_lines(chunk: &Bytes, origin: Arc<Origin>, offset: u64, read_at_ns: i64) -> Self {
         let chunk = chunk.slice(..chunk.len().min(u32::MAX as usize));
-        let table = Arc::new(Table::of_records(split::lines(&chunk)));
-        Self { origin, offset, read_at_ns, chunk, table }
+        let unended = chunk.last().is_some_and(|byte| *byte != b'\n');
+        let lines = memchr::memchr_iter(b'\n', &chunk).count() + usize::from(unended);
+        Self { origin, offset, read_at_ns, chunk, lines, table: OnceLock::new() }
+    }
+
+    fn table(&self) -> &Arc<Table> {
+        self.table
+            .get_or_init(|| Arc::new(Table::of_records(split::lines(&self.chunk, self.lines))))
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Table)) {
+        let mut table = Arc::clone(self.table());
+        // The batch's own hold must go first, or there would always be two.
+        self.table = OnceLock::new();
+        change(Arc::make_mut(&mut table));
+        self.table = table.into();
     }
 
     /// The whole chunk.
@@ -64,7 +82,7 @@ impl LogBatch {
 
     /// Number of records that no filter has left out.
     pub fn len(&self) -> usize {
-        self.table.live()
+        self.table.get().map_or(self.lines, |table| table.live())
     }
 
     /// Whether every record has been left out.
@@ -74,17 +92,28 @@ impl LogBatch {
 
     /// Whether nothing was parsed yet in the whole batch, so that every record is its line.
     pub fn is_plain(&self) -> bool {
-        !self.table.is_opened()
+        self.table.get().is_none_or(|table| !table.is_opened())
+    }
+
+    /// Whether the batch is its chunk, line by line: nothing was parsed, changed or left out.
+    pub fn is_uncut(&self) -> bool {
+        self.table.get().is_none()
+    }
+
+    /// Makes the lines at these places, in order and without their line feeds, the only records.
+    pub fn keep_lines(&mut self, places: impl Iterator<Item = (usize, usize)>) {
+        let records = places.map(|(start, end)| Record::at(start, end)).collect();
+        self.table = Arc::new(Table::of_records(records)).into();
     }
 
     /// Bytes held by this batch: chunk and made strings.
     pub fn bytes(&self) -> usize {
-        self.chunk.len() + self.table.side().len()
+        self.chunk.len() + self.table.get().map_or(0, |table| table.side().len())
     }
 
     /// The records that no filter has left out, in order.
     pub fn records(&self) -> impl Iterator<Item = RecordRef<'_>> {
-        self.table
+        self.table()
             .records()
             .iter()
             .filter(|record| !record.is_dropped())
@@ -93,7 +122,7 @@ impl LogBatch {
 
     /// All names of fields in this batch.
     pub fn keys(&self) -> &Keys {
-        self.table.keys()
+        self.table().keys()
     }
 
     /// Leaves out every record for which `keep` says no.
@@ -103,15 +132,15 @@ impl LogBatch {
             return;
         }
         let mut verdicts = verdicts.into_iter();
-        let table = Arc::make_mut(&mut self.table);
-        table.drop_where(|_| !verdicts.next().unwrap_or(true));
+        self.change(|table| table.drop_where(|_| !verdicts.next().unwrap_or(true)));
     }
 
     /// Leaves out every record that `keep`, given the raw span of each live record in order,
     /// says no to. For tests that look at the chunk as a whole.
     pub fn retain_spans(&mut self, mut keep: impl FnMut(usize, usize) -> bool) {
-        let table = Arc::make_mut(&mut self.table);
-        table.drop_where(|record| !keep(record.start as usize, record.end as usize));
+        self.change(|table| {
+            table.drop_where(|record| !keep(record.start as usize, record.end as usize));
+        });
     }
 
     /// Rebuilds the field table: `rewrite` sees each live record in order and writes the fields
@@ -120,8 +149,9 @@ impl LogBatch {
         &mut self,
         mut rewrite: impl FnMut(&RecordRef<'_>, &mut FieldWriter<'_>) -> Verdict,
     ) {
-        let mut next = self.table.successor();
-        for record in self.table.records() {
+        let table = self.table();
+        let mut next = table.successor();
+        for record in table.records() {
             if record.is_dropped() {
                 next.keep_dropped(record);
                 continue;
@@ -129,8 +159,8 @@ impl LogBatch {
             let view = RecordRef::new(self, record);
             let mut writer = next.writer();
             let verdict = rewrite(&view, &mut writer);
-            next.finish(&self.table, record, verdict);
+            next.finish(table, record, verdict);
         }
-        self.table = Arc::new(next);
+        self.table = Arc::new(next).into();
     }
 }

@@ -255,7 +255,7 @@ impl FieldWriter<'_> {
         let guess = self.table.fields.get(self.guess).map(|field| field.key);
         self.guess += 1;
         match guess {
-            Some(key) if self.table.keys.name(key) == name => key,
+            Some(key) if same(self.table.keys.name(key).as_bytes(), name.as_bytes()) => key,
             _ => match self.table.keys.find(name) {
                 Some(key) => key,
                 None => Arc::make_mut(&mut self.table.keys).intern(name),
@@ -268,6 +268,19 @@ impl FieldWriter<'_> {
         let start = self.table.side.len();
         self.table.side.extend_from_slice(bytes);
         (fit(start), fit(bytes.len()))
+    }
+}
+
+/// Whether two short names are the same, without a call.
+#[inline]
+fn same(a: &[u8], b: &[u8]) -> bool {
+    match (a.first_chunk::<8>(), b.first_chunk::<8>()) {
+        // First and last eight bytes cover up to sixteen.
+        (Some(first), Some(other)) if a.len() == b.len() && a.len() <= 16 => {
+            first == other && a.last_chunk::<8>() == b.last_chunk::<8>()
+        }
+        (None, None) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b),
+        _ => a == b,
     }
 }
 
@@ -347,7 +360,7 @@ impl<'b> RecordRef<'b> {
 
     /// The fields in order, as stored. Empty where nothing was parsed.
     pub fn stored_fields(&self) -> &'b [Field] {
-        self.batch.table.fields_of(self.record)
+        self.batch.table().fields_of(self.record)
     }
 
     /// Names and values in order; the line as `message` where nothing was parsed.
@@ -357,7 +370,7 @@ impl<'b> RecordRef<'b> {
         message.into_iter().chain(
             self.stored_fields()
                 .iter()
-                .map(move |field| (batch.table.keys.name(field.key), batch.value(field.value))),
+                .map(move |field| (batch.table().keys.name(field.key), batch.value(field.value))),
         )
     }
 
@@ -369,7 +382,7 @@ impl<'b> RecordRef<'b> {
         message.into_iter().chain(
             self.stored_fields()
                 .iter()
-                .map(|field| (batch.table.keys.name(field.key), field.value)),
+                .map(|field| (batch.table().keys.name(field.key), field.value)),
         )
     }
 
@@ -378,7 +391,7 @@ impl<'b> RecordRef<'b> {
         if self.is_unparsed() {
             return (name == "message").then(|| FieldRef::Text(self.message()));
         }
-        self.get_key(self.batch.table.keys.find(name)?)
+        self.get_key(self.batch.table().keys.find(name)?)
     }
 
     /// The field with this number, for loops that look the name up once a batch.
@@ -426,7 +439,7 @@ impl<'b> RecordRef<'b> {
 impl LogBatch {
     /// A stored value with the bytes it points at.
     pub fn value(&self, value: Value) -> FieldRef<'_> {
-        resolve(value, &self.chunk, &self.table.side)
+        resolve(value, &self.chunk, self.table().side())
     }
 }
 

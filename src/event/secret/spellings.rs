@@ -6,6 +6,11 @@ use base64::alphabet::{self, Alphabet};
 use base64::engine::{GeneralPurpose, general_purpose::NO_PAD};
 use std::fmt::Write;
 
+/// What browsers and HTTP clients leave as it is in a URL's path, beside letters and digits.
+const URL_PATH: &str = "!$%&'()*+,/:;=@[\\]^|";
+/// The same in its query.
+const URL_QUERY: &str = "!$%&()*+,/:;=?@[\\]^`{|}";
+
 /// All byte strings that give `secret` away.
 pub(super) fn spellings(secret: &str) -> Vec<Vec<u8>> {
     let mut all: Vec<String> = vec![secret.to_owned(), secret.trim().to_owned()];
@@ -23,7 +28,7 @@ pub(super) fn spellings(secret: &str) -> Vec<Vec<u8>> {
         })
     };
     all.extend([hex(false), hex(true)]);
-    for kept in ["", "/", ":/?#[]@!$&'()*+,;="] {
+    for kept in ["", "/", ":/?#[]@!$&'()*+,;=", URL_PATH, URL_QUERY] {
         let escaped = in_url(secret, kept);
         for escaped in [lower_escapes(&escaped), escaped] {
             all.push(escaped.replace("%20", "+"));

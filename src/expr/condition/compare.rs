@@ -99,10 +99,10 @@ pub(super) fn equal(a: FieldRef<'_>, b: FieldRef<'_>) -> bool {
 #[inline]
 pub(super) fn order(a: FieldRef<'_>, b: FieldRef<'_>) -> Result<Option<Ordering>, Mismatch> {
     // A field of a log against a constant, nearly always.
-    if let (FieldRef::Json(raw), FieldRef::Int(constant)) = (a, b)
-        && let Some(whole) = short_whole(raw)
+    if let (FieldRef::Json(a), FieldRef::Json(b)) = (a, b)
+        && let (Some(a), Some(b)) = (short_whole(a), short_whole(b))
     {
-        return Ok(Some(whole.cmp(&constant)));
+        return Ok(Some(a.cmp(&b)));
     }
     match (open(a), open(b)) {
         (Opened::Null, _) | (_, Opened::Null) => Ok(None),

@@ -6,6 +6,7 @@
 use super::ir::Pattern;
 use crate::event::log::LogBatch;
 use memchr::memmem::Finder;
+use memchr::{memchr, memrchr};
 use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, ClassBytes, ClassUnicode, Hir, HirKind, Look};
@@ -115,6 +116,15 @@ impl Search<'_> {
         }
     }
 
+    /// Whether a hit in `line`, at its very end or before, is one in the message. A carriage
+    /// return at the end is no part of that: a hit that took it in may be none.
+    fn counts(&self, at_end: bool, line: &[u8]) -> bool {
+        match line.strip_suffix(b"\r") {
+            Some(message) if at_end => self.is_in(message),
+            _ => true,
+        }
+    }
+
     fn is_in(&self, line: &[u8]) -> bool {
         match self {
             Self::Pattern { one, .. } => one.is_match(line),
@@ -125,6 +135,9 @@ impl Search<'_> {
 
 /// Keeps the records of a plain batch whose line has a hit, or those whose line has none.
 pub(super) fn filter(batch: &mut LogBatch, search: &Search<'_>, keep_hits: bool) {
+    if keep_hits && batch.is_uncut() {
+        return keep_lines_with_hits(batch, search);
+    }
     let chunk = batch.chunk().clone();
     let mut hit = search.next(&chunk, 0);
     batch.retain_spans(|start, end| {
@@ -132,18 +145,28 @@ pub(super) fn filter(batch: &mut LogBatch, search: &Search<'_>, keep_hits: bool)
         if hit.is_some_and(|hit| hit <= start) {
             hit = search.next(&chunk, start);
         }
-        let here = match hit {
-            Some(at) if at <= end => {
-                // A carriage return at the end is no part of the message: a hit that took it in
-                // may be none.
-                let line = chunk.get(start..end).unwrap_or_default();
-                match line.strip_suffix(b"\r") {
-                    Some(message) if at == end => search.is_in(message),
-                    _ => true,
-                }
-            }
-            _ => false,
-        };
+        let here = hit.is_some_and(|at| {
+            at <= end && search.counts(at == end, chunk.get(start..end).unwrap_or_default())
+        });
         here == keep_hits
     });
+}
+
+/// Looks at no line but those with a hit.
+fn keep_lines_with_hits(batch: &mut LogBatch, search: &Search<'_>) {
+    let chunk = batch.chunk().clone();
+    let mut kept = Vec::new();
+    let mut at = 0;
+    while let Some(hit) = search.next(&chunk, at) {
+        let start = memrchr(b'\n', &chunk[at..hit]).map_or(at, |n| at + n + 1);
+        let end = memchr(b'\n', &chunk[hit..]).map_or(chunk.len(), |n| hit + n);
+        if search.counts(hit == end, &chunk[start..end]) {
+            kept.push((start, end));
+        }
+        at = end + 1;
+        if at >= chunk.len() {
+            break;
+        }
+    }
+    batch.keep_lines(kept.into_iter());
 }

@@ -7,7 +7,8 @@ use crate::event::encode::{Encoder, Encoding, Extra};
 use crate::event::secret::SecretText;
 use crate::event::{Batch, Kinds};
 use crate::host::clock;
-use crate::net::http::{self, TlsSettings};
+use crate::net::endpoint::{Auth, Endpoint, Method};
+use crate::net::http::TlsSettings;
 use crate::topology::component::{BuildContext, BuiltSink, Fault, Request, Sink, SinkConfig};
 use crate::topology::settings::{BatchSettings, Period, RetrySettings};
 use async_trait::async_trait;
@@ -15,17 +16,10 @@ use bytes::Bytes;
 use flate2::Compression as Level;
 use flate2::write::GzEncoder;
 use indexmap::IndexMap;
-use reqwest::header::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-};
-use reqwest::{Client, Method as HttpMethod, Url};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::io::Write;
 use std::time::Duration;
-
-/// How much of an answer is read: enough to say why, and to use the connection again.
-const ANSWER_BYTES: usize = 16 << 10;
 
 /// Sends records to an HTTP server, many in one request.
 ///
@@ -77,17 +71,6 @@ pub struct Config {
     pub tls: TlsSettings,
 }
 
-/// The request's method.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Method {
-    /// POST.
-    #[default]
-    Post,
-    /// PUT.
-    Put,
-}
-
 /// How the body is compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -97,18 +80,6 @@ pub enum Compression {
     None,
     /// With gzip.
     Gzip,
-}
-
-/// Who sends it: `{user, password}` or `{bearer}`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Auth {
-    /// A user's name, for basic authentication.
-    pub user: Option<String>,
-    /// The user's password.
-    pub password: Option<SecretText>,
-    /// A bearer token.
-    pub bearer: Option<SecretText>,
 }
 
 fn ndjson() -> Encoding {
@@ -132,62 +103,19 @@ impl SinkConfig for Config {
 
 impl Config {
     fn sink(&self) -> Result<Http, String> {
-        Ok(Http {
-            client: http::client(self.timeout.0, &self.tls)?,
-            url: http::parse_url(self.url.expose())?,
-            method: match self.method {
-                Method::Post => HttpMethod::POST,
-                Method::Put => HttpMethod::PUT,
-            },
-            headers: self.all_headers()?,
-            encoder: Encoder::new(&self.encoding, Extra::Origin),
-            compression: self.compression,
-            prepared: None,
-        })
-    }
-
-    fn all_headers(&self) -> Result<HeaderMap, String> {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(&self.encoding)));
+        let mut endpoint =
+            Endpoint::new(self.url.expose(), self.method, self.timeout.0, &self.tls)?;
+        endpoint.header("Content-Type", content_type(&self.encoding))?;
         if self.compression == Compression::Gzip {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            endpoint.header("Content-Encoding", "gzip")?;
         }
-        if let Some(value) = self.auth.header()? {
-            headers.insert(AUTHORIZATION, secret_value("auth", &value)?);
-        }
+        endpoint.authorize(&self.auth)?;
         for (name, value) in &self.headers {
-            let header = HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| format!("`headers`: `{name}` is no name of a header"))?;
-            headers.insert(header, secret_value(name, value.expose())?);
+            endpoint.header(name, value.expose())?;
         }
-        Ok(headers)
+        let encoder = Encoder::new(&self.encoding, Extra::Origin);
+        Ok(Http { endpoint, encoder, compression: self.compression, prepared: None })
     }
-}
-
-impl Auth {
-    fn header(&self) -> Result<Option<String>, String> {
-        use base64::Engine as _;
-        Ok(match (&self.user, &self.password, &self.bearer) {
-            (None, None, None) => None,
-            (None, None, Some(token)) => Some(format!("Bearer {}", token.expose())),
-            (Some(user), password, None) => {
-                let password = password.as_ref().map_or("", SecretText::expose);
-                let both = format!("{user}:{password}");
-                let both = base64::engine::general_purpose::STANDARD.encode(both);
-                Some(format!("Basic {both}"))
-            }
-            _ => {
-                return Err("`auth` takes either `user` and `password`, or `bearer`".to_owned());
-            }
-        })
-    }
-}
-
-fn secret_value(name: &str, value: &str) -> Result<HeaderValue, String> {
-    let mut value = HeaderValue::from_str(value)
-        .map_err(|_| format!("`{name}`: the value has bytes that no header can have"))?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 fn content_type(encoding: &Encoding) -> &'static str {
@@ -200,10 +128,7 @@ fn content_type(encoding: &Encoding) -> &'static str {
 }
 
 struct Http {
-    client: Client,
-    url: Url,
-    method: HttpMethod,
-    headers: HeaderMap,
+    endpoint: Endpoint,
     encoder: Encoder,
     compression: Compression,
     /// The body of the request at hand as it is sent, kept for further attempts.
@@ -229,27 +154,6 @@ impl Http {
         };
         Ok(self.prepared.insert(body.into()).clone())
     }
-
-    async fn attempt(&self, body: Bytes) -> Result<(), Fault> {
-        let mut answer = self
-            .client
-            .request(self.method.clone(), self.url.clone())
-            .headers(self.headers.clone())
-            .body(body)
-            .send()
-            .await
-            .map_err(http::unanswered)?;
-        let mut text = Vec::new();
-        // What the status says counts, whatever becomes of the rest of the answer.
-        while let Ok(Some(chunk)) = answer.chunk().await {
-            text.extend_from_slice(&chunk);
-            if text.len() > ANSWER_BYTES {
-                break;
-            }
-        }
-        let text = String::from_utf8_lossy(&text);
-        http::judge(answer.status(), answer.headers(), &text, clock::now())
-    }
 }
 
 #[async_trait]
@@ -271,13 +175,9 @@ impl Sink for Http {
 
     async fn send(&mut self, request: &Request) -> Result<(), Fault> {
         let Some(part) = request.parts.first() else { return Ok(()) };
-        let place = http::shown(&self.url);
         let body = self
             .body(&part.body)
-            .map_err(|error| Fault::fatal(format!("compress for {place}: {error}")))?;
-        self.attempt(body).await.map_err(|fault| Fault {
-            message: format!("{} {place}: {}", self.method, fault.message),
-            kind: fault.kind,
-        })
+            .map_err(|error| Fault::fatal(format!("compress a request: {error}")))?;
+        self.endpoint.deliver(body, clock::now()).await
     }
 }

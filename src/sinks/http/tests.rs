@@ -4,6 +4,7 @@ use super::*;
 use crate::event::log::{LogBatch, Origin};
 use crate::topology::component::FaultKind;
 use http_body_util::{BodyExt, Full};
+use hyper::HeaderMap;
 use hyper::service::service_fn;
 use hyper::{Request as Received, Response};
 use hyper_util::rt::TokioIo;
@@ -153,6 +154,4 @@ fn printing_a_config_shows_no_secret() {
     });
     let config = config("http://localhost/?key=hunter2", &secrets);
     assert!(!format!("{config:?}").contains("hunter2"));
-    let both = Auth { user: Some("me".into()), ..config.auth };
-    assert!(both.header().unwrap_err().contains("either"));
 }

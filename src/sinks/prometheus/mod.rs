@@ -104,7 +104,7 @@ impl StreamSink for Prometheus {
         };
         tracing::info!(component = &*cx.name, %listen, path, "listening for scrapes");
         let answers = Arc::new(Answers::new(Arc::clone(&cx.demand)));
-        let server = Arc::new(Server::new(path, Arc::clone(&answers), cx.env.telemetry.clone()));
+        let server = Arc::new(Server::new(path, Arc::clone(&answers), &cx));
         let (close, closing) = watch::channel(());
         let mut connections = JoinSet::new();
         let mut accept_from = Instant::now();
@@ -117,6 +117,7 @@ impl StreamSink for Prometheus {
                 envelope = input.next() => match envelope.map(Envelope::open) {
                     None => break,
                     Some((batch, ack, demand)) => {
+                        cx.telemetry.received(&batch);
                         if let Batch::Metrics(metrics) = batch {
                             answers.take(metrics, demand);
                         }

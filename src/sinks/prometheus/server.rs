@@ -6,7 +6,8 @@ use super::own::Own;
 use crate::event::exposition;
 use crate::event::metric::Family;
 use crate::net::query;
-use crate::topology::telemetry::Telemetry;
+use crate::topology::context::SinkContext;
+use crate::topology::telemetry::{ComponentTelemetry, Telemetry};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -58,15 +59,17 @@ pub(super) struct Server {
     path: String,
     answers: Arc<Answers>,
     telemetry: Telemetry,
+    counters: ComponentTelemetry,
     own: Mutex<Own>,
     turns: Semaphore,
     buffers: Buffers,
 }
 
 impl Server {
-    pub(super) fn new(path: String, answers: Arc<Answers>, telemetry: Telemetry) -> Self {
+    pub(super) fn new(path: String, answers: Arc<Answers>, cx: &SinkContext) -> Self {
+        let (telemetry, counters) = (cx.env.telemetry.clone(), cx.telemetry.clone());
         let (own, turns) = (Mutex::new(Own::new()), Semaphore::new(MAX_SCRAPES));
-        Self { path, answers, telemetry, own, turns, buffers: Buffers::default() }
+        Self { path, answers, telemetry, counters, own, turns, buffers: Buffers::default() }
     }
 
     /// Answers what comes on one connection, until it ends or `closing` does.
@@ -141,7 +144,10 @@ impl Server {
         own.add_to(&mut families, unanswered);
         families.sort_by(|one, other| one.name.cmp(&other.name));
         let mut text = self.buffers.lend();
-        own.left_out += exposition::encode(&families, &mut text.bytes) as u64;
+        let left_out = exposition::encode(&families, &mut text.bytes);
+        own.left_out += left_out as u64;
+        let samples: usize = families.iter().map(|family| family.samples.len()).sum();
+        self.counters.delivered((samples - left_out) as u64, text.bytes.len() as u64);
         text
     }
 
@@ -186,9 +192,9 @@ fn plain(status: StatusCode, text: String) -> Answer {
 fn patience(headers: &HeaderMap) -> Duration {
     let told = headers.get(TIMEOUT_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
     let told = told.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let told = told.filter(|told| !told.is_zero()).map_or(PATIENCE, |told| {
-        told.saturating_sub(MARGIN).max(told / 2)
-    });
+    let told = told
+        .filter(|told| !told.is_zero())
+        .map_or(PATIENCE, |told| told.saturating_sub(MARGIN).max(told / 2));
     told.min(CONNECTION_LIFE)
 }
 

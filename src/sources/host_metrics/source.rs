@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use super::runner::Collectors;
@@ -36,6 +36,7 @@ pub struct Config {
     /// How often to poll for sinks that are pushed to; from 100ms on. A scrape polls by itself.
     pub interval: Period,
     /// Collectors, by `node_exporter`'s names; `default` is its default set.
+    #[serde(deserialize_with = "known")]
     pub collect: Vec<String>,
     /// Where the host's `/proc` is, when it is not there.
     pub procfs: Option<PathBuf>,
@@ -76,14 +77,26 @@ impl Config {
     }
 
     fn collectors(&self) -> Result<Collectors, Fault> {
-        let names = self.collect.iter().map(String::as_str);
-        Collectors::new(&self.roots(), names).map_err(|unknown| {
-            Fault::fatal(match unknown.nearest {
-                Some(nearest) => format!("`collect`: {unknown}; did you mean `{nearest}`?"),
-                None => format!("`collect`: {unknown}"),
-            })
-        })
+        collectors(&self.roots(), &self.collect)
+            .map_err(|unknown| Fault::fatal(format!("`collect`: {unknown}")))
     }
+}
+
+fn collectors(roots: &Roots, names: &[String]) -> Result<Collectors, String> {
+    Collectors::new(roots, names.iter().map(String::as_str)).map_err(|unknown| {
+        match unknown.nearest {
+            Some(nearest) => format!("{unknown}; did you mean `{nearest}`?"),
+            None => unknown.to_string(),
+        }
+    })
+}
+
+/// Refuses a wrong name where it is written, so that checking a config finds it. Making
+/// collectors opens nothing.
+fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::deserialize(deserializer)?;
+    collectors(&Roots::live(), &names).map_err(de::Error::custom)?;
+    Ok(names)
 }
 
 impl SourceConfig for Config {

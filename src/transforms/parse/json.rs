@@ -84,7 +84,14 @@ impl Reader<'_> {
             self.expect(b':', "`:`")?;
             self.space();
             let start = self.at;
-            self.value()?;
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    self.string()?;
+                }
+                Some(b'-' | b'0'..=b'9') => self.number()?,
+                _ => self.value()?,
+            }
             entry(name, form, (start, self.at))?;
             self.space();
             match self.peek() {

@@ -1,6 +1,6 @@
 //! The JSON reader, held against `serde_json`.
 
-use super::json::object;
+use super::json::{Name, object};
 use proptest::prelude::*;
 
 /// Whether it is an object, after checking that both readers say so, or both do not, and
@@ -17,6 +17,7 @@ fn accepted(text: &str) -> bool {
         let mine: serde_json::Map<_, _> = entries
             .into_iter()
             .map(|(name, value)| {
+                let (Name::Plain(name) | Name::Escaped(name)) = name;
                 let name = serde_json::from_str(&format!("\"{name}\"")).unwrap();
                 (name, serde_json::from_slice(value).unwrap())
             })

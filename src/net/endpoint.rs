@@ -1,0 +1,186 @@
+//! An endpoint: one URL that requests are sent to, again and again.
+
+use super::http::{TlsSettings, client, judge, parse_url, shown, unanswered};
+use crate::event::secret::SecretText;
+use crate::topology::component::Fault;
+use base64::Engine as _;
+use bytes::Bytes;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, StatusCode, Url};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::time::Duration;
+
+/// How much of an answer is read: enough to say why, and to use the connection again.
+const ANSWER_BYTES: usize = 16 << 10;
+
+/// The request's method.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// POST.
+    #[default]
+    Post,
+    /// PUT.
+    Put,
+}
+
+/// Who sends it: `{user, password}` or `{bearer}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auth {
+    /// A user's name, for basic authentication.
+    pub user: Option<String>,
+    /// The user's password.
+    pub password: Option<SecretText>,
+    /// A bearer token.
+    pub bearer: Option<SecretText>,
+}
+
+/// Where requests go, and how. It cannot be printed: URL and headers may hold secrets.
+#[derive(Clone)]
+pub struct Endpoint {
+    client: Client,
+    url: Url,
+    method: Method,
+    headers: HeaderMap,
+}
+
+/// What a server said: the text only in its beginning.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    text: String,
+}
+
+impl Endpoint {
+    /// An endpoint; `timeout` is for a request as a whole.
+    ///
+    /// # Errors
+    /// What is wrong with the settings, in a user's words and without secrets.
+    pub fn new(
+        url: &str,
+        method: Method,
+        timeout: Duration,
+        tls: &TlsSettings,
+    ) -> Result<Self, String> {
+        let (client, url) = (client(timeout, tls)?, parse_url(url)?);
+        Ok(Self { client, url, method, headers: HeaderMap::new() })
+    }
+
+    /// Sends this header with every request, in place of one of the same name. Its value is shown
+    /// nowhere.
+    ///
+    /// # Errors
+    /// Where name or value cannot be those of a header.
+    pub fn header(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let header = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| format!("`{name}` is no name of a header"))?;
+        let mut value = HeaderValue::from_str(value)
+            .map_err(|_| format!("`{name}`: the value has bytes that no header can have"))?;
+        value.set_sensitive(true);
+        self.headers.insert(header, value);
+        Ok(())
+    }
+
+    /// Says with every request who sends it.
+    ///
+    /// # Errors
+    /// Where `auth` says two things at a time.
+    pub fn authorize(&mut self, auth: &Auth) -> Result<(), String> {
+        match auth.header()? {
+            Some(value) => self.header(AUTHORIZATION.as_str(), &value),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends `body` and waits until the server has it; `now` is the time since the epoch.
+    ///
+    /// # Errors
+    /// As [`judge`] has it for the server's answer; a passing fault where there is none.
+    pub async fn deliver(&self, body: Bytes, now: Duration) -> Result<(), Fault> {
+        let told = match self.exchange(body).await {
+            Ok(answer) => judge(answer.status, &answer.headers, &answer.text, now),
+            Err(fault) => Err(fault),
+        };
+        told.map_err(|fault| Fault {
+            message: format!("{} {}: {}", self.method.name(), shown(&self.url), fault.message),
+            kind: fault.kind,
+        })
+    }
+
+    async fn exchange(&self, body: Bytes) -> Result<Answer, Fault> {
+        let request = match self.method {
+            Method::Post => self.client.post(self.url.clone()),
+            Method::Put => self.client.put(self.url.clone()),
+        };
+        let request = request.headers(self.headers.clone()).body(body);
+        let mut answer = request.send().await.map_err(unanswered)?;
+        let mut text = Vec::new();
+        // What the status says counts, whatever becomes of the rest of the answer.
+        while let Ok(Some(chunk)) = answer.chunk().await {
+            text.extend_from_slice(&chunk);
+            if text.len() > ANSWER_BYTES {
+                break;
+            }
+        }
+        Ok(Answer {
+            status: answer.status(),
+            headers: std::mem::take(answer.headers_mut()),
+            text: String::from_utf8_lossy(&text).into_owned(),
+        })
+    }
+}
+
+impl Method {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Post => "POST",
+            Self::Put => "PUT",
+        }
+    }
+}
+
+impl Auth {
+    fn header(&self) -> Result<Option<String>, String> {
+        Ok(match (&self.user, &self.password, &self.bearer) {
+            (None, None, None) => None,
+            (None, None, Some(token)) => Some(format!("Bearer {}", token.expose())),
+            (Some(user), password, None) => {
+                let password = password.as_ref().map_or("", SecretText::expose);
+                let both = format!("{user}:{password}");
+                let both = base64::engine::general_purpose::STANDARD.encode(both);
+                Some(format!("Basic {both}"))
+            }
+            _ => {
+                return Err("`auth` takes either `user` and `password`, or `bearer`".to_owned());
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sender_is_named_in_one_way_only() {
+        let secret = |text: &str| Some(SecretText::new(text.to_owned()));
+        let bearer = Auth { bearer: secret("hunter2"), ..Auth::default() };
+        assert_eq!(bearer.header().unwrap().unwrap(), "Bearer hunter2");
+        let both = Auth { user: Some("me".to_owned()), ..bearer };
+        assert!(both.header().unwrap_err().contains("either"));
+        let lonely = Auth { password: secret("hunter2"), ..Auth::default() };
+        assert!(lonely.header().is_err());
+    }
+
+    #[test]
+    fn a_header_that_cannot_be_sent_is_refused_without_showing_its_value() {
+        let tls = TlsSettings::default();
+        let timeout = Duration::from_secs(1);
+        let mut endpoint = Endpoint::new("http://localhost/", Method::Post, timeout, &tls).unwrap();
+        assert!(endpoint.header("no name", "x").unwrap_err().contains("`no name`"));
+        let refusal = endpoint.header("X-Key", "hunter2\n").unwrap_err();
+        assert!(refusal.contains("X-Key") && !refusal.contains("hunter2"));
+    }
+}
