@@ -82,7 +82,10 @@ impl Agent<'_> {
         drop(self.tasks);
         loop {
             tokio::select! {
-                () = self.topology.finished() => return Exit::Success,
+                () = self.topology.finished() => {
+                    let failed = self.env.runs.last_failed();
+                    return if failed { Exit::Failed } else { Exit::Success };
+                }
                 told = signals.next() => if told == Told::Stop { break },
             }
         }

@@ -1,6 +1,10 @@
 //! The command line: one file a sub-command.
 
 pub mod agent;
+pub mod apply;
+mod apply_report;
+pub mod audit;
+mod extra_vars;
 pub mod completions;
 pub mod docs;
 pub mod facts;
@@ -58,16 +62,19 @@ Exit codes: 0 done, 1 failed or config wrong, 2 changes pending (apply --dry-run
 Examples:
   driftless agent --config /etc/driftless/config    run everything that the config says
   driftless validate .                              check the config in this directory
+  driftless apply . --dry-run                       show what would change on this host
   driftless graph . --format mermaid                draw it
   driftless facts os                                tell what this host runs";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     Agent(agent::Args),
+    Apply(apply::Args),
     Logs(logs::Args),
     Validate(validate::Args),
     Graph(graph::Args),
     Facts(facts::Args),
+    Audit(audit::Args),
     Schema(schema::Args),
     Docs(docs::Args),
     Completions(completions::Args),
@@ -83,6 +90,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let exit = match cli.command {
         Command::Agent(args) => agent::run(&args, &mut shell),
+        Command::Apply(args) => apply::run(&args, &mut shell),
+        Command::Audit(args) => audit::run(&args, &mut shell),
         Command::Logs(args) => logs::run(&args, &mut shell),
         Command::Validate(args) => validate::run(&args, &mut shell),
         Command::Facts(args) => facts::run(&args, &mut shell),

@@ -26,7 +26,7 @@ impl Colour {
         if stream.is_terminal() && !refused { Self::Always } else { Self::Never }
     }
 
-    fn paint(self, style: Style, text: &str) -> String {
+    pub(super) fn paint(self, style: Style, text: &str) -> String {
         match self {
             Self::Always => format!("{style}{text}{style:#}"),
             Self::Never => text.to_owned(),
@@ -149,7 +149,7 @@ fn write_snippet(out: &mut dyn Write, span: &Span, colour: Colour) -> io::Result
 }
 
 /// A file's text must not steer the terminal; every character keeps its column.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let visible = |c: char| match c {
         '\t' => ' ',
         // Direction marks turn a line around, so that it reads as something else.

@@ -16,6 +16,7 @@ use crate::host::facts::Facts;
 use crate::host::roots::Roots;
 use crate::topology::context::{Environment, SinkNames};
 use crate::topology::memory::Memory;
+use crate::topology::runs::Runs;
 use crate::topology::settings::ByteSize;
 use crate::topology::telemetry::Telemetry;
 use arc_swap::ArcSwap;
@@ -125,6 +126,7 @@ impl Session {
             masker: shell.masker.clone(),
             constants: ArcSwap::from_pointee(config.constants.clone()),
             tasks,
+            runs: Runs::default(),
             once,
         };
         Ok((environment, tasks_in))

@@ -1,5 +1,6 @@
 //! What this machine is and how it is changed.
 
+pub mod audit;
 pub mod clock;
 pub mod core_dump;
 pub mod facts;
@@ -8,6 +9,7 @@ pub mod mounts;
 pub mod proc;
 pub mod process;
 pub mod roots;
+pub mod run_lock;
 pub mod statfs;
 mod sys;
 pub mod udev;

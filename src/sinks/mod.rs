@@ -5,6 +5,8 @@ use crate::topology::registry::components;
 
 components! {
     SinkConfig:
+    /// Brings the host to the desired state.
+    apply,
     /// Writes to standard output or standard error.
     console,
     /// Appends to files.
@@ -14,4 +16,3 @@ components! {
     /// Is scraped by Prometheus.
     prometheus,
 }
-pub mod apply;

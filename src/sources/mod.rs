@@ -5,6 +5,8 @@ use crate::topology::registry::components;
 
 components! {
     SourceConfig:
+    /// Gives the record of what was done to this host.
+    audit,
     /// Gives the desired state of the config's apply files.
     config_dir,
     /// Follows files.

@@ -2,6 +2,7 @@
 
 use super::demand::{DemandPort, Demands};
 use super::memory::Memory;
+use super::runs::Runs;
 use super::telemetry::{ComponentTelemetry, Telemetry};
 use crate::event::ack::{Receipt, SinkId};
 use crate::event::secret::{Masker, Secrets};
@@ -34,6 +35,8 @@ pub struct Environment {
     pub constants: ArcSwap<serde_json::Map<String, serde_json::Value>>,
     /// The desired state, newest first in line; a new one replaces one that still waits.
     pub tasks: watch::Receiver<Option<SharedTaskSet>>,
+    /// How far the runs of the desired state are.
+    pub runs: Runs,
     /// Whether sources end at the end of what is there now, as `--once` asks.
     pub once: bool,
 }

@@ -14,6 +14,7 @@ mod requests;
 mod rewire;
 pub mod run;
 mod runners;
+pub mod runs;
 pub mod settings;
 mod supervise;
 pub mod telemetry;

@@ -6,7 +6,9 @@ use prometheus::core::Collector;
 use prometheus::proto::MetricType;
 use prometheus::{Counter, CounterVec};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
-use std::sync::Arc;
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// All metrics of the agent itself. Clones share them.
@@ -14,6 +16,7 @@ use std::time::Duration;
 pub struct Telemetry {
     registry: Registry,
     metrics: Arc<Metrics>,
+    own: Arc<Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>>,
 }
 
 #[derive(Debug)]
@@ -130,7 +133,7 @@ impl Telemetry {
                 "Bytes that wait in front of the component.",
             )?,
         };
-        Ok(Self { registry, metrics: Arc::new(metrics) })
+        Ok(Self { registry, metrics: Arc::new(metrics), own: Arc::default() })
     }
 
     /// The counters of one component.
@@ -189,6 +192,25 @@ impl Telemetry {
                 }
             }
         }
+    }
+
+    /// A component's own metrics, which `make` makes and registers the first time; each further
+    /// run of the component goes on with the same ones.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn own<T: Any + Send + Sync>(
+        &self,
+        make: impl FnOnce(&Self) -> Result<T, prometheus::Error>,
+    ) -> Result<Arc<T>, prometheus::Error> {
+        let mut all = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.get(&TypeId::of::<T>()).map(Arc::clone);
+        if let Some(known) = known.and_then(|known| known.downcast().ok()) {
+            return Ok(known);
+        }
+        let made = Arc::new(make(self)?);
+        all.insert(TypeId::of::<T>(), Arc::clone(&made) as Arc<dyn Any + Send + Sync>);
+        Ok(made)
     }
 
     /// Adds a component's own metric, so that it rides along with the others.

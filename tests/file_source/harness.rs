@@ -155,6 +155,7 @@ impl Bench {
             masker: Default::default(),
             constants: Default::default(),
             tasks: tokio::sync::watch::channel(None).1,
+            runs: Default::default(),
             once,
         };
         Topology::start(&graph, Arc::new(env)).unwrap()

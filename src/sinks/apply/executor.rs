@@ -16,7 +16,7 @@ use indexmap::IndexMap;
 use minijinja::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What tasks may read beside their own variables.
 #[derive(Clone, Debug)]
@@ -44,12 +44,36 @@ pub struct Selection {
     pub skip_tags: Vec<String>,
 }
 
-/// Hears how a run goes on.
+/// Hears how a run goes on, and may keep it from going on.
 pub trait Observer {
     /// A task begins.
     fn started(&mut self, _name: &str, _handler: bool) {}
-    /// A task has ended.
-    fn finished(&mut self, _task: &TaskReport) {}
+
+    /// A task has ended. An error ends the run before the next one begins.
+    fn finished(&mut self, _task: &TaskReport) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// What an action came to when it was done before, where it is not to be done again.
+    fn done_before(&mut self, _action: &Action<'_>) -> Option<Value> {
+        None
+    }
+
+    /// An action was done and came to `result`. An error ends the run.
+    fn done(&mut self, _action: &Action<'_>, _result: &Value) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// A task that acts without looking first whether that is needed, such as a command.
+#[derive(Clone, Copy, Debug)]
+pub struct Action<'a> {
+    /// The task.
+    pub task: &'a Task,
+    /// How often it is due; once a revision where nothing says so.
+    pub every: Option<Duration>,
+    /// Whether other tasks may read what it came to.
+    pub is_read: bool,
 }
 
 /// Listens to nothing.
@@ -176,7 +200,7 @@ impl Executor<'_> {
                 let why = format!("there is no module `{}`", task.module);
                 Done::from(Turn::failed(Failure::new(why)))
             }
-            (None, Some(module)) => self.turns(task, module, &keywords, &scope, number),
+            (None, Some(module)) => self.turns_due(task, module, &keywords, &scope, number, role),
         };
         if let Some(register) = &keywords.register {
             Arc::make_mut(&mut self.results).insert(register.clone(), done.result.clone());
@@ -213,10 +237,42 @@ impl Executor<'_> {
             duration: started.elapsed(),
             seen: self.machine.take_seen(),
         };
-        self.observer.finished(&report);
-        let stop = report.status == Status::Failed && !report.ignored;
+        if let Err(why) = self.observer.finished(&report) {
+            self.report.stopped.get_or_insert(why);
+        }
+        let failed = report.status == Status::Failed && !report.ignored;
         self.report.tasks.push(report);
-        if stop { Next::Stop } else { Next::GoOn }
+        if failed || self.report.stopped.is_some() { Next::Stop } else { Next::GoOn }
+    }
+
+    /// Runs the task, unless it is an action that is not due. A handler is due when notified.
+    fn turns_due(
+        &mut self,
+        task: &Task,
+        module: &'static Module,
+        keywords: &Keywords,
+        scope: &Scope,
+        number: usize,
+        role: Role,
+    ) -> Done {
+        if role == Role::Handler || self.machine.is_dry_run() || !module.acts(&task.args) {
+            return self.turns(task, module, keywords, scope, number);
+        }
+        let is_read = keywords.register.is_some() && !keywords.no_log;
+        let action = Action { task, every: keywords.every, is_read };
+        if let Some(result) = self.observer.done_before(&action) {
+            return Done::before(result);
+        }
+        let done = self.turns(task, module, keywords, scope, number);
+        let was_done = match done.status {
+            Status::Ok | Status::Changed => true,
+            Status::Failed => done.ignored,
+            Status::Skipped | Status::Unknown => false,
+        };
+        if was_done && let Err(why) = self.observer.done(&action, &done.result) {
+            self.report.stopped = Some(why);
+        }
+        done
     }
 
     /// Runs the task once, or once for each item of its loop.

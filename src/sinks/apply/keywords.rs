@@ -5,11 +5,13 @@ use crate::event::fault::Diagnostic;
 use crate::event::tree::{Key, Node, Value};
 use crate::expr::jinja::Engine;
 use crate::expr::scope::{RESERVED, Vars};
+use crate::topology::settings::Period;
 use indexmap::IndexMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Keywords that are understood.
-pub(super) const KNOWN: [&str; 23] = [
+pub(super) const KNOWN: [&str; 24] = [
     "name",
     "when",
     "register",
@@ -33,10 +35,11 @@ pub(super) const KNOWN: [&str; 23] = [
     "delegate_to",
     "become",
     "any_errors_fatal",
+    "every",
 ];
 
 /// Keywords of Ansible that this version refuses, since to ignore them would do harm.
-pub(super) const NOT_YET: [&str; 27] = [
+pub(super) const NOT_YET: [&str; 26] = [
     "block",
     "rescue",
     "always",
@@ -62,7 +65,6 @@ pub(super) const NOT_YET: [&str; 27] = [
     "ignore_unreachable",
     "max_fail_percentage",
     "debugger",
-    "every",
     "first_available_file",
 ];
 
@@ -84,6 +86,8 @@ pub(super) struct Keywords {
     pub(super) check_mode: bool,
     pub(super) hide_diff: bool,
     pub(super) environment: Option<Node>,
+    /// How often an action is done again in the agent; once a revision where nothing says so.
+    pub(super) every: Option<Duration>,
 }
 
 /// What a loop runs over.
@@ -146,6 +150,7 @@ impl Keywords {
                 "check_mode" => found.check_mode = reader.flag(name, node).unwrap_or(true),
                 "diff" => found.hide_diff = reader.flag(name, node) == Some(false),
                 "environment" => found.environment = Some(reader.template(node)),
+                "every" => found.every = reader.period(node),
                 "run_once" | "any_errors_fatal" => drop(reader.flag(name, node)),
                 "become" if reader.flag(name, node) == Some(true) => {
                     let why = "`become` is not supported yet";
@@ -250,6 +255,16 @@ impl Reader<'_> {
             self.complain(format!("`{name}` is true or false, and this is {}", node.kind()), node);
         }
         found
+    }
+
+    fn period(&mut self, node: &Node) -> Option<Duration> {
+        match node.scalar_text().unwrap_or_default().parse::<Period>() {
+            Ok(period) => Some(period.0),
+            Err(why) => {
+                self.complain(why, node);
+                None
+            }
+        }
     }
 
     fn variable(&mut self, what: &str, node: &Node) -> Option<String> {

@@ -73,6 +73,13 @@ fn parse_task(node: &Node, complaints: &mut Vec<Diagnostic>) -> Option<Task> {
             return None;
         }
     };
+    if let Some(every) = keywords.get("every")
+        && !module.acts(&args)
+    {
+        let why = format!("`every` is for what acts without looking first, and `{}` looks", module.name);
+        let complaint = Diagnostic::new(why, every.span.clone());
+        complaints.push(complaint.hint("leave it out: the task is checked at every `interval`"));
+    }
     let name = keywords.shift_remove("name");
     let name = name.as_ref().and_then(Node::scalar_text).unwrap_or(module.name).to_owned();
     let span = node.span.clone();

@@ -64,6 +64,7 @@ pub struct TaskReport {
     /// From 1, in the order in which tasks ran.
     pub number: usize,
     /// Its name, rendered where that is possible.
+    #[serde(rename = "task")]
     pub name: String,
     /// What it uses.
     pub module: String,
@@ -84,9 +85,15 @@ pub struct TaskReport {
     /// What it changed, in order.
     pub changes: Vec<ChangeReport>,
     /// How long it took.
+    #[serde(rename = "duration_seconds", serialize_with = "seconds")]
     pub duration: Duration,
     /// The paths that it looked at: when one of them changes, the task is due again.
+    #[serde(skip)]
     pub seen: BTreeSet<PathBuf>,
+}
+
+fn seconds<S: serde::Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64(duration.as_secs_f64())
 }
 
 /// How many tasks ended how.
@@ -119,9 +126,16 @@ pub struct Report {
     pub not_run: Vec<String>,
     /// Handlers that were notified and, for the same reason, did not run.
     pub pending_handlers: Vec<String>,
+    /// Why it ended early, where no task is to blame.
+    pub stopped: Option<String>,
 }
 
 impl Report {
+    /// Whether something that is declared was not brought about.
+    pub fn has_failed(&self) -> bool {
+        self.stopped.is_some() || self.recap().failed > 0
+    }
+
     /// The sums.
     pub fn recap(&self) -> Recap {
         let mut recap = Recap::default();

@@ -10,6 +10,7 @@ use crate::event::task::Task;
 use crate::event::tree::{Node, Value as Tree};
 use crate::expr::jinja::Problem;
 use crate::expr::scope::Scope;
+use crate::expr::value::pairs;
 use crate::host::machine::Machine;
 use indexmap::IndexMap;
 use minijinja::Value;
@@ -381,6 +382,18 @@ impl Done {
             });
             done.changes.extend(turn.changes);
         }
+        done
+    }
+
+    /// An action that was done before and then came to `result`.
+    pub(super) fn before(result: Value) -> Self {
+        let mut turn = Turn::new(Status::Ok);
+        turn.message = Some("done before".into());
+        let mut done = Self::from(turn);
+        let mut returned: IndexMap<String, Value> = pairs(&result).into_iter().collect();
+        // Nothing changed now, whatever it did then.
+        returned.insert("changed".into(), false.into());
+        done.result = Value::from_pairs(returned);
         done
     }
 

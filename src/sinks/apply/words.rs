@@ -3,7 +3,7 @@
 
 /// How quotes and backslashes are treated.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Quotes {
+pub enum Quotes {
     /// They mark words and vanish.
     Resolve,
     /// They mark words and stay, for a later splitting.
@@ -11,7 +11,7 @@ pub(super) enum Quotes {
 }
 
 /// The words of `text`; the error names the quote that is not closed.
-pub(super) fn split(text: &str, quotes: Quotes) -> Result<Vec<String>, char> {
+pub fn split(text: &str, quotes: Quotes) -> Result<Vec<String>, char> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote: Option<char> = None;

@@ -38,6 +38,7 @@ pub(super) fn environment() -> Arc<Environment> {
         masker: Default::default(),
         constants: ArcSwap::default(),
         tasks: watch::channel(None).1,
+        runs: Default::default(),
         once: false,
     })
 }

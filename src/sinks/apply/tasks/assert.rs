@@ -8,6 +8,7 @@ use crate::sinks::apply::params::{Kind, Param, Params, Spec};
 pub(super) static MODULE: Module = Module {
     name: "assert",
     summary: "Fails unless all conditions hold.",
+    acts_unless: None,
     spec: Spec::new(&[
         Param::new("that", Kind::Conditions).required(),
         Param::new("fail_msg", Kind::Any).or(&["msg"]),

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 pub(super) static MODULE: Module = Module {
     name: "command",
     summary: "Runs a program, without a shell.",
+    acts_unless: Some(&["creates", "removes"]),
     spec: Spec {
         free_form: Some("cmd"),
         not_yet: &["executable", "expand_argument_vars", "warn"],

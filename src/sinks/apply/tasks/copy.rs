@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 pub(super) static MODULE: Module = Module {
     name: "copy",
     summary: "Makes sure that a file has this content, or that a tree of files is there.",
+    acts_unless: None,
     spec: Spec {
         not_yet: file_attributes::NOT_YET,
         exclusive: &[&["content", "src"]],

@@ -10,6 +10,7 @@ use minijinja::Value;
 pub(super) static MODULE: Module = Module {
     name: "debug",
     summary: "Shows a text (`msg`) or the value of an expression (`var`).",
+    acts_unless: None,
     spec: Spec {
         exclusive: &[&["msg", "var"]],
         ..Spec::new(&[

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 pub(super) static MODULE: Module = Module {
     name: "file",
     summary: "Makes sure that a path is a directory, a link or absent, or has these permissions.",
+    acts_unless: None,
     spec: Spec {
         not_yet: file_attributes::NOT_YET,
         ..Spec::new(&[

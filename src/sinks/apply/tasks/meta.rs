@@ -10,6 +10,7 @@ pub(in crate::sinks::apply) const ACTION: &str = "free_form";
 pub(super) static MODULE: Module = Module {
     name: "meta",
     summary: "Runs notified handlers now (`flush_handlers`), or does nothing (`noop`).",
+    acts_unless: None,
     spec: Spec {
         free_form: Some(ACTION),
         ..Spec::new(&[Param::new(ACTION, Kind::OneOf(&["flush_handlers", "noop"])).required()])

@@ -92,12 +92,23 @@ pub struct Module {
     pub name: &'static str,
     /// What it is for, in one line.
     pub summary: &'static str,
+    /// For one that acts without looking first: the parameters each of which makes it look.
+    pub acts_unless: Option<&'static [&'static str]>,
     /// Its parameters.
     pub spec: Spec,
     /// What else can be said against parameters as written.
     pub check: fn(&Params) -> Vec<Diagnostic>,
     /// The task with these parameters.
     pub build: fn(Params) -> Box<dyn Task>,
+}
+
+impl Module {
+    /// Whether a task with these parameters does something each time, without looking whether that
+    /// is needed.
+    pub(super) fn acts(&self, args: &Node) -> bool {
+        let looks = |name: &&str| args.get(name).is_some();
+        self.acts_unless.is_some_and(|looking| !looking.iter().any(|name| looks(&name)))
+    }
 }
 
 /// Nothing more to check.

@@ -11,6 +11,7 @@ use minijinja::Value;
 pub(super) static MODULE: Module = Module {
     name: "set_fact",
     summary: "Sets variables for the rest of the run.",
+    acts_unless: None,
     spec: Spec { open: true, ..Spec::new(&[Param::new("cacheable", Kind::Bool)]) },
     check,
     build: |params| Box::new(SetFact { params }),

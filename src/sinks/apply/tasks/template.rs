@@ -10,6 +10,7 @@ use bytes::Bytes;
 pub(super) static MODULE: Module = Module {
     name: "template",
     summary: "Makes sure that a file holds what a template renders to.",
+    acts_unless: None,
     spec: Spec {
         not_yet: &[
             "attributes",

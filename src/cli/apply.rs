@@ -1,0 +1,261 @@
+//! `driftless apply`: brings this host to what a config declares, once.
+
+use super::Exit;
+use super::apply_report::{Manner, Progress, write_end};
+use super::extra_vars;
+use super::report::Colour;
+use super::runtime::{self, Signals, Told};
+use super::session::{Session, standard_data_dir};
+use super::shell::{Output, Shell};
+use crate::config::load::Config;
+use crate::event::task::TaskSet;
+use crate::expr::jinja::Engine;
+use crate::host::facts::facts_value;
+use crate::host::machine::Machine;
+use crate::sinks::apply::executor::{Inputs, Selection, run as run_tasks};
+use crate::sinks::apply::record::run_recorded;
+use crate::sinks::apply::report::Report;
+use globset::Glob;
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use tokio::sync::oneshot;
+
+/// Bring this host to what a config declares, once. Exit code 0: it is as declared; 1: something
+/// failed; 2: a dry run found changes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  driftless apply --dry-run
+  driftless apply site.yml --diff
+  driftless apply . --tags web,tls --extra-vars 'port=8080 site=shop'
+  driftless apply . --dry-run --output json")]
+pub struct Args {
+    /// A config directory, an apply file of any name, or a plain list of tasks. Default:
+    /// /etc/driftless/config, else ~/.config/driftless/config.
+    #[arg(value_name = "FILE|DIR")]
+    path: Option<PathBuf>,
+    /// Show what would change, and touch nothing.
+    #[arg(long, visible_alias = "check")]
+    dry_run: bool,
+    /// Show how texts change; a dry run always does.
+    #[arg(long)]
+    diff: bool,
+    /// Only tasks with one of these tags.
+    #[arg(long, value_name = "TAGS", value_delimiter = ',')]
+    tags: Vec<String>,
+    /// No tasks with one of these tags.
+    #[arg(long, value_name = "TAGS", value_delimiter = ',')]
+    skip_tags: Vec<String>,
+    /// Only if this host is among these: names and patterns with `,` between, `!` for not.
+    #[arg(long, value_name = "NAME")]
+    limit: Option<String>,
+    /// Do not ask on a terminal before something changes.
+    #[arg(short, long)]
+    yes: bool,
+    /// Variables that beat all others: `name=value`, `@FILE`, or a mapping; may be given several
+    /// times.
+    #[arg(short, long, value_name = "VARS")]
+    extra_vars: Vec<String>,
+    /// Whom the result is for: a line a task for people, JSON lines for machines.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// All that a run needs.
+struct Plan {
+    set: TaskSet,
+    inputs: Inputs,
+    selection: Selection,
+    data_dir: PathBuf,
+    manner: Manner,
+}
+
+pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
+    let paths: Vec<PathBuf> = args.path.iter().cloned().collect();
+    let session = Session::new(&paths);
+    let config = match session.load_or_complain(shell, args.output) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    let plan = match plan(args, &session, config, shell) {
+        Ok(plan) => plan,
+        Err(exit) => return exit,
+    };
+    match is_meant(args.limit.as_deref(), &plan.inputs.host) {
+        Ok(true) => {}
+        Ok(false) => {
+            let host = &plan.inputs.host;
+            return shell.print(&format!("--limit leaves this host, `{host}`, out\n"));
+        }
+        Err(message) => return shell.fail(&message),
+    }
+    if args.dry_run {
+        return plan.dry_run(shell);
+    }
+    let asks = !args.yes
+        && args.output == Output::Text
+        && io::stdin().is_terminal()
+        && io::stdout().is_terminal();
+    if asks {
+        let foretold = plan.dry_run(shell);
+        if foretold != Exit::Success && !agrees(shell) {
+            return foretold;
+        }
+    }
+    plan.apply(shell)
+}
+
+fn plan(args: &Args, session: &Session, config: Config, shell: &mut Shell) -> Result<Plan, Exit> {
+    let Some(tasks) = config.tasks else {
+        return Err(shell.fail("this config declares no tasks; they go into apply.yml"));
+    };
+    let extra_vars = extra_vars::read(&args.extra_vars)
+        .map_err(|complaints| shell.complain(&complaints, args.output))?;
+    let mut set = Arc::unwrap_or_clone(tasks);
+    set.secrets.clone_from(&config.secrets);
+    let no_color = std::env::var("NO_COLOR").ok();
+    Ok(Plan {
+        set,
+        inputs: Inputs {
+            engine: Arc::new(Engine::new()),
+            facts: facts_value(&session.facts),
+            host: config.host,
+            secrets: config.secrets,
+            masker: shell.masker.clone(),
+            extra_vars,
+        },
+        selection: Selection { tags: args.tags.clone(), skip_tags: args.skip_tags.clone() },
+        data_dir: config.agent.data_dir.unwrap_or_else(standard_data_dir),
+        manner: Manner {
+            output: args.output,
+            colour: Colour::choose(&io::stdout(), no_color.as_deref()),
+            diffs: args.diff,
+            is_watched: args.output == Output::Text && io::stdout().is_terminal(),
+        },
+    })
+}
+
+impl Plan {
+    /// Shows what would change.
+    fn dry_run(&self, shell: &mut Shell) -> Exit {
+        let manner = Manner { diffs: true, ..self.manner };
+        let begun = Instant::now();
+        let mut progress =
+            Progress { out: &mut shell.out, manner, interrupted: &AtomicBool::new(false) };
+        let machine = &mut Machine::overlay();
+        let report = run_tasks(&self.set, machine, &self.inputs, &self.selection, &mut progress);
+        write_end(&mut shell.out, &report, begun.elapsed(), manner)
+            .and_then(|()| shell.out.flush())
+            .ok();
+        let recap = report.recap();
+        match report.has_failed() {
+            true => Exit::Failed,
+            false if recap.changed + recap.unknown > 0 => Exit::Pending,
+            false => Exit::Success,
+        }
+    }
+
+    /// Does it. Ctrl-C and SIGTERM end it after the task that is under way.
+    fn apply(&self, shell: &mut Shell) -> Exit {
+        let interrupted = AtomicBool::new(false);
+        let begun = Instant::now();
+        let (over, is_over) = oneshot::channel();
+        let Shell { out, err, .. } = shell;
+        let end = std::thread::scope(|scope| {
+            let mut progress =
+                Progress { out: &mut *out, manner: self.manner, interrupted: &interrupted };
+            let worker = scope.spawn(move || {
+                let waits = |pid: &str| {
+                    // Waiting is no failure, and nobody may be listening.
+                    writeln!(err, "waiting for another run (process {pid})").ok();
+                    err.flush().ok();
+                };
+                let Self { set, inputs, selection, data_dir, .. } = self;
+                let end = run_recorded(set, inputs, selection, data_dir, waits, &mut progress);
+                over.send(()).ok();
+                end
+            });
+            heed_signals(&interrupted, is_over)?;
+            worker.join().unwrap_or_else(|_| Err("a bug in a task ended the run".into()))
+        });
+        match end {
+            Ok(report) => self.finish(&report, begun, shell),
+            Err(message) => shell.fail(&message),
+        }
+    }
+
+    fn finish(&self, report: &Report, begun: Instant, shell: &mut Shell) -> Exit {
+        write_end(&mut shell.out, report, begun.elapsed(), self.manner)
+            .and_then(|()| shell.out.flush())
+            .ok();
+        if report.has_failed() { Exit::Failed } else { Exit::Success }
+    }
+}
+
+/// Waits until the run is over, and notes the signals that come meanwhile.
+fn heed_signals(interrupted: &AtomicBool, mut is_over: oneshot::Receiver<()>) -> Result<(), String> {
+    let wait = async {
+        let mut signals = Signals::new().map_err(|error| error.to_string())?;
+        loop {
+            tokio::select! {
+                _ = &mut is_over => return Ok(()),
+                told = signals.next() => if told == Told::Stop {
+                    interrupted.store(true, Ordering::Relaxed);
+                },
+            }
+        }
+    };
+    runtime::run(wait)?
+}
+
+fn agrees(shell: &mut Shell) -> bool {
+    let asked = write!(shell.out, "Apply this? [y/N] ").and_then(|()| shell.out.flush());
+    let mut answer = String::new();
+    let heard = asked.and_then(|()| io::stdin().lock().read_line(&mut answer));
+    heard.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+}
+
+/// Whether `host` is among those that `limit` names.
+fn is_meant(limit: Option<&str>, host: &str) -> Result<bool, String> {
+    let Some(limit) = limit else { return Ok(true) };
+    let (mut included, mut has_names, mut excluded) = (false, false, false);
+    for part in limit.split([',', ':']).map(str::trim).filter(|part| !part.is_empty()) {
+        let (pattern, is_exclusion) = match part.strip_prefix('!') {
+            Some(pattern) => (pattern, true),
+            None => (part, false),
+        };
+        let glob = Glob::new(pattern).map_err(|error| format!("--limit `{part}`: {error}"))?;
+        let fits = matches!(pattern, "all" | "localhost" | "127.0.0.1")
+            || glob.compile_matcher().is_match(Path::new(host));
+        if is_exclusion {
+            excluded |= fits;
+        } else {
+            has_names = true;
+            included |= fits;
+        }
+    }
+    Ok((included || !has_names) && !excluded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_names_hosts_and_patterns_and_leaves_some_out() {
+        for (limit, meant) in [
+            (None, true),
+            (Some("web1"), true),
+            (Some("db*,web?"), true),
+            (Some("db*"), false),
+            (Some("all"), true),
+            (Some("all:!web*"), false),
+            (Some("!db*"), true),
+        ] {
+            assert_eq!(is_meant(limit, "web1"), Ok(meant), "{limit:?}");
+        }
+        assert!(is_meant(Some("[x"), "web1").is_err());
+    }
+}
