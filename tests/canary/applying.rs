@@ -46,6 +46,8 @@ tasks:
     set_fact: {derived: "u:{{ password }}"}
   - name: the fact
     debug: {msg: "{{ ('me:' ~ derived) | b64encode }}"}
+  - name: other letters
+    debug: {msg: "{{ password | upper }} {{ secrets.FILED | lower }} {{ secrets.FILED | quote }}"}
   - name: a loop
     debug: {msg: "{{ item }}"}
     loop: ["{{ password }}", "{{ secrets.FILED }}"]

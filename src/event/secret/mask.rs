@@ -128,6 +128,8 @@ mod tests {
         let in_json_in_json = again[3..again.len() - 3].to_owned();
         for text in [
             VALUE.to_owned(),
+            VALUE.to_uppercase(),
+            VALUE.to_lowercase(),
             hex.to_uppercase(),
             hex,
             json,

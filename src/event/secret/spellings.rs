@@ -17,6 +17,9 @@ const JSON_LEVELS: usize = 3;
 /// All byte strings that give `secret` away.
 pub(super) fn spellings(secret: &str) -> Vec<Vec<u8>> {
     let mut all: Vec<String> = vec![secret.to_owned(), secret.trim().to_owned()];
+    all.extend([secret.to_uppercase(), secret.to_lowercase()]);
+    // In a shell's single quotes.
+    all.extend([r#"'"'"'"#, r"'\''"].map(|quote| secret.replace('\'', quote)));
     // Output comes line by line, and diffs put a sign before each.
     all.extend(secret.lines().map(|line| line.trim().to_owned()));
     for alphabet in [alphabet::STANDARD, alphabet::URL_SAFE] {

@@ -203,7 +203,7 @@ impl Params {
             let (seen, hint) = match param.kind {
                 Kind::Path => ("the names of files", "keep it in a file's content"),
                 Kind::CommandLine => {
-                    ("the arguments of commands", "pass it through `environment` or `stdin`")
+                    ("the arguments of commands", "let it read a file, its standard input or its environment")
                 }
                 _ => continue,
             };
