@@ -195,7 +195,10 @@ impl Plan {
 }
 
 /// Waits until the run is over, and notes the signals that come meanwhile.
-fn heed_signals(interrupted: &AtomicBool, mut is_over: oneshot::Receiver<()>) -> Result<(), String> {
+fn heed_signals(
+    interrupted: &AtomicBool,
+    mut is_over: oneshot::Receiver<()>,
+) -> Result<(), String> {
     let wait = async {
         let mut signals = Signals::new().map_err(|error| error.to_string())?;
         loop {

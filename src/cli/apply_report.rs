@@ -139,7 +139,11 @@ pub(super) fn write_end(
         writeln!(out, "not run: {}", list(&report.not_run))?;
     }
     if !report.pending_handlers.is_empty() {
-        writeln!(out, "handlers that were notified and not run: {}", list(&report.pending_handlers))?;
+        writeln!(
+            out,
+            "handlers that were notified and not run: {}",
+            list(&report.pending_handlers)
+        )?;
     }
     let sums = sums(&report.recap(), report.dry_run);
     writeln!(out, "\n{sums} in {:.2} s", took.as_secs_f64())

@@ -144,8 +144,7 @@ impl Chain {
         let current = self.directory.join(CURRENT);
         let aside = self.directory.join(format!("chain-{:012}.jsonl", self.seq));
         fs::rename(&current, aside)?;
-        self.file =
-            File::options().write(true).create_new(true).mode(0o600).open(&current)?;
+        self.file = File::options().write(true).create_new(true).mode(0o600).open(&current)?;
         self.bytes = 0;
         File::open(&self.directory)?.sync_all()?;
         let mut old = set_aside(&self.directory)?;

@@ -114,12 +114,7 @@ impl Reader {
     }
 
     /// Lines at the file's next place, those left out that were given before.
-    fn read(
-        &self,
-        open: &mut Open,
-        most_bytes: usize,
-        until: u64,
-    ) -> io::Result<Read> {
+    fn read(&self, open: &mut Open, most_bytes: usize, until: u64) -> io::Result<Read> {
         let mut wanted = most_bytes;
         let mut buffer = Vec::new();
         let whole = loop {

@@ -115,8 +115,8 @@ impl Walk {
             message: message.to_owned(),
         };
         let Some(line) = line else { return Err(broken("is cut off before its end")) };
-        let link: Link = serde_json::from_slice(line)
-            .map_err(|_| broken("is no record of the audit trail"))?;
+        let link: Link =
+            serde_json::from_slice(line).map_err(|_| broken("is no record of the audit trail"))?;
         match &self.last {
             Some(last) if link.seq != last.seq + 1 => {
                 let message = format!("is missing: record {} stands in its place", link.seq);
