@@ -122,7 +122,8 @@ impl Table {
         Self {
             keys: Arc::clone(&self.keys),
             records: Vec::with_capacity(self.records.len()),
-            fields: Vec::with_capacity(self.fields.len()),
+            // Room for a usual parse, so that the table does not grow step by step.
+            fields: Vec::with_capacity(self.fields.len().max(self.live * 12)),
             side: self.side.clone(),
             opened: self.opened,
             ..Self::default()
