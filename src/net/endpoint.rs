@@ -1,7 +1,7 @@
 //! An endpoint: one URL that requests are sent to, again and again.
 
 use super::http::{TlsSettings, client, judge, parse_url, shown, unanswered};
-use crate::event::secret::SecretText;
+use crate::event::secret::{Masker, SecretText};
 use crate::topology::component::Fault;
 use base64::Engine as _;
 use bytes::Bytes;
@@ -44,9 +44,10 @@ pub struct Endpoint {
     url: Url,
     method: Method,
     headers: HeaderMap,
+    masker: Masker,
 }
 
-/// What a server said: the text only in its beginning.
+/// What a server said: the text only in its beginning, and without secrets.
 struct Answer {
     status: StatusCode,
     headers: HeaderMap,
@@ -54,7 +55,8 @@ struct Answer {
 }
 
 impl Endpoint {
-    /// An endpoint; `timeout` is for a request as a whole.
+    /// An endpoint; `timeout` is for a request as a whole. `masker` keeps secrets out of what is
+    /// told of a server's answers.
     ///
     /// # Errors
     /// What is wrong with the settings, in a user's words and without secrets.
@@ -63,9 +65,10 @@ impl Endpoint {
         method: Method,
         timeout: Duration,
         tls: &TlsSettings,
+        masker: Masker,
     ) -> Result<Self, String> {
         let (client, url) = (client(timeout, tls)?, parse_url(url)?);
-        Ok(Self { client, url, method, headers: HeaderMap::new() })
+        Ok(Self { client, url, method, headers: HeaderMap::new(), masker })
     }
 
     /// Sends this header with every request, in place of one of the same name. Its value is shown
@@ -118,12 +121,21 @@ impl Endpoint {
         let mut answer = request.send().await.map_err(unanswered)?;
         let mut text = Vec::new();
         // What the status says counts, whatever becomes of the rest of the answer.
-        while let Ok(Some(chunk)) = answer.chunk().await {
-            text.extend_from_slice(&chunk);
-            if text.len() > ANSWER_BYTES {
-                break;
+        let is_whole = loop {
+            match answer.chunk().await {
+                Ok(Some(chunk)) => text.extend_from_slice(&chunk),
+                Ok(None) => break true,
+                Err(_) => break false,
             }
-        }
+            if text.len() > ANSWER_BYTES {
+                break false;
+            }
+        };
+        // Before anything is cut: half a secret cannot be found any more.
+        let text = match is_whole {
+            true => self.masker.mask_bytes(&text),
+            false => self.masker.mask_beginning(&text),
+        };
         Ok(Answer {
             status: answer.status(),
             headers: std::mem::take(answer.headers_mut()),
@@ -178,7 +190,9 @@ mod tests {
     fn a_header_that_cannot_be_sent_is_refused_without_showing_its_value() {
         let tls = TlsSettings::default();
         let timeout = Duration::from_secs(1);
-        let mut endpoint = Endpoint::new("http://localhost/", Method::Post, timeout, &tls).unwrap();
+        let mut endpoint =
+            Endpoint::new("http://localhost/", Method::Post, timeout, &tls, Masker::default())
+                .unwrap();
         assert!(endpoint.header("no name", "x").unwrap_err().contains("`no name`"));
         let refusal = endpoint.header("X-Key", "hunter2\n").unwrap_err();
         assert!(refusal.contains("X-Key") && !refusal.contains("hunter2"));

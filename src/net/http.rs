@@ -75,7 +75,7 @@ pub(super) fn shown(url: &Url) -> String {
 
 /// What a status means for a request that brings something: `Ok` where the server has it.
 ///
-/// `body` is the beginning of the answer's text; `now` is the time since the epoch.
+/// `body` is the beginning of the answer's text, masked; `now` is the time since the epoch.
 ///
 /// # Errors
 /// A passing fault for 408, 425, 429, 5xx and redirects, a final one for everything else.

@@ -3,13 +3,14 @@
 
 #![cfg(test)]
 
+mod applying;
 mod places;
 mod server;
 mod spelling;
 
 use spelling::Canary;
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -58,6 +59,7 @@ impl Scene {
             .env_clear()
             .env("HOME", self.path("home"))
             .env("XDG_STATE_HOME", self.path("work/state"))
+            .env("DRIFTLESS_RUN_DIR", self.path("work/run"))
             .env("PATH", "/usr/bin:/bin")
             .env("GIVEN", FROM_ENVIRONMENT)
             .stdin(Stdio::null())
@@ -67,10 +69,15 @@ impl Scene {
             .unwrap()
     }
 
-    /// Runs it to its end.
-    fn run(&self, arguments: &[&str]) {
+    /// Runs it to its end; gives its exit code.
+    fn run(&self, arguments: &[&str]) -> Option<i32> {
         let mut child = self.start(arguments);
-        wait_until(&format!("{arguments:?} ends"), || child.try_wait().unwrap().is_some());
+        let mut status = None;
+        wait_until(&format!("{arguments:?} ends"), || {
+            status = child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap().code()
     }
 
     /// Everything that was said and written, and the paths that it was written to. The home
@@ -120,14 +127,26 @@ fn argument_lists(pid: u32) -> Vec<u8> {
     all
 }
 
+/// Whether a crash of the process leaves its memory nowhere.
+fn writes_no_core(pid: u32) -> bool {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let core: Vec<_> = core.split_whitespace().skip(4).take(2).collect();
+    // What belongs to a process that is not dumpable belongs to root.
+    let owner = fs::metadata(format!("/proc/{pid}/environ")).unwrap().uid();
+    core == ["0", "0"] && owner == 0
+}
+
 const AGENT: &str = "data_dir: state\n";
 
 /// A sink that uses secrets everywhere it may, at a server that sends back whatever it gets.
 fn good_config(port: u16) -> String {
+    // Of the answer's first line 200 characters are told: to the middle of a secret.
+    let filler = "x".repeat(178);
     format!(
         "sources:\n  app: {{type: file, include: [in.log]}}\n\
          sinks:\n  out:\n    type: http\n    inputs: [app]\n\
-         \x20   url: \"http://127.0.0.1:{port}/{{{{ secrets.FILED}}}}?key={{{{ secrets.GIVEN}}}}\"\n\
+         \x20   url: \"http://127.0.0.1:{port}/{filler}{{{{ secrets.FILED}}}}?key={{{{ secrets.GIVEN}}}}\"\n\
          \x20   headers: {{x-key: \"{{{{ secrets.FILED | b64encode }}}}\", x-other: \"a{{{{ secrets.GIVEN | b64encode }}}}\"}}\n\
          \x20   auth: {{user: me, password: \"{{{{ secrets.GIVEN }}}}\"}}\n\
          \x20   retry: {{initial: 50ms, max: 100ms}}\n"
@@ -146,10 +165,7 @@ fn an_agent_that_uses_secrets_shows_none() {
         for canary in [Canary::new(FROM_ENVIRONMENT), Canary::new(FROM_FILE)] {
             canary.search("the argument list", &argument_lists(agent.id()));
         }
-        let limits = fs::read_to_string(format!("/proc/{}/limits", agent.id())).unwrap();
-        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
-        let core: Vec<_> = core.split_whitespace().skip(4).take(2).collect();
-        assert_eq!(core, ["0", "0"], "a crash writes no core");
+        assert!(writes_no_core(agent.id()));
         // It does get there, so that the search is one for something that was used.
         let credentials = server.last_request();
         Canary::new(FROM_FILE).is_in(&credentials);

@@ -67,6 +67,12 @@ impl Masker {
         Cow::Owned(masked)
     }
 
+    /// The same for the beginning of something longer: an end that may be the beginning of a secret
+    /// is left out.
+    pub fn mask_beginning<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        self.mask_bytes(&bytes[..bytes.len() - self.undecided(bytes)])
+    }
+
     /// Whether the text holds a secret: what an argument list must not.
     pub fn reveals(&self, text: &str) -> bool {
         self.0.load().finder.as_ref().is_some_and(|finder| finder.is_match(text))
@@ -118,11 +124,14 @@ mod tests {
         let masker = Masker::new(&one(VALUE));
         let hex: String = VALUE.bytes().map(|byte| format!("{byte:02x}")).collect();
         let json = serde_json::to_string(VALUE).unwrap();
+        let again = serde_json::to_string(&json).unwrap();
+        let in_json_in_json = again[3..again.len() - 3].to_owned();
         for text in [
             VALUE.to_owned(),
             hex.to_uppercase(),
             hex,
             json,
+            in_json_in_json,
             "s3cr%22t%2Fp%C3%84ss%20w%C3%B6rd%2B%3E%3E%3F".to_owned(),
             "s3cr%22t%2fp%c3%84ss+w%c3%b6rd%2b%3e%3e%3f".to_owned(),
             "s3cr\\\"t\\/p\\u00c4ss w\\u00f6rd+>>?".to_owned(),
@@ -153,6 +162,13 @@ mod tests {
         let masker = Masker::new(&one("-----BEGIN KEY-----\nMIIEvQIBADAN\nBgkqhkiG9w0B\n"));
         assert_eq!(masker.mask("+  BgkqhkiG9w0B"), "+  ***");
         assert_eq!(masker.mask("a -----BEGIN KEY-----\nMIIEvQIBADAN\nBgkqhkiG9w0B\n b"), "a *** b");
+    }
+
+    #[test]
+    fn a_text_that_is_cut_within_a_secret_shows_nothing_of_it() {
+        let masker = Masker::new(&one("first-secret"));
+        assert_eq!(*masker.mask_beginning(b"a first-secret and first-sec"), *b"a *** and ");
+        assert_eq!(*masker.mask_beginning(b"a first-secret"), *b"a ***");
     }
 
     #[test]

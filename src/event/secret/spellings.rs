@@ -11,6 +11,9 @@ const URL_PATH: &str = "!$%&'()*+,/:;=@[\\]^|";
 /// The same in its query.
 const URL_QUERY: &str = "!$%&()*+,/:;=?@[\\]^`{|}";
 
+/// So often JSON may be text within JSON.
+const JSON_LEVELS: usize = 3;
+
 /// All byte strings that give `secret` away.
 pub(super) fn spellings(secret: &str) -> Vec<Vec<u8>> {
     let mut all: Vec<String> = vec![secret.to_owned(), secret.trim().to_owned()];
@@ -35,7 +38,14 @@ pub(super) fn spellings(secret: &str) -> Vec<Vec<u8>> {
             all.push(escaped);
         }
     }
-    all.extend(in_json(secret));
+    // What a program said in JSON may be shown as JSON, and that be part of a record in JSON.
+    let mut texts = vec![secret.to_owned()];
+    for _ in 0..JSON_LEVELS {
+        texts = texts.iter().flat_map(|text| in_json(text)).collect();
+        texts.sort_unstable();
+        texts.dedup();
+        all.extend(texts.iter().cloned());
+    }
     all.retain(|text| text.len() >= SHORTEST_SECRET);
     all.sort_unstable();
     all.dedup();
@@ -87,8 +97,8 @@ fn lower_escapes(escaped: &str) -> String {
 }
 
 /// As JSON writes it: with other characters as they are, and all in ASCII; `/` escaped or not.
-fn in_json(secret: &str) -> Vec<String> {
-    let quoted = serde_json::to_string(secret).unwrap_or_default();
+fn in_json(text: &str) -> [String; 3] {
+    let quoted = serde_json::to_string(text).unwrap_or_default();
     let inside = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
     let plain = inside.unwrap_or_default().to_owned();
     let mut ascii = String::new();
@@ -102,5 +112,5 @@ fn in_json(secret: &str) -> Vec<String> {
         }
     }
     let slashes = ascii.replace('/', "\\/");
-    vec![plain, ascii, slashes]
+    [plain, ascii, slashes]
 }

@@ -94,7 +94,7 @@ impl Ran {
         let mut written = serde_json::Value::Null;
         if action.is_read {
             written = to_json(result);
-            if masker.reveals(&written.to_string()) {
+            if reveals(masker, &written) {
                 written = serde_json::Value::Null;
                 self.unwritten.insert(key.clone(), result.clone());
             }
@@ -113,6 +113,19 @@ impl Ran {
         file.sync_all()?;
         fs::rename(&beside, &self.path)?;
         File::open(directory)?.sync_all()
+    }
+}
+
+/// Whether a secret is anywhere in `value`. Each text is looked at on its own, since escaping what
+/// is escaped already gives a secret a spelling that nobody looks for.
+fn reveals(masker: &Masker, value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::String(text) => masker.reveals(text),
+        serde_json::Value::Array(items) => items.iter().any(|item| reveals(masker, item)),
+        serde_json::Value::Object(entries) => {
+            entries.iter().any(|(key, value)| masker.reveals(key) || reveals(masker, value))
+        }
+        number => masker.reveals(&number.to_string()),
     }
 }
 

@@ -6,6 +6,7 @@
 //! may well have yielded a number, and it becomes text.
 
 use crate::event::fault::{Diagnostic, nearest};
+use crate::event::secret::Masker;
 use crate::event::tree::{Key, Node, Span, Value};
 use crate::expr::jinja::Engine;
 use crate::expr::value::{from_node, to_json};
@@ -24,6 +25,8 @@ pub enum Kind {
     Account,
     /// A path on the host.
     Path,
+    /// A command with its arguments.
+    CommandLine,
     /// A truth value.
     Bool,
     /// A whole number.
@@ -193,6 +196,26 @@ impl Params {
         }
     }
 
+    /// Refuses a secret where other users of the host could read it. A command line is looked at as
+    /// a whole, since its words may be parts of a secret.
+    pub(super) fn refuse_secrets(&self, spec: &Spec, masker: &Masker) -> Result<(), Diagnostic> {
+        for param in spec.params {
+            let (seen, hint) = match param.kind {
+                Kind::Path => ("the names of files", "keep it in a file's content"),
+                Kind::CommandLine => {
+                    ("the arguments of commands", "pass it through `environment` or `stdin`")
+                }
+                _ => continue,
+            };
+            if self.text(param.name).is_some_and(|text| masker.reveals(text)) {
+                let why =
+                    format!("`{}` holds a secret, and other users can read {seen}", param.name);
+                return Err(Diagnostic::new(why, self.span.clone()).hint(hint));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether `name` is given.
     pub fn has(&self, name: &str) -> bool {
         self.given.contains_key(name)
@@ -269,7 +292,7 @@ fn typed(param: &Param, node: &Node, stage: Stage) -> Result<Given, Box<Diagnost
         Box::new(Diagnostic::new(why, node.span.clone()))
     };
     match param.kind {
-        Kind::Text | Kind::Path => {
+        Kind::Text | Kind::Path | Kind::CommandLine => {
             let text = text(node, stage).ok_or_else(|| {
                 let complaint = wrong("text");
                 match node.scalar_text() {

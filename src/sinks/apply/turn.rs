@@ -120,6 +120,7 @@ impl Job<'_> {
         };
         let params =
             Params::read(module.name, &module.spec, &args, Stage::Rendered).map_err(first)?;
+        params.refuse_secrets(&module.spec, self.masker)?;
         let complaints = (module.check)(&params);
         if !complaints.is_empty() {
             return Err(first(complaints));

@@ -4,7 +4,7 @@
 mod tests;
 
 use crate::event::encode::{Encoder, Encoding, Extra};
-use crate::event::secret::SecretText;
+use crate::event::secret::{Masker, SecretText};
 use crate::event::{Batch, Kinds};
 use crate::host::clock;
 use crate::net::endpoint::{Auth, Endpoint, Method};
@@ -95,16 +95,16 @@ impl SinkConfig for Config {
         Kinds::LOGS.union(Kinds::METRICS)
     }
 
-    fn build(&self, _: &BuildContext) -> Result<BuiltSink, Fault> {
-        let sink = self.sink().map_err(Fault::fatal)?;
+    fn build(&self, cx: &BuildContext) -> Result<BuiltSink, Fault> {
+        let sink = self.sink(cx.env.masker.clone()).map_err(Fault::fatal)?;
         Ok(BuiltSink::Requests { sink: Box::new(sink), batch: self.batch, retry: self.retry })
     }
 }
 
 impl Config {
-    fn sink(&self) -> Result<Http, String> {
+    fn sink(&self, masker: Masker) -> Result<Http, String> {
         let mut endpoint =
-            Endpoint::new(self.url.expose(), self.method, self.timeout.0, &self.tls)?;
+            Endpoint::new(self.url.expose(), self.method, self.timeout.0, &self.tls, masker)?;
         endpoint.header("Content-Type", content_type(&self.encoding))?;
         if self.compression == Compression::Gzip {
             endpoint.header("Content-Encoding", "gzip")?;

@@ -83,7 +83,7 @@ async fn records_arrive_with_their_origin_under_the_senders_name() {
         "auth": { "user": "me", "password": "hunter2" },
         "headers": { "X-Team": "ops" },
     });
-    send(&mut config(&url, &auth).sink().unwrap()).await.unwrap();
+    send(&mut config(&url, &auth).sink(Masker::default()).unwrap()).await.unwrap();
     let (method, path, headers, body) = arrived.lock().unwrap().pop().unwrap();
     assert_eq!((method.as_str(), path.as_str()), ("POST", "/in"));
     assert_eq!(headers["authorization"], "Basic bWU6aHVudGVyMg==");
@@ -102,7 +102,7 @@ async fn records_arrive_with_their_origin_under_the_senders_name() {
 async fn a_compressed_body_is_the_same_body_at_every_attempt() {
     let (url, arrived) = server(&[(500, ""), (503, ""), (204, "")]).await;
     let settings = serde_json::json!({ "compression": "gzip", "encoding": "text", "method": "put" });
-    let mut sink = config(&url, &settings).sink().unwrap();
+    let mut sink = config(&url, &settings).sink(Masker::default()).unwrap();
     let mut request = Request::default();
     sink.encode(&lines(), &mut request).unwrap();
     for attempt in 0..3 {
@@ -122,7 +122,7 @@ async fn a_compressed_body_is_the_same_body_at_every_attempt() {
 #[tokio::test]
 async fn each_answer_means_what_it_says() {
     let (url, _) = server(&[(429, "7"), (503, ""), (400, "")]).await;
-    let mut sink = config(&url, &serde_json::json!({})).sink().unwrap();
+    let mut sink = config(&url, &serde_json::json!({})).sink(Masker::default()).unwrap();
     let first = send(&mut sink).await.unwrap_err();
     assert_eq!(first.kind, FaultKind::Passing(Some(Duration::from_secs(7))));
     assert_eq!(send(&mut sink).await.unwrap_err().kind, FaultKind::Passing(None));
@@ -137,12 +137,12 @@ async fn a_server_that_is_away_or_silent_is_tried_again() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/in?key=hunter2", free.local_addr().unwrap());
     drop(free);
-    let away = send(&mut config(&url, &serde_json::json!({})).sink().unwrap()).await.unwrap_err();
+    let away = send(&mut config(&url, &serde_json::json!({})).sink(Masker::default()).unwrap()).await.unwrap_err();
     assert_eq!(away.kind, FaultKind::Passing(None));
     assert!(away.message.contains("refused") && !away.message.contains("hunter2"), "{away}");
     let (url, _) = server(&[(0, "")]).await;
     let silent = config(&url, &serde_json::json!({ "timeout": "50ms" }));
-    let silent = send(&mut silent.sink().unwrap()).await.unwrap_err();
+    let silent = send(&mut silent.sink(Masker::default()).unwrap()).await.unwrap_err();
     assert_eq!(silent.kind, FaultKind::Passing(None));
     assert!(silent.message.contains("no answer in time"), "{silent}");
 }

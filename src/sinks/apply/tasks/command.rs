@@ -22,7 +22,7 @@ pub(super) static MODULE: Module = Module {
         exclusive: &[&["cmd", "argv"]],
         one_of: &[&["cmd", "argv"]],
         ..Spec::new(&[
-            Param::new("cmd", Kind::Text),
+            Param::new("cmd", Kind::CommandLine),
             Param::new("argv", Kind::Texts),
             Param::new("chdir", Kind::Path),
             Param::new("creates", Kind::Path),

@@ -29,7 +29,7 @@ pub(super) static MODULE: Module = Module {
             Param::new("group", Kind::Account),
             Param::new("backup", Kind::Bool),
             Param::new("force", Kind::Bool).or(&["thirsty"]),
-            Param::new("validate", Kind::Text),
+            Param::new("validate", Kind::CommandLine),
             Param::new("directory_mode", Kind::Mode),
             Param::new("remote_src", Kind::Bool),
             Param::new("follow", Kind::Bool),

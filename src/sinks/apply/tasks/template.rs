@@ -36,7 +36,7 @@ pub(super) static MODULE: Module = Module {
             Param::new("backup", Kind::Bool),
             Param::new("force", Kind::Bool),
             Param::new("follow", Kind::Bool),
-            Param::new("validate", Kind::Text),
+            Param::new("validate", Kind::CommandLine),
             Param::new("unsafe_writes", Kind::Bool),
             Param::new("trim_blocks", Kind::Bool),
             Param::new("lstrip_blocks", Kind::Bool),
