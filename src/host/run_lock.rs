@@ -66,9 +66,8 @@ mod tests {
         let path = dir.path().join("run/apply.lock");
         let first = RunLock::take(&path, |_| panic!("nobody holds it")).unwrap();
         let (heard, hears) = mpsc::channel();
-        let second = std::thread::spawn({
-            let path = path.clone();
-            move || RunLock::take(&path, |holder| heard.send(holder.to_owned()).unwrap())
+        let second = std::thread::spawn(move || {
+            RunLock::take(&path, |holder| heard.send(holder.to_owned()).unwrap())
         });
         assert_eq!(hears.recv().unwrap(), std::process::id().to_string());
         drop(first);

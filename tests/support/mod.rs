@@ -73,6 +73,7 @@ impl Example {
             .args(arguments)
             .current_dir(self.path(""))
             .env("HOME", self.path(""))
+            .env("DRIFTLESS_RUN_DIR", self.path("lock"))
             .env("COLLECTOR_TOKEN", "a-token-for-tests")
             .stdin(Stdio::null());
         command

@@ -112,12 +112,17 @@ impl Lowering {
         self.add("apply", &key("config"), Role::Source, &key("config_dir"), none(), None);
         let from = inputs("apply.config");
         self.add("apply", &key("secrets"), Role::Transform, &key("secrets"), none(), from);
-        let settings = settings([("interval", file.interval)], span);
+        let every = settings([("interval", file.interval)], span);
         let from = inputs("apply.secrets");
-        self.add("apply", &key("host"), Role::Sink, &key("apply"), settings, from);
+        self.add("apply", &key("host"), Role::Sink, &key("apply"), every, from);
         if !file.audit.is_empty() {
             self.add("apply", &key("audit"), Role::Source, &key("audit"), none(), None);
-            self.sinks("apply.audit", "audit", file.audit, "apply.audit", span);
+            // Sinks that write fields get those of the record; the line itself stays as it is on
+            // the chain, so that a copy verifies too.
+            let json = settings([("format", Some(Node::string("json")))], span);
+            let from = inputs("apply.audit");
+            self.add("apply.audit", &key("fields"), Role::Transform, &key("parse"), json, from);
+            self.sinks("apply.audit", "audit", file.audit, "apply.audit.fields", span);
         }
     }
 

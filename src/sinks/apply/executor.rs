@@ -261,7 +261,7 @@ impl Executor<'_> {
         let is_read = keywords.register.is_some() && !keywords.no_log;
         let action = Action { task, every: keywords.every, is_read };
         if let Some(result) = self.observer.done_before(&action) {
-            return Done::before(result);
+            return Done::before(&result);
         }
         let done = self.turns(task, module, keywords, scope, number);
         let was_done = match done.status {

@@ -63,13 +63,10 @@ impl StreamSink for Apply {
                 (own, end)
             })
             .await;
-            let (own, end) = match ran {
-                Ok(ran) => ran,
-                Err(error) => {
-                    env.runs.end(true);
-                    return Err(Fault::passing(format!("a bug in the executor: {error}")));
-                }
-            };
+            // A bug in a task fails the run; the state stays the one to bring about.
+            let (own, end) = ran.unwrap_or_else(|error| {
+                (Runner::new(Arc::clone(&env)), Err(format!("a bug in the executor: {error}")))
+            });
             runner = Some(own);
             let took = begun.elapsed();
             cx.telemetry.busy(took);

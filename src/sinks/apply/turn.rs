@@ -387,11 +387,11 @@ impl Done {
     }
 
     /// An action that was done before and then came to `result`.
-    pub(super) fn before(result: Value) -> Self {
+    pub(super) fn before(result: &Value) -> Self {
         let mut turn = Turn::new(Status::Ok);
         turn.message = Some("done before".into());
         let mut done = Self::from(turn);
-        let mut returned: IndexMap<String, Value> = pairs(&result).into_iter().collect();
+        let mut returned: IndexMap<String, Value> = pairs(result).into_iter().collect();
         // Nothing changed now, whatever it did then.
         returned.insert("changed".into(), false.into());
         done.result = Value::from_pairs(returned);

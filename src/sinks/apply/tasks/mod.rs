@@ -106,8 +106,8 @@ impl Module {
     /// Whether a task with these parameters does something each time, without looking whether that
     /// is needed.
     pub(super) fn acts(&self, args: &Node) -> bool {
-        let looks = |name: &&str| args.get(name).is_some();
-        self.acts_unless.is_some_and(|looking| !looking.iter().any(|name| looks(&name)))
+        let looks = |looking: &[&str]| looking.iter().any(|name| args.get(name).is_some());
+        self.acts_unless.is_some_and(|looking| !looks(looking))
     }
 }
 
