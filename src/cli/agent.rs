@@ -4,10 +4,12 @@ use super::Exit;
 use super::runtime::{self, Signals, Told};
 use super::session::{Session, Stamp};
 use super::shell::{LogFormat, LogLevel, Output, Shell};
+use crate::config::files::AgentFile;
 use crate::config::load::Config;
 use crate::event::task::SharedTaskSet;
 use crate::topology::context::Environment;
 use crate::topology::run::Topology;
+use prometheus::{IntCounterVec, Opts};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,9 +57,10 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
         let env = Arc::new(environment);
         let topology = Topology::start(&config.graph, Arc::clone(&env))
             .map_err(|complaints| shell.complain(&complaints, Output::Text))?;
-        let deadline = config.agent.shutdown_timeout.map_or(SHUTDOWN_TIMEOUT, |period| period.0);
         let signals = Signals::new().map_err(|error| shell.fail(&error.to_string()))?;
-        let agent = Agent { session: &session, env, tasks, topology, deadline, stamp };
+        let loads = loads(&env).map_err(|error| shell.fail(&error.to_string()))?;
+        let settings = config.agent;
+        let agent = Agent { session: &session, env, tasks, topology, settings, stamp, loads };
         Ok(if args.once { agent.once(signals).await } else { agent.serve(signals).await })
     };
     let end = runtime::run(start());
@@ -67,19 +70,29 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
     }
 }
 
+/// How often the config was loaded anew, and how that went.
+fn loads(env: &Environment) -> Result<IntCounterVec, prometheus::Error> {
+    let help = "Times that the config was loaded anew, by result.";
+    let loads = IntCounterVec::new(Opts::new("driftless_config_loads_total", help), &["result"])?;
+    env.telemetry.register(Box::new(loads.clone()))?;
+    for result in ["taken", "refused"] {
+        loads.with_label_values(&[result]).reset();
+    }
+    Ok(loads)
+}
+
 struct Agent<'s> {
     session: &'s Session,
     env: Arc<Environment>,
     tasks: watch::Sender<Option<SharedTaskSet>>,
     topology: Topology,
-    deadline: Duration,
+    settings: AgentFile,
     stamp: Stamp,
+    loads: IntCounterVec,
 }
 
 impl Agent<'_> {
     async fn once(mut self, mut signals: Signals) -> Exit {
-        // The desired state will not change any more, which ends the sources that wait for it.
-        drop(self.tasks);
         loop {
             tokio::select! {
                 () = self.topology.finished() => {
@@ -89,7 +102,7 @@ impl Agent<'_> {
                 told = signals.next() => if told == Told::Stop { break },
             }
         }
-        Self::drain(self.topology, self.deadline).await
+        self.drain().await
     }
 
     async fn serve(mut self, mut signals: Signals) -> Exit {
@@ -109,12 +122,13 @@ impl Agent<'_> {
                 }
             }
         }
-        Self::drain(self.topology, self.deadline).await
+        self.drain().await
     }
 
-    async fn drain(topology: Topology, deadline: Duration) -> Exit {
+    async fn drain(self) -> Exit {
         tracing::info!("draining");
-        if topology.stop(deadline).await {
+        let deadline = self.settings.shutdown_timeout.map_or(SHUTDOWN_TIMEOUT, |period| period.0);
+        if self.topology.stop(deadline).await {
             return Exit::Success;
         }
         let seconds = deadline.as_secs_f64();
@@ -128,8 +142,9 @@ impl Agent<'_> {
         let outcome =
             self.session.load(&self.env.masker).and_then(|config| self.go_over_to(config));
         match outcome {
-            Ok(()) => {}
+            Ok(()) => self.loads.with_label_values(&["taken"]).inc(),
             Err(complaints) => {
+                self.loads.with_label_values(&["refused"]).inc();
                 for complaint in &complaints {
                     let hint = complaint.hint.as_deref();
                     tracing::error!(reason, complaint = %complaint, hint, "config refused");
@@ -150,8 +165,14 @@ impl Agent<'_> {
                     stopped = changes.stopped,
                     "config loaded"
                 );
-                self.deadline =
-                    config.agent.shutdown_timeout.map_or(SHUTDOWN_TIMEOUT, |period| period.0);
+                if !self.settings.starts_like(&config.agent) {
+                    tracing::warn!(
+                        "`data_dir`, `host` and `memory_limit` count from the next start"
+                    );
+                }
+                let kept = self.settings.clone();
+                self.settings =
+                    AgentFile { shutdown_timeout: config.agent.shutdown_timeout, ..kept };
                 self.tasks.send_if_modified(|current| {
                     let changed = *current != config.tasks;
                     *current = config.tasks;

@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::path::PathBuf;
 
-/// Settings of the agent itself (`agent.yml`).
+/// Settings of the agent itself (`agent.yml`). All but `shutdown_timeout` hold from one start to
+/// the next; a reload that changes them says so.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AgentFile {
@@ -21,6 +22,14 @@ pub struct AgentFile {
     pub memory_limit: Option<ByteSize>,
     /// How long everything may take to drain after SIGTERM. Default: `30s`.
     pub shutdown_timeout: Option<Period>,
+}
+
+impl AgentFile {
+    /// Whether both ask for the same of what only a start can give.
+    pub fn starts_like(&self, other: &Self) -> bool {
+        (&self.data_dir, &self.host, &self.memory_limit)
+            == (&other.data_dir, &other.host, &other.memory_limit)
+    }
 }
 
 /// Desired state (`apply.yml`): a mapping with `tasks`, or a plain list of tasks.
