@@ -196,8 +196,9 @@ tasks:
         let shown = serde_json::to_string(&report).unwrap();
         assert!(!shown.contains("hunter2") && !shown.contains("aHVudGVyMi1odW50ZXIy"), "{shown}");
         assert!(shown.contains("+token=***"), "{shown}");
-        let refused = "an argument of `echo` holds a secret, and other users can read arguments";
-        assert_eq!(report.tasks[3].message.as_deref(), Some(refused));
+        let refused = report.tasks[3].message.as_deref().unwrap_or_default();
+        let why = "holds a secret, and other users can read the arguments of commands";
+        assert!(refused.contains(why), "{refused}");
     }
     assert_eq!(bench.read("x"), "token=hunter2-hunter2\n");
 }
