@@ -121,14 +121,7 @@ impl<W: Write + Send> Console<W> {
 impl<W: Write + Send> Sink for Console<W> {
     fn encode(&mut self, batch: &Batch, request: &mut Request) -> Result<(), Fault> {
         let part = request.part("");
-        if part.body.is_empty() {
-            self.encoder.begin(&mut part.body);
-        }
-        match batch {
-            Batch::Logs(logs) => self.encoder.encode(logs, &mut part.body),
-            Batch::Metrics(metrics) => self.encoder.encode_metrics(metrics, &mut part.body),
-            Batch::Tasks(_) => return Err(Fault::fatal("a console takes no tasks")),
-        }
+        self.encoder.append(batch, &mut part.body).map_err(Fault::fatal)?;
         part.records += batch.len() as u64;
         Ok(())
     }

@@ -10,6 +10,7 @@ mod metrics;
 #[cfg(test)]
 mod tests;
 
+use crate::event::Batch;
 use crate::event::log::{KeyId, Keys, LogBatch, RecordRef};
 use crate::event::metric::MetricBatch;
 use schemars::JsonSchema;
@@ -148,6 +149,22 @@ impl Encoder {
                 }
             }
         }
+    }
+
+    /// Appends a batch of records or metrics to a body, which is begun if nothing is in it yet.
+    ///
+    /// # Errors
+    /// For a task set, which has no form on the way to another place.
+    pub fn append(&mut self, batch: &Batch, body: &mut Vec<u8>) -> Result<(), &'static str> {
+        if body.is_empty() {
+            self.begin(body);
+        }
+        match batch {
+            Batch::Logs(logs) => self.encode(logs, body),
+            Batch::Metrics(metrics) => self.encode_metrics(metrics, body),
+            Batch::Tasks(_) => return Err("tasks cannot be written as records"),
+        }
+        Ok(())
     }
 
     /// Appends one record, for sinks that send the records of a batch to different places.

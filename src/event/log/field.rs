@@ -1,6 +1,7 @@
 //! What a field says, from raw span to value, and not before somebody asks.
 
 use super::KeyId;
+use crate::event::number::short_whole;
 use std::borrow::Cow;
 
 /// A field's value: 16 bytes, whatever it stands for.
@@ -135,9 +136,9 @@ pub(crate) fn write_float(out: &mut Vec<u8>, value: f64) {
 
 /// Reads a JSON number. Short whole numbers, the common case, take a few instructions.
 fn number(raw: &[u8]) -> Option<f64> {
-    if raw.len() <= 9 && raw.iter().all(u8::is_ascii_digit) && !raw.is_empty() {
-        let whole = raw.iter().fold(0u32, |sum, digit| sum * 10 + u32::from(digit - b'0'));
-        return Some(f64::from(whole));
+    if let Some(whole) = short_whole(raw) {
+        #[expect(clippy::cast_precision_loss, reason = "as reading the digits would round")]
+        return Some(whole as f64);
     }
     if !matches!(raw.first(), Some(b'-' | b'0'..=b'9')) {
         return None;

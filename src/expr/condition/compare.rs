@@ -1,6 +1,7 @@
 //! Comparing two values as Jinja does, without making values of Jinja from them.
 
 use crate::event::log::FieldRef;
+use crate::event::number::short_whole;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
@@ -57,16 +58,6 @@ fn open(value: FieldRef<'_>) -> Opened<'_> {
             _ => Opened::Null,
         },
     }
-}
-
-/// A number of few digits, without sign.
-#[inline]
-fn short_whole(raw: &[u8]) -> Option<i64> {
-    if raw.is_empty() || raw.len() > 18 {
-        return None;
-    }
-    raw.iter()
-        .try_fold(0, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte - b'0')))
 }
 
 /// Short whole numbers, the common case, take a few instructions.

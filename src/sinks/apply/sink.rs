@@ -36,7 +36,7 @@ impl StreamSink for Apply {
             .own(Numbers::new)
             .map_err(|error| Fault::fatal(format!("no metrics of its own: {error}")))?;
         env.runs.set_ended(false);
-        let mut runner = Some(Runner::new(Arc::clone(&env)));
+        let mut runner = Runner::new(Arc::clone(&env));
         let mut current: Option<SharedTaskSet> = None;
         let mut due = Instant::now();
         loop {
@@ -55,7 +55,8 @@ impl StreamSink for Apply {
             while let Some(envelope) = input.try_next().await {
                 take(envelope, &cx, &mut current, &mut acks);
             }
-            let (Some(set), Some(mut own)) = (current.clone(), runner.take()) else { continue };
+            let Some(set) = current.clone() else { continue };
+            let mut own = runner;
             env.runs.begin();
             let begun = Instant::now();
             let ran = tokio::task::spawn_blocking(move || {
@@ -67,7 +68,7 @@ impl StreamSink for Apply {
             let (own, end) = ran.unwrap_or_else(|error| {
                 (Runner::new(Arc::clone(&env)), Err(format!("a bug in the executor: {error}")))
             });
-            runner = Some(own);
+            runner = own;
             let took = begun.elapsed();
             cx.telemetry.busy(took);
             numbers.add(end.as_ref().ok(), took, clock::now());

@@ -161,14 +161,7 @@ impl Sink for Http {
     fn encode(&mut self, batch: &Batch, request: &mut Request) -> Result<(), Fault> {
         self.prepared = None;
         let part = request.part("");
-        if part.body.is_empty() {
-            self.encoder.begin(&mut part.body);
-        }
-        match batch {
-            Batch::Logs(logs) => self.encoder.encode(logs, &mut part.body),
-            Batch::Metrics(metrics) => self.encoder.encode_metrics(metrics, &mut part.body),
-            Batch::Tasks(_) => return Err(Fault::fatal("an HTTP server takes no tasks")),
-        }
+        self.encoder.append(batch, &mut part.body).map_err(Fault::fatal)?;
         part.records += batch.len() as u64;
         Ok(())
     }
