@@ -19,7 +19,6 @@ components! {
     route,
     /// Attaches the secrets to a desired state.
     secrets,
-    /// Gives fields a value.
     /// Gives fields new values.
     set,
 }
