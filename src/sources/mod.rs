@@ -13,6 +13,10 @@ components! {
     file,
     /// Tells how the host is, in metrics.
     host_metrics,
+    /// Listens for lines over UDP, TCP and unix sockets.
+    socket,
     /// Reads standard input.
     stdin,
+    /// Listens for syslog over UDP, TCP and unix sockets.
+    syslog,
 }

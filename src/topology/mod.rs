@@ -6,6 +6,7 @@ pub mod context;
 pub mod demand;
 pub mod edge;
 pub mod graph;
+pub mod held;
 mod job;
 pub mod memory;
 pub mod output;

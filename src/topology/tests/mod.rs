@@ -5,5 +5,6 @@ mod drain;
 mod failures;
 mod flow;
 mod graph;
+mod held;
 mod memory;
 mod reload;
