@@ -13,6 +13,8 @@ components! {
     file,
     /// Tells how the host is, in metrics.
     host_metrics,
+    /// Listens for records in requests.
+    http,
     /// Listens for lines over UDP, TCP and unix sockets.
     socket,
     /// Reads standard input.

@@ -1,6 +1,7 @@
 //! `socket`: listens for lines, over UDP, TCP and unix sockets.
 
 use crate::event::Kinds;
+use crate::net::tls::ListenTls;
 use crate::net::listen::{self, Framing, Mode, Settings};
 use crate::topology::component::{BuildContext, Fault, Source, SourceConfig};
 use crate::topology::context::SourceContext;
@@ -28,6 +29,9 @@ pub struct Config {
     /// Where to listen: address and port for `udp` and `tcp`, else the path of the socket. A
     /// socket that a dead process has left there is replaced.
     pub listen: String,
+    /// For `tcp`: speak TLS.
+    #[serde(default)]
+    pub tls: Option<ListenTls>,
     /// The longest message, from 480 to 64MiB; of a longer one the rest is cut off, and it counts
     /// as an error.
     #[serde(default = "longest_message")]
@@ -75,6 +79,7 @@ impl SourceConfig for Config {
             idle_timeout: self.idle_timeout,
             socket_mode: self.socket_mode.clone(),
             receive_buffer_bytes: self.receive_buffer_bytes,
+            tls: self.tls.clone(),
             peer_field: self.peer_field.clone(),
         };
         settings.check()?;

@@ -1,6 +1,7 @@
 //! `syslog`: listens for messages of syslog, over UDP, TCP and unix sockets.
 
 use crate::event::Kinds;
+use crate::net::tls::ListenTls;
 use crate::net::listen::{self, Framing, Mode, Settings};
 use crate::topology::component::{BuildContext, Fault, Source, SourceConfig};
 use crate::topology::context::SourceContext;
@@ -16,6 +17,11 @@ use serde::Deserialize;
 /// ```yaml
 /// sources:
 ///   network: {type: syslog, mode: tcp, listen: "0.0.0.0:514", peer_field: source_ip}
+///   safe:
+///     type: syslog
+///     mode: tcp
+///     listen: "0.0.0.0:6514"
+///     tls: {cert_file: /etc/ssl/logs.pem, key_file: /etc/ssl/logs.key, client_ca_file: /etc/ssl/ca.pem}
 ///   local: {type: syslog, mode: unix, listen: /run/driftless/log.sock, socket_mode: "0666"}
 /// ```
 ///
@@ -35,6 +41,9 @@ pub struct Config {
     /// Where to listen: address and port for `udp` and `tcp`, else the path of the socket. A
     /// socket that a dead process has left there is replaced.
     pub listen: String,
+    /// For `tcp`: speak TLS.
+    #[serde(default)]
+    pub tls: Option<ListenTls>,
     /// The longest message, from 480 to 64MiB; of a longer one the rest is cut off, and it counts
     /// as an error.
     #[serde(default = "longest_message")]
@@ -82,6 +91,7 @@ impl SourceConfig for Config {
             idle_timeout: self.idle_timeout,
             socket_mode: self.socket_mode.clone(),
             receive_buffer_bytes: self.receive_buffer_bytes,
+            tls: self.tls.clone(),
             peer_field: self.peer_field.clone(),
         };
         settings.check()?;

@@ -1,6 +1,10 @@
 //! The sources other than files, through the program: real sockets, clients and programs.
 
 #[cfg(test)]
+mod http;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod syslog;
+#[cfg(test)]
+mod tls;

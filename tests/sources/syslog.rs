@@ -1,8 +1,9 @@
 //! `syslog` and `socket`: what clients send is what comes out.
 
 use crate::rig::{Rig, has_program};
+use crate::tls::Authority;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -220,4 +221,30 @@ fn rsyslog_forwards_to_it_over_udp_and_tcp() {
         assert!(line.starts_with("<157>1 "), "{line}");
         assert!(line.ends_with(&format!("line {number}")), "{line}");
     }
+}
+
+#[test]
+fn over_tls_only_clients_with_a_certificate_are_heard() {
+    let authority = Authority::new();
+    let rig = syslog(&format!("mode: tcp, listen: '127.0.0.1:PORT', {}", authority.settings()));
+    let agent = rig.listener();
+    let mut client = authority.client(&rig, true);
+    client.write_all(b"<1>a line\n11 <2>counted\n\n").unwrap();
+    client.flush().unwrap();
+    rig.lines(2);
+    let mut stranger = authority.client(&rig, false);
+    // The refusal may come only after the handshake, as the answer to what was said first.
+    assert!(stranger.write_all(b"<3>no\n").and_then(|()| stranger.read(&mut [0; 9])).is_err());
+    let mut plain = connect(&rig);
+    plain.write_all(b"<4>plain\n").unwrap();
+    plain.read_to_end(&mut Vec::new()).ok();
+    assert!(agent.stop().success());
+    assert_eq!(rig.lines(2), ["<1>a line", "<2>counted"]);
+}
+
+#[test]
+fn a_wrong_setting_is_told_with_its_place() {
+    let complaint = syslog("mode: udp, listen: '514'").complaint();
+    assert!(complaint.contains("topology.yml:2:"), "{complaint}");
+    assert!(complaint.contains("`listen` is `514`, expected an address"), "{complaint}");
 }

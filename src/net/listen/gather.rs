@@ -6,6 +6,7 @@ use super::{Settings, datagram, stream};
 use crate::event::Batch;
 use crate::event::log::{LogBatch, Origin, Verdict};
 use crate::host::clock;
+use crate::net::tls::ListenTls;
 use crate::topology::component::Fault;
 use crate::topology::context::SourceContext;
 use crate::topology::held::Held;
@@ -17,6 +18,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 /// What may be on its way to the sinks, in bytes. Then reading stops, until some of it is there.
 const HELD_BYTES: usize = 16 << 20;
@@ -28,6 +30,7 @@ pub(super) struct Shared {
     pub(super) framing: Framing,
     pub(super) longest: usize,
     pub(super) names_peers: bool,
+    pub(super) tls: Option<TlsAcceptor>,
     pub(super) idle_timeout: Option<Duration>,
     pub(super) telemetry: ComponentTelemetry,
     /// What the unfinished messages of all clients take.
@@ -59,6 +62,7 @@ pub async fn run(settings: &Settings, out: Output, mut cx: SourceContext) -> Res
         );
         return Ok(());
     }
+    let tls = settings.tls.as_ref().map(ListenTls::acceptor).transpose().map_err(Fault::fatal)?;
     let (socket, _file) = bind(settings)?;
     let socket = Arc::new(socket);
     tracing::info!(component = &*cx.name, listen = settings.listen, "listening");
@@ -67,6 +71,7 @@ pub async fn run(settings: &Settings, out: Output, mut cx: SourceContext) -> Res
     let shared = Arc::new(Shared {
         framing: settings.framing,
         longest: settings.max_message_bytes.as_usize(),
+        tls,
         names_peers: settings.peer_field.is_some(),
         idle_timeout: settings.idle_timeout.map(|period| period.0),
         telemetry: cx.telemetry.clone(),

@@ -8,7 +8,9 @@ mod stream;
 
 pub use frames::{Cutter, Framing, Messages};
 pub use gather::run;
+pub use stream::handshake;
 
+use crate::net::tls::ListenTls;
 use crate::topology::component::Fault;
 use crate::topology::settings::{ByteSize, Period};
 use schemars::JsonSchema;
@@ -50,6 +52,8 @@ pub struct Settings {
     pub socket_mode: Option<String>,
     /// The kernel's buffer.
     pub receive_buffer_bytes: Option<ByteSize>,
+    /// How to speak TLS, if at all.
+    pub tls: Option<ListenTls>,
     /// The field for the sender's address.
     pub peer_field: Option<String>,
 }
@@ -79,6 +83,12 @@ impl Settings {
         let is_stream = matches!(self.mode, Mode::Tcp | Mode::UnixStream);
         if self.idle_timeout.is_some() && !is_stream {
             return Err(Fault::fatal("`idle_timeout` is for `tcp` and `unix_stream`"));
+        }
+        if let Some(tls) = &self.tls {
+            if self.mode != Mode::Tcp {
+                return Err(Fault::fatal("`tls` is for `tcp`"));
+            }
+            tls.acceptor().map_err(Fault::fatal)?;
         }
         if self.peer_field.as_ref().is_some_and(String::is_empty) {
             return Err(Fault::fatal("`peer_field` is empty; a field needs a name"));
@@ -125,6 +135,7 @@ mod tests {
             idle_timeout: None,
             socket_mode: None,
             receive_buffer_bytes: None,
+            tls: None,
             peer_field: None,
         }
     }

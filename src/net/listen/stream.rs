@@ -14,12 +14,16 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// How much is read at a time: little from a client that says little.
 const FIRST_READ: usize = 4 << 10;
 const LARGEST_READ: usize = 64 << 10;
 /// What unfinished messages of all clients may take together, unless a single one may take more.
 pub(super) const UNFINISHED_BYTES: usize = 32 << 20;
+/// What a client has for the handshake of TLS.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// After an error in accepting (no free descriptor, most often).
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// How long a client is listened to at the end, while it goes on sending.
@@ -47,8 +51,12 @@ pub(super) async fn serve(
             _ = closing.wait_for(|closing| *closing) => break,
             accepted = next, if connections.len() < limit => match accepted {
                 Ok(Client::Tcp(stream, address)) => {
-                    let peer = shared.names_peers.then(|| name(address));
-                    connections.spawn(read(stream, peer, Arc::clone(&shared), closed.clone()));
+                    connections.spawn(welcome(
+                        stream,
+                        address,
+                        Arc::clone(&shared),
+                        closed.clone(),
+                    ));
                 }
                 Ok(Client::Unix(stream)) => {
                     connections.spawn(read(stream, None, Arc::clone(&shared), closed.clone()));
@@ -92,6 +100,38 @@ async fn accept(socket: &Socket) -> io::Result<Client> {
 
 fn name(address: IpAddr) -> Arc<str> {
     address.to_canonical().to_string().into()
+}
+
+/// Reads a connection from the network to its end, over TLS where that is asked for.
+async fn welcome(
+    stream: TcpStream,
+    address: IpAddr,
+    shared: Arc<Shared>,
+    closing: watch::Receiver<bool>,
+) {
+    let peer = shared.names_peers.then(|| name(address));
+    let Some(acceptor) = &shared.tls else { return read(stream, peer, shared, closing).await };
+    match handshake(acceptor, stream).await {
+        Ok(stream) => read(stream, peer, shared, closing).await,
+        Err(error) => {
+            shared.telemetry.errors(1);
+            let component = shared.telemetry.name();
+            tracing::warn!(component, peer = %address, %error, "no TLS");
+        }
+    }
+}
+
+/// Shakes hands with a client, who has ten seconds for it.
+///
+/// # Errors
+/// Where the client does not speak TLS, or has not the certificate that is asked for.
+pub async fn handshake(
+    acceptor: &TlsAcceptor,
+    stream: TcpStream,
+) -> io::Result<TlsStream<TcpStream>> {
+    timeout(HANDSHAKE, acceptor.accept(stream)).await.unwrap_or_else(|_| {
+        Err(io::Error::new(io::ErrorKind::TimedOut, "the client did not finish the handshake"))
+    })
 }
 
 /// What a client's unfinished message takes of what all may take.
