@@ -2,4 +2,5 @@
 
 pub mod endpoint;
 pub mod http;
+pub mod link;
 pub mod query;
