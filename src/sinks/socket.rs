@@ -4,6 +4,7 @@ use crate::event::encode::{Encoder, Encoding, Extra};
 use crate::event::log::LogBatch;
 use crate::event::{Batch, Kinds};
 use crate::net::link::{Address, Framing, KeepAliveSettings, Link, Way};
+use crate::net::tls::TlsSettings;
 use crate::topology::component::{
     BuildContext, BuiltSink, Fault, Request, Sink, SinkConfig,
 };
@@ -19,7 +20,7 @@ const UDP_BYTES: u64 = 65_507;
 /// Below what Linux lets into one datagram of a unix socket by default.
 const UNIX_DATAGRAM_BYTES: u64 = 128 << 10;
 
-/// Sends records to a TCP, UDP or unix socket, one message each.
+/// Sends records to a TCP, TLS, UDP or unix socket, one message each.
 ///
 /// Over TCP a record counts as delivered once the receiver's kernel has acknowledged it and the
 /// connection was not closed since; over a unix stream once the receiver has read it. After a break
@@ -36,7 +37,7 @@ const UNIX_DATAGRAM_BYTES: u64 = 128 << 10;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where to: `tcp://HOST:PORT`, `udp://HOST:PORT`, `unix-stream:///PATH` or
+    /// Where to: `tcp://HOST:PORT`, `tls://HOST:PORT`, `udp://HOST:PORT`, `unix-stream:///PATH` or
     /// `unix-datagram:///PATH`.
     pub url: Address,
     /// How records are written; not `json`, which is one array, and without a header for `csv`.
@@ -50,6 +51,9 @@ pub struct Config {
     /// unix datagrams, which is also the most that they can be; no limit for streams.
     #[serde(default)]
     pub max_message_bytes: Option<ByteSize>,
+    /// Whom to trust, and who the sink says it is, for `tls://`.
+    #[serde(default)]
+    pub tls: TlsSettings,
     /// When the kernel asks whether a silent receiver is still there (TCP only).
     #[serde(default)]
     pub keepalive: KeepAliveSettings,
@@ -113,7 +117,7 @@ impl Config {
         if longest > most {
             return Err(format!("`max_message_bytes` is over {most}, the most that fits here"));
         }
-        let link = Link::new(&self.url, self.framing, self.keepalive, self.timeout.0)?;
+        let link = Link::new(&self.url, self.framing, self.keepalive, &self.tls, self.timeout.0)?;
         let lines = self.framing.unwrap_or(Framing::Newline) == Framing::Newline;
         Ok(Socket {
             is_plain: lines && longest == u64::MAX && !self.url.way().is_datagram(),

@@ -14,6 +14,10 @@ pub(crate) struct Rsyslog {
     /// For both ways of framing.
     pub(crate) tcp: u16,
     pub(crate) udp: u16,
+    /// `None` where rsyslog's OpenSSL driver is missing.
+    pub(crate) tls: Option<u16>,
+    /// Certificate and key, if it speaks TLS.
+    identity: rcgen::CertifiedKey<rcgen::KeyPair>,
 }
 
 const TEMPLATE: &str = r#"template(name="j" type="list" option.jsonf="on") {
@@ -43,7 +47,12 @@ impl Rsyslog {
             child: None,
             tcp: free_port(),
             udp: free_port(),
+            tls: has_openssl().then(free_port),
+            identity: rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap(),
         };
+        fs::write(server.certificate(), server.identity.cert.pem()).unwrap();
+        let key = server.identity.signing_key.serialize_pem();
+        fs::write(server.dir.path().join("key.pem"), key).unwrap();
         server.resume();
         Some(server)
     }
@@ -51,13 +60,29 @@ impl Rsyslog {
     fn config(&self) -> String {
         let out = self.output();
         let (dir, udp, tcp) = (self.dir.path().display(), self.udp, self.tcp);
+        let tls = match self.tls {
+            None => String::new(),
+            Some(port) => format!(
+                "module(load=\"imtcp\")\n\
+                 input(type=\"imtcp\" address=\"127.0.0.1\" port=\"{port}\" ruleset=\"r\" \
+                 streamDriver.name=\"ossl\" streamDriver.mode=\"1\" streamDriver.authMode=\"anon\" \
+                 streamDriver.certFile=\"{0}\" streamDriver.keyFile=\"{dir}/key.pem\" \
+                 streamDriver.caFile=\"{0}\")\n",
+                self.certificate().display()
+            ),
+        };
         format!(
             "global(workDirectory=\"{dir}\" maxMessageSize=\"512k\")\n\
              module(load=\"imudp\") module(load=\"imptcp\")\n{}\
              input(type=\"imudp\" address=\"127.0.0.1\" port=\"{udp}\" ruleset=\"r\")\n\
-             input(type=\"imptcp\" address=\"127.0.0.1\" port=\"{tcp}\" ruleset=\"r\")\n",
+             input(type=\"imptcp\" address=\"127.0.0.1\" port=\"{tcp}\" ruleset=\"r\")\n{tls}",
             TEMPLATE.replace("OUT", &out.to_string_lossy())
         )
+    }
+
+    /// The certificate that a client must trust.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.dir.path().join("cert.pem")
     }
 
     fn output(&self) -> PathBuf {
@@ -98,6 +123,21 @@ impl Rsyslog {
         let lines = lines(&self.output());
         lines.iter().map(|line| serde_json::from_str(line).expect(line)).collect()
     }
+}
+
+fn has_openssl() -> bool {
+    let dirs = [
+        "/usr/lib/x86_64-linux-gnu/rsyslog",
+        "/usr/lib/aarch64-linux-gnu/rsyslog",
+        "/usr/lib64/rsyslog",
+    ];
+    let found = dirs.iter().any(|dir| PathBuf::from(dir).join("lmnsd_ossl.so").exists());
+    if !found {
+        println!(
+            "skipped: TLS, since rsyslog's driver is missing (Debian package rsyslog-openssl)"
+        );
+    }
+    found
 }
 
 impl Drop for Rsyslog {

@@ -7,19 +7,25 @@ use std::collections::BTreeSet;
 
 fn sink(url: &str, rest: Value) -> Value {
     let mut sink = json!({ "type": "syslog", "url": url, "retry": { "initial": "50ms" } });
-    sink.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+    let Value::Object(rest) = rest else { panic!("settings are a mapping") };
+    sink.as_object_mut().unwrap().extend(rest);
     sink
 }
 
 /// Every way to rsyslogd, with what differs in the settings.
-fn ways(server: &Rsyslog) -> [(String, Value); 4] {
+fn ways(server: &Rsyslog) -> Vec<(String, Value)> {
     let tcp = format!("tcp://127.0.0.1:{}", server.tcp);
-    [
+    let mut ways = vec![
         (format!("udp://localhost:{}", server.udp), json!({})),
         (tcp.clone(), json!({})),
         (tcp.clone(), json!({ "framing": "octet_counting" })),
         (tcp, json!({ "format": "rfc3164" })),
-    ]
+    ];
+    if let Some(port) = server.tls {
+        let trust = json!({ "ca_file": server.certificate() });
+        ways.push((format!("tls://localhost:{port}"), json!({ "tls": trust })));
+    }
+    ways
 }
 
 #[test]
@@ -94,4 +100,15 @@ fn nothing_is_lost_while_a_server_is_away() {
     bench.wait_until("all lines arrive", || arrived().len() > 1000);
     assert!(lines.iter().all(|line| arrived().contains(line)));
     assert!(agent.stop().success());
+}
+
+#[test]
+fn a_server_that_is_not_trusted_gets_nothing() {
+    let Some(server) = Rsyslog::start() else { return };
+    let Some(port) = server.tls else { return };
+    let bench = Bench::new(json!({}), sink(&format!("tls://localhost:{port}"), json!({})));
+    bench.append("secret\n");
+    let _agent = bench.start(&[]);
+    bench.wait_until("it says why", || bench.said().to_lowercase().contains("certificate"));
+    assert!(server.messages().is_empty());
 }

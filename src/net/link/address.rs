@@ -7,8 +7,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// A receiver's address: `tcp://HOST:PORT`, `udp://HOST:PORT`, `unix-stream:///PATH` or
-/// `unix-datagram:///PATH`.
+/// A receiver's address: `tcp://HOST:PORT`, `tls://HOST:PORT`, `udp://HOST:PORT`,
+/// `unix-stream:///PATH` or `unix-datagram:///PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     text: String,
@@ -21,6 +21,8 @@ pub struct Address {
 pub enum Way {
     /// TCP.
     Tcp,
+    /// TLS over TCP.
+    Tls,
     /// UDP: one message a datagram.
     Udp,
     /// A unix socket that is a stream.
@@ -35,8 +37,9 @@ pub(super) enum Place {
     Path(PathBuf),
 }
 
-const WAYS: [(&str, Way); 4] = [
+const WAYS: [(&str, Way); 5] = [
     ("tcp", Way::Tcp),
+    ("tls", Way::Tls),
     ("udp", Way::Udp),
     ("unix-stream", Way::UnixStream),
     ("unix-datagram", Way::UnixDatagram),
@@ -72,8 +75,8 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |why: &str| {
             format!(
-                "`{text}`: {why}; expected tcp://HOST:PORT, udp://HOST:PORT, unix-stream:///PATH \
-                 or unix-datagram:///PATH"
+                "`{text}`: {why}; expected tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT, \
+                 unix-stream:///PATH or unix-datagram:///PATH"
             )
         };
         let (scheme, rest) = text.split_once(':').ok_or_else(|| wrong("it has no scheme"))?;
@@ -83,7 +86,7 @@ impl FromStr for Address {
             .ok_or_else(|| wrong(&format!("there is no `{scheme}:` here")))?;
         let rest = rest.strip_prefix("//").unwrap_or(rest);
         let place = match way {
-            Way::Tcp | Way::Udp => host(rest.trim_end_matches('/')).map_err(wrong)?,
+            Way::Tcp | Way::Tls | Way::Udp => host(rest.trim_end_matches('/')).map_err(wrong)?,
             Way::UnixStream | Way::UnixDatagram if rest.starts_with('/') => {
                 Place::Path(rest.into())
             }
@@ -137,7 +140,7 @@ impl JsonSchema for Address {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
             "type": "string",
-            "pattern": "^(tcp|udp|unix-stream|unix-datagram):",
+            "pattern": "^(tcp|tls|udp|unix-stream|unix-datagram):",
             "description": "an address such as `tcp://logs.example.com:5140`",
         })
     }

@@ -1,5 +1,5 @@
-//! A link: the way of messages to one receiver that is no web server, over TCP, UDP or a unix
-//! socket.
+//! A link: the way of messages to one receiver that is no web server, over TCP, TLS, UDP or a
+//! unix socket.
 
 mod address;
 mod frame;
@@ -10,6 +10,7 @@ mod tests;
 pub use address::{Address, Way};
 pub use frame::Framing;
 
+use super::tls::{TlsClient, TlsSettings};
 use crate::host::socket::{KeepAlive, set_keep_alive};
 use crate::topology::component::Fault;
 use crate::topology::settings::Period;
@@ -50,6 +51,7 @@ pub struct Link {
     patience: Duration,
     keep_alive: KeepAlive,
     framing: Framing,
+    tls: Option<TlsClient>,
     open: Option<Connection>,
 }
 
@@ -61,7 +63,9 @@ enum Connection {
 
 impl Link {
     /// A link to `address`; `framing` is for streams, and by default [`Framing::Newline`].
-    /// `patience` is how long connecting may take, and how long a receiver may take nothing.
+    /// `tls` is for
+    /// addresses that ask for it. `patience` is how long connecting may take, and how long a receiver
+    /// may take nothing.
     ///
     /// # Errors
     /// What in the settings makes no sense, in a user's words.
@@ -69,6 +73,7 @@ impl Link {
         address: &Address,
         framing: Option<Framing>,
         keep_alive: KeepAliveSettings,
+        tls: &TlsSettings,
         patience: Duration,
     ) -> Result<Self, String> {
         if matches!(address.place, Place::Host(_, None)) {
@@ -97,7 +102,14 @@ impl Link {
             interval_seconds: seconds("interval", keep_alive.interval)?,
             count: keep_alive.count,
         };
-        Ok(Self { address: address.clone(), patience, keep_alive, framing, open: None })
+        let tls = match address.way {
+            Way::Tls => Some(tls.client()?),
+            _ if *tls != TlsSettings::default() => {
+                return Err(format!("`tls` is for tls:// addresses, and `url` is {address}"));
+            }
+            _ => None,
+        };
+        Ok(Self { address: address.clone(), patience, keep_alive, framing, tls, open: None })
     }
 
     /// Appends a message to a body that [`Self::send`] takes.
@@ -137,7 +149,7 @@ impl Link {
                 }
                 (Place::Host(host, port), way) => {
                     let places = lookup_host((host.as_str(), port.unwrap_or(0))).await?;
-                    self.reach(places, way).await
+                    self.reach(host, places, way).await
                 }
             }
         });
@@ -149,6 +161,7 @@ impl Link {
     /// The first of a host's addresses that can be reached.
     async fn reach(
         &self,
+        host: &str,
         places: impl Iterator<Item = SocketAddr>,
         way: Way,
     ) -> io::Result<Connection> {
@@ -156,7 +169,7 @@ impl Link {
         for place in places {
             let opened = match way {
                 Way::Udp => udp(place).await.map(Connection::Udp),
-                _ => self.tcp(place).await,
+                _ => self.tcp(host, place).await,
             };
             match opened {
                 Ok(connection) => return Ok(connection),
@@ -166,12 +179,15 @@ impl Link {
         Err(last)
     }
 
-    async fn tcp(&self, place: SocketAddr) -> io::Result<Connection> {
+    async fn tcp(&self, host: &str, place: SocketAddr) -> io::Result<Connection> {
         let stream = TcpStream::connect(place).await?;
         // Whole requests are written at once; their last bytes should not wait for company.
         stream.set_nodelay(true)?;
         set_keep_alive(&stream, self.keep_alive)?;
-        Ok(Connection::Stream(Box::new(stream)))
+        Ok(Connection::Stream(match &self.tls {
+            Some(tls) => Box::new(tls.connect(host, stream).await?),
+            None => Box::new(stream),
+        }))
     }
 }
 

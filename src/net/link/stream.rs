@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::client::TlsStream;
 
 /// Between two looks at what the other side has: at first short, since most answers take less
 /// than a millisecond.
@@ -29,6 +30,12 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
 impl Stream for TcpStream {
     fn socket(&self) -> BorrowedFd<'_> {
         self.as_fd()
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.get_ref().0.as_fd()
     }
 }
 

@@ -11,7 +11,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 fn link(url: &str, framing: Option<Framing>, patience: Duration) -> Link {
     let keep_alive = KeepAliveSettings::default();
-    Link::new(&url.parse().unwrap(), framing, keep_alive, patience).unwrap()
+    let tls = TlsSettings::default();
+    Link::new(&url.parse().unwrap(), framing, keep_alive, &tls, patience).unwrap()
 }
 
 async fn listener() -> (TcpListener, String) {
@@ -158,8 +159,11 @@ async fn a_unix_stream_counts_as_delivered_once_its_reader_has_read() {
 
 #[test]
 fn settings_that_make_no_sense_are_refused() {
+    let make_with = |url: &str, framing, keep_alive, tls: TlsSettings| {
+        Link::new(&url.parse().unwrap(), framing, keep_alive, &tls, PATIENCE).err().unwrap()
+    };
     let make = |url: &str, framing, keep_alive| {
-        Link::new(&url.parse().unwrap(), framing, keep_alive, PATIENCE).err().unwrap()
+        make_with(url, framing, keep_alive, TlsSettings::default())
     };
     let usual = KeepAliveSettings::default();
     assert!(make("tcp://a", None, usual).contains("no port"));
@@ -168,4 +172,7 @@ fn settings_that_make_no_sense_are_refused() {
     assert!(make("tcp://a:1", None, never).contains("`idle`"));
     let none = KeepAliveSettings { count: 0, ..usual };
     assert!(make("tcp://a:1", None, none).contains("`count`"));
+    let missing = TlsSettings { ca_file: Some("/nowhere".into()), ..TlsSettings::default() };
+    assert!(make_with("tcp://a:1", None, usual, missing.clone()).contains("tls:// addresses"));
+    assert!(make_with("tls://a:1", None, usual, missing).contains("/nowhere"));
 }

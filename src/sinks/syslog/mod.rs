@@ -9,6 +9,7 @@ mod words;
 use crate::event::encode::{Encoder, Encoding, Extra};
 use crate::event::{Batch, Kinds};
 use crate::net::link::{Address, Framing, KeepAliveSettings, Link, Way};
+use crate::net::tls::TlsSettings;
 use crate::topology::component::{BuildContext, BuiltSink, Fault, Request, Sink, SinkConfig};
 use crate::topology::settings::{BatchSettings, ByteSize, Period, RetrySettings};
 use async_trait::async_trait;
@@ -22,6 +23,8 @@ use value::Value;
 
 /// Where syslog servers listen.
 const PORT: u16 = 514;
+/// Where they listen for TLS (RFC 5425).
+const TLS_PORT: u16 = 6514;
 /// What every receiver of RFC 5426 should take.
 const UDP_BYTES: u64 = 2048;
 /// The most that fits into a datagram.
@@ -59,14 +62,14 @@ const LEAST_BYTES: u64 = 480;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where to: `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix-datagram:///dev/log` or
-    /// `unix-stream:///PATH`. Without a port, 514.
+    /// Where to: `udp://HOST:PORT`, `tcp://HOST:PORT`, `tls://HOST:PORT`, `unix-datagram:///dev/log`
+    /// or `unix-stream:///PATH`. Without a port, 514, or for TLS 6514.
     pub url: Address,
     /// What a message looks like.
     #[serde(default)]
     pub format: Format,
-    /// For streams: how the receiver tells where a message ends; `newline` by default, which every
-    /// receiver understands.
+    /// For streams: how the receiver tells where a message ends. By default `newline`, which every
+    /// receiver understands, or for TLS `octet_counting`, which is its standard's (RFC 5425).
     #[serde(default)]
     pub framing: Option<Framing>,
     /// What the message comes from: a word such as `local0`, or a number from 0 to 23. By default
@@ -109,6 +112,9 @@ pub struct Config {
     /// limit for streams. At least 480.
     #[serde(default)]
     pub max_message_bytes: Option<ByteSize>,
+    /// Whom to trust, and who the sink says it is, for `tls://`.
+    #[serde(default)]
+    pub tls: TlsSettings,
     /// When the kernel asks whether a silent receiver is still there (TCP only).
     #[serde(default)]
     pub keepalive: KeepAliveSettings,
@@ -169,15 +175,17 @@ impl SinkConfig for Config {
 
 impl Config {
     fn sink(&self, constants: &Map<String, Json>) -> Result<Syslog, String> {
-        let address = self.url.clone().or_port(PORT);
-        let framing = self.framing.unwrap_or(Framing::Newline);
-        let needs_safe = matches!(framing, Framing::Newline | Framing::Nul);
+        let address = self.url.clone();
+        let is_tls = address.way() == Way::Tls;
+        let address = address.or_port(if is_tls { TLS_PORT } else { PORT });
+        let framing = self.framing.or(is_tls.then_some(Framing::OctetCounting));
+        let needs_safe = matches!(framing, None | Some(Framing::Newline | Framing::Nul));
         if self.control_characters == Controls::Keep && needs_safe && !address.way().is_datagram() {
             let message = "`control_characters: keep` goes with `framing: octet_counting` only, \
                            since a line feed in a message would end it";
             return Err(message.to_owned());
         }
-        let link = Link::new(&address, self.framing, self.keepalive, self.timeout.0)?;
+        let link = Link::new(&address, framing, self.keepalive, &self.tls, self.timeout.0)?;
         let value = |name: &str, setting: &Option<String>, fields: &[&str]| {
             Value::new(name, setting.as_deref(), fields, constants)
         };
