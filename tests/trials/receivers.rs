@@ -44,8 +44,7 @@ impl Received {
         self.kept.lock().unwrap().clone()
     }
 
-    /// How much was taken.
-
+    /// From now on it behaves like this.
     pub(crate) fn set(&self, mood: Mood) {
         *self.mood.write().unwrap() = mood;
     }
@@ -88,7 +87,6 @@ pub(crate) fn http() -> Receiver {
         }
     })
 }
-
 
 fn listen(serve: fn(TcpStream, &Received)) -> Receiver {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
