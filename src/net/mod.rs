@@ -4,5 +4,6 @@ pub mod auth;
 pub mod endpoint;
 pub mod http;
 pub mod listen;
+pub mod link;
 pub mod query;
 pub mod tls;
