@@ -53,6 +53,9 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
         Ok(made) => made,
         Err(message) => return shell.fail(&message),
     };
+    if let Err(error) = environment.telemetry.own(|_| Ok(shell.own_log.clone())) {
+        return shell.fail(&error.to_string());
+    }
     let start = async || {
         let env = Arc::new(environment);
         let topology = Topology::start(&config.graph, Arc::clone(&env))

@@ -8,6 +8,7 @@ pub mod machine;
 pub mod mounts;
 pub mod proc;
 pub mod process;
+pub mod program;
 pub mod roots;
 pub mod run_lock;
 pub mod socket;

@@ -3,7 +3,7 @@
 pub mod auth;
 pub mod endpoint;
 pub mod http;
-pub mod listen;
 pub mod link;
+pub mod listen;
 pub mod query;
 pub mod tls;

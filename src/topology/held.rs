@@ -2,7 +2,7 @@
 //! them, and those that got lost inside the process are sent again.
 
 use super::component::Fault;
-use super::context::SourceContext;
+use super::context::{SourceContext, Stop};
 use super::memory::{Chunk, Reserve};
 use super::output::Output;
 use super::telemetry::ComponentTelemetry;
@@ -147,6 +147,22 @@ impl Held {
         let (batch, sinks) = (open.batch.clone(), std::mem::take(&mut open.lost));
         self.telemetry.errors(1);
         self.out.send_to(batch, mark, sinks).await
+    }
+
+    /// Waits until every batch has found its end, or until it is time to stop: before a source
+    /// gives up this run and hopes for another.
+    ///
+    /// # Errors
+    /// As for [`Self::send`].
+    pub async fn settle_all(&mut self, stop: &Stop) -> Result<(), Fault> {
+        while !self.open.is_empty() {
+            tokio::select! {
+                biased;
+                receipt = self.receipt() => self.settle(receipt).await?,
+                () = stop.requested() => break,
+            }
+        }
+        Ok(())
     }
 
     /// Says that nothing more will come, and waits until every batch has found its end.

@@ -10,6 +10,7 @@ pub mod held;
 mod job;
 pub mod memory;
 pub mod output;
+pub mod own_log;
 pub(crate) mod registry;
 mod requests;
 mod rewire;

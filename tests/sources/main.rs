@@ -1,7 +1,13 @@
 //! The sources other than files, through the program: real sockets, clients and programs.
 
 #[cfg(test)]
+mod exec;
+#[cfg(test)]
 mod http;
+#[cfg(test)]
+mod internal;
+#[cfg(test)]
+mod journald;
 #[cfg(test)]
 mod rig;
 #[cfg(test)]
