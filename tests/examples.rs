@@ -194,7 +194,10 @@ fn logs_transforms_shows_what_each_of_them_does() {
     assert_eq!((&errors[0]["repeated"], &errors[1]["repeated"]), (&().into(), &1.into()));
     let message = errors[0]["message"].as_str().unwrap();
     assert!(message.starts_with("card ***1111 of ") && !message.contains("b.example"), "{message}");
-    assert_eq!((&errors[0]["team"], &errors[0]["client_site"]), (&"money".into(), &"warehouse".into()));
+    assert_eq!(
+        (&errors[0]["team"], &errors[0]["client_site"]),
+        (&"money".into(), &"warehouse".into())
+    );
     let [request] = records("requests.jsonl").try_into().unwrap();
     assert_eq!((&request["lines"], &request["seconds"]), (&3.into(), &1.5.into()));
     assert_eq!(request["http.status"], 200);

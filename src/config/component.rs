@@ -79,7 +79,9 @@ impl Reader<'_> {
         let mut complaints = filling.complaints;
         let span = written.span.clone().or(node.span.clone());
         let tables = match &type_name {
-            Some((name, _)) if role == Role::Transform && &**name == "lookup" => place_table(&mut node),
+            Some((name, _)) if role == Role::Transform && &**name == "lookup" => {
+                place_table(&mut node)
+            }
             _ => None,
         };
         let component = match &type_name {

@@ -1,5 +1,8 @@
 //! The one HTTP client, TLS set-up and listeners.
 
+pub mod auth;
 pub mod endpoint;
 pub mod http;
+pub mod link;
 pub mod query;
+pub mod tls;

@@ -7,9 +7,8 @@ use crate::event::fault::{Diagnostic, nearest};
 use crate::event::tree::{Key, Node, Value};
 
 /// What a log source may say about its lines, in the order in which it happens to them.
-pub(in crate::config) const STEPS: [&str; 10] = [
-    "parse", "keep", "drop", "sample", "dedupe", "throttle", "rename", "set", "remove", "redact",
-];
+pub(in crate::config) const STEPS: [&str; 10] =
+    ["parse", "keep", "drop", "sample", "dedupe", "throttle", "rename", "set", "remove", "redact"];
 
 /// The one setting that a step's short form stands for: `parse: json` is `parse: {format: json}`.
 pub(in crate::config) fn main_setting(step: &str) -> &str {

@@ -37,9 +37,14 @@ mod tests {
     #[test]
     fn a_star_stands_for_anything() {
         let fits = |pattern: &str, name: &str| NamePattern::new(pattern).fits(name);
-        for (pattern, name) in
-            [("a", "a"), ("a.*", "a.b.c"), ("*", ""), ("*_id", "x_id"), ("a*b*c", "axbxbxc"), ("*", "x")]
-        {
+        for (pattern, name) in [
+            ("a", "a"),
+            ("a.*", "a.b.c"),
+            ("*", ""),
+            ("*_id", "x_id"),
+            ("a*b*c", "axbxbxc"),
+            ("*", "x"),
+        ] {
             assert!(fits(pattern, name), "{pattern} {name}");
         }
         for (pattern, name) in

@@ -127,7 +127,8 @@ impl Chain {
             ack.settle(Outcome::Dropped);
             return Ok(());
         }
-        let asked = demand.filter(|_| batch.kind() == Kind::Metrics).map(|_| ack.share(ack.sinks()));
+        let asked =
+            demand.filter(|_| batch.kind() == Kind::Metrics).map(|_| ack.share(ack.sinks()));
         give_up_on_moved(&ack, &self.routes());
         let piece = Piece { output: "".into(), batch, ack };
         let pieces = self.pass(transforms, &mut memory.retained, 0, vec![piece], now)?;

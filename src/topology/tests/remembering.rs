@@ -6,8 +6,8 @@ use crate::topology::component::Fault;
 use crate::topology::graph::Graph;
 use crate::topology::run::Topology;
 use crate::topology::testing::{
-    Batches, Numbers, Store, Through, add, environment, metric, numbers, run_to_end, sink,
-    source, transform, until,
+    Batches, Numbers, Store, Through, add, environment, metric, numbers, run_to_end, sink, source,
+    transform, until,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -108,7 +108,13 @@ async fn a_batch_that_fails_again_and_again_is_given_up_and_the_rest_goes_on() {
     let (feed, store, env) = (Numbers::up_to(90), Store::new(), environment());
     let mut graph = Graph::default();
     add(&mut graph, "in", &[], "1", source(&feed));
-    add(&mut graph, "held", &["in"], "1", Batches::of(8).after(5 * SECOND).failing_at(17).component());
+    add(
+        &mut graph,
+        "held",
+        &["in"],
+        "1",
+        Batches::of(8).after(5 * SECOND).failing_at(17).component(),
+    );
     add(&mut graph, "out", &["held"], "1", sink(&store));
     run_to_end(&graph, &env).await;
     let mut got = store.got();
