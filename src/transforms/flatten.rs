@@ -105,9 +105,9 @@ impl Flatten {
 
 /// Whether it is an object or a list with something in it.
 fn is_nested(raw: &[u8], lists: Lists) -> bool {
-    let inner = match (raw, lists) {
-        ([b'{', inner @ .., b'}'], _) | ([b'[', inner @ .., b']'], Lists::Index) => inner,
-        _ => return false,
+    let (([b'{', inner @ .., b'}'], _) | ([b'[', inner @ .., b']'], Lists::Index)) = (raw, lists)
+    else {
+        return false;
     };
     // What is empty stays, or there would be no trace of it.
     !inner.iter().all(u8::is_ascii_whitespace)

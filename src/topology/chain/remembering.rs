@@ -264,8 +264,7 @@ impl Chain {
         for at in 0..transforms.len() {
             let limit = self.members[at].build.env.memory.limit_bytes() / MEMORY_SHARE;
             let mut before = None;
-            loop {
-                let Some(remembers) = transforms[at].memory() else { break };
+            while let Some(remembers) = transforms[at].memory() {
                 let held = (remembers.held_since(), remembers.held_bytes());
                 let batches = memory.retained[at].batches();
                 let much = held.1 > limit.max(LEAST_BYTES) || batches > MOST_BATCHES;

@@ -121,9 +121,9 @@ impl Source for Reader {
         }
         // What failed is sent again in another run; otherwise nothing more will come.
         if lost {
-            drop(out)
+            drop(out);
         } else {
-            out.finish()
+            out.finish();
         }
         while open > 0 {
             let Some(receipt) = cx.receipts.recv().await else { break };
