@@ -75,7 +75,7 @@ impl Reader<'_> {
         let knows_inputs = complaints.is_empty();
         let type_name = take_type(&mut node, written, &mut complaints);
         let mut filling = Filling { reader: self, scope, role, complaints };
-        filling.fill(&mut node);
+        filling.fill(&mut node, type_name.as_ref().map(|(name, _)| &**name));
         let mut complaints = filling.complaints;
         let span = written.span.clone().or(node.span.clone());
         let tables = match &type_name {

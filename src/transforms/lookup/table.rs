@@ -3,7 +3,7 @@
 use super::Matching;
 use crate::event::log::{Kept, RecordRef};
 use std::collections::HashMap;
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 /// A table as it was read.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Look;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::net::Ipv6Addr;
+use core::net::Ipv6Addr;
 
 /// Something that should not be in a log, and that is known by its form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
