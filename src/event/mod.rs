@@ -8,6 +8,7 @@ pub mod exposition;
 pub mod fault;
 pub mod log;
 pub mod metric;
+pub mod moment;
 pub mod number;
 pub mod scan;
 pub mod secret;

@@ -4,7 +4,7 @@
 //! is new is put together from fields.
 
 mod csv;
-mod json;
+pub(crate) mod json;
 mod logfmt;
 mod metrics;
 #[cfg(test)]
