@@ -113,10 +113,10 @@ impl Run<'_> {
                 None => Ok(false),
             },
             Test::Begins(operand, part) => {
-                at_an_end(self.find(operand, record)?, |text| text.starts_with(part.as_bytes()))
+                at_an_end(&self.find(operand, record)?, |text| text.starts_with(part.as_bytes()))
             }
             Test::Ends(operand, part) => {
-                at_an_end(self.find(operand, record)?, |text| text.ends_with(part.as_bytes()))
+                at_an_end(&self.find(operand, record)?, |text| text.ends_with(part.as_bytes()))
             }
             Test::Defined(operand) => Ok(self.find(operand, record)?.value().is_some()),
             Test::Null(operand) => {
@@ -185,7 +185,7 @@ impl Run<'_> {
 }
 
 /// Whether a text is so at one of its ends. What is missing or null is not.
-fn at_an_end(found: Found<'_>, holds: impl FnOnce(&[u8]) -> bool) -> Result<bool, Mismatch> {
+fn at_an_end(found: &Found<'_>, holds: impl FnOnce(&[u8]) -> bool) -> Result<bool, Mismatch> {
     match found.value() {
         None => Ok(false),
         Some(value) if value.is_null() => Ok(false),
