@@ -32,8 +32,9 @@ pub struct Args {
     /// Where to begin; the beginning, or with -f the end.
     #[arg(long, value_enum)]
     from: Option<From>,
-    /// What lines are made of: `json`, `nginx_combined`, `apache_combined`, `common`, or
-    /// `regex:PATTERN` with named groups.
+    /// What lines are made of: any format of the `parse` transform (`json`, `logfmt`, `syslog`,
+    /// `nginx_combined`, `haproxy`, `cri`, …), or `regex:PATTERN` with named groups,
+    /// `grok:PATTERN`, `csv:COLUMN,COLUMN`.
     #[arg(long, value_name = "FORMAT")]
     parse: Option<String>,
     /// Keep records for which this holds.
@@ -120,11 +121,15 @@ fn wait_until_nobody_reads() {
 fn pipeline(args: &Args) -> Result<Node, String> {
     let mut steps: Vec<(&str, Node)> = Vec::new();
     if let Some(format) = &args.parse {
-        let settings = match format.strip_prefix("regex:") {
-            Some(pattern) => {
-                vec![("format", Node::string("regex")), ("pattern", argument("--parse", pattern))]
+        let settings = match format.split_once(':') {
+            Some((format @ ("regex" | "grok"), pattern)) => {
+                vec![("format", Node::string(format)), ("pattern", argument("--parse", pattern))]
             }
-            None => vec![("format", argument("--parse", format))],
+            Some(("csv", columns)) => {
+                let columns: Vec<&str> = columns.split(',').collect();
+                vec![("format", Node::string("csv")), ("columns", list(&columns))]
+            }
+            _ => vec![("format", argument("--parse", format))],
         };
         steps.push(("parse", map(settings)));
     }
