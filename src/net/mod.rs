@@ -6,4 +6,5 @@ pub mod http;
 pub mod link;
 pub mod listen;
 pub mod query;
+pub mod s3;
 pub mod tls;

@@ -147,7 +147,6 @@ fn read(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topology::held::Held;
 use crate::topology::memory::Memory;
 
     async fn chunks(input: &'static [u8], longest: usize) -> Vec<Vec<u8>> {

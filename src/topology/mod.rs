@@ -13,6 +13,7 @@ pub mod output;
 pub mod own_log;
 pub(crate) mod registry;
 mod requests;
+mod retained;
 mod rewire;
 pub mod run;
 mod runners;

@@ -8,3 +8,4 @@ mod graph;
 mod held;
 mod memory;
 mod reload;
+mod remembering;
