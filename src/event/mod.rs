@@ -9,6 +9,7 @@ pub mod fault;
 pub mod log;
 pub mod metric;
 pub mod number;
+pub mod pack;
 pub mod scan;
 pub mod secret;
 pub mod task;

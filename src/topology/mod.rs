@@ -1,5 +1,6 @@
 //! The engine: components, the edges between them, and what runs them.
 
+pub mod buffer;
 mod chain;
 pub mod component;
 pub mod context;

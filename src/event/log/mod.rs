@@ -15,7 +15,7 @@ mod tests;
 pub(crate) use field::write_float;
 pub use field::{Field, FieldRef, Value};
 pub use keys::{KeyId, Keys};
-pub use table::{FieldWriter, OwnedRecord, Record, RecordRef, Verdict};
+pub use table::{FieldWriter, OwnedRecord, PackedLogs, Record, RecordRef, Verdict};
 
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};

@@ -1,5 +1,9 @@
 //! The flat table behind a batch: records, fields, names, and the bytes made on the way.
 
+mod pack;
+
+pub use pack::PackedLogs;
+
 use super::{Field, FieldRef, KeyId, Keys, LogBatch, Value};
 use std::sync::Arc;
 
