@@ -44,6 +44,7 @@ pub(super) struct Reader<'b> {
     save_at: Instant,
     /// Every frame below this number was sent or cannot be read.
     complete: u64,
+    save_failed: bool,
     attempts: u32,
 }
 
@@ -70,6 +71,7 @@ impl<'b> Reader<'b> {
             moved: false,
             save_at: Instant::now(),
             complete: cursor.settled,
+            save_failed: false,
             attempts: 0,
         }
     }
@@ -400,8 +402,12 @@ impl<'b> Reader<'b> {
             // Whatever damage has taken is not waited for.
             self.shared.numbers.events.set(0);
         }
+        let failed = std::mem::replace(&mut self.save_failed, saved.is_err());
         if let Err(error) = saved {
             self.moved = true;
+            if failed {
+                return Ok(());
+            }
             self.buffer.telemetry.errors(1);
             let component = &*self.buffer.name;
             tracing::warn!(component, "the cursor of the disk buffer cannot be saved: {error}; a restart would send again");

@@ -160,9 +160,11 @@ impl<'b> Writer<'b> {
                 return (frame, Ok(None));
             }
             let mut appended = store.append(kind, events, &mut frame);
+            // Only a closed segment can be removed.
             if let Err(Refusal::Full) = appended {
-                // Only a closed segment can be removed.
                 appended = store.seal().and_then(|()| store.append(kind, events, &mut frame));
+            } else if let Err(Refusal::DiskFull(error)) = appended {
+                appended = store.seal().and(Err(Refusal::DiskFull(error)));
             }
             (frame, appended.map(Some))
         });

@@ -115,7 +115,11 @@ impl Reading {
                 Look::Needs(bytes) => return Ok(Next::Block(bytes)),
                 Look::End => match store.segment_after(first).map(|next| next.first) {
                     Some(next) => self.enter(next),
-                    None => return Ok(Next::Nothing),
+                    None => {
+                        // Held open, a removed segment would still take its room on disk.
+                        self.file = None;
+                        return Ok(Next::Nothing);
+                    }
                 },
                 Look::Sound(header, body) => {
                     self.at += header.frame_bytes();
