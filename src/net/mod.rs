@@ -3,5 +3,6 @@
 pub mod auth;
 pub mod endpoint;
 pub mod http;
+pub mod link;
 pub mod query;
 pub mod tls;
