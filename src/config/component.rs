@@ -190,11 +190,7 @@ fn take_inputs(
     inputs
 }
 
-fn take_buffer(
-    node: &mut Node,
-    written: &Written,
-    complaints: &mut Vec<Diagnostic>,
-) -> NodeBuffer {
+fn take_buffer(node: &mut Node, written: &Written, complaints: &mut Vec<Diagnostic>) -> NodeBuffer {
     let Some((key, found)) = node.take("buffer") else { return NodeBuffer::default() };
     let span = found.span.clone().or_else(|| key.span.clone());
     if written.role == Role::Source {

@@ -220,14 +220,14 @@ impl Topology {
         let settings = &graph.nodes[first].buffer.settings;
         let mut stop_buffer = None;
         // Puts the buffer that the config asks for between the edge and the component's task.
-        let mut behind = |input: Input| match Buffer::before(first, settings, &self.env, &reach, input)
-        {
-            Ok((buffer, input, stop)) => {
-                stop_buffer = Some(stop);
-                (Some(buffer), input)
-            }
-            Err(input) => (None, input),
-        };
+        let mut behind =
+            |input: Input| match Buffer::before(first, settings, &self.env, &reach, input) {
+                Ok((buffer, input, stop)) => {
+                    stop_buffer = Some(stop);
+                    (Some(buffer), input)
+                }
+                Err(input) => (None, input),
+            };
         let (entry, sender, job) = match &graph.nodes[first].component {
             Component::Source(config) => {
                 let (stop_sender, stop) = Stop::new();
@@ -259,7 +259,10 @@ impl Topology {
         };
         let (identity, inputs) = (identity(graph, unit), unit.inputs.clone());
         let buffer = stop_buffer;
-        Planned { running: Running { identity, inputs, fanouts, entry, reach, buffer, job }, sender }
+        Planned {
+            running: Running { identity, inputs, fanouts, entry, reach, buffer, job },
+            sender,
+        }
     }
 
     fn members(&self, graph: &Graph, unit: &Unit) -> Vec<Member> {

@@ -50,9 +50,12 @@ fn what_a_buffer_has_taken_outlives_kills_and_the_files_that_it_came_from() {
     server.received.set(Mood::Well);
     let agent = rig.start();
     rig.wait_until("all lines have arrived", || judge(&server).distinct(1) == written);
-    let empty = || fs::read_dir(rig.path("data/buffers/out")).unwrap().flatten().all(|entry| {
-        !entry.file_name().to_string_lossy().ends_with(".segment")
-    });
+    let empty = || {
+        fs::read_dir(rig.path("data/buffers/out"))
+            .unwrap()
+            .flatten()
+            .all(|entry| !entry.file_name().to_string_lossy().ends_with(".segment"))
+    };
     rig.wait_until("nothing is left in the buffer", empty);
     assert!(agent.stop(), "{}", rig.said());
     let verdict = judge(&server).verdict(&[(1, written)]);

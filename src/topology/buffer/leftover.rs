@@ -21,8 +21,7 @@ pub(in crate::topology) fn check(graph: &Graph, env: &Environment) -> Result<(),
         let usable = fs::create_dir_all(&dir)
             .and_then(|()| Ok(rustix::fs::access(&dir, Access::WRITE_OK | Access::EXEC_OK)?));
         if let Err(error) = usable {
-            let message =
-                format!("`{name}`: the folder of its buffer, {}: {error}", dir.display());
+            let message = format!("`{name}`: the folder of its buffer, {}: {error}", dir.display());
             let place = node.buffer.span.clone().or_else(|| node.span.clone());
             complaints.push(
                 Diagnostic::new(message, place)

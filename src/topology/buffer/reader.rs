@@ -335,7 +335,11 @@ impl<'b> Reader<'b> {
         let pause = self.lost_pause.pause();
         let component = &*self.buffer.name;
         let pause_seconds = pause.as_secs_f64();
-        tracing::warn!(component, pause_seconds, "a batch of the disk buffer was lost on its way, it is sent again");
+        tracing::warn!(
+            component,
+            pause_seconds,
+            "a batch of the disk buffer was lost on its way, it is sent again"
+        );
         tokio::select! {
             () = sleep(pause) => {}
             () = self.buffer.stop.requested() => {}
@@ -410,7 +414,10 @@ impl<'b> Reader<'b> {
             }
             self.buffer.telemetry.errors(1);
             let component = &*self.buffer.name;
-            tracing::warn!(component, "the cursor of the disk buffer cannot be saved: {error}; a restart would send again");
+            tracing::warn!(
+                component,
+                "the cursor of the disk buffer cannot be saved: {error}; a restart would send again"
+            );
         }
         Ok(())
     }

@@ -2,11 +2,11 @@
 //! component reads from.
 
 use super::disk::{Cursor, Limits, Store, segments_in};
+use super::folder_of;
 use super::reader::Reader;
 use super::settings::BufferSettings;
 use super::telemetry::{BufferMetrics, DiskTelemetry};
 use super::writer::Writer;
-use super::folder_of;
 use crate::event::ack::SinkSet;
 use crate::topology::component::Fault;
 use crate::topology::context::{Environment, Stop, StopSender};
@@ -215,12 +215,20 @@ impl Buffer {
         }
         if opened.torn_bytes > 0 {
             let bytes = opened.torn_bytes;
-            tracing::warn!(component, bytes, "cut a frame that was not written whole off the disk buffer");
+            tracing::warn!(
+                component,
+                bytes,
+                "cut a frame that was not written whole off the disk buffer"
+            );
         }
         if opened.unreadable > 0 {
             self.telemetry.errors(opened.unreadable);
             numbers.damaged.inc_by(opened.unreadable);
-            tracing::warn!(component, segments = opened.unreadable, "put unreadable segments of the disk buffer aside");
+            tracing::warn!(
+                component,
+                segments = opened.unreadable,
+                "put unreadable segments of the disk buffer aside"
+            );
         }
         let cursor = cursor.unwrap_or_default();
         numbers.bytes.set(i64::try_from(store.bytes()).unwrap_or(i64::MAX));

@@ -79,7 +79,9 @@ impl<'b> Writer<'b> {
             let Some(envelope) = next else { break };
             self.write(envelope).await?;
             let since = self.unsafe_since.map_or(Duration::ZERO, |since| since.elapsed());
-            if self.unsafe_bytes >= SYNC_BYTES || (self.file.is_some() && since >= self.buffer.settings.sync_after()) {
+            if self.unsafe_bytes >= SYNC_BYTES
+                || (self.file.is_some() && since >= self.buffer.settings.sync_after())
+            {
                 self.sync().await?;
             }
         }

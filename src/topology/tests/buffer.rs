@@ -153,8 +153,7 @@ async fn a_full_queue_in_memory_drops_what_comes_where_it_is_told_to() {
     let (feed, store, env) = (Numbers::up_to(100), Store::new(), environment());
     store.hangs.store(true, SeqCst);
     let settings = buffer(json!({"max_batches": 5, "when_full": "drop_newest"}));
-    let mut topology =
-        Topology::start(&line(&feed, &store, settings), Arc::clone(&env)).unwrap();
+    let mut topology = Topology::start(&line(&feed, &store, settings), Arc::clone(&env)).unwrap();
     until("the source is done", || feed.sent() == 100).await;
     store.hangs.store(false, SeqCst);
     topology.finished().await;
@@ -226,7 +225,8 @@ async fn a_reload_leaves_a_buffer_running_and_a_removed_sinks_buffer_waits_for_i
     let (other, env) = (Store::new(), environment_in(dir.path()));
     let mut graph = line(&feed, &away, disk());
     let mut topology = Topology::start(&graph, Arc::clone(&env)).unwrap();
-    let safe = |more: usize| feed.had.lock().unwrap().get("out").is_some_and(|had| had.len() > more);
+    let safe =
+        |more: usize| feed.had.lock().unwrap().get("out").is_some_and(|had| had.len() > more);
     until("some is safe", || safe(50)).await;
     add(&mut graph, "other", &["in"], "1", sink(&other));
     assert_eq!(topology.reload(&graph).unwrap().kept, 2);

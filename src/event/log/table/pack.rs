@@ -111,7 +111,8 @@ impl Table {
         put_bytes(out, side);
         put_size(out, *live);
         for record in records.iter().filter(|record| !record.dropped) {
-            let Record { start, end, time_ns, first_field: _, fields: _, dropped: _, form } = record;
+            let Record { start, end, time_ns, first_field: _, fields: _, dropped: _, form } =
+                record;
             put(out, u64::from(*start));
             put(out, u64::from(end.saturating_sub(*start)));
             put_signed(out, *time_ns);

@@ -123,12 +123,7 @@ fn header_sum(segment: u64, bytes: &[u8]) -> u32 {
 }
 
 /// Replaces what `data` holds by up to `bytes` bytes at `at`; fewer only at the end of the file.
-pub(super) fn read_at(
-    mut file: &File,
-    at: u64,
-    bytes: u64,
-    data: &mut Vec<u8>,
-) -> io::Result<()> {
+pub(super) fn read_at(mut file: &File, at: u64, bytes: u64, data: &mut Vec<u8>) -> io::Result<()> {
     data.clear();
     file.seek(SeekFrom::Start(at))?;
     file.take(bytes).read_to_end(data).map(drop)

@@ -204,10 +204,7 @@ impl Reading {
         };
         read_at(&file, self.at, bytes, data)?;
         if (data.len() as u64) < bytes {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "it is shorter than it was",
-            ));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is shorter than it was"));
         }
         self.file = Some(file);
         Ok(())

@@ -43,7 +43,8 @@ pub(super) fn scan(path: &Path, first: u64) -> io::Result<Scan> {
                         header.number.saturating_add(1)
                     };
                     seen.bytes = behind;
-                    seen.events += if header.kind == FrameKind::End { 0 } else { u64::from(header.events) };
+                    seen.events +=
+                        if header.kind == FrameKind::End { 0 } else { u64::from(header.events) };
                 }
                 at = behind;
             }

@@ -98,7 +98,8 @@ impl Store {
         floor: u64,
     ) -> io::Result<(Self, Opened)> {
         fs::create_dir_all(dir)?;
-        let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(dir.join("lock"))?;
+        let lock =
+            OpenOptions::new().create(true).append(true).mode(0o600).open(dir.join("lock"))?;
         rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| io::Error::other("another process uses it"))?;
         let mut store = Self {
