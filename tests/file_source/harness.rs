@@ -167,6 +167,7 @@ fn node(component: Component, inputs: &[&str]) -> GraphNode {
         component,
         type_name: "test".into(),
         inputs: inputs.iter().map(|input| ((*input).into(), None)).collect(),
+        buffer: Default::default(),
         spec: Node::new(Value::Null),
         span: None,
     }

@@ -134,15 +134,19 @@ mod tests {
 
     #[test]
     fn settings_that_do_not_fit_each_other_are_refused() {
-        let memory = BufferSettings::default();
-        let disk = BufferSettings { place: Place::Disk, ..memory.clone() };
-        assert!(memory.check().is_ok() && disk.check().is_ok());
-        let small = Some(ByteSize(1000));
-        assert!(BufferSettings { max_bytes: small, ..memory.clone() }.check().is_ok());
-        assert!(BufferSettings { max_bytes: small, ..disk.clone() }.check().is_err());
-        assert!(BufferSettings { max_batches: Some(5), ..disk }.check().is_err());
-        assert!(BufferSettings { max_batches: Some(0), ..memory.clone() }.check().is_err());
-        let sync = Some(Period(Duration::from_secs(1)));
-        assert!(BufferSettings { sync, ..memory }.check().is_err());
+        let read = |text: &str| serde_json::from_str::<BufferSettings>(text).unwrap().check();
+        for right in
+            ["{}", r#"{"type": "disk"}"#, r#"{"max_bytes": 1000}"#, r#"{"max_batches": 1}"#]
+        {
+            assert!(read(right).is_ok(), "{right}");
+        }
+        for wrong in [
+            r#"{"type": "disk", "max_bytes": 1000}"#,
+            r#"{"type": "disk", "max_batches": 5}"#,
+            r#"{"max_batches": 0}"#,
+            r#"{"sync": "1s"}"#,
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -113,29 +113,42 @@ impl<'b> Writer<'b> {
                     self.shared.grown.notify_one();
                     return Ok(());
                 }
-                no_room if self.buffer.settings.when_full == WhenFull::DropNewest => {
-                    if let Appended::NoRoom(Some(error)) = no_room {
+                Appended::NoRoom(error) => {
+                    if let Some(error) = error {
                         self.complain(&error);
                     }
-                    self.buffer.telemetry.dropped("buffer_full", events as u64);
-                    envelope.open().1.settle(Outcome::Dropped);
-                    return Ok(());
+                    if self.drops() {
+                        self.drop_newest(envelope);
+                        return Ok(());
+                    }
                 }
                 Appended::TooLarge => {
+                    if self.drops() {
+                        self.drop_newest(envelope);
+                        return Ok(());
+                    }
                     if self.is_empty().await? {
                         // It passes by, alone, and is safe once it is delivered.
                         self.buffer.way.send(envelope).await;
                         return Ok(());
                     }
                 }
-                Appended::NoRoom(Some(error)) => self.complain(&error),
-                Appended::NoRoom(None) => {}
             }
             if !self.wait_for_room().await? {
                 // The source reads it again at its next start.
                 return Ok(());
             }
         }
+    }
+
+    fn drops(&self) -> bool {
+        self.buffer.settings.when_full == WhenFull::DropNewest
+    }
+
+    fn drop_newest(&self, envelope: Envelope) {
+        let (batch, ack, _) = envelope.open();
+        self.buffer.telemetry.dropped("buffer_full", batch.len() as u64);
+        ack.settle(Outcome::Dropped);
     }
 
     /// Packs the batch, with the sinks that it is for, behind the room for a header.

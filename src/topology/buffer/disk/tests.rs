@@ -150,7 +150,7 @@ fn the_cursor_is_read_as_saved_or_not_at_all() {
     assert_eq!(Cursor::load(dir.path()).unwrap(), Some(Cursor::default()));
     let cursor = Cursor { settled: 7, ahead: vec![("logs.é".to_owned(), 9)] };
     cursor.save(dir.path()).unwrap();
-    assert_eq!(Cursor::load(dir.path()).unwrap(), Some(cursor.clone()));
+    assert_eq!(Cursor::load(dir.path()).unwrap(), Some(cursor));
     let whole = fs::read(dir.path().join("cursor")).unwrap();
     for at in 0..whole.len() - 1 {
         let mut bytes = whole.clone();
