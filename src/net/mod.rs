@@ -5,4 +5,5 @@ pub mod endpoint;
 pub mod http;
 pub mod link;
 pub mod query;
+pub mod s3;
 pub mod tls;

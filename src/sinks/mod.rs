@@ -17,6 +17,8 @@ components! {
     http,
     /// Is scraped by Prometheus.
     prometheus,
+    /// Puts objects into a bucket of S3.
+    s3,
     /// Sends to a TCP, UDP or unix socket.
     socket,
     /// Sends to a syslog server.
