@@ -6,7 +6,9 @@
 //! In the steady state nothing is allocated per record.
 
 mod field;
+mod kept;
 mod keys;
+mod name;
 mod split;
 mod table;
 #[cfg(test)]
@@ -14,7 +16,9 @@ mod tests;
 
 pub(crate) use field::write_float;
 pub use field::{Field, FieldRef, Value};
+pub use kept::{GroupBy, Kept, KeptRecord};
 pub use keys::{KeyId, Keys};
+pub use name::NamePattern;
 pub use table::{FieldWriter, OwnedRecord, PackedLogs, Record, RecordRef, Verdict};
 
 use bytes::Bytes;

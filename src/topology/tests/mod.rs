@@ -8,3 +8,4 @@ mod flow;
 mod graph;
 mod memory;
 mod reload;
+mod remembering;
