@@ -99,7 +99,12 @@ impl Components<'_> {
     }
 
     fn buffer(&mut self) -> Value {
-        self.generator.subschema_for::<BufferSettings>().to_value()
+        let mut schema = self.generator.subschema_for::<BufferSettings>().to_value();
+        if let Some(schema) = schema.as_object_mut() {
+            let what = "What waits in front of it, where, and what happens when that is full.";
+            schema.insert("description".into(), what.into());
+        }
+        schema
     }
 
     /// A map of names to components of one role, told apart by `type`.
