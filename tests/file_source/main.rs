@@ -4,6 +4,10 @@
 mod harness;
 #[cfg(test)]
 mod histories;
+#[cfg(test)]
+mod rotation;
+#[cfg(test)]
+mod text;
 
 use harness::{Bench, Collector, lines, stop, text, wait_until};
 use std::fs::{self, File};
@@ -172,7 +176,7 @@ async fn a_sink_that_is_away_does_not_double_the_lines_of_its_sibling() {
     // The reading thread saves its marks when it notices that nobody waits for it any more.
     let marks = || fs::read_to_string(bench.checkpoint()).unwrap_or_default();
     let size = text(0..300).len();
-    wait_until(|| marks().contains(&format!("\"offset\":{size}"))).await;
+    wait_until(|| marks().contains(&format!("\"offset\":{size},"))).await;
     ill.set_away(false);
     bench.append("a.log", &text(300..400));
     bench.once(&sinks).await;
