@@ -1,11 +1,12 @@
 //! An endpoint: one URL that requests are sent to, again and again.
 
-use super::http::{TlsSettings, client, judge, parse_url, shown, unanswered};
-use crate::event::secret::{Masker, SecretText};
+use super::auth::Auth;
+use super::http::{client, judge, parse_url, shown, unanswered};
+use super::tls::TlsSettings;
+use crate::event::secret::Masker;
 use crate::topology::component::Fault;
-use base64::Engine as _;
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, StatusCode, Url};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -23,18 +24,6 @@ pub enum Method {
     Post,
     /// PUT.
     Put,
-}
-
-/// Who sends it: `{user, password}` or `{bearer}`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Auth {
-    /// A user's name, for basic authentication.
-    pub user: Option<String>,
-    /// The user's password.
-    pub password: Option<SecretText>,
-    /// A bearer token.
-    pub bearer: Option<SecretText>,
 }
 
 /// Where requests go, and how. It cannot be printed: URL and headers may hold secrets.
@@ -92,7 +81,7 @@ impl Endpoint {
     /// Where `auth` says two things at a time.
     pub fn authorize(&mut self, auth: &Auth) -> Result<(), String> {
         match auth.header()? {
-            Some(value) => self.header(AUTHORIZATION.as_str(), &value),
+            Some((name, value)) => self.header(name, &value),
             None => Ok(()),
         }
     }
@@ -153,38 +142,9 @@ impl Method {
     }
 }
 
-impl Auth {
-    fn header(&self) -> Result<Option<String>, String> {
-        Ok(match (&self.user, &self.password, &self.bearer) {
-            (None, None, None) => None,
-            (None, None, Some(token)) => Some(format!("Bearer {}", token.expose())),
-            (Some(user), password, None) => {
-                let password = password.as_ref().map_or("", SecretText::expose);
-                let both = format!("{user}:{password}");
-                let both = base64::engine::general_purpose::STANDARD.encode(both);
-                Some(format!("Basic {both}"))
-            }
-            _ => {
-                return Err("`auth` takes either `user` and `password`, or `bearer`".to_owned());
-            }
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_sender_is_named_in_one_way_only() {
-        let secret = |text: &str| Some(SecretText::new(text.to_owned()));
-        let bearer = Auth { bearer: secret("hunter2"), ..Auth::default() };
-        assert_eq!(bearer.header().unwrap().unwrap(), "Bearer hunter2");
-        let both = Auth { user: Some("me".to_owned()), ..bearer };
-        assert!(both.header().unwrap_err().contains("either"));
-        let lonely = Auth { password: secret("hunter2"), ..Auth::default() };
-        assert!(lonely.header().is_err());
-    }
 
     #[test]
     fn a_header_that_cannot_be_sent_is_refused_without_showing_its_value() {

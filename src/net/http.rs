@@ -1,14 +1,12 @@
 //! The one HTTP client: how it is set up, what an answer means, and how a fault is told without
 //! telling a secret.
 
+use super::tls::TlsSettings;
 use crate::topology::component::{Fault, FaultKind};
 use chrono::DateTime;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Certificate, Client, StatusCode, Url, redirect};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use reqwest::{Client, StatusCode, Url, redirect};
 use std::error::Error;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// How this program calls itself.
@@ -20,36 +18,22 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A server that asks for a longer pause than this does not mean it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
-/// Whom to trust.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct TlsSettings {
-    /// A file with certificates (PEM) to trust beside those of the system.
-    pub ca_file: Option<PathBuf>,
-}
-
 /// A client with these settings. `timeout` is for a request as a whole.
 ///
 /// # Errors
 /// What is wrong with the certificates, in a user's words.
 pub(super) fn client(timeout: Duration, tls: &TlsSettings) -> Result<Client, String> {
-    let mut builder = Client::builder()
+    let mut config = tls.client_config()?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Client::builder()
         .user_agent(USER_AGENT)
         .timeout(timeout)
         .connect_timeout(CONNECT_TIMEOUT.min(timeout))
         // A POST that is sent elsewhere may come back as a GET, and what it carried is gone.
-        .redirect(redirect::Policy::none());
-    if let Some(path) = &tls.ca_file {
-        let wrong = |error: &dyn Error| format!("`ca_file` {}: {error}", path.display());
-        let pem = std::fs::read(path).map_err(|error| wrong(&error))?;
-        let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| wrong(&error))?;
-        if certificates.is_empty() {
-            return Err(format!("`ca_file` {} has no certificate in PEM form", path.display()));
-        }
-        builder =
-            certificates.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate);
-    }
-    builder.build().map_err(|error| format!("the TLS set-up: {}", innermost(&error)))
+        .redirect(redirect::Policy::none())
+        .use_preconfigured_tls(config)
+        .build()
+        .map_err(|error| format!("the TLS set-up: {}", innermost(&error)))
 }
 
 /// Reads a URL for HTTP.

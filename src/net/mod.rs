@@ -1,5 +1,7 @@
 //! The one HTTP client, TLS set-up and listeners.
 
+pub mod auth;
 pub mod endpoint;
 pub mod http;
 pub mod query;
+pub mod tls;

@@ -3,6 +3,7 @@
 //! What no transform touched is copied, in one piece where records follow each other; only what
 //! is new is put together from fields.
 
+pub mod compress;
 mod csv;
 mod json;
 mod logfmt;

@@ -3,22 +3,21 @@
 #[cfg(test)]
 mod tests;
 
+use crate::event::encode::compress::Compression;
 use crate::event::encode::{Encoder, Encoding, Extra};
 use crate::event::secret::{Masker, SecretText};
 use crate::event::{Batch, Kinds};
 use crate::host::clock;
-use crate::net::endpoint::{Auth, Endpoint, Method};
-use crate::net::http::TlsSettings;
+use crate::net::auth::Auth;
+use crate::net::endpoint::{Endpoint, Method};
+use crate::net::tls::TlsSettings;
 use crate::topology::component::{BuildContext, BuiltSink, Fault, Request, Sink, SinkConfig};
 use crate::topology::settings::{BatchSettings, Period, RetrySettings};
 use async_trait::async_trait;
 use bytes::Bytes;
-use flate2::Compression as Level;
-use flate2::write::GzEncoder;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::io::Write;
 use std::time::Duration;
 
 /// Sends records to an HTTP server, many in one request.
@@ -54,7 +53,7 @@ pub struct Config {
     /// Who sends it.
     #[serde(default)]
     pub auth: Auth,
-    /// How the body is compressed.
+    /// How the body is compressed, by default not at all.
     #[serde(default)]
     pub compression: Compression,
     /// When a request is full.
@@ -69,17 +68,6 @@ pub struct Config {
     /// Whom to trust.
     #[serde(default)]
     pub tls: TlsSettings,
-}
-
-/// How the body is compressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Compression {
-    /// Not at all.
-    #[default]
-    None,
-    /// With gzip.
-    Gzip,
 }
 
 fn ndjson() -> Encoding {
@@ -106,8 +94,8 @@ impl Config {
         let mut endpoint =
             Endpoint::new(self.url.expose(), self.method, self.timeout.0, &self.tls, masker)?;
         endpoint.header("Content-Type", content_type(&self.encoding))?;
-        if self.compression == Compression::Gzip {
-            endpoint.header("Content-Encoding", "gzip")?;
+        if let Some(name) = self.compression.content_encoding() {
+            endpoint.header("Content-Encoding", name)?;
         }
         endpoint.authorize(&self.auth)?;
         for (name, value) in &self.headers {
@@ -142,16 +130,9 @@ impl Http {
         }
         let mut end = Vec::new();
         self.encoder.end(&mut end);
-        let body = match self.compression {
-            Compression::None => [encoded, &end].concat(),
-            Compression::Gzip => {
-                let room = Vec::with_capacity(encoded.len() / 8 + 64);
-                let mut gzip = GzEncoder::new(room, Level::fast());
-                gzip.write_all(encoded)?;
-                gzip.write_all(&end)?;
-                gzip.finish()?
-            }
-        };
+        let room = if self.compression.is_none() { encoded.len() } else { encoded.len() / 8 };
+        let mut body = Vec::with_capacity(room + 64);
+        self.compression.append(&[encoded, &end], &mut body)?;
         Ok(self.prepared.insert(body.into()).clone())
     }
 }
