@@ -217,7 +217,7 @@ async fn a_file_that_may_be_read_only_later_is_read_then() {
     }
     let (bench, sink) = (Bench::new(), Collector::default());
     bench.append("a.log", &text(0..10));
-    fs::set_permissions(bench.path("a.log"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(bench.path("a.log"), fs::Permissions::from_mode(0o0)).unwrap();
     let topology = bench.start(&[("out", &sink)]);
     bench.append("b.log", &text(10..11));
     sink.wait_for(1).await;
