@@ -243,6 +243,17 @@ impl FieldWriter<'_> {
         self.table.fields.truncate(self.table.mark.0);
         self.table.side.truncate(self.table.mark.1);
         self.guess = self.first_guess;
+        self.table.time_ns = NO_TIME;
+    }
+
+    /// Forgets all fields of this record but the first `count`.
+    pub fn truncate(&mut self, count: usize) {
+        self.table.fields.truncate(self.table.mark.0 + count);
+    }
+
+    /// The names of fields.
+    pub fn keys(&self) -> &Keys {
+        &self.table.keys
     }
 
     /// A value of the record that is being written, with the bytes it points at.

@@ -1,6 +1,6 @@
 //! The JSON reader, held against `serde_json`.
 
-use super::json::{Name, object};
+use crate::transforms::parse::json::{Name, object};
 use proptest::prelude::*;
 
 /// Whether it is an object, after checking that both readers say so, or both do not, and
