@@ -12,6 +12,8 @@ use crate::expr::scope::Scope;
 use crate::topology::graph::{Component, GraphNode};
 use crate::{sinks, sources, transforms};
 use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What all components are read with.
@@ -73,9 +75,15 @@ impl Reader<'_> {
         let knows_inputs = complaints.is_empty();
         let type_name = take_type(&mut node, written, &mut complaints);
         let mut filling = Filling { reader: self, scope, role, complaints };
-        filling.fill(&mut node);
+        filling.fill(&mut node, type_name.as_ref().map(|(name, _)| &**name));
         let mut complaints = filling.complaints;
         let span = written.span.clone().or(node.span.clone());
+        let tables = match &type_name {
+            Some((name, _)) if role == Role::Transform && &**name == "lookup" => {
+                place_table(&mut node)
+            }
+            _ => None,
+        };
         let component = match &type_name {
             None => None,
             Some((type_name, place)) => match component(role, type_name, &node) {
@@ -105,6 +113,7 @@ impl Reader<'_> {
             Role::Transform => Node::new(Value::Map(vec![
                 ("settings".into(), node),
                 ("vars".into(), self.vars.clone()),
+                ("table".into(), Node::string(&tables.unwrap_or_default())),
             ])),
             Role::Source | Role::Sink => node,
         };
@@ -127,6 +136,19 @@ fn component(
     }
     .ok_or(None)?
     .map_err(Some)
+}
+
+/// A table's path counts from the file that names it. Gives what tells one state of the table from
+/// the next, so that a reload takes a new one.
+fn place_table(node: &mut Node) -> Option<String> {
+    let Value::Map(entries) = &mut node.value else { return None };
+    let (_, file) = entries.iter_mut().find(|(key, _)| &*key.name == "file")?;
+    let place = file.span.as_ref().and_then(|span| span.file.path.parent());
+    let path = Path::new(file.as_str()?);
+    let path = place.map_or_else(|| path.to_owned(), |place| place.join(path));
+    file.value = Value::String(path.to_string_lossy().into());
+    let about = path.metadata().ok()?;
+    Some(format!("{} {} {} {}", about.ino(), about.size(), about.mtime(), about.mtime_nsec()))
 }
 
 fn take_type(

@@ -2,7 +2,7 @@
 
 use super::discover::FileKind;
 use super::files::{AgentFile, ApplyFile, FactsFile, LogsFile, TopologyFile};
-use super::lower::{ALIASES, Role, STEPS};
+use super::lower::{ALIASES, Role, STEPS, has_long_form, main_setting};
 use crate::{sinks, sources, transforms};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -147,12 +147,12 @@ impl Components<'_> {
         let property = |schema: &Value, name: &str| schema.get("properties")?.get(name).cloned();
         let steps = STEPS.iter().filter_map(|step| {
             let schema = match *step {
-                "parse" => {
-                    let whole = find("parse")?;
-                    json!({"anyOf": [property(whole, "format")?, whole]})
-                }
                 "keep" | "drop" => property(find("filter")?, step)?,
-                step => property(find(step)?, "fields")?,
+                step if has_long_form(step) => {
+                    let whole = find(step)?;
+                    json!({"anyOf": [property(whole, main_setting(step))?, whole]})
+                }
+                step => property(find(step)?, main_setting(step))?,
             };
             Some(((*step).to_owned(), schema))
         });

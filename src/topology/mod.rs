@@ -12,6 +12,7 @@ pub mod multiline;
 pub mod output;
 pub(crate) mod registry;
 mod requests;
+mod retained;
 mod rewire;
 pub mod run;
 mod runners;

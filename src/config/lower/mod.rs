@@ -6,7 +6,7 @@ mod logs;
 use super::files::{ApplyFile, FactsFile, TopologyFile};
 use crate::event::fault::Diagnostic;
 use crate::event::tree::{Key, Node, Span, Value};
-pub(super) use logs::{ALIASES, STEPS};
+pub(super) use logs::{ALIASES, STEPS, has_long_form, main_setting};
 use std::fmt;
 use std::sync::Arc;
 

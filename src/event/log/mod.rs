@@ -6,8 +6,10 @@
 //! In the steady state nothing is allocated per record.
 
 mod field;
+mod kept;
 mod keys;
 pub mod multiline;
+mod name;
 mod split;
 mod table;
 #[cfg(test)]
@@ -15,7 +17,9 @@ mod tests;
 
 pub(crate) use field::write_float;
 pub use field::{Field, FieldRef, Value};
+pub use kept::{GroupBy, Kept, KeptRecord};
 pub use keys::{KeyId, Keys};
+pub use name::NamePattern;
 pub use table::{FieldWriter, OwnedRecord, Record, RecordRef, Verdict};
 
 use bytes::Bytes;

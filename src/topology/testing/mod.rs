@@ -1,10 +1,12 @@
 //! Small components for the engine's tests: a source of numbers that can be read again, a
 //! transform and a sink whose behaviour a test gives as a closure.
 
+mod batches;
 mod numbers;
 mod store;
 mod through;
 
+pub(super) use batches::Batches;
 pub(super) use numbers::{Feed, Numbers};
 pub(super) use store::{Keep, Store};
 pub(super) use through::Through;

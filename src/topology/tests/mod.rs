@@ -7,3 +7,4 @@ mod flow;
 mod graph;
 mod memory;
 mod reload;
+mod remembering;
