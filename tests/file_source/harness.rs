@@ -150,6 +150,11 @@ impl Bench {
         number(&self.telemetry.lock().unwrap(), name, label)
     }
 
+    /// Where the file with this number is pinned.
+    pub(crate) fn pin(&self, key: u64) -> PathBuf {
+        self.dir.path().join("data/pins/app").join(key.to_string())
+    }
+
     /// How many files are pinned.
     pub(crate) fn pins(&self) -> usize {
         fs::read_dir(self.dir.path().join("data/pins/app")).map_or(0, Iterator::count)

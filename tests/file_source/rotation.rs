@@ -187,6 +187,19 @@ async fn what_was_rotated_and_removed_while_a_sink_was_away_survives_a_restart()
 }
 
 #[tokio::test]
+async fn a_pinned_file_that_the_checkpoint_does_not_tell_of_is_read_and_not_removed() {
+    let (bench, sink) = (Bench::new(), Collector::default());
+    fs::create_dir_all(bench.pin(1).parent().unwrap()).unwrap();
+    fs::write(bench.pin(1), text(0..100)).unwrap();
+    // A new file must not get the number of the pinned one.
+    bench.append("a.log", &text(100..200));
+    bench.once(&[("out", &sink)]).await;
+    let mut seen = sink.lines();
+    seen.sort_by_key(|line| line["line ".len()..].parse::<usize>().unwrap());
+    assert_eq!(seen, lines(0..200));
+}
+
+#[tokio::test]
 async fn beyond_the_limit_the_oldest_file_is_let_go_and_counted() {
     let (mut bench, sink) = (Bench::new(), Collector::default());
     bench.config["pin_limit"] = "1MiB".into();

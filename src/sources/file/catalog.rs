@@ -6,7 +6,7 @@ mod keeping;
 use super::checkpoint::Entry;
 use super::content::{Content, Identity, OpenFiles};
 use super::patterns::{Found, Patterns, Walk};
-use super::pins::Pins;
+use super::pins::{Pins, identity};
 use super::position::Position;
 use super::remembered::Remembered;
 use super::tracked::{Leaving, Tracked};
@@ -88,6 +88,9 @@ impl Catalog {
 
     /// Takes over what the checkpoint said.
     pub(super) fn remember(&mut self, entries: Vec<Entry>) {
+        // The number of a pinned file is taken, whether the checkpoint tells of it or not.
+        let pinned = self.pins.all().into_iter().max();
+        self.next_key = self.next_key.max(pinned.map_or(1, |last| last + 1));
         for entry in entries {
             self.next_key = self.next_key.max(entry.key + 1);
             self.remembered.add(entry);
@@ -226,7 +229,7 @@ impl Catalog {
         let opened = (content, self.open.clone());
         let mut tracked = Tracked::new(key, found.path.clone(), id, opened, origin);
         tracked.unrecognised = known.is_none();
-        tracked.pin = self.pins.place(key).filter(|place| known.is_some() && place.exists());
+        tracked.pin = self.pins.place(key).filter(|place| identity(place) == Some(id));
         let begun = match known {
             Some(entry) => resume(&mut tracked, entry, sinks),
             None if self.begin == ReadFrom::End => {
@@ -312,7 +315,7 @@ impl Catalog {
         let opened = (content, self.open.clone());
         let mut tracked = Tracked::new(key, path.clone(), id, opened, self.origin(&path));
         tracked.leaving = Some(Leaving::now());
-        tracked.pin = self.pins.place(key).filter(|place| place.exists());
+        tracked.pin = self.pins.place(key).filter(|place| identity(place) == Some(id));
         resume(&mut tracked, known, sinks).ok()?;
         Some(self.insert(tracked))
     }

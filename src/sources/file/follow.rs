@@ -292,7 +292,7 @@ impl Follower {
             self.settle(receipt);
         }
         // What a sink does not have yet must be there at the next start.
-        self.catalog.pin_and_unpin(&self.metrics);
+        self.keep();
         self.unsaved = true;
         self.save();
         match end {

@@ -1,11 +1,13 @@
 //! Pins: hard links in the data directory that keep a file readable after its name is gone, until
 //! all sinks have it, and over a restart.
 
+use super::content::Identity;
 use rustix::fs::{AtFlags, CWD};
 use rustix::io::Errno;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Where the pins of a source are.
@@ -39,11 +41,11 @@ impl Pins {
                 fs::create_dir_all(dir)?;
                 link()?;
             }
-            // Left over from a run that did not get to write down what it was.
-            Err(Errno::EXIST) => {
-                fs::remove_file(&place)?;
-                link()?;
+            // What is there may be all that is left of another file.
+            Err(Errno::EXIST) if identity(&place) != of(&file.metadata()?) => {
+                return Err(Errno::EXIST.into());
             }
+            Err(Errno::EXIST) => {}
             other => other?,
         }
         Ok(place)
@@ -55,6 +57,15 @@ impl Pins {
         let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
         entries.into_iter().flatten().flatten().filter_map(number).collect()
     }
+}
+
+/// Which file a path leads to.
+pub(super) fn identity(place: &Path) -> Option<Identity> {
+    of(&fs::metadata(place).ok()?)
+}
+
+fn of(about: &fs::Metadata) -> Option<Identity> {
+    Some((about.dev(), about.ino()))
 }
 
 #[cfg(test)]
@@ -71,6 +82,8 @@ mod tests {
         let place = pins.pin(&File::open(&path).unwrap(), 7).unwrap();
         pins.pin(&File::open(&path).unwrap(), 7).unwrap();
         fs::remove_file(&path).unwrap();
+        fs::write(&path, "another file").unwrap();
+        assert!(pins.pin(&File::open(&path).unwrap(), 7).is_err());
         assert_eq!(fs::read_to_string(place).unwrap(), "text");
         assert_eq!(pins.all(), [7]);
         let none = Pins::new(dir.path(), "logs.app", false);

@@ -3,10 +3,12 @@
 use super::{Catalog, FORGET_AFTER_SECONDS, now_seconds};
 use crate::event::ack::SinkSet;
 use crate::sources::file::metrics::Metrics;
-use crate::sources::file::pins::Pins;
-use crate::sources::file::tracked::Tracked;
+use crate::sources::file::content::Content;
+use crate::sources::file::pins::{Pins, identity};
+use crate::sources::file::tracked::{Leaving, Tracked};
 use crate::topology::context::SinkNames;
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long a renamed file, which its writer may still have open, is read on after it last grew.
@@ -111,18 +113,50 @@ impl Catalog {
         let mut fresh = Vec::new();
         for key in self.pins.all() {
             let Some(place) = self.pins.place(key) else { continue };
-            if self.files.values().any(|file| file.key == key) {
-                continue;
-            }
-            match self.take_up(key, &place, sinks) {
-                Some(id) => fresh.push(id),
-                None => {
-                    // Known under another number, or written anew: nothing of it is missing.
+            let Some(id) = identity(&place) else { continue };
+            match self.by_identity.get(&id).and_then(|id| self.files.get(id)) {
+                Some(file) if file.key == key => {}
+                // It is followed under another number, and pinned under that one if need be.
+                Some(_) => {
                     fs::remove_file(&place).ok();
+                }
+                None => {
+                    let taken_up = self.take_up(key, &place, sinks);
+                    fresh.extend(taken_up.or_else(|| self.take_in(&place)));
                 }
             }
         }
         fresh
+    }
+
+    /// Reads a pinned file of which nothing is known: the checkpoint was lost, or tells of other
+    /// content. It may be all that is left of it.
+    fn take_in(&mut self, place: &Path) -> Option<u64> {
+        let key = self.new_key();
+        let own = self.pins.place(key)?;
+        fs::rename(place, &own).ok()?;
+        self.make_room(None);
+        let (content, id) = Content::open(&own, &self.open).ok()?;
+        tracing::warn!(
+            source = %self.name,
+            path = %own.display(),
+            "nothing is known of this file, which was kept for a sink; reading all of it"
+        );
+        let opened = (content, self.open.clone());
+        let mut tracked = Tracked::new(key, own.clone(), id, opened, self.origin(&own));
+        tracked.leaving = Some(Leaving::now());
+        tracked.pin = Some(own);
+        Some(self.insert(tracked))
+    }
+
+    /// Whether some file is to be pinned that is not yet. The checkpoint must tell of it first.
+    pub(in crate::sources::file) fn wants_pins(&self) -> bool {
+        self.busy.iter().filter_map(|id| self.files.get(id)).any(|file| {
+            let done = file.at_end && file.marks.is_quiet() && !file.held;
+            // One more look and it counts as behind.
+            let due = file.leaving.is_some() || file.behind.saturating_add(1) >= BEHIND;
+            !done && due && file.pin.is_none() && !file.unpinnable
+        })
     }
 
     /// Lets go of files that are gone and quiet, and of the oldest where too much is kept.

@@ -32,7 +32,7 @@ impl Follower {
         let changed = self.catalog.scan(&mut self.watcher, sinks);
         if !changed.is_empty() {
             self.moved = true;
-            self.catalog.pin_and_unpin(&self.metrics);
+            self.keep();
         }
         self.enqueue(changed);
         let pause = if self.catalog.incomplete { POLL_EVERY } else { SCAN_EVERY };
@@ -75,12 +75,21 @@ impl Follower {
             self.lose(&path, why, bytes);
         }
         self.enqueue(let_go.unfinished);
-        self.catalog.pin_and_unpin(&self.metrics);
+        self.keep();
         self.catalog.close_inactive();
         self.catalog.delete_done();
         self.catalog.let_rest();
         let open = self.catalog.open_files();
         self.metrics.open.set(i64::try_from(open).unwrap_or(i64::MAX));
+    }
+
+    /// Pins what some sink does not have. The checkpoint tells of a file before its pin is made,
+    /// or a crash in between would leave a pin that nobody knows what to do with.
+    pub(super) fn keep(&mut self) {
+        if self.catalog.wants_pins() {
+            self.save();
+        }
+        self.catalog.pin_and_unpin(&self.metrics);
     }
 
     /// Takes records that might have gone on, where nothing was added for long enough.
