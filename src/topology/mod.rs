@@ -9,6 +9,7 @@ pub mod edge;
 pub mod graph;
 mod job;
 pub mod memory;
+pub mod multiline;
 pub mod output;
 pub(crate) mod registry;
 mod requests;

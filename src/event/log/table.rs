@@ -351,7 +351,7 @@ impl<'b> RecordRef<'b> {
 
     /// Where the line begins in its file.
     pub fn offset(&self) -> u64 {
-        self.batch.offset + u64::from(self.record.start)
+        self.batch.place(self.record.start)
     }
 
     /// The record's own time, else when it was read: nanoseconds since the epoch.
