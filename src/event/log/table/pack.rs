@@ -38,7 +38,7 @@ enum PackedChunk {
 impl LogBatch {
     /// Appends the batch as bytes.
     pub(crate) fn pack(&self, out: &mut Vec<u8>) {
-        let Self { origin, offset, read_at_ns, chunk, lines: _, table } = self;
+        let Self { origin, offset, read_at_ns, chunk, lines: _, table, places } = self;
         let Origin { source, host, path } = &**origin;
         put_bytes(out, source.as_bytes());
         put_bytes(out, host.as_bytes());
@@ -64,6 +64,18 @@ impl LogBatch {
         for (start, len) in parts {
             let part = chunk.get(start as usize..start as usize + len as usize);
             out.extend_from_slice(part.unwrap_or_default());
+        }
+        put(out, u64::from(places.is_some()));
+        if let Some(places) = places {
+            // Those of records that were left out are of no use.
+            let live = |start: &u32| places.binary_search_by_key(start, |place| place.0).ok();
+            let starts = table.records.iter().filter(|it| !it.dropped).map(|it| it.start);
+            let live: Vec<usize> = starts.filter_map(|start| live(&start)).collect();
+            put_size(out, live.len());
+            for at in live {
+                put(out, u64::from(places[at].0));
+                put(out, u64::from(places[at].1));
+            }
         }
         table.pack(out);
     }
@@ -272,11 +284,17 @@ impl PackedLogs {
                 let chunk = chunk?;
                 let held: usize = parts.iter().map(|(_, part)| *part as usize).sum();
                 let mut taker = Taker::new(self.bytes.get(at + held..)?);
+                let mut places = None;
+                if taker.take()? == 1 {
+                    let count = taker.count()?;
+                    let place = |_| Some((taker.u32()?, taker.u32()?));
+                    places = Some((0..count).map(place).collect::<Option<Arc<[_]>>>()?);
+                }
                 let table = Table::unpack(&mut taker, chunk.len())?;
                 let lines = table.live;
                 let table = OnceLock::from(Arc::new(table));
                 let (offset, read_at_ns) = (self.offset, self.read_at_ns);
-                Some(LogBatch { origin, offset, read_at_ns, chunk, lines, table })
+                Some(LogBatch { origin, offset, read_at_ns, chunk, places, lines, table })
             }
         }
     }
@@ -335,6 +353,18 @@ mod tests {
         let (back, packed_bytes) = there_and_back(&batch);
         assert_eq!(seen(&back), seen(&batch));
         assert!(packed_bytes < 64, "{packed_bytes}");
+    }
+
+    #[test]
+    fn a_record_of_several_lines_is_still_known_by_its_place_in_the_file() {
+        let chunk = Bytes::from("a\nb\nc\nd\n");
+        let about = (Arc::default(), 1000, 0);
+        let mut batch =
+            LogBatch::from_records(chunk, &[(0, 3), (4, 5), (6, 7)], Some(vec![0, 50, 90]), about);
+        batch.retain(|record| record.raw() != b"c");
+        let (back, _) = there_and_back(&batch);
+        assert_eq!(seen(&back), seen(&batch));
+        assert_eq!(back.records().map(|record| record.offset()).collect::<Vec<_>>(), [1000, 1090]);
     }
 
     fn step() -> impl Strategy<Value = (u8, i64, String)> {
