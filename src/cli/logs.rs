@@ -37,6 +37,10 @@ pub struct Args {
     /// `grok:PATTERN`, `csv:COLUMN,COLUMN`.
     #[arg(long, value_name = "FORMAT")]
     parse: Option<String>,
+    /// Joins lines that belong together: `java`, `python`, `go`, `ruby`, `dotnet`, `cri`,
+    /// `docker`, or `start=REGEX`, `continuation=REGEX`, `end=REGEX`. For files only.
+    #[arg(long, value_name = "RULE")]
+    multiline: Option<String>,
     /// Keep records for which this holds.
     #[arg(long, value_name = "EXPR")]
     keep: Option<String>,
@@ -162,6 +166,9 @@ fn pipeline(args: &Args) -> Result<Node, String> {
 
 fn source(args: &Args) -> Result<Node, String> {
     if args.paths == ["-"] {
+        if args.multiline.is_some() {
+            return Err("`--multiline` goes with files, not with standard input".to_owned());
+        }
         return Ok(map(vec![("type", Node::string("stdin"))]));
     }
     let here = std::env::current_dir().map_err(|error| error.to_string())?;
@@ -182,11 +189,22 @@ fn source(args: &Args) -> Result<Node, String> {
     }
     let from = args.from.unwrap_or(if args.follow { From::End } else { From::Beginning });
     let from = if from == From::End { "end" } else { "beginning" };
-    Ok(map(vec![
+    let mut source = map(vec![
         ("type", Node::string("file")),
         ("include", list(&include)),
         ("read_from", Node::string(from)),
-    ]))
+    ]);
+    if let Some(rule) = &args.multiline {
+        let (name, value) = rule.split_once('=').unwrap_or(("mode", rule));
+        if !["mode", "start", "continuation", "end"].contains(&name) {
+            return Err(format!(
+                "`--multiline {rule}`: expected a mode, or start=, continuation= or end= and a \
+                 regular expression"
+            ));
+        }
+        add(&mut source, "multiline", map(vec![(name, argument("--multiline", value))]));
+    }
+    Ok(source)
 }
 
 /// The pattern that matches this path alone.

@@ -5,11 +5,13 @@ use super::lower::{COMMON_KEYS, Role, Written};
 use super::render::Filling;
 use super::unread::stand_in;
 use super::wording::{misspells_inputs, reworded};
+use crate::event::de::from_node;
 use crate::event::fault::{Diagnostic, nearest};
 use crate::event::tree::{Node, Span, Value};
 use crate::expr::jinja::Engine;
 use crate::expr::scope::Scope;
-use crate::topology::graph::{Component, GraphNode};
+use crate::topology::buffer::BufferSettings;
+use crate::topology::graph::{Component, GraphNode, NodeBuffer};
 use crate::{sinks, sources, transforms};
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
@@ -73,6 +75,7 @@ impl Reader<'_> {
         }
         let inputs = take_inputs(&mut node, written, &mut complaints);
         let knows_inputs = complaints.is_empty();
+        let buffer = take_buffer(&mut node, written, &mut complaints);
         let type_name = take_type(&mut node, written, &mut complaints);
         let mut filling = Filling { reader: self, scope, role, complaints };
         filling.fill(&mut node, type_name.as_ref().map(|(name, _)| &**name));
@@ -118,7 +121,7 @@ impl Reader<'_> {
             Role::Source | Role::Sink => node,
         };
         let type_name = type_name.map_or_else(|| "".into(), |(name, _)| name);
-        let node = GraphNode { component, type_name, inputs, spec, span };
+        let node = GraphNode { component, type_name, inputs, buffer, spec, span };
         Read { node, knows_inputs, complaints }
     }
 }
@@ -207,6 +210,32 @@ fn take_inputs(
         }
     }
     inputs
+}
+
+fn take_buffer(node: &mut Node, written: &Written, complaints: &mut Vec<Diagnostic>) -> NodeBuffer {
+    let Some((key, found)) = node.take("buffer") else { return NodeBuffer::default() };
+    let span = found.span.clone().or_else(|| key.span.clone());
+    if written.role == Role::Source {
+        let message = format!(
+            "the source `{}` has a `buffer`, and nothing waits in front of a source",
+            written.name
+        );
+        let hint = "give it to what reads from the source";
+        complaints.push(Diagnostic::new(message, key.span).hint(hint));
+        return NodeBuffer::default();
+    }
+    match from_node::<BufferSettings>(&found, "`buffer`") {
+        Ok(settings) => {
+            if let Err(message) = settings.check() {
+                complaints.push(Diagnostic::new(message, span.clone()));
+            }
+            NodeBuffer { settings, span }
+        }
+        Err(more) => {
+            complaints.extend(more);
+            NodeBuffer::default()
+        }
+    }
 }
 
 fn unknown_type(role: Role, found: &str, span: Option<Span>) -> Diagnostic {

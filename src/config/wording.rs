@@ -92,6 +92,7 @@ fn keys(written: &Written, type_name: &str) -> Vec<String> {
     keys.push("type".into());
     if written.role != Role::Source {
         keys.push("inputs".into());
+        keys.push("buffer".into());
     }
     keys.extend(COMMON_KEYS.map(str::to_owned));
     keys

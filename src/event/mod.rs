@@ -11,6 +11,7 @@ pub mod lookup;
 pub mod metric;
 pub mod moment;
 pub mod number;
+pub mod pack;
 pub mod scan;
 pub mod secret;
 pub mod task;

@@ -6,6 +6,7 @@ pub mod core_dump;
 pub mod facts;
 pub mod machine;
 pub mod mounts;
+pub mod open_files;
 pub mod proc;
 pub mod process;
 pub mod program;

@@ -1,5 +1,6 @@
 //! The engine: components, the edges between them, and what runs them.
 
+pub mod buffer;
 mod chain;
 pub mod component;
 pub mod context;
@@ -9,6 +10,7 @@ pub mod graph;
 pub mod held;
 mod job;
 pub mod memory;
+pub mod multiline;
 pub mod output;
 pub mod own_log;
 pub(crate) mod registry;

@@ -6,6 +6,8 @@
 //! are given for (then with `--release`, and one at a time).
 
 #[cfg(test)]
+mod buffers;
+#[cfg(test)]
 mod kills;
 #[cfg(test)]
 mod oracle;

@@ -39,8 +39,17 @@ impl Rig {
 
     /// Starts the agent; what it says is added to `agent.log`.
     pub(crate) fn start(&self) -> Running {
+        self.run(&mut Command::new(env!("CARGO_BIN_EXE_driftless")))
+    }
+
+    /// As [`Self::start`], by a command that takes the agent's own as its last arguments.
+    pub(crate) fn start_by(&self, mut command: Command) -> Running {
+        self.run(command.arg(env!("CARGO_BIN_EXE_driftless")))
+    }
+
+    fn run(&self, command: &mut Command) -> Running {
         let log = fs::File::options().create(true).append(true).open(self.path("agent.log"));
-        let child = Command::new(env!("CARGO_BIN_EXE_driftless"))
+        let child = command
             .args(["agent", "--config"])
             .arg(self.path("config"))
             .env("DRIFTLESS_RUN_DIR", self.path("lock"))

@@ -1,5 +1,9 @@
 //! The flat table behind a batch: records, fields, names, and the bytes made on the way.
 
+mod pack;
+
+pub use pack::PackedLogs;
+
 use super::{Field, FieldRef, KeyId, Keys, LogBatch, Value};
 use std::sync::Arc;
 
@@ -347,7 +351,7 @@ impl<'b> RecordRef<'b> {
 
     /// Where the line begins in its file.
     pub fn offset(&self) -> u64 {
-        self.batch.offset + u64::from(self.record.start)
+        self.batch.place(self.record.start)
     }
 
     /// The record's own time, else when it was read: nanoseconds since the epoch.
