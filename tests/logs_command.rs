@@ -79,7 +79,7 @@ mod tests {
             ("klog", "I0505 17:59:40.692994 28 klog.go:70] x", "line", "70"),
             ("glog", "I20210131 14:48:54.411655 15 a.cc:9] x", "id", "15"),
             ("cri", "2016-10-06T00:17:09Z stdout P x", "partial", "true"),
-            ("docker", r#"{"log":"x\n"}"#, "message", "\"x\""),
+            ("docker", r#"{"log":"x\n"}"#, "partial", "false"),
             ("linux_audit", "type=X msg=audit(1364481363.243:2): a=1", "serial", "2"),
             ("cef", "CEF:0|a|b|1|2|n|5|src=x", "src", "\"x\""),
             ("iis", "#Fields: a b\n1 2", "b", "2"),
