@@ -84,7 +84,7 @@ pub(super) async fn run(exec: Exec, out: Output, mut cx: SourceContext) -> Resul
     match ended {
         Ok(Ok(())) => {
             held.finish().await;
-            return Ok(());
+            Ok(())
         }
         // There will be another run, and what is on its way is held for this one.
         Ok(Err(fault)) => held.settle_all(&cx.stop).await.and(Err(fault)),

@@ -72,8 +72,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Names and values of one entry.
+    type Owned = Vec<(String, Vec<u8>)>;
+
     /// All entries as names and values, how many bytes they take, and how it went on.
-    fn all(bytes: &[u8]) -> (Vec<Vec<(String, Vec<u8>)>>, usize, Step) {
+    fn all(bytes: &[u8]) -> (Vec<Owned>, usize, Step) {
         let (mut found, mut at, mut fields) = (Vec::new(), 0, Vec::new());
         loop {
             match entry(bytes, at, &mut fields) {
