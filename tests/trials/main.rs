@@ -12,6 +12,8 @@ mod oracle;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod programs;
+#[cfg(test)]
 mod receivers;
 #[cfg(test)]
 mod rig;
