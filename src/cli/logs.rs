@@ -50,7 +50,9 @@ pub struct Args {
     /// JSON.
     #[arg(long, value_name = "ENCODING", value_parser = ["text", "ndjson", "json", "logfmt"])]
     encoding: Option<String>,
-    /// Where to: `stdout`, `file:PATH`, `http://…` or `https://…`.
+    /// Where to: `stdout`, `file:PATH`, `http://…`, `https://…`, `s3://BUCKET/PREFIX` (keys and
+    /// region from the environment, as AWS's own tools have them), `syslog://HOST:PORT` (TCP),
+    /// `syslog+tls://…` or `syslog+udp://…`.
     #[arg(long, value_name = "URI", default_value = "stdout")]
     to: String,
 }
@@ -210,15 +212,38 @@ fn sink(args: &Args) -> Result<Node, String> {
         Some(("http" | "https", _)) => {
             map(vec![("type", Node::string("http")), ("url", argument("--to", &args.to))])
         }
+        Some(("s3", rest)) => bucket(rest.trim_start_matches('/'))?,
+        Some((scheme @ ("syslog" | "syslog+tls" | "syslog+udp"), rest)) => {
+            let way = scheme.strip_prefix("syslog+").unwrap_or("tcp");
+            let url = argument("--to", &format!("{way}:{rest}"));
+            map(vec![("type", Node::string("syslog")), ("url", url)])
+        }
         _ => {
             let to = &args.to;
-            return Err(format!("`--to {to}`: expected stdout, file:PATH, http://… or https://…"));
+            return Err(format!(
+                "`--to {to}`: expected stdout, file:PATH, http://…, https://…, s3://BUCKET/PREFIX \
+                 or syslog://HOST:PORT"
+            ));
         }
     };
     if let Some(encoding) = &args.encoding {
         add(&mut sink, "encoding", Node::string(encoding));
     }
     Ok(sink)
+}
+
+/// The sink for `s3://BUCKET/PREFIX`, without its beginning.
+fn bucket(rest: &str) -> Result<Node, String> {
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    if bucket.is_empty() {
+        return Err("`--to s3://`: the bucket's name is missing".to_owned());
+    }
+    let prefix = match prefix.trim_end_matches('/') {
+        "" => "{{ host }}/%Y/%m/%d/".to_owned(),
+        prefix => format!("{prefix}/"),
+    };
+    let (bucket, prefix) = (argument("--to", bucket), argument("--to", &prefix));
+    Ok(map(vec![("type", Node::string("s3")), ("bucket", bucket), ("prefix", prefix)]))
 }
 
 /// An argument as a text with a place, so that complaints point into it.

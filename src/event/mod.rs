@@ -7,6 +7,7 @@ pub mod encode;
 pub mod exposition;
 pub mod fault;
 pub mod log;
+pub mod lookup;
 pub mod metric;
 pub mod moment;
 pub mod number;

@@ -10,6 +10,7 @@ pub mod proc;
 pub mod process;
 pub mod roots;
 pub mod run_lock;
+pub mod socket;
 pub mod statfs;
 mod sys;
 pub mod udev;

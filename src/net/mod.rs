@@ -3,5 +3,7 @@
 pub mod auth;
 pub mod endpoint;
 pub mod http;
+pub mod link;
 pub mod query;
+pub mod s3;
 pub mod tls;
