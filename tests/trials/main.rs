@@ -14,6 +14,8 @@ mod oracle;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod programs;
+#[cfg(test)]
 mod receivers;
 #[cfg(test)]
 mod rig;

@@ -197,7 +197,8 @@ impl FieldWriter<'_> {
         self.table.fields.push(Field { key, value });
     }
 
-    /// Adds a field of the batch that is being rewritten, unchanged.
+    /// Adds a field whose name has this batch's number, such as one of the batch that is being
+    /// rewritten.
     pub fn push_field(&mut self, field: Field) {
         self.table.fields.push(field);
     }
@@ -223,13 +224,19 @@ impl FieldWriter<'_> {
     /// Adds a JSON value that was made on the way. It must be valid JSON. Line feeds in it, which
     /// can only be white space, become blanks, so that any record fits on a line.
     pub fn push_json(&mut self, name: &str, json: &[u8]) {
+        let value = self.make_json(json);
+        self.push(name, value);
+    }
+
+    /// A JSON value that was made on the way, for [`Self::push_field`].
+    pub fn make_json(&mut self, json: &[u8]) -> Value {
         let (start, len) = self.make(json);
         for byte in &mut self.table.side[start as usize..] {
             if *byte == b'\n' {
                 *byte = b' ';
             }
         }
-        self.push(name, Value::MadeJson(start, len));
+        Value::MadeJson(start, len)
     }
 
     /// Sets the record's own time, in nanoseconds since the epoch.

@@ -1,10 +1,11 @@
 //! Where parsers put what they find.
 
+use super::layout::Layout;
 use super::options::FieldType;
 use super::text::{is_json_number, is_whole, unescape};
 use super::zone::Clock;
 use crate::event::encode::json;
-use crate::event::log::{FieldWriter, RecordRef, Value};
+use crate::event::log::{Field, FieldWriter, RecordRef, Value};
 use crate::event::moment::Moment;
 use crate::event::time::write_rfc3339;
 use std::collections::HashMap;
@@ -139,6 +140,21 @@ impl<'e, 'b, 't> Emit<'e, 'b, 't> {
         self.tools.scratch.clear();
         make(&mut self.tools.scratch);
         self.writer.push_text(self.tools.name.full(name), &self.tools.scratch);
+    }
+
+    /// As [`Self::json`], where `slot` of the layout stands for the name.
+    #[inline]
+    pub(super) fn json_like(&mut self, layout: &mut Layout, slot: usize, name: &str, json: &[u8]) {
+        let key = layout.key(slot).unwrap_or_else(|| {
+            let key = self.writer.key(self.tools.name.full(name));
+            layout.set_key(slot, key);
+            key
+        });
+        let value = match self.from {
+            From::Chunk => self.record.json_at(json),
+            From::Elsewhere => self.writer.make_json(json),
+        };
+        self.writer.push_field(Field { key, value });
     }
 
     /// A valid JSON value.

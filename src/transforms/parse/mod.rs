@@ -13,6 +13,7 @@ mod grok;
 mod haproxy;
 mod json;
 mod klog;
+mod layout;
 mod logfmt;
 mod nginx;
 mod options;

@@ -12,6 +12,7 @@ use super::{apache_error, auditd, aws, cef, combined, container, haproxy, json, 
 use super::syslog;
 use combined::Tail;
 use json::Name;
+use super::layout::Layout;
 
 /// What a line turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub(super) enum Shape {
 
 /// The parser of each format.
 pub(super) enum Parser {
-    Json,
+    Json(Layout),
     Pairs(Marks),
     Csv(Table),
     Ltsv,
@@ -60,7 +61,7 @@ impl Parser {
         check(config)?;
         let columns = config.columns.as_deref().unwrap_or_default();
         Ok(match config.format {
-            Format::Json => Self::Json,
+            Format::Json => Self::Json(Layout::new()),
             Format::Logfmt => Self::Pairs(Marks::logfmt()),
             Format::KeyValue => Self::Pairs(marks(config)?),
             Format::Csv => Self::Csv(table(config)?),
@@ -107,7 +108,14 @@ impl Parser {
 
     /// Whether the text has to be JSON, and so UTF-8.
     pub(super) fn is_json(&self) -> bool {
-        matches!(self, Self::Json | Self::Docker)
+        matches!(self, Self::Json(_) | Self::Docker)
+    }
+
+    /// Names have other numbers from now on.
+    pub(super) fn begin_batch(&mut self) {
+        if let Self::Json(layout) = self {
+            layout.begin_batch();
+        }
     }
 
     /// Parses one text, which is `known` where it is known to be UTF-8.
@@ -118,7 +126,7 @@ impl Parser {
         emit: &mut Emit<'_, '_, '_>,
     ) -> Result<Shape, Wrong> {
         match self {
-            Self::Json => return object(utf8(text, known)?, emit),
+            Self::Json(layout) => return object(utf8(text, known)?, layout, emit),
             Self::Docker => container::docker(utf8(text, known)?, emit)?,
             Self::Pairs(marks) => logfmt::pairs(text, marks, emit)?,
             Self::Csv(table) => {
@@ -217,13 +225,21 @@ fn utf8<'t>(text: &'t [u8], known: Option<&'t str>) -> Result<&'t str, Wrong> {
 }
 
 /// Reads the entries of an object.
-fn object(text: &str, emit: &mut Emit<'_, '_, '_>) -> Result<Shape, Wrong> {
-    json::object(text, |name, value| match name {
-        Name::Plain(name) => {
+fn object(
+    text: &str,
+    layout: &mut Layout,
+    emit: &mut Emit<'_, '_, '_>,
+) -> Result<Shape, Wrong> {
+    json::object_like(text, layout, |layout, slot, name, value| match (name, slot) {
+        (Name::Plain(name), Some(slot)) => {
+            emit.json_like(layout, slot, name, value);
+            Ok(())
+        }
+        (Name::Plain(name), None) => {
             emit.json(name, value);
             Ok(())
         }
-        Name::Escaped(name) => {
+        (Name::Escaped(name), _) => {
             let name = serde_json::from_str::<String>(&format!("\"{name}\""));
             emit.json(&name.map_err(|_| "a name that is text")?, value);
             Ok(())

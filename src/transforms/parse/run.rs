@@ -66,6 +66,7 @@ impl Parse {
     /// Parses each record, and says how many were different. What was wrong with those that
     /// leave by another way is noted with their position.
     fn parse(&mut self, batch: &mut LogBatch, wrong: &mut Vec<(usize, Wrong)>) -> u64 {
+        self.parser.begin_batch();
         let (mut at, mut errors) = (0, 0);
         let chunk = batch.chunk().clone();
         // Nearly always all of it is UTF-8, and asking once costs less than asking a line.
