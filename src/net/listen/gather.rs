@@ -50,11 +50,17 @@ impl Shared {
     }
 }
 
-/// Listens until it is told to stop, then passes on what has been read.
+/// Listens until it is told to stop, then passes on what has been read. `framing` tells the messages
+/// of a stream apart.
 ///
 /// # Errors
 /// Where it cannot listen.
-pub async fn run(settings: &Settings, out: Output, mut cx: SourceContext) -> Result<(), Fault> {
+pub async fn run(
+    settings: &Settings,
+    framing: Framing,
+    out: Output,
+    mut cx: SourceContext,
+) -> Result<(), Fault> {
     if cx.env.once {
         tracing::info!(
             component = &*cx.name,
@@ -69,7 +75,7 @@ pub async fn run(settings: &Settings, out: Output, mut cx: SourceContext) -> Res
     let mut held = Held::new(out, &mut cx, HELD_BYTES);
     let (to_gather, mut messages) = mpsc::channel(WAITING);
     let shared = Arc::new(Shared {
-        framing: settings.framing,
+        framing,
         longest: settings.max_message_bytes.as_usize(),
         tls,
         names_peers: settings.peer_field.is_some(),

@@ -33,29 +33,49 @@ pub enum Mode {
     UnixStream,
 }
 
-/// How to listen, and what a message is.
-#[derive(Clone, Debug)]
+/// How to listen: the settings of every source that listens for messages.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub struct Settings {
-    /// The kind of socket.
+    /// What kind of socket to listen on.
     pub mode: Mode,
-    /// Address and port, or the path of a unix socket.
+    /// Where to listen: address and port for `udp` and `tcp`, else the path of the socket. A
+    /// socket that a dead process has left there is replaced.
     pub listen: String,
-    /// How messages on a stream are told apart.
-    pub framing: Framing,
-    /// The longest message.
-    pub max_message_bytes: ByteSize,
-    /// How many clients may be connected.
-    pub connection_limit: usize,
-    /// After how much silence a client is hung up on.
-    pub idle_timeout: Option<Period>,
-    /// Permissions of a unix socket, in octal.
-    pub socket_mode: Option<String>,
-    /// The kernel's buffer.
-    pub receive_buffer_bytes: Option<ByteSize>,
-    /// How to speak TLS, if at all.
+    /// For `tcp`: speak TLS.
+    #[serde(default)]
     pub tls: Option<ListenTls>,
-    /// The field for the sender's address.
+    /// The longest message, from 480 to 64MiB; of a longer one the rest is cut off, and it counts
+    /// as an error.
+    #[serde(default = "longest_message")]
+    pub max_message_bytes: ByteSize,
+    /// For streams: how many clients may be connected; more have to wait.
+    #[serde(default = "connection_limit")]
+    pub connection_limit: usize,
+    /// For streams: hang up on a client that is silent for so long. By default no silence is too
+    /// long, since many a sender loses what it says into a connection that was closed meanwhile.
+    #[serde(default)]
+    pub idle_timeout: Option<Period>,
+    /// For unix sockets: who may write to it, as octal permissions in quotes. By default the
+    /// process's umask decides.
+    #[serde(default)]
+    pub socket_mode: Option<String>,
+    /// The size of the kernel's receive buffer (`SO_RCVBUF`). A larger one lets UDP survive
+    /// longer bursts.
+    #[serde(default)]
+    pub receive_buffer_bytes: Option<ByteSize>,
+    /// For `udp` and `tcp`: put the sender's IP address into this field, beside `message`.
+    #[serde(default)]
     pub peer_field: Option<String>,
+}
+
+fn longest_message() -> ByteSize {
+    ByteSize(128 << 10)
+}
+
+fn connection_limit() -> usize {
+    1000
 }
 
 /// Where to listen.
@@ -129,7 +149,6 @@ mod tests {
         Settings {
             mode,
             listen: listen.to_owned(),
-            framing: Framing::Lines,
             max_message_bytes: ByteSize(1024),
             connection_limit: 1,
             idle_timeout: None,
