@@ -27,7 +27,8 @@ use serde::Deserialize;
 #[serde(rename_all = "lowercase")]
 pub enum Encoding {
     /// The line as it was read, byte for byte, as long as no transform changed the record; a
-    /// changed record is one line of JSON, or its `message` where that is all it has. Metrics are written in Prometheus's text format.
+    /// changed record is one line of JSON, or its `message` where that is all it has. Metrics are
+    /// written in Prometheus's text format.
     #[default]
     Text,
     /// One JSON object a line.

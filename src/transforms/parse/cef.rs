@@ -5,7 +5,7 @@
 //! ```
 
 use super::Emit;
-use super::text::{keep_escaped, name};
+use super::text::{keep_escaped, name, unescape_cef};
 use memchr::{memchr, memchr2, memmem, memrchr};
 
 const HEADER: [&str; 7] = [
@@ -56,7 +56,7 @@ fn extension(mut text: &[u8], emit: &mut Emit<'_, '_, '_>) -> Result<(), &'stati
         if memchr(b'\\', value).is_none() {
             emit.bare(key, value);
         } else {
-            emit.made(key, |out| undo(value, out));
+            emit.made(key, |out| unescape_cef(value, out));
         }
         let Some(next) = next else { return Ok(()) };
         text = &rest[end + 1..];
@@ -74,27 +74,4 @@ fn unescaped(text: &[u8], byte: u8) -> Option<usize> {
         }
         from = at + 2;
     }
-}
-
-/// Undoes `\=`, `\\`, `\n` and `\r`.
-fn undo(text: &[u8], out: &mut Vec<u8>) {
-    let mut rest = text;
-    while let Some(at) = memchr(b'\\', rest) {
-        out.extend_from_slice(&rest[..at]);
-        rest = match rest[at + 1..] {
-            [letter @ (b'=' | b'\\' | b'n' | b'r' | b'|'), ref after @ ..] => {
-                out.push(match letter {
-                    b'n' => b'\n',
-                    b'r' => b'\r',
-                    other => other,
-                });
-                after
-            }
-            ref after => {
-                out.push(b'\\');
-                after
-            }
-        };
-    }
-    out.extend_from_slice(rest);
 }

@@ -102,7 +102,7 @@ mod tests {
             assert_eq!(layout.length_at(1, text.as_bytes(), 1), Some(name.len()), "{name}");
             assert_eq!(layout.length_at(0, text.as_bytes(), 1), None);
             assert_eq!(layout.length_at(1, text.as_bytes(), 2), None);
-            assert_eq!(layout.length_at(1, text[..name.len()].as_bytes(), 1), None);
+            assert_eq!(layout.length_at(1, &text.as_bytes()[..name.len()], 1), None);
             let other = text.replace("\":", "x\":");
             assert_eq!(layout.length_at(1, other.as_bytes(), 1), None, "{other}");
         }

@@ -63,30 +63,24 @@ pub(super) fn with_port(text: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Undoes the escapes of log formats: `\"`, `\\`, `\n`, `\t`, `\r`, `\x1F`; others stay.
 pub(super) fn unescape(text: &[u8], out: &mut Vec<u8>) {
-    let mut rest = text;
-    while let Some(at) = memchr(b'\\', rest) {
-        out.extend_from_slice(&rest[..at]);
-        rest = match rest[at + 1..] {
-            [b'x', a, b, ref after @ ..] if hex(a).is_some() && hex(b).is_some() => {
-                out.push(hex(a).unwrap_or(0) << 4 | hex(b).unwrap_or(0));
-                after
-            }
-            [letter @ (b'"' | b'\\' | b'\'' | b'n' | b't' | b'r'), ref after @ ..] => {
-                out.push(match letter {
-                    b'n' => b'\n',
-                    b't' => b'\t',
-                    b'r' => b'\r',
-                    other => other,
-                });
-                after
-            }
-            ref after => {
-                out.push(b'\\');
-                after
-            }
-        };
-    }
-    out.extend_from_slice(rest);
+    undo(text, out, |after| match *after {
+        [b'x', a, b, ..] => Some((hex(a)? << 4 | hex(b)?, 3)),
+        [b'n', ..] => Some((b'\n', 1)),
+        [b't', ..] => Some((b'\t', 1)),
+        [b'r', ..] => Some((b'\r', 1)),
+        [byte @ (b'"' | b'\\' | b'\''), ..] => Some((byte, 1)),
+        _ => None,
+    });
+}
+
+/// Undoes the escapes of CEF: `\=`, `\|`, `\\`, `\n`, `\r`; others stay.
+pub(super) fn unescape_cef(text: &[u8], out: &mut Vec<u8>) {
+    undo(text, out, |after| match *after {
+        [b'n', ..] => Some((b'\n', 1)),
+        [b'r', ..] => Some((b'\r', 1)),
+        [byte @ (b'=' | b'|' | b'\\'), ..] => Some((byte, 1)),
+        _ => None,
+    });
 }
 
 /// Undoes the escapes of RFC 5424's structured data: `\"`, `\\`, `\]`; others stay.
@@ -96,19 +90,20 @@ pub(super) fn unescape_syslog(text: &[u8], out: &mut Vec<u8>) {
 
 /// Takes the backslash away before any of `bytes`, and nowhere else.
 pub(super) fn keep_escaped(text: &[u8], bytes: &[u8], out: &mut Vec<u8>) {
+    undo(text, out, |after| after.first().filter(|byte| bytes.contains(byte)).map(|byte| (*byte, 1)));
+}
+
+/// Undoes escapes. `known` is given what follows a backslash, and gives the byte that is meant and
+/// how many stand for it; where it knows none, the backslash stays.
+#[inline]
+fn undo(text: &[u8], out: &mut Vec<u8>, known: impl Fn(&[u8]) -> Option<(u8, usize)>) {
     let mut rest = text;
     while let Some(at) = memchr(b'\\', rest) {
         out.extend_from_slice(&rest[..at]);
-        rest = match rest[at + 1..] {
-            [byte, ref after @ ..] if bytes.contains(&byte) => {
-                out.push(byte);
-                after
-            }
-            ref after => {
-                out.push(b'\\');
-                after
-            }
-        };
+        rest = &rest[at + 1..];
+        let (byte, taken) = known(rest).unwrap_or((b'\\', 0));
+        out.push(byte);
+        rest = rest.get(taken..).unwrap_or_default();
     }
     out.extend_from_slice(rest);
 }
