@@ -60,7 +60,7 @@ fn the_quick_start_does_all_three_jobs_and_goes_on_where_it_was() {
     let declared =
         || fs::read_to_string(example.path("app.conf")).is_ok_and(|text| text == settings);
 
-    let mut agent = example.agent(&[]);
+    let agent = example.agent(&[]);
     example.wait_until("what is declared is there", || {
         declared() && example.path("app/app.log").exists()
     });
@@ -74,7 +74,7 @@ fn the_quick_start_does_all_three_jobs_and_goes_on_where_it_was() {
     assert!(agent.stop().success());
 
     append("app/app.log", "second\n");
-    let mut agent = example.agent(&[]);
+    let agent = example.agent(&[]);
     example.wait_until("what came meanwhile is there", || {
         example.content("lines-").contains("second\n")
     });
@@ -116,7 +116,7 @@ fn metrics_serves_the_collectors_that_it_names_and_no_others() {
     let example = Example::copy("metrics");
     let port = free_port();
     example.replace("facts.toml", "9100", &port.to_string());
-    let mut agent = example.agent(&[]);
+    let agent = example.agent(&[]);
     example.wait_until("metrics are served", || get(port, "/metrics").contains("\nnode_load1 "));
     let text = get(port, "/metrics");
     assert!(text.contains("\nnode_memory_MemTotal_bytes "), "{text}");

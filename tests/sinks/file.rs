@@ -59,7 +59,7 @@ fn a_killed_writer_leaves_a_compressed_file_that_can_be_read() {
                            "batch": { "age": "1ms" } });
         let bench = Bench::new(json!({}), sink);
         for round in 0..5 {
-            let mut agent = bench.start(&[]);
+            let agent = bench.start(&[]);
             bench.append(format!("round {round}\n").repeat(2000));
             bench.wait_until("something is written", || path.exists());
             agent.kill();

@@ -4,25 +4,9 @@ use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-/// What a test waits for comes within this time, or never.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-/// Waits until `holds`; says whether it did in time.
-pub(crate) fn comes_about(mut holds: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        if holds() {
-            return true;
-        }
-        if Instant::now() > deadline {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
+pub(crate) use super::process::{Process, comes_about};
 
 /// A config in a directory of its own.
 pub(crate) struct Bench {
@@ -63,13 +47,13 @@ impl Bench {
     }
 
     /// Starts the program; what it says goes into `agent.log`.
-    pub(crate) fn start(&self, arguments: &[&str]) -> Agent {
+    pub(crate) fn start(&self, arguments: &[&str]) -> Process {
         let log = File::options().create(true).append(true).open(self.path("agent.log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
             command.env_remove(name);
         }
-        let child = command
+        command
             .args(["agent", "--config"])
             .arg(self.path("config"))
             .args(arguments)
@@ -77,9 +61,8 @@ impl Bench {
             .env("HOME", self.dir.path())
             .env("DRIFTLESS_RUN_DIR", self.path("run"))
             .stdin(Stdio::null())
-            .stderr(log)
-            .spawn();
-        Agent { child: child.unwrap() }
+            .stderr(log);
+        Process::spawn(&mut command)
     }
 
     /// Runs the program until all that is there is delivered.
@@ -96,44 +79,6 @@ impl Bench {
     /// Waits until `holds`, or fails with what the program said.
     pub(crate) fn wait_until(&self, what: &str, holds: impl FnMut() -> bool) {
         assert!(comes_about(holds), "not in time: {what}\n{}", self.said());
-    }
-}
-
-/// A running program, which does not outlive its test.
-pub(crate) struct Agent {
-    child: Child,
-}
-
-impl Agent {
-    /// Sends SIGTERM and waits for the end.
-    pub(crate) fn stop(&mut self) -> ExitStatus {
-        let pid = nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-        self.wait()
-    }
-
-    /// Ends it as a crash would.
-    pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// Waits for the end.
-    pub(crate) fn wait(&mut self) -> ExitStatus {
-        let mut status = None;
-        comes_about(|| {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        });
-        status.expect("the program ends in time")
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        // Both fail where it has ended already, which is as good.
-        self.child.kill().ok();
-        self.child.wait().ok();
     }
 }
 

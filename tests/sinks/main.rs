@@ -9,6 +9,9 @@ mod file;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+#[path = "../support/process.rs"]
+mod process;
+#[cfg(test)]
 mod rsyslog;
 #[cfg(test)]
 mod s3;

@@ -134,7 +134,7 @@ fn nothing_is_lost_while_the_server_is_away() {
     let mut store = Store::new();
     let settings = json!({ "encoding": "text", "compression": "none", "batch": { "age": "50ms" } });
     let bench = Bench::new(json!({}), store.sink(settings));
-    let mut agent = bench.start(&[]);
+    let agent = bench.start(&[]);
     bench.append("one\n");
     bench.wait_until("it says that nobody is there", || bench.said().contains("refused"));
     store.resume();

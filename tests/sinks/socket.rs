@@ -46,7 +46,7 @@ fn a_unix_stream_gets_every_record_in_its_frame() {
     let bench = Bench::new(json!({}), sink);
     let long = "x".repeat(100_000);
     bench.append(format!("one\n{long}\n"));
-    let mut agent = bench.start(&["--once"]);
+    let agent = bench.start(&["--once"]);
     let mut stream = listener.accept().unwrap().0;
     for expected in ["one", &long] {
         let mut length = [0; 4];

@@ -84,7 +84,7 @@ fn nothing_is_lost_while_a_server_is_away() {
     let Some(mut server) = Rsyslog::start() else { return };
     let url = format!("tcp://127.0.0.1:{}", server.tcp);
     let bench = Bench::new(json!({}), sink(&url, json!({})));
-    let mut agent = bench.start(&[]);
+    let agent = bench.start(&[]);
     bench.append("first\n");
     bench.wait_until("the first line arrives", || server.messages().len() == 1);
     server.kill();

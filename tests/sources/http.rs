@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 fn http(settings: &str) -> Rig {
-    Rig::new(&format!("sources:\n  in: {{type: http, listen: '127.0.0.1:PORT', {settings}}}"))
+    Rig::new(&format!("sources:\n  in: {{type: http, listen: '127.0.0.1:FREE_PORT', {settings}}}"))
 }
 
 fn connect(rig: &Rig) -> TcpStream {
@@ -155,7 +155,7 @@ fn slow_clients_are_hung_up_on_and_undelivered_records_are_not_answered_200() {
 #[test]
 fn headers_and_peer_become_fields_and_json_is_parsed_by_the_pipeline() {
     let rig = Rig::with_sink(
-        "sources:\n  raw: {type: http, listen: '127.0.0.1:PORT', headers: {X-Service: service}, \
+        "sources:\n  raw: {type: http, listen: '127.0.0.1:FREE_PORT', headers: {X-Service: service}, \
          peer_field: peer}\ntransforms:\n  in: {type: parse, format: json, inputs: [raw]}",
         "  out: {type: file, inputs: [in], path: DIR/out}",
     );

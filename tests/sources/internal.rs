@@ -1,9 +1,8 @@
 //! `internal_logs`, `internal_metrics` and `stdin`.
 
-use crate::rig::{Agent, Rig};
+use crate::rig::{Process, Rig};
 use std::fs;
 use std::io::Write;
-use std::process::Stdio;
 
 #[test]
 fn the_agents_own_log_is_sent_on_without_secrets_and_without_going_round_for_ever() {
@@ -11,7 +10,7 @@ fn the_agents_own_log_is_sent_on_without_secrets_and_without_going_round_for_eve
     let rig = Rig::with_sink(
         "sources:\n  in: {type: internal_logs, level: debug}",
         "  out: {type: file, inputs: [in], path: DIR/out, encoding: ndjson}\n  \
-         away: {type: http, inputs: [in], url: 'http://127.0.0.1:PORT/a-token-for-tests', \
+         away: {type: http, inputs: [in], url: 'http://127.0.0.1:FREE_PORT/a-token-for-tests', \
          auth: {bearer: '{{ secrets.TEST_TOKEN }}'}, retry: {initial: 10ms, max: 10ms}}",
     );
     let agent = rig.agent(&["--log-level", "debug"]);
@@ -54,9 +53,8 @@ fn the_agents_own_metrics_are_pushed() {
 fn standard_input_is_read_to_its_end_and_its_writer_waits_for_a_sink_that_is_away() {
     let rig = Rig::new("sources:\n  in: {type: stdin, max_line_bytes: 1MiB}");
     fs::create_dir(rig.path("out")).unwrap();
-    let mut child = rig.agent_command(&["--once"]).stdin(Stdio::piped()).spawn().unwrap();
-    let mut input = child.stdin.take().unwrap();
-    let mut agent = Agent(child);
+    let (output, mut input) = std::io::pipe().unwrap();
+    let agent = Process::spawn(rig.agent_command(&["--once"]).stdin(output));
     let line = "x".repeat(1000);
     let writer = std::thread::spawn(move || {
         for number in 0..40_000 {

@@ -109,6 +109,34 @@ fn a_growing_journal_is_followed_and_a_kill_loses_nothing() {
 }
 
 #[test]
+fn only_what_is_asked_for_comes() {
+    if !has_tools() {
+        return;
+    }
+    let rig = journald(
+        "exclude_units: [noisy], priority: warning, matches: {_TRANSPORT: [journal, stdout]}, \
+         identifiers: [app, systemd], since: '2023-11-14 22:13:22 UTC'",
+    );
+    let all: Vec<u8> = [
+        "MESSAGE=too early\nPRIORITY=3\n_TRANSPORT=journal\nSYSLOG_IDENTIFIER=app",
+        "MESSAGE=first\nPRIORITY=4\n_TRANSPORT=journal\nSYSLOG_IDENTIFIER=app",
+        "MESSAGE=not urgent\nPRIORITY=5\n_TRANSPORT=journal\nSYSLOG_IDENTIFIER=app",
+        "MESSAGE=noise\nPRIORITY=3\n_TRANSPORT=stdout\nSYSLOG_IDENTIFIER=app\n_SYSTEMD_UNIT=noisy.service",
+        "MESSAGE=Stopped noisy\nPRIORITY=3\n_TRANSPORT=journal\nSYSLOG_IDENTIFIER=systemd\nUNIT=noisy.service\n_PID=1",
+        "MESSAGE=kernel\nPRIORITY=3\n_TRANSPORT=kernel\nSYSLOG_IDENTIFIER=app",
+        "MESSAGE=other\nPRIORITY=3\n_TRANSPORT=stdout\nSYSLOG_IDENTIFIER=other",
+        "MESSAGE=last\nPRIORITY=0\n_TRANSPORT=stdout\nSYSLOG_IDENTIFIER=app\n_SYSTEMD_UNIT=app.service",
+    ]
+    .iter()
+    .enumerate()
+    .flat_map(|(number, fields)| entry(number + 1, fields))
+    .collect();
+    append(&rig, "a", &all);
+    assert!(rig.agent(&["--once"]).wait().success(), "{}", rig.text("said"));
+    assert_eq!(messages(&rig), ["first", "last"]);
+}
+
+#[test]
 fn from_the_end_only_what_comes_after_the_start_is_read_from_single_files_too() {
     if !has_tools() {
         return;

@@ -9,6 +9,9 @@ mod internal;
 #[cfg(test)]
 mod journald;
 #[cfg(test)]
+#[path = "../support/process.rs"]
+mod process;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod syslog;

@@ -3,13 +3,11 @@
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-/// Longer than anything here takes on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) use super::process::{Process, comes_about};
 
-/// A directory with a config; `DIR` in it stands for the directory, `PORT` for a free port.
+/// A directory with a config; `DIR` in it stands for the directory, `FREE_PORT` for a free port.
 pub(crate) struct Rig {
     dir: tempfile::TempDir,
     pub(crate) port: u16,
@@ -41,7 +39,7 @@ impl Rig {
     /// Writes a file of the config.
     pub(crate) fn write(&self, name: &str, text: &str) {
         let dir = self.dir.path().to_str().unwrap();
-        let text = text.replace("DIR", dir).replace("PORT", &self.port.to_string());
+        let text = text.replace("DIR", dir).replace("FREE_PORT", &self.port.to_string());
         fs::write(self.path(name), text).unwrap();
     }
 
@@ -58,8 +56,8 @@ impl Rig {
     }
 
     /// Starts `driftless agent`; what it says goes into the file `said`.
-    pub(crate) fn agent(&self, arguments: &[&str]) -> Agent {
-        Agent(self.agent_command(arguments).spawn().unwrap())
+    pub(crate) fn agent(&self, arguments: &[&str]) -> Process {
+        Process::spawn(&mut self.agent_command(arguments))
     }
 
     pub(crate) fn agent_command(&self, arguments: &[&str]) -> Command {
@@ -70,7 +68,7 @@ impl Rig {
     }
 
     /// Starts it and waits until it listens.
-    pub(crate) fn listener(&self) -> Agent {
+    pub(crate) fn listener(&self) -> Process {
         let agent = self.agent(&[]);
         self.wait_until("it listens", || self.text("said").contains("listening"));
         agent
@@ -97,11 +95,11 @@ impl Rig {
     }
 
     pub(crate) fn wait_until(&self, what: &str, holds: impl Fn() -> bool) {
-        wait_until(holds, || {
+        if !comes_about(holds) {
             let all = fs::read_dir(self.path("")).unwrap().flatten();
             let names: Vec<_> = all.map(|entry| entry.file_name()).collect();
-            format!("{what}\n{names:?}\n{}\n{}", self.text("out"), self.text("said"))
-        });
+            panic!("not in time: {what}\n{names:?}\n{}\n{}", self.text("out"), self.text("said"));
+        }
     }
 
     /// Waits for so many lines, gives them, and lets no more come unseen.
@@ -110,51 +108,6 @@ impl Rig {
         let lines: Vec<String> = self.text("out").lines().map(str::to_owned).collect();
         assert_eq!(lines.len(), count, "{lines:#?}");
         lines
-    }
-}
-
-fn wait_until(holds: impl Fn() -> bool, explain: impl Fn() -> String) {
-    let deadline = Instant::now() + DEADLINE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "not within 30 s: {}", explain());
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// A running agent, which does not outlive its test.
-pub(crate) struct Agent(pub(crate) Child);
-
-impl Agent {
-    /// Sends SIGTERM and waits for the end.
-    pub(crate) fn stop(mut self) -> ExitStatus {
-        let pid = nix::unistd::Pid::from_raw(self.0.id().try_into().unwrap());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-        self.wait()
-    }
-
-    /// Sends SIGKILL.
-    pub(crate) fn kill(mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-
-    /// Waits for the end.
-    pub(crate) fn wait(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + DEADLINE;
-        loop {
-            if let Some(status) = self.0.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "the agent does not end");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
     }
 }
 

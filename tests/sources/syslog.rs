@@ -28,8 +28,8 @@ fn logger_is_heard_over_udp_and_tcp_in_both_framings_and_over_a_unix_socket() {
         return;
     }
     let rig = Rig::with_sink(
-        "sources:\n  udp: {type: syslog, mode: udp, listen: '127.0.0.1:PORT'}\n  \
-         tcp: {type: syslog, mode: tcp, listen: '127.0.0.1:PORT'}\n  \
+        "sources:\n  udp: {type: syslog, mode: udp, listen: '127.0.0.1:FREE_PORT'}\n  \
+         tcp: {type: syslog, mode: tcp, listen: '127.0.0.1:FREE_PORT'}\n  \
          unix: {type: syslog, mode: unix, listen: DIR/log, socket_mode: '0622'}\n  \
          stream: {type: syslog, mode: unix_stream, listen: DIR/stream}",
         "  out: {type: file, inputs: [udp, tcp, unix, stream], path: DIR/out}",
@@ -58,7 +58,8 @@ fn logger_is_heard_over_udp_and_tcp_in_both_framings_and_over_a_unix_socket() {
 
 #[test]
 fn many_clients_at_a_time_lose_nothing_and_each_one_keeps_its_order() {
-    let rig = syslog("mode: tcp, listen: '127.0.0.1:PORT', connection_limit: 8, peer_field: peer");
+    let rig =
+        syslog("mode: tcp, listen: '127.0.0.1:FREE_PORT', connection_limit: 8, peer_field: peer");
     let agent = rig.listener();
     // More clients than may be connected: those beyond wait, and lose nothing either.
     let clients: Vec<_> = (0..20)
@@ -94,7 +95,7 @@ fn many_clients_at_a_time_lose_nothing_and_each_one_keeps_its_order() {
 #[test]
 fn what_was_sent_before_the_stop_is_delivered_and_a_sink_that_is_away_holds_the_client_back() {
     // The sink cannot write, since a directory is in its place, until that is taken away.
-    let rig = syslog("mode: tcp, listen: '127.0.0.1:PORT', max_message_bytes: 1MiB");
+    let rig = syslog("mode: tcp, listen: '127.0.0.1:FREE_PORT', max_message_bytes: 1MiB");
     fs::create_dir(rig.path("out")).unwrap();
     let agent = rig.listener();
     let mut client = connect(&rig);
@@ -116,7 +117,7 @@ fn what_was_sent_before_the_stop_is_delivered_and_a_sink_that_is_away_holds_the_
 
 #[test]
 fn messages_that_are_too_long_are_cut_and_the_next_ones_are_whole() {
-    let rig = syslog("mode: tcp, listen: '127.0.0.1:PORT', max_message_bytes: 100KiB");
+    let rig = syslog("mode: tcp, listen: '127.0.0.1:FREE_PORT', max_message_bytes: 100KiB");
     let agent = rig.listener();
     let (long, longer) = ("y".repeat(70_000), "z".repeat(300_000));
     let mut client = connect(&rig);
@@ -138,7 +139,7 @@ fn messages_that_are_too_long_are_cut_and_the_next_ones_are_whole() {
 #[test]
 fn datagrams_keep_their_bounds_and_name_their_sender() {
     let rig = Rig::new(
-        "sources:\n  in: {type: socket, mode: udp, listen: '127.0.0.1:PORT', peer_field: from, \
+        "sources:\n  in: {type: socket, mode: udp, listen: '127.0.0.1:FREE_PORT', peer_field: from, \
          receive_buffer_bytes: 4MiB, max_message_bytes: 64KiB}",
     );
     let agent = rig.listener();
@@ -183,14 +184,14 @@ fn rsyslog_forwards_to_it_over_udp_and_tcp() {
         return;
     }
     let rig = Rig::with_sink(
-        "sources:\n  udp: {type: syslog, mode: udp, listen: '127.0.0.1:PORT'}\n  \
-         tcp: {type: syslog, mode: tcp, listen: '127.0.0.1:PORT'}",
+        "sources:\n  udp: {type: syslog, mode: udp, listen: '127.0.0.1:FREE_PORT'}\n  \
+         tcp: {type: syslog, mode: tcp, listen: '127.0.0.1:FREE_PORT'}",
         "  by_udp: {type: file, inputs: [udp], path: DIR/udp}\n  \
          by_tcp: {type: file, inputs: [tcp], path: DIR/out}",
     );
     let agent = rig.agent(&[]);
     rig.wait_until("both listen", || rig.text("said").matches("listening").count() == 2);
-    let target = "action(type=\"omfwd\" target=\"127.0.0.1\" port=\"PORT\"";
+    let target = "action(type=\"omfwd\" target=\"127.0.0.1\" port=\"FREE_PORT\"";
     rig.write(
         "rsyslog.conf",
         &format!(
@@ -226,7 +227,8 @@ fn rsyslog_forwards_to_it_over_udp_and_tcp() {
 #[test]
 fn over_tls_only_clients_with_a_certificate_are_heard() {
     let authority = Authority::new();
-    let rig = syslog(&format!("mode: tcp, listen: '127.0.0.1:PORT', {}", authority.settings()));
+    let rig =
+        syslog(&format!("mode: tcp, listen: '127.0.0.1:FREE_PORT', {}", authority.settings()));
     let agent = rig.listener();
     let mut client = authority.client(&rig, true);
     client.write_all(b"<1>a line\n11 <2>counted\n\n").unwrap();

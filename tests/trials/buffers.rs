@@ -57,7 +57,7 @@ fn what_a_buffer_has_taken_outlives_kills_and_the_files_that_it_came_from() {
             .all(|entry| !entry.file_name().to_string_lossy().ends_with(".segment"))
     };
     rig.wait_until("nothing is left in the buffer", empty);
-    assert!(agent.stop(), "{}", rig.said());
+    assert!(agent.stop().success(), "{}", rig.said());
     let verdict = judge(&server).verdict(&[(1, written)]);
     // What was written and not synced yet when it was killed was read, and buffered, again.
     assert_eq!(Verdict { doubled: 0, ..verdict }, Verdict::default(), "{verdict:?}");
@@ -92,7 +92,7 @@ fn a_full_disk_holds_the_source_back_and_goes_on_by_itself() {
     let written = writer.stop();
     server.received.set(Mood::Well);
     rig.wait_until("all lines have arrived", || judge(&server).distinct(1) == written);
-    assert!(agent.stop(), "{}", rig.said());
+    assert!(agent.stop().success(), "{}", rig.said());
     assert_eq!(judge(&server).verdict(&[(1, written)]), Verdict::default());
     assert!(!rig.said().contains("will restart"), "{}", rig.said());
 }

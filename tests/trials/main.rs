@@ -14,6 +14,9 @@ mod oracle;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+#[path = "../support/process.rs"]
+mod process;
+#[cfg(test)]
 mod programs;
 #[cfg(test)]
 mod receivers;

@@ -13,8 +13,8 @@ pub(crate) struct Oracle {
 #[derive(Default)]
 struct Seen {
     times: Vec<u32>,
-    /// The highest number so far.
-    highest: Option<u64>,
+    /// The highest number so far of each of its files.
+    highest: HashMap<u64, u64>,
     overtaken: u64,
 }
 
@@ -23,7 +23,7 @@ struct Seen {
 pub(crate) struct Verdict {
     pub(crate) lost: u64,
     pub(crate) doubled: u64,
-    /// Lines that came for the first time after one that was written later.
+    /// Lines that came for the first time after one that was written later to the same file.
     pub(crate) overtaken: u64,
     pub(crate) damaged: u64,
 }
@@ -37,7 +37,7 @@ impl Oracle {
     }
 
     fn take_line(&mut self, line: &[u8]) {
-        let Some((writer, number)) = sealed(line) else {
+        let Some((writer, number, file)) = sealed(line) else {
             self.damaged += 1;
             return;
         };
@@ -47,8 +47,9 @@ impl Oracle {
             seen.times.resize(at + 1, 0);
         }
         if seen.times[at] == 0 {
-            seen.overtaken += u64::from(seen.highest.is_some_and(|highest| highest > number));
-            seen.highest = seen.highest.max(Some(number));
+            let highest = seen.highest.entry(file).or_default();
+            seen.overtaken += u64::from(*highest > number);
+            *highest = number.max(*highest);
         }
         seen.times[at] += 1;
     }
@@ -75,8 +76,9 @@ impl Oracle {
     }
 }
 
-/// The writer and the number of a line whose checksum is right, wherever in `line` it stands.
-fn sealed(line: &[u8]) -> Option<(u32, u64)> {
+/// The writer, the number and the file of a line whose checksum is right, wherever in `line` it
+/// stands.
+fn sealed(line: &[u8]) -> Option<(u32, u64, u64)> {
     let text = std::str::from_utf8(line).ok()?;
     let (_, sealed) = text.split_once(MARK)?;
     let mut words = sealed.trim_start().splitn(2, ' ');
@@ -86,19 +88,22 @@ fn sealed(line: &[u8]) -> Option<(u32, u64)> {
         return None;
     }
     let mut words = payload.split(' ');
-    Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+    let (writer, number) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    Some((writer, number, words.next()?.parse().ok()?))
 }
 
 #[test]
 fn an_oracle_sees_what_went_wrong() {
-    let text = |numbers: &[u64]| {
+    let text = |file, numbers: &[u64]| {
         let mut out = Vec::new();
-        numbers.iter().for_each(|number| super::writer::line(3, *number, &mut out));
+        numbers.iter().for_each(|number| super::writer::line(3, *number, file, &mut out));
         out
     };
     let mut oracle = Oracle::default();
-    oracle.take(&text(&[0, 1, 4, 2, 2, 5]));
-    oracle.take(&text(&[6])[3..]);
+    oracle.take(&text(0, &[0, 1, 4, 2, 2, 5]));
+    oracle.take(&text(0, &[6])[3..]);
     let verdict = Verdict { lost: 2, doubled: 1, overtaken: 1, damaged: 1 };
     assert_eq!(oracle.verdict(&[(3, 7)]), verdict);
+    oracle.take(&text(1, &[3]));
+    assert_eq!(oracle.verdict(&[(3, 7)]), Verdict { lost: 1, ..verdict });
 }

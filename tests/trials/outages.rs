@@ -2,7 +2,7 @@
 
 use super::oracle::{Oracle, Verdict};
 use super::receivers::{self, Mood};
-use super::rig::Rig;
+use super::rig::{Rig, resident_bytes};
 use super::scale;
 use super::writer::Writer;
 use std::time::Duration;
@@ -33,8 +33,8 @@ fn a_sink_that_comes_and_goes_gets_every_line_once() {
         oracle
     };
     rig.wait_until("all lines have arrived", || judge().distinct(1) == written);
-    let resident = agent.resident_bytes();
-    assert!(agent.stop(), "{}", rig.said());
+    let resident = resident_bytes(&agent);
+    assert!(agent.stop().success(), "{}", rig.said());
     assert_eq!(judge().verdict(&[(1, written)]), Verdict::default());
     assert!(resident < 400 << 20, "{resident} bytes in RAM");
 }

@@ -1,6 +1,7 @@
 //! Programs as they are found on hosts: nginx writes under load, logrotate rotates.
 
 use super::oracle::{Oracle, Verdict};
+use super::process::Process;
 use super::rig::{Rig, content};
 use super::scale;
 use super::writer::Writer;
@@ -8,7 +9,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Whether the host has a program; says so where it does not.
@@ -60,7 +61,7 @@ fn rotated_by(rules: &str) -> Option<Verdict> {
         oracle
     };
     rig.wait_until("all lines have arrived", || judge().distinct(1) == written);
-    assert!(agent.stop(), "{}", rig.said());
+    assert!(agent.stop().success(), "{}", rig.said());
     Some(judge().verdict(&[(1, written)]))
 }
 
@@ -80,7 +81,8 @@ fn logrotate_that_compresses_later_loses_and_doubles_nothing() {
 
 /// A running nginx; it does not outlive this value.
 struct Nginx {
-    master: Child,
+    /// Takes its workers with it when it is stopped.
+    master: Process,
     port: u16,
 }
 
@@ -99,12 +101,12 @@ impl Nginx {
             log.display(),
         );
         fs::write(dir.join("nginx.conf"), config).unwrap();
-        let master = Command::new("/usr/sbin/nginx")
-            .args(["-g", "daemon off;", "-c"])
-            .arg(dir.join("nginx.conf"))
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let master = Process::spawn(
+            Command::new("/usr/sbin/nginx")
+                .args(["-g", "daemon off;", "-c"])
+                .arg(dir.join("nginx.conf"))
+                .stderr(Stdio::null()),
+        );
         rig.wait_until("nginx listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
         Self { master, port }
     }
@@ -126,10 +128,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        let id = nix::unistd::Pid::from_raw(self.master.id().try_into().unwrap());
-        // It takes its workers with it.
-        nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).ok();
-        self.master.wait().ok();
+        self.master.stop();
     }
 }
 
@@ -162,9 +161,10 @@ fn each_request_that_nginx_has_served_under_rotation_arrives_once_and_parsed() {
         clients.into_iter().map(|client| client.join().unwrap()).collect()
     });
     let all = served.iter().sum::<u64>();
-    let arrived = || memchr::memchr_iter(b'\n', &content(&rig.path("out"), "all.log")).count() as u64;
+    let arrived =
+        || memchr::memchr_iter(b'\n', &content(&rig.path("out"), "all.log")).count() as u64;
     rig.wait_until("all requests have arrived", || arrived() >= all);
-    assert!(agent.stop(), "{}", rig.said());
+    assert!(agent.stop().success(), "{}", rig.said());
     let text = String::from_utf8(content(&rig.path("out"), "all.log")).unwrap();
     let mut paths: Vec<&str> = text.lines().filter_map(|line| line.split(' ').nth(6)).collect();
     paths.sort_unstable();

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+
+use super::process::Process;
 
 /// What should come about comes about by then, or never.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -38,27 +40,26 @@ impl Rig {
     }
 
     /// Starts the agent; what it says is added to `agent.log`.
-    pub(crate) fn start(&self) -> Running {
+    pub(crate) fn start(&self) -> Process {
         self.run(&mut Command::new(env!("CARGO_BIN_EXE_driftless")))
     }
 
     /// As [`Self::start`], by a command that takes the agent's own as its last arguments.
-    pub(crate) fn start_by(&self, mut command: Command) -> Running {
+    pub(crate) fn start_by(&self, mut command: Command) -> Process {
         self.run(command.arg(env!("CARGO_BIN_EXE_driftless")))
     }
 
-    fn run(&self, command: &mut Command) -> Running {
+    fn run(&self, command: &mut Command) -> Process {
         let log = fs::File::options().create(true).append(true).open(self.path("agent.log"));
-        let child = command
-            .args(["agent", "--config"])
-            .arg(self.path("config"))
-            .env("DRIFTLESS_RUN_DIR", self.path("lock"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log.unwrap())
-            .spawn()
-            .unwrap();
-        Running { child: Some(child) }
+        Process::spawn(
+            command
+                .args(["agent", "--config"])
+                .arg(self.path("config"))
+                .env("DRIFTLESS_RUN_DIR", self.path("lock"))
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(log.unwrap()),
+        )
     }
 
     /// A time between these, in milliseconds; not the same in every run.
@@ -86,48 +87,11 @@ impl Rig {
     }
 }
 
-/// A running agent; it does not outlive this value.
-pub(crate) struct Running {
-    child: Option<Child>,
-}
-
-impl Running {
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.as_ref().map_or(0, Child::id)
-    }
-
-    /// What it has in RAM, in bytes.
-    pub(crate) fn resident_bytes(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-    }
-
-    /// Kills it at once.
-    pub(crate) fn kill(mut self) {
-        self.end();
-    }
-
-    /// Asks it to end, and waits until it has; says whether it ended well.
-    pub(crate) fn stop(mut self) -> bool {
-        let Some(mut child) = self.child.take() else { return false };
-        let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-        child.wait().unwrap().success()
-    }
-
-    fn end(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().ok();
-            child.wait().ok();
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.end();
-    }
+/// What a process has in RAM, in bytes.
+pub(crate) fn resident_bytes(process: &Process) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
 /// All that the files below `dir` hold whose name begins with `prefix`, in name order.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,9 +16,11 @@ const BEAT: Duration = Duration::from_millis(5);
 /// Begins every line, so that an oracle finds it inside whatever a sink puts around it.
 pub(crate) const MARK: &str = "~trial";
 
-/// One line: writer, number, checksum and a payload, with its line end.
-pub(crate) fn line(writer: u32, number: u64, out: &mut Vec<u8>) {
-    let payload = format!("{writer} {number} {:0width$}", number * 7919, width = payload(number));
+/// One line: writer, number, which of the writer's files it is in, and a payload, with its
+/// checksum and line end.
+pub(crate) fn line(writer: u32, number: u64, file: u64, out: &mut Vec<u8>) {
+    let payload =
+        format!("{writer} {number} {file} {:0width$}", number * 7919, width = payload(number));
     let sum = crc32fast::hash(payload.as_bytes());
     // Writing to memory does not fail.
     writeln!(out, "{MARK} {sum:08x} {payload}.").unwrap();
@@ -95,14 +98,14 @@ struct Work {
 impl Work {
     fn run(self, bytes_per_second: usize) {
         let begun = Instant::now();
-        let (mut bytes, mut number) = (0usize, 0u64);
+        let (mut bytes, mut number, mut files) = (0usize, 0u64, 0u64);
         let mut file = open(&self.path);
         let mut burst = Vec::new();
         while !self.stop.load(Ordering::SeqCst) {
             let due = (begun.elapsed().as_secs_f64() * bytes_per_second as f64) as usize;
             burst.clear();
             while bytes + burst.len() < due {
-                line(self.id, number, &mut burst);
+                line(self.id, number, files, &mut burst);
                 number += 1;
             }
             // A writer's buffer does not end where a line does.
@@ -112,9 +115,11 @@ impl Work {
             bytes += burst.len();
             self.written.store(number, Ordering::SeqCst);
             if let Ok((deed, done)) = self.todo.try_recv() {
+                let before = file.metadata().unwrap().ino();
                 drop(file);
                 deed(&self.path);
                 file = open(&self.path);
+                files += u64::from(file.metadata().unwrap().ino() != before);
                 done.send(()).ok();
             }
             std::thread::sleep(BEAT);
