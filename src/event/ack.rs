@@ -119,9 +119,23 @@ struct Batch {
     open: Mutex<Vec<Open>>,
 }
 
+/// Shares of several batches that have the same fate from here on.
+struct Joined {
+    shares: Vec<Ack>,
+    worst: Mutex<Outcome>,
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        let worst = *self.worst.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shares.drain(..).for_each(|share| share.settle(worst));
+    }
+}
+
 /// One share in a batch's fate.
 pub struct Ack {
     batch: Option<Arc<Batch>>,
+    joined: Option<Arc<Joined>>,
     sinks: SinkSet,
 }
 
@@ -131,12 +145,20 @@ impl Ack {
     pub fn new(mark: u64, sinks: SinkSet, receipts: mpsc::UnboundedSender<Receipt>) -> Self {
         let open =
             sinks.iter().map(|sink| Open { sink, shares: 1, worst: Outcome::Delivered }).collect();
-        Self { batch: Some(Arc::new(Batch { mark, receipts, open: Mutex::new(open) })), sinks }
+        let batch = Batch { mark, receipts, open: Mutex::new(open) };
+        Self { batch: Some(Arc::new(batch)), joined: None, sinks }
+    }
+
+    /// One share that stands for all of these: what becomes of it becomes of each.
+    pub fn joined(shares: Vec<Self>) -> Self {
+        let sinks = shares.iter().fold(SinkSet::NONE, |set, share| set.union(share.sinks));
+        let joined = Joined { shares, worst: Mutex::new(Outcome::Delivered) };
+        Self { batch: None, joined: Some(Arc::new(joined)), sinks }
     }
 
     /// A share that nobody waits for, for batches whose source keeps no mark.
     pub fn unobserved(sinks: SinkSet) -> Self {
-        Self { batch: None, sinks }
+        Self { batch: None, joined: None, sinks }
     }
 
     /// The sinks that this share answers for.
@@ -154,7 +176,7 @@ impl Ack {
                 entry.shares += 1;
             }
         }
-        Self { batch: self.batch.clone(), sinks }
+        Self { batch: self.batch.clone(), joined: self.joined.clone(), sinks }
     }
 
     /// Says what became of this share.
@@ -163,6 +185,10 @@ impl Ack {
     }
 
     fn close(&mut self, outcome: Outcome) {
+        if let Some(joined) = self.joined.take() {
+            let mut worst = joined.worst.lock().unwrap_or_else(PoisonError::into_inner);
+            *worst = (*worst).max(outcome);
+        }
         let Some(batch) = self.batch.take() else { return };
         let mut open = batch.open.lock().unwrap_or_else(PoisonError::into_inner);
         for sink in self.sinks.iter() {
@@ -235,6 +261,23 @@ mod tests {
         assert_eq!(outcomes(&mut rx), [(1, Outcome::Delivered, false)]);
         branch.settle(Outcome::Delivered);
         assert_eq!(outcomes(&mut rx), [(0, Outcome::Delivered, true)]);
+    }
+
+    #[test]
+    fn what_becomes_of_a_joined_share_becomes_of_each_once_its_last_share_is_settled() {
+        let (tx, mut rx) = mpsc::unbounded_channel();
+        let (one, two) = (Ack::new(1, sinks(&[0]), tx.clone()), Ack::new(2, sinks(&[0, 1]), tx));
+        let (left, kept) = (two.share(sinks(&[0])), two.share(sinks(&[1])));
+        two.settle(Outcome::Delivered);
+        let joined = Ack::joined(vec![one, left]);
+        assert_eq!(joined.sinks(), sinks(&[0]));
+        let second = joined.share(joined.sinks());
+        joined.settle(Outcome::Delivered);
+        assert_eq!(outcomes(&mut rx), []);
+        second.settle(Outcome::Dropped);
+        assert_eq!(outcomes(&mut rx), [(0, Outcome::Dropped, true), (0, Outcome::Dropped, false)]);
+        drop(Ack::joined(vec![kept]));
+        assert_eq!(outcomes(&mut rx), [(1, Outcome::Lost, true)]);
     }
 
     /// A branch of a fan-out: what becomes of a share, or into which it is split and whether

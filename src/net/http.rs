@@ -18,7 +18,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A server that asks for a longer pause than this does not mean it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
-/// A client with these settings. `timeout` is for a request as a whole.
+/// A client with these settings. `timeout` is for a connection to be made; who sends a request
+/// says how long that may take.
 ///
 /// # Errors
 /// What is wrong with the certificates, in a user's words.
@@ -27,7 +28,6 @@ pub(super) fn client(timeout: Duration, tls: &TlsSettings) -> Result<Client, Str
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Client::builder()
         .user_agent(USER_AGENT)
-        .timeout(timeout)
         .connect_timeout(CONNECT_TIMEOUT.min(timeout))
         // A POST that is sent elsewhere may come back as a GET, and what it carried is gone.
         .redirect(redirect::Policy::none())
@@ -88,7 +88,7 @@ pub(super) fn judge(
     } else {
         FaultKind::Final
     };
-    Err(Fault { message, kind })
+    Err(Fault { message, kind, status: Some(status.as_u16()) })
 }
 
 /// The pause that a `Retry-After` asks for: seconds, or a date.

@@ -3,6 +3,7 @@
 mod chain;
 pub mod component;
 pub mod context;
+pub mod delivery;
 pub mod demand;
 pub mod edge;
 pub mod graph;
@@ -10,6 +11,7 @@ mod job;
 pub mod memory;
 pub mod output;
 pub(crate) mod registry;
+pub mod request;
 mod requests;
 mod rewire;
 pub mod run;

@@ -6,14 +6,15 @@ use crate::event::encode::{Encoder, Encoding, Extra};
 use crate::event::log::LogBatch;
 use crate::event::{Batch, Kinds};
 use crate::expr::path_template::{PathRenderer, PathTemplate};
-use crate::topology::component::{
-    BuildContext, BuiltSink, Fault, Request, Sink, SinkConfig,
-};
+use crate::topology::component::{BuildContext, BuiltSink, Deliver, Encode, Fault, SinkConfig};
+use crate::topology::delivery::Delivery;
+use crate::topology::request::{Answer, Request, Requests};
 use crate::topology::settings::{BatchSettings, ByteSize, Period, RetrySettings};
 use append::{Appender, Safety};
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Appends records to files, on local disks and on network shares.
@@ -51,6 +52,9 @@ pub struct Config {
     /// Pauses after a failure.
     #[serde(default)]
     pub retry: RetrySettings,
+    /// Another sink, which takes the records that are given up after `retry.attempts`.
+    #[serde(default)]
+    pub dead_letter: Option<String>,
 }
 
 /// When a record counts as written.
@@ -77,6 +81,10 @@ impl SinkConfig for Config {
         Kinds::LOGS.union(Kinds::METRICS)
     }
 
+    fn dead_letter(&self) -> Option<&str> {
+        self.dead_letter.as_deref()
+    }
+
     fn build(&self, _: &BuildContext) -> Result<BuiltSink, Fault> {
         if self.encoding == Encoding::Json {
             let message = "`encoding: json` is one array, which cannot be appended to; `ndjson` \
@@ -90,87 +98,81 @@ impl SinkConfig for Config {
         let extra =
             if self.encoding == Encoding::Text { Extra::Nothing } else { Extra::Origin };
         let encoder = Encoder::new(&self.encoding, extra);
-        let mut header = Vec::new();
-        encoder.begin(&mut header);
         let safety = Safety { mode, sync: self.sync == Sync::Always };
-        let sink = FileSink {
-            renderer: self.path.renderer(),
-            template: self.path.clone(),
-            encoder,
-            appender: Appender::new(safety, header),
-            done: 0,
-        };
-        Ok(BuiltSink::Requests { sink: Box::new(sink), batch: self.batch, retry: self.retry })
+        let (encoder, sender) = file_sink(&self.path, encoder, safety);
+        let (batch, retry) = (self.batch, self.retry);
+        // A buffer for each of many files: they must not all be large at the same time.
+        let delivery = Delivery { batch, retry, open_requests: 256, ..Delivery::default() };
+        Ok(BuiltSink::Requests { encoder: Box::new(encoder), sender: Arc::new(sender), delivery })
     }
 }
 
-struct FileSink {
+fn file_sink(path: &PathTemplate, encoder: Encoder, safety: Safety) -> (ByPath, Files) {
+    let mut header = Vec::new();
+    encoder.begin(&mut header);
+    let (template, renderer) = (path.clone(), path.renderer());
+    let appender = Mutex::new(Appender::new(safety, header));
+    (ByPath { template, renderer, encoder }, Files { template: path.clone(), appender })
+}
+
+/// Each file has a request of its own.
+struct ByPath {
     template: PathTemplate,
     renderer: PathRenderer,
     encoder: Encoder,
-    appender: Appender,
-    /// Parts of the request at hand that are safe already, where a later one failed.
-    done: usize,
 }
 
-impl FileSink {
-    fn encode_logs(&mut self, logs: &LogBatch, request: &mut Request) {
-        if self.template.constant().is_some() {
-            // Without a key the runner keeps the buffer for the next request.
-            let part = request.part("");
-            self.encoder.encode(logs, &mut part.body);
-            part.records += logs.len() as u64;
-            return;
+impl ByPath {
+    fn encode_each(&mut self, logs: &LogBatch, requests: &mut Requests) {
+        for record in logs.records() {
+            let encoder = &mut self.encoder;
+            requests.to(self.renderer.render(&record)).append_record(&record, |body| {
+                let start = body.len();
+                encoder.encode_record(&record, body);
+                start
+            });
         }
-        let Some(first) = logs.records().next() else { return };
+    }
+}
+
+impl Encode for ByPath {
+    fn encode(&mut self, batch: &Batch, requests: &mut Requests) -> Result<(), Fault> {
+        if matches!(batch, Batch::Tasks(_)) {
+            return Err(Fault::fatal("a file takes no tasks"));
+        }
+        if self.template.constant().is_some() {
+            return requests.to("").append_without_header(&mut self.encoder, batch);
+        }
+        let Batch::Logs(logs) = batch else {
+            return Err(Fault::fatal("metrics need a `path` that is the same for all"));
+        };
+        let Some(first) = logs.records().next() else { return Ok(()) };
         let slot = self.template.slot(first.time_ns());
         let together = !self.template.reads_fields()
             && logs.records().all(|record| self.template.slot(record.time_ns()) == slot);
         if together {
-            let part = request.part(self.renderer.render(&first));
-            self.encoder.encode(logs, &mut part.body);
-            part.records += logs.len() as u64;
-            return;
+            let request = requests.to(self.renderer.render(&first));
+            return request.append_without_header(&mut self.encoder, batch);
         }
-        for record in logs.records() {
-            let part = request.part(self.renderer.render(&record));
-            self.encoder.encode_record(&record, &mut part.body);
-            part.records += 1;
-        }
+        self.encode_each(logs, requests);
+        Ok(())
     }
 }
 
-#[async_trait]
-impl Sink for FileSink {
-    fn encode(&mut self, batch: &Batch, request: &mut Request) -> Result<(), Fault> {
-        self.done = 0;
-        match (batch, self.template.constant()) {
-            (Batch::Logs(logs), _) => self.encode_logs(logs, request),
-            (Batch::Metrics(metrics), Some(_)) => {
-                let part = request.part("");
-                self.encoder.encode_metrics(metrics, &mut part.body);
-                part.records += batch.len() as u64;
-            }
-            (Batch::Metrics(_), None) => {
-                return Err(Fault::fatal("metrics need a `path` that is the same for all"));
-            }
-            (Batch::Tasks(_), _) => return Err(Fault::fatal("a file takes no tasks")),
-        }
-        Ok(())
-    }
+struct Files {
+    template: PathTemplate,
+    appender: Mutex<Appender>,
+}
 
-    async fn send(&mut self, request: &Request) -> Result<(), Fault> {
+#[async_trait]
+impl Deliver for Files {
+    async fn deliver(&self, request: &Request) -> Result<Answer, Fault> {
+        let path = self.template.constant().unwrap_or(&request.key);
         blocking(|| {
-            for part in request.parts.iter().skip(self.done) {
-                let path = self.template.constant().unwrap_or(&part.key);
-                if !part.body.is_empty() {
-                    self.appender.append(path, &part.body)?;
-                }
-                self.done += 1;
-            }
-            self.done = 0;
-            Ok(())
-        })
+            let mut appender = self.appender.lock().unwrap_or_else(PoisonError::into_inner);
+            appender.append(path, &request.body)
+        })?;
+        Ok(Answer::default())
     }
 }
 
@@ -191,20 +193,19 @@ mod tests {
     use bytes::Bytes;
     use std::fs;
     use std::path::Path;
-    use std::sync::Arc;
 
-    fn sink(path: &str, encoding: &Encoding) -> FileSink {
-        let template = PathTemplate::new(path).unwrap();
+    fn sink(path: &str, encoding: &Encoding) -> (ByPath, Files) {
         let encoder = Encoder::new(encoding, Extra::Nothing);
-        let mut header = Vec::new();
-        encoder.begin(&mut header);
-        FileSink {
-            renderer: template.renderer(),
-            template,
-            encoder,
-            appender: Appender::new(Safety { mode: 0o600, sync: false }, header),
-            done: 0,
+        file_sink(&PathTemplate::new(path).unwrap(), encoder, Safety { mode: 0o600, sync: false })
+    }
+
+    async fn write((encoder, files): &mut (ByPath, Files), batch: Batch) -> Result<(), Fault> {
+        let mut requests = Requests::default();
+        encoder.encode(&batch, &mut requests)?;
+        for request in requests.iter() {
+            files.deliver(request).await?;
         }
+        Ok(())
     }
 
     fn logs(lines: &'static str) -> LogBatch {
@@ -230,30 +231,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let template = format!("{}/new/{{{{ level }}}}.log", dir.path().display());
         let mut sink = sink(&template, &Encoding::Text);
-        let mut request = Request::default();
-        sink.encode(&by_level("a 1\nb 2\na 3\n"), &mut request).unwrap();
-        sink.send(&request).await.unwrap();
-        request.clear();
-        sink.encode(&by_level("b 4\n"), &mut request).unwrap();
-        sink.send(&request).await.unwrap();
+        write(&mut sink, by_level("a 1\nb 2\na 3\n")).await.unwrap();
+        write(&mut sink, by_level("b 4\n")).await.unwrap();
         assert_eq!(read(dir.path(), "new/a.log"), "a 1\na 3\n");
         assert_eq!(read(dir.path(), "new/b.log"), "b 2\nb 4\n");
-    }
-
-    #[tokio::test]
-    async fn what_was_written_before_a_failure_is_not_written_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let template = format!("{}/{{{{ level }}}}/log", dir.path().display());
-        fs::write(dir.path().join("b"), "in the way").unwrap();
-        let mut sink = sink(&template, &Encoding::Text);
-        let mut request = Request::default();
-        sink.encode(&by_level("a 1\nb 2\n"), &mut request).unwrap();
-        assert!(sink.send(&request).await.is_err());
-        assert!(sink.send(&request).await.is_err());
-        fs::remove_file(dir.path().join("b")).unwrap();
-        sink.send(&request).await.unwrap();
-        assert_eq!(read(dir.path(), "a/log"), "a 1\n");
-        assert_eq!(read(dir.path(), "b/log"), "b 2\n");
     }
 
     #[tokio::test]
@@ -265,12 +246,9 @@ mod tests {
             header: true,
         });
         let mut sink = sink(path.to_str().unwrap(), &csv);
-        let mut request = Request::default();
         for (line, moved) in [("1\n", "log.2"), ("2\n", "log.1"), ("3\n", "log.0")] {
-            request.clear();
-            sink.encode(&Batch::Logs(logs(line)), &mut request).unwrap();
-            sink.send(&request).await.unwrap();
-            sink.send(&request).await.unwrap();
+            write(&mut sink, Batch::Logs(logs(line))).await.unwrap();
+            write(&mut sink, Batch::Logs(logs(line))).await.unwrap();
             fs::rename(&path, dir.path().join(moved)).unwrap();
         }
         assert_eq!(read(dir.path(), "log.2"), "message\n1\n1\n");

@@ -1,5 +1,6 @@
 //! The engine's promises, held against whole topologies of small components.
 
+mod delivery;
 mod demand;
 mod drain;
 mod failures;
