@@ -34,7 +34,7 @@ impl Auth {
     ///
     /// # Errors
     /// Where it says two things at a time, or half of one.
-    pub(super) fn header(&self) -> Result<Option<(&str, String)>, String> {
+    pub fn header(&self) -> Result<Option<(&str, String)>, String> {
         const NAME: &str = "authorization";
         Ok(match (&self.user, &self.password, &self.bearer, &self.header) {
             (None, None, None, None) => None,

@@ -3,5 +3,8 @@
 pub mod auth;
 pub mod endpoint;
 pub mod http;
+pub mod link;
+pub mod listen;
 pub mod query;
+pub mod s3;
 pub mod tls;
