@@ -128,7 +128,7 @@ fn source(data_dir: &Path, name: &str, is_sink: &dyn Fn(&str) -> bool) -> Option
     };
     let pins = Pins::new(data_dir, name, true);
     let mut files: Vec<FileStatus> =
-        loaded.entries.into_iter().map(|entry| file(entry, &pins, is_sink)).collect();
+        loaded.entries.iter().map(|entry| file(entry, &pins, is_sink)).collect();
     files.sort_by(|one, other| one.path.cmp(&other.path));
     let source = name.to_owned();
     let damaged_lines = loaded.damaged;
@@ -141,8 +141,8 @@ fn is_of_another_kind(checkpoint: &Path) -> bool {
     bytes.first() == Some(&b'{') && serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_ok()
 }
 
-fn file(entry: Entry, pins: &Pins, is_sink: &dyn Fn(&str) -> bool) -> FileStatus {
-    let found = Found::look(&entry, pins);
+fn file(entry: &Entry, pins: &Pins, is_sink: &dyn Fn(&str) -> bool) -> FileStatus {
+    let found = Found::look(entry, pins);
     let lag = |offset: u64| match found.state {
         FileState::Compressed | FileState::Gone => None,
         FileState::Truncated => found.size_bytes,
