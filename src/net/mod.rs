@@ -3,5 +3,7 @@
 pub mod auth;
 pub mod endpoint;
 pub mod http;
+pub mod parts;
 pub mod query;
 pub mod tls;
+pub mod urls;

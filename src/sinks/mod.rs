@@ -9,10 +9,14 @@ components! {
     apply,
     /// Writes to standard output or standard error.
     console,
+    /// Sends to Elasticsearch or OpenSearch.
+    elasticsearch,
     /// Appends to files.
     file,
     /// Sends to an HTTP server.
     http,
+    /// Sends to Loki.
+    loki,
     /// Is scraped by Prometheus.
     prometheus,
 }

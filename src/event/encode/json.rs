@@ -67,7 +67,7 @@ pub(super) fn value(value: FieldRef<'_>, out: &mut Vec<u8>) {
 }
 
 /// Appends any bytes as a JSON string.
-pub(super) fn string(text: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn string(text: &[u8], out: &mut Vec<u8>) {
     match std::str::from_utf8(text) {
         Ok(text) => escape(text, out),
         Err(_) => {

@@ -5,7 +5,7 @@
 
 pub mod compress;
 mod csv;
-mod json;
+pub(crate) mod json;
 mod logfmt;
 mod metrics;
 #[cfg(test)]
