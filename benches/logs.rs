@@ -102,5 +102,60 @@ fn logs(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, logs);
+/// A line of each common format, as often as it takes to fill a chunk.
+const FORMATS: [(&str, &str); 8] = [
+    (
+        "logfmt",
+        r#"ts=2024-02-29T12:00:00Z level=info msg="request served" status=200 took=0.125 path=/a/b"#,
+    ),
+    (
+        "syslog",
+        "Jun 14 15:16:01 combo sshd[19939]: authentication failure; logname= uid=0 euid=0 tty=ssh",
+    ),
+    (
+        "nginx_combined",
+        r#"203.0.113.7 - - [10/Oct/2000:13:55:36 -0700] "GET /a?b HTTP/1.1" 200 2326 "http://x/" "curl/8""#,
+    ),
+    (
+        "nginx_error",
+        r#"2021/04/01 13:02:31 [error] 31#31: *1 open() "/x" failed, client: 10.0.0.1, server: a, request: "GET /x HTTP/1.1", host: "a""#,
+    ),
+    (
+        "haproxy",
+        r#"10.0.1.2:33317 [06/Feb/2009:12:14:14.655] in a/s1 10/0/30/69/109 200 2750 - - ---- 1/1/1/1/0 0/0 "GET /i HTTP/1.1""#,
+    ),
+    (
+        "klog",
+        "I0505 17:59:40.692994   28133 klog.go:70] the content of the log entry, as long as usual",
+    ),
+    (
+        "cri",
+        "2016-10-06T00:17:09.669794202Z stdout F the content of the log entry, as long as usual",
+    ),
+    (
+        "auditd",
+        r#"type=SYSCALL msg=audit(1364481363.243:24287): arch=c000003e syscall=2 success=no uid=0 comm="cat" key=(null)"#,
+    ),
+];
+
+fn parse(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("parse");
+    for (format, line) in FORMATS {
+        let chunk = Bytes::from(format!("{line}\n").repeat(CHUNK_BYTES / line.len()));
+        let mut chain = [transform("parse", &[("format", format), ("timezone", "Europe/Berlin")])];
+        let mut encoder = Encoder::new(&Encoding::Text, Extra::Nothing);
+        let mut body = Vec::with_capacity(2 * CHUNK_BYTES);
+        group.throughput(Throughput::Elements((CHUNK_BYTES / line.len()) as u64));
+        group.bench_function(format, |bencher| {
+            bencher.iter(|| {
+                body.clear();
+                pass(&chunk, &mut chain, &mut encoder, &mut body);
+                black_box(body.len())
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, logs, parse);
 criterion_main!(benches);

@@ -60,7 +60,7 @@ fn the_quick_start_does_all_three_jobs_and_goes_on_where_it_was() {
     let declared =
         || fs::read_to_string(example.path("app.conf")).is_ok_and(|text| text == settings);
 
-    let mut agent = example.agent(&[]);
+    let agent = example.agent(&[]);
     example.wait_until("what is declared is there", || {
         declared() && example.path("app/app.log").exists()
     });
@@ -74,7 +74,7 @@ fn the_quick_start_does_all_three_jobs_and_goes_on_where_it_was() {
     assert!(agent.stop().success());
 
     append("app/app.log", "second\n");
-    let mut agent = example.agent(&[]);
+    let agent = example.agent(&[]);
     example.wait_until("what came meanwhile is there", || {
         example.content("lines-").contains("second\n")
     });
@@ -116,7 +116,7 @@ fn metrics_serves_the_collectors_that_it_names_and_no_others() {
     let example = Example::copy("metrics");
     let port = free_port();
     example.replace("facts.toml", "9100", &port.to_string());
-    let mut agent = example.agent(&[]);
+    let agent = example.agent(&[]);
     example.wait_until("metrics are served", || get(port, "/metrics").contains("\nnode_load1 "));
     let text = get(port, "/metrics");
     assert!(text.contains("\nnode_memory_MemTotal_bytes "), "{text}");
@@ -158,6 +158,51 @@ fn a_pipeline_takes_each_record_to_its_place_and_shows_no_secret() {
     let odd = example.content("odd-lines");
     assert!(odd.lines().count() == 1 && odd.contains("no json"), "{odd}");
     assert!(!said.contains("a-token-for-tests"), "{said}");
+}
+
+#[test]
+fn logs_transforms_shows_what_each_of_them_does() {
+    let example = Example::copy("logs-transforms");
+    let dir = example.path("");
+    example.replace("topology.yml", "/var/log/", &format!("{}/", dir.to_string_lossy()));
+    fs::write(
+        example.config().join("agent.yml"),
+        format!("data_dir: {}\n", dir.join("state").to_string_lossy()),
+    )
+    .unwrap();
+    fs::create_dir(example.path("shop")).unwrap();
+    let line = |level: &str, message: &str| {
+        format!(
+            "{{\"service\":\"pay\",\"client\":\"10.9.1.1\",\"level\":\"{level}\",\"request\":\"r1\",\
+             \"seconds\":0.5,\"http\":{{\"status\":200}},\"message\":\"{message}\"}}\n"
+        )
+    };
+    let log = [
+        line("error", "card 4111 1111 1111 1111 of a@b.example"),
+        line("error", "card 4111 1111 1111 1111 of a@b.example"),
+        line("info", "done"),
+    ];
+    fs::write(example.path("shop/a.jsonl"), log.concat()).unwrap();
+    assert!(example.agent(&["--once"]).wait().success());
+    let read = |name: &str| fs::read_to_string(example.path("shop-out").join(name)).unwrap();
+    let records = |name: &str| -> Vec<serde_json::Value> {
+        read(name).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let shown = records("shown.jsonl");
+    let errors: Vec<_> = shown.iter().filter(|record| record["level"] == "error").collect();
+    assert_eq!(errors.len(), 2, "one and its repetition: {shown:?}");
+    assert_eq!((&errors[0]["repeated"], &errors[1]["repeated"]), (&().into(), &1.into()));
+    let message = errors[0]["message"].as_str().unwrap();
+    assert!(message.starts_with("card ***1111 of ") && !message.contains("b.example"), "{message}");
+    assert_eq!(
+        (&errors[0]["team"], &errors[0]["client_site"]),
+        (&"money".into(), &"warehouse".into())
+    );
+    let [request] = records("requests.jsonl").try_into().unwrap();
+    assert_eq!((&request["lines"], &request["seconds"]), (&3.into(), &1.5.into()));
+    assert_eq!(request["http.status"], 200);
+    let metrics = read("metrics.prom");
+    assert!(metrics.contains("shop_requests_total{service=\"pay\",status=\"200\"} 3"), "{metrics}");
 }
 
 #[test]

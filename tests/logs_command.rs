@@ -57,6 +57,38 @@ mod tests {
         let own = ["--parse", "regex:(?P<verb>[A-Z]+) (?P<path>/\\S*)", "--fields", "verb"];
         let output = run(ACCESS, &own);
         assert_eq!(text(&output.stdout), "{\"verb\":\"GET\"}\n{\"verb\":\"GET\"}\n");
+        let grok = ["--parse", "grok:%{IP:client} .*\" %{INT:status:int}", "--fields", "status"];
+        let output = run(ACCESS, &grok);
+        assert_eq!(text(&output.stdout), "{\"status\":200}\n{\"status\":503}\n");
+        let output = run("1,x\n2,y\n", &["--parse", "csv:n,s", "--keep", "n > 1"]);
+        assert_eq!(text(&output.stdout), "2,y\n");
+    }
+
+    #[test]
+    fn every_format_has_a_name_that_the_command_takes() {
+        for (format, line, field, value) in [
+            ("json", r#"{"a":1}"#, "a", "1"),
+            ("logfmt", "a=1 b=2", "a", "1"),
+            ("key_value", "a=1 b=2", "b", "2"),
+            ("ltsv", "a:1\tb:2", "b", "2"),
+            ("syslog", "<34>Oct 11 22:14:15 host su: x", "hostname", "\"host\""),
+            ("nginx_error", "2021/04/01 13:02:31 [warn] 3#4: x", "pid", "3"),
+            ("apache_error", "[Sun Dec 04 04:47:44 2005] [error] x", "severity", "\"error\""),
+            ("apache_common", "a - - [10/Oct/2000:13:55:36 -0700] \"-\" 200 5", "status", "200"),
+            ("haproxy", "1.1.1.1:5 [06/Feb/2009:12:14:14.655] f: x", "client_port", "5"),
+            ("klog", "I0505 17:59:40.692994 28 klog.go:70] x", "line", "70"),
+            ("glog", "I20210131 14:48:54.411655 15 a.cc:9] x", "id", "15"),
+            ("cri", "2016-10-06T00:17:09Z stdout P x", "partial", "true"),
+            ("docker", r#"{"log":"x\n"}"#, "partial", "false"),
+            ("linux_audit", "type=X msg=audit(1364481363.243:2): a=1", "serial", "2"),
+            ("cef", "CEF:0|a|b|1|2|n|5|src=x", "src", "\"x\""),
+            ("iis", "#Fields: a b\n1 2", "b", "2"),
+            ("aws_vpc_flow", "2 1 e a b 1 2 6 20 4 14 15 ACCEPT OK", "packets", "20"),
+        ] {
+            let output = run(&format!("{line}\n"), &["--parse", format, "--fields", field]);
+            let expected = format!("{{\"{field}\":{value}}}\n");
+            assert_eq!(text(&output.stdout), expected, "{format}: {}", text(&output.stderr));
+        }
     }
 
     #[test]

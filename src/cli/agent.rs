@@ -7,6 +7,7 @@ use super::shell::{LogFormat, LogLevel, Output, Shell};
 use crate::config::files::AgentFile;
 use crate::config::load::Config;
 use crate::event::task::SharedTaskSet;
+use crate::host::open_files;
 use crate::topology::context::Environment;
 use crate::topology::run::Topology;
 use prometheus::{IntCounterVec, Opts};
@@ -49,10 +50,16 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
         Err(exit) => return exit,
     };
     shell.start_logging(args.log_level, args.log_format);
+    if let Err(error) = open_files::allow_many() {
+        tracing::warn!("the limit of open files stays as it is: {error}");
+    }
     let (environment, tasks) = match session.environment(&config, shell, args.once) {
         Ok(made) => made,
         Err(message) => return shell.fail(&message),
     };
+    if let Err(error) = environment.telemetry.own(|_| Ok(shell.own_log.clone())) {
+        return shell.fail(&error.to_string());
+    }
     let start = async || {
         let env = Arc::new(environment);
         let topology = Topology::start(&config.graph, Arc::clone(&env))

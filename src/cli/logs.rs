@@ -32,10 +32,15 @@ pub struct Args {
     /// Where to begin; the beginning, or with -f the end.
     #[arg(long, value_enum)]
     from: Option<From>,
-    /// What lines are made of: `json`, `nginx_combined`, `apache_combined`, `common`, or
-    /// `regex:PATTERN` with named groups.
+    /// What lines are made of: any format of the `parse` transform (`json`, `logfmt`, `syslog`,
+    /// `nginx_combined`, `haproxy`, `cri`, …), or `regex:PATTERN` with named groups,
+    /// `grok:PATTERN`, `csv:COLUMN,COLUMN`.
     #[arg(long, value_name = "FORMAT")]
     parse: Option<String>,
+    /// Joins lines that belong together: `java`, `python`, `go`, `ruby`, `dotnet`, `cri`,
+    /// `docker`, or `start=REGEX`, `continuation=REGEX`, `end=REGEX`. For files only.
+    #[arg(long, value_name = "RULE")]
+    multiline: Option<String>,
     /// Keep records for which this holds.
     #[arg(long, value_name = "EXPR")]
     keep: Option<String>,
@@ -49,7 +54,9 @@ pub struct Args {
     /// JSON.
     #[arg(long, value_name = "ENCODING", value_parser = ["text", "ndjson", "json", "logfmt"])]
     encoding: Option<String>,
-    /// Where to: `stdout`, `file:PATH`, `http://…` or `https://…`.
+    /// Where to: `stdout`, `file:PATH`, `http://…`, `https://…`, `s3://BUCKET/PREFIX` (keys and
+    /// region from the environment, as AWS's own tools have them), `syslog://HOST:PORT` (TCP),
+    /// `syslog+tls://…` or `syslog+udp://…`.
     #[arg(long, value_name = "URI", default_value = "stdout")]
     to: String,
 }
@@ -118,11 +125,15 @@ fn wait_until_nobody_reads() {
 fn pipeline(args: &Args) -> Result<Node, String> {
     let mut steps: Vec<(&str, Node)> = Vec::new();
     if let Some(format) = &args.parse {
-        let settings = match format.strip_prefix("regex:") {
-            Some(pattern) => {
-                vec![("format", Node::string("regex")), ("pattern", argument("--parse", pattern))]
+        let settings = match format.split_once(':') {
+            Some((format @ ("regex" | "grok"), pattern)) => {
+                vec![("format", Node::string(format)), ("pattern", argument("--parse", pattern))]
             }
-            None => vec![("format", argument("--parse", format))],
+            Some(("csv", columns)) => {
+                let columns: Vec<&str> = columns.split(',').collect();
+                vec![("format", Node::string("csv")), ("columns", list(&columns))]
+            }
+            _ => vec![("format", argument("--parse", format))],
         };
         steps.push(("parse", map(settings)));
     }
@@ -155,6 +166,9 @@ fn pipeline(args: &Args) -> Result<Node, String> {
 
 fn source(args: &Args) -> Result<Node, String> {
     if args.paths == ["-"] {
+        if args.multiline.is_some() {
+            return Err("`--multiline` goes with files, not with standard input".to_owned());
+        }
         return Ok(map(vec![("type", Node::string("stdin"))]));
     }
     let here = std::env::current_dir().map_err(|error| error.to_string())?;
@@ -175,11 +189,22 @@ fn source(args: &Args) -> Result<Node, String> {
     }
     let from = args.from.unwrap_or(if args.follow { From::End } else { From::Beginning });
     let from = if from == From::End { "end" } else { "beginning" };
-    Ok(map(vec![
+    let mut source = map(vec![
         ("type", Node::string("file")),
         ("include", list(&include)),
         ("read_from", Node::string(from)),
-    ]))
+    ]);
+    if let Some(rule) = &args.multiline {
+        let (name, value) = rule.split_once('=').unwrap_or(("mode", rule));
+        if !["mode", "start", "continuation", "end"].contains(&name) {
+            return Err(format!(
+                "`--multiline {rule}`: expected a mode, or start=, continuation= or end= and a \
+                 regular expression"
+            ));
+        }
+        add(&mut source, "multiline", map(vec![(name, argument("--multiline", value))]));
+    }
+    Ok(source)
 }
 
 /// The pattern that matches this path alone.
@@ -205,15 +230,38 @@ fn sink(args: &Args) -> Result<Node, String> {
         Some(("http" | "https", _)) => {
             map(vec![("type", Node::string("http")), ("url", argument("--to", &args.to))])
         }
+        Some(("s3", rest)) => bucket(rest.trim_start_matches('/'))?,
+        Some((scheme @ ("syslog" | "syslog+tls" | "syslog+udp"), rest)) => {
+            let way = scheme.strip_prefix("syslog+").unwrap_or("tcp");
+            let url = argument("--to", &format!("{way}:{rest}"));
+            map(vec![("type", Node::string("syslog")), ("url", url)])
+        }
         _ => {
             let to = &args.to;
-            return Err(format!("`--to {to}`: expected stdout, file:PATH, http://… or https://…"));
+            return Err(format!(
+                "`--to {to}`: expected stdout, file:PATH, http://…, https://…, s3://BUCKET/PREFIX \
+                 or syslog://HOST:PORT"
+            ));
         }
     };
     if let Some(encoding) = &args.encoding {
         add(&mut sink, "encoding", Node::string(encoding));
     }
     Ok(sink)
+}
+
+/// The sink for `s3://BUCKET/PREFIX`, without its beginning.
+fn bucket(rest: &str) -> Result<Node, String> {
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    if bucket.is_empty() {
+        return Err("`--to s3://`: the bucket's name is missing".to_owned());
+    }
+    let prefix = match prefix.trim_end_matches('/') {
+        "" => "{{ host }}/%Y/%m/%d/".to_owned(),
+        prefix => format!("{prefix}/"),
+    };
+    let (bucket, prefix) = (argument("--to", bucket), argument("--to", &prefix));
+    Ok(map(vec![("type", Node::string("s3")), ("bucket", bucket), ("prefix", prefix)]))
 }
 
 /// An argument as a text with a place, so that complaints point into it.

@@ -4,10 +4,13 @@ use super::Exit;
 use super::report::{self, Colour};
 use crate::event::fault::Diagnostic;
 use crate::event::secret::{Masker, MaskingWriter, Secrets};
+use crate::topology::own_log::OwnLog;
 use clap::ValueEnum;
 use std::io::{self, Stderr, Stdout, Write};
 use std::sync::Mutex;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Whom results are for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -51,6 +54,8 @@ pub(super) struct Shell {
     pub(super) masker: Masker,
     pub(super) out: MaskingWriter<Stdout>,
     pub(super) err: MaskingWriter<Stderr>,
+    /// What the agent says of itself, for a source that sends it on.
+    pub(super) own_log: OwnLog,
 }
 
 impl Shell {
@@ -59,6 +64,7 @@ impl Shell {
         Self {
             out: MaskingWriter::new(io::stdout(), masker.clone()),
             err: MaskingWriter::new(io::stderr(), masker.clone()),
+            own_log: OwnLog::new(masker.clone()),
             masker,
         }
     }
@@ -76,14 +82,17 @@ impl Shell {
         let writer = Mutex::new(MaskingWriter::new(io::stderr(), self.masker.clone()));
         let builder = tracing_subscriber::fmt().with_max_level(level).with_target(false);
         let colour = Colour::choose(&io::stderr(), std::env::var("NO_COLOR").ok().as_deref());
+        let own = self.own_log.clone();
         // A subscriber that is set already (by a test) stays.
         match format {
             LogFormat::Text => {
                 let ansi = colour == Colour::Always;
-                builder.with_ansi(ansi).with_writer(writer).try_init().ok();
+                let builder = builder.with_ansi(ansi).with_writer(writer);
+                builder.finish().with(own.layer()).try_init().ok();
             }
             LogFormat::Json => {
-                builder.json().flatten_event(true).with_writer(writer).try_init().ok();
+                let builder = builder.json().flatten_event(true).with_writer(writer);
+                builder.finish().with(own.layer()).try_init().ok();
             }
         }
         std::panic::set_hook(Box::new(|panic| {

@@ -5,13 +5,17 @@ use super::lower::{COMMON_KEYS, Role, Written};
 use super::render::Filling;
 use super::unread::stand_in;
 use super::wording::{misspells_inputs, reworded};
+use crate::event::de::from_node;
 use crate::event::fault::{Diagnostic, nearest};
 use crate::event::tree::{Node, Span, Value};
 use crate::expr::jinja::Engine;
 use crate::expr::scope::Scope;
-use crate::topology::graph::{Component, GraphNode};
+use crate::topology::buffer::BufferSettings;
+use crate::topology::graph::{Component, GraphNode, NodeBuffer};
 use crate::{sinks, sources, transforms};
 use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What all components are read with.
@@ -71,11 +75,18 @@ impl Reader<'_> {
         }
         let inputs = take_inputs(&mut node, written, &mut complaints);
         let knows_inputs = complaints.is_empty();
+        let buffer = take_buffer(&mut node, written, &mut complaints);
         let type_name = take_type(&mut node, written, &mut complaints);
         let mut filling = Filling { reader: self, scope, role, complaints };
-        filling.fill(&mut node);
+        filling.fill(&mut node, type_name.as_ref().map(|(name, _)| &**name));
         let mut complaints = filling.complaints;
         let span = written.span.clone().or(node.span.clone());
+        let tables = match &type_name {
+            Some((name, _)) if role == Role::Transform && &**name == "lookup" => {
+                place_table(&mut node)
+            }
+            _ => None,
+        };
         let component = match &type_name {
             None => None,
             Some((type_name, place)) => match component(role, type_name, &node) {
@@ -105,11 +116,12 @@ impl Reader<'_> {
             Role::Transform => Node::new(Value::Map(vec![
                 ("settings".into(), node),
                 ("vars".into(), self.vars.clone()),
+                ("table".into(), Node::string(&tables.unwrap_or_default())),
             ])),
             Role::Source | Role::Sink => node,
         };
         let type_name = type_name.map_or_else(|| "".into(), |(name, _)| name);
-        let node = GraphNode { component, type_name, inputs, spec, span };
+        let node = GraphNode { component, type_name, inputs, buffer, spec, span };
         Read { node, knows_inputs, complaints }
     }
 }
@@ -127,6 +139,19 @@ fn component(
     }
     .ok_or(None)?
     .map_err(Some)
+}
+
+/// A table's path counts from the file that names it. Gives what tells one state of the table from
+/// the next, so that a reload takes a new one.
+fn place_table(node: &mut Node) -> Option<String> {
+    let Value::Map(entries) = &mut node.value else { return None };
+    let (_, file) = entries.iter_mut().find(|(key, _)| &*key.name == "file")?;
+    let place = file.span.as_ref().and_then(|span| span.file.path.parent());
+    let path = Path::new(file.as_str()?);
+    let path = place.map_or_else(|| path.to_owned(), |place| place.join(path));
+    file.value = Value::String(path.to_string_lossy().into());
+    let about = path.metadata().ok()?;
+    Some(format!("{} {} {} {}", about.ino(), about.size(), about.mtime(), about.mtime_nsec()))
 }
 
 fn take_type(
@@ -185,6 +210,32 @@ fn take_inputs(
         }
     }
     inputs
+}
+
+fn take_buffer(node: &mut Node, written: &Written, complaints: &mut Vec<Diagnostic>) -> NodeBuffer {
+    let Some((key, found)) = node.take("buffer") else { return NodeBuffer::default() };
+    let span = found.span.clone().or_else(|| key.span.clone());
+    if written.role == Role::Source {
+        let message = format!(
+            "the source `{}` has a `buffer`, and nothing waits in front of a source",
+            written.name
+        );
+        let hint = "give it to what reads from the source";
+        complaints.push(Diagnostic::new(message, key.span).hint(hint));
+        return NodeBuffer::default();
+    }
+    match from_node::<BufferSettings>(&found, "`buffer`") {
+        Ok(settings) => {
+            if let Err(message) = settings.check() {
+                complaints.push(Diagnostic::new(message, span.clone()));
+            }
+            NodeBuffer { settings, span }
+        }
+        Err(more) => {
+            complaints.extend(more);
+            NodeBuffer::default()
+        }
+    }
 }
 
 fn unknown_type(role: Role, found: &str, span: Option<Span>) -> Diagnostic {

@@ -81,7 +81,8 @@ pub struct FactsFile {
 #[serde(deny_unknown_fields)]
 pub struct LogsFile {
     /// What is read: a `file` source each, unless `type` says otherwise. Beside the source's own
-    /// settings: `paths` (short for `include`), `parse`, `keep`, `drop`, `set`, `remove`, `rename`.
+    /// settings: `paths` (short for `include`), and what happens to its lines, in this order: `parse`,
+    /// `keep`, `drop`, `sample`, `dedupe`, `throttle`, `rename`, `set`, `remove`, `redact`.
     #[serde(default)]
     #[schemars(with = "Option<IndexMap<String, serde_json::Value>>")]
     pub sources: Option<Node>,

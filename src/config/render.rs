@@ -22,13 +22,19 @@ pub(super) struct Filling<'a> {
 }
 
 impl Filling<'_> {
-    /// Fills in the settings below `node`. A transform's are left alone, since its expressions
-    /// are about records; only secrets are looked for.
-    pub(super) fn fill(&mut self, node: &mut Node) {
+    /// Fills in the settings below `node`, which are those of a `type_name`. A transform's are left
+    /// alone, since its expressions are about records; only secrets are looked for. The one that
+    /// takes a secret is the key under which `redact` hashes.
+    pub(super) fn fill(&mut self, node: &mut Node, type_name: Option<&str>) {
         if self.role == Role::Transform {
+            let key = if type_name == Some("redact") { node.take("key") } else { None };
             if let Some(place) = first_mention(node, self.reader.secret_names) {
                 let message = "a secret would be written into records here";
                 self.complaints.push(misplaced(message.to_owned(), place));
+            }
+            if let (Some((name, mut key)), Value::Map(entries)) = (key, &mut node.value) {
+                self.below(&mut key, None);
+                entries.push((name, key));
             }
         } else {
             self.below(node, None);

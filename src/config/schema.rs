@@ -2,7 +2,8 @@
 
 use super::discover::FileKind;
 use super::files::{AgentFile, ApplyFile, FactsFile, LogsFile, TopologyFile};
-use super::lower::{ALIASES, Role, STEPS};
+use super::lower::{ALIASES, Role, STEPS, has_long_form, main_setting};
+use crate::topology::buffer::BufferSettings;
 use crate::{sinks, sources, transforms};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -97,6 +98,15 @@ impl Components<'_> {
         schemas.collect()
     }
 
+    fn buffer(&mut self) -> Value {
+        let mut schema = self.generator.subschema_for::<BufferSettings>().to_value();
+        if let Some(schema) = schema.as_object_mut() {
+            let what = "What waits in front of it, where, and what happens when that is full.";
+            schema.insert("description".into(), what.into());
+        }
+        schema
+    }
+
     /// A map of names to components of one role, told apart by `type`.
     fn typed(&mut self, role: Role) -> Value {
         let variants: Vec<Value> = self
@@ -107,6 +117,7 @@ impl Components<'_> {
                 keys.insert("type".into(), json!({"const": name}));
                 if role != Role::Source {
                     keys.insert("inputs".into(), inputs());
+                    keys.insert("buffer".into(), self.buffer());
                 }
                 extend(&mut schema, keys);
                 require(&mut schema, "type");
@@ -147,12 +158,12 @@ impl Components<'_> {
         let property = |schema: &Value, name: &str| schema.get("properties")?.get(name).cloned();
         let steps = STEPS.iter().filter_map(|step| {
             let schema = match *step {
-                "parse" => {
-                    let whole = find("parse")?;
-                    json!({"anyOf": [property(whole, "format")?, whole]})
-                }
                 "keep" | "drop" => property(find("filter")?, step)?,
-                step => property(find(step)?, "fields")?,
+                step if has_long_form(step) => {
+                    let whole = find(step)?;
+                    json!({"anyOf": [property(whole, main_setting(step))?, whole]})
+                }
+                step => property(find(step)?, main_setting(step))?,
             };
             Some(((*step).to_owned(), schema))
         });
@@ -161,11 +172,17 @@ impl Components<'_> {
 
     /// `type: {settings}`, or only the type; `beside` may stand next to it.
     fn one_sink(&mut self, beside: Map<String, Value>) -> Value {
-        let sinks = self.all(Role::Sink);
+        let buffer = self.buffer();
+        let mut sinks = self.all(Role::Sink);
+        for (_, schema) in &mut sinks {
+            let beside_its_own = [("buffer".to_owned(), buffer.clone())];
+            extend(schema, beside_its_own.into_iter().collect());
+        }
         let names: Vec<&str> = sinks.iter().map(|(name, _)| *name).collect();
         let one_of: Vec<Value> = names.iter().map(|name| json!({"required": [name]})).collect();
         let mut properties = beside;
         properties.extend(common_keys());
+        properties.insert("buffer".to_owned(), buffer);
         for (name, schema) in &sinks {
             properties.insert((*name).to_owned(), json!({"anyOf": [schema, {"type": "null"}]}));
         }

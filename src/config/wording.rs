@@ -1,7 +1,7 @@
 //! Puts a component's complaints into the words of the file that it was written in: a lowered
 //! source has keys that the component itself does not know, and short names for others.
 
-use super::lower::{ALIASES, COMMON_KEYS, Form, Role, STEPS, Written};
+use super::lower::{ALIASES, COMMON_KEYS, Form, Role, STEPS, Written, main_setting};
 use crate::event::fault::{Diagnostic, nearest};
 use crate::{sinks, sources, transforms};
 use schemars::SchemaGenerator;
@@ -43,7 +43,7 @@ fn in_words_of(written: &Written, mut complaint: Diagnostic, type_name: &str) ->
     let renamed = match written.form {
         Form::Plain => &[][..],
         Form::LogSource => &ALIASES[..],
-        Form::ShortStep(step) => &[(step, "format"), (step, "fields")][..],
+        Form::ShortStep(step) => &[(step, main_setting(step))][..],
     };
     for (short, name) in renamed {
         complaint.message = complaint.message.replace(&format!("`{name}`"), &format!("`{short}`"));
@@ -92,6 +92,7 @@ fn keys(written: &Written, type_name: &str) -> Vec<String> {
     keys.push("type".into());
     if written.role != Role::Source {
         keys.push("inputs".into());
+        keys.push("buffer".into());
     }
     keys.extend(COMMON_KEYS.map(str::to_owned));
     keys

@@ -114,28 +114,21 @@ struct Open {
 }
 
 struct Batch {
-    mark: u64,
-    receipts: mpsc::UnboundedSender<Receipt>,
+    heir: Heir,
     open: Mutex<Vec<Open>>,
 }
 
-/// Shares of several batches that have the same fate from here on.
-struct Joined {
-    shares: Vec<Ack>,
-    worst: Mutex<Outcome>,
-}
-
-impl Drop for Joined {
-    fn drop(&mut self) {
-        let worst = *self.worst.lock().unwrap_or_else(PoisonError::into_inner);
-        self.shares.drain(..).for_each(|share| share.settle(worst));
-    }
+/// Who is told when a sink has settled the last share.
+enum Heir {
+    /// The source, under the number that it gave the batch.
+    Source { mark: u64, receipts: mpsc::UnboundedSender<Receipt> },
+    /// The shares of other batches that this one stands for, each for these sinks.
+    Merged(Vec<(Arc<Batch>, SinkSet)>),
 }
 
 /// One share in a batch's fate.
 pub struct Ack {
     batch: Option<Arc<Batch>>,
-    joined: Option<Arc<Joined>>,
     sinks: SinkSet,
 }
 
@@ -143,22 +136,28 @@ impl Ack {
     /// The first share of a new batch, meant for `sinks`; each of them is heard of once in
     /// `receipts`. Where there are none, nothing is.
     pub fn new(mark: u64, sinks: SinkSet, receipts: mpsc::UnboundedSender<Receipt>) -> Self {
-        let open =
-            sinks.iter().map(|sink| Open { sink, shares: 1, worst: Outcome::Delivered }).collect();
-        let batch = Batch { mark, receipts, open: Mutex::new(open) };
-        Self { batch: Some(Arc::new(batch)), joined: None, sinks }
+        Self { batch: Some(Batch::of(Heir::Source { mark, receipts }, sinks)), sinks }
     }
 
-    /// One share that stands for all of these: what becomes of it becomes of each.
-    pub fn joined(shares: Vec<Self>) -> Self {
-        let sinks = shares.iter().fold(SinkSet::NONE, |set, share| set.union(share.sinks));
-        let joined = Joined { shares, worst: Mutex::new(Outcome::Delivered) };
-        Self { batch: None, joined: Some(Arc::new(joined)), sinks }
+    /// One share that answers for all of these, for a batch that was made of several: what becomes
+    /// of it at a sink becomes of each of them that is meant for that sink.
+    pub fn merge(shares: impl IntoIterator<Item = Self>) -> Self {
+        let mut sinks = SinkSet::NONE;
+        let mut parts: Vec<(Arc<Batch>, SinkSet)> = Vec::new();
+        for mut share in shares {
+            sinks = sinks.union(share.sinks);
+            parts.extend(share.batch.take().map(|batch| (batch, share.sinks)));
+        }
+        match parts.as_slice() {
+            [] => Self { batch: None, sinks },
+            [(_, only)] if *only == sinks => Self { batch: parts.pop().map(|part| part.0), sinks },
+            _ => Self { batch: Some(Batch::of(Heir::Merged(parts), sinks)), sinks },
+        }
     }
 
     /// A share that nobody waits for, for batches whose source keeps no mark.
     pub fn unobserved(sinks: SinkSet) -> Self {
-        Self { batch: None, joined: None, sinks }
+        Self { batch: None, sinks }
     }
 
     /// The sinks that this share answers for.
@@ -176,7 +175,7 @@ impl Ack {
                 entry.shares += 1;
             }
         }
-        Self { batch: self.batch.clone(), joined: self.joined.clone(), sinks }
+        Self { batch: self.batch.clone(), sinks }
     }
 
     /// Says what became of this share.
@@ -185,22 +184,48 @@ impl Ack {
     }
 
     fn close(&mut self, outcome: Outcome) {
-        if let Some(joined) = self.joined.take() {
-            let mut worst = joined.worst.lock().unwrap_or_else(PoisonError::into_inner);
-            *worst = (*worst).max(outcome);
+        if let Some(batch) = self.batch.take() {
+            batch.close(self.sinks, outcome);
         }
-        let Some(batch) = self.batch.take() else { return };
-        let mut open = batch.open.lock().unwrap_or_else(PoisonError::into_inner);
-        for sink in self.sinks.iter() {
+    }
+}
+
+impl Batch {
+    fn of(heir: Heir, sinks: SinkSet) -> Arc<Self> {
+        let open =
+            sinks.iter().map(|sink| Open { sink, shares: 1, worst: Outcome::Delivered }).collect();
+        Arc::new(Self { heir, open: Mutex::new(open) })
+    }
+
+    /// One share less for these sinks.
+    fn close(&self, sinks: SinkSet, outcome: Outcome) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        for sink in sinks.iter() {
             let Some(at) = open.iter().position(|entry| entry.sink == sink) else { continue };
             let entry = &mut open[at];
             entry.worst = entry.worst.max(outcome);
             entry.shares -= 1;
             if entry.shares == 0 {
                 let outcome = open.swap_remove(at).worst;
-                let receipt = Receipt { mark: batch.mark, sink, outcome, last: open.is_empty() };
-                // A source that has ended needs no receipts.
-                batch.receipts.send(receipt).ok();
+                self.heir.hears(sink, outcome, open.is_empty());
+            }
+        }
+    }
+}
+
+impl Heir {
+    fn hears(&self, sink: SinkId, outcome: Outcome, last: bool) {
+        match self {
+            // A source that has ended needs no receipts.
+            Self::Source { mark, receipts } => {
+                receipts.send(Receipt { mark: *mark, sink, outcome, last }).ok();
+            }
+            // What was merged is older than what it was merged into, so that locks never wait in
+            // a circle.
+            Self::Merged(parts) => {
+                for (batch, _) in parts.iter().filter(|(_, sinks)| sinks.contains(sink)) {
+                    batch.close(SinkSet::one(sink), outcome);
+                }
             }
         }
     }
@@ -264,19 +289,19 @@ mod tests {
     }
 
     #[test]
-    fn what_becomes_of_a_joined_share_becomes_of_each_once_its_last_share_is_settled() {
+    fn what_becomes_of_a_merged_share_becomes_of_each_that_it_was_made_of() {
         let (tx, mut rx) = mpsc::unbounded_channel();
-        let (one, two) = (Ack::new(1, sinks(&[0]), tx.clone()), Ack::new(2, sinks(&[0, 1]), tx));
-        let (left, kept) = (two.share(sinks(&[0])), two.share(sinks(&[1])));
-        two.settle(Outcome::Delivered);
-        let joined = Ack::joined(vec![one, left]);
-        assert_eq!(joined.sinks(), sinks(&[0]));
-        let second = joined.share(joined.sinks());
-        joined.settle(Outcome::Delivered);
-        assert_eq!(outcomes(&mut rx), []);
-        second.settle(Outcome::Dropped);
-        assert_eq!(outcomes(&mut rx), [(0, Outcome::Dropped, true), (0, Outcome::Dropped, false)]);
-        drop(Ack::joined(vec![kept]));
+        let first = Ack::new(1, sinks(&[0, 1]), tx.clone());
+        let second = Ack::new(2, sinks(&[1]), tx);
+        let made = Ack::merge([first.share(SinkSet::ALL), second.share(SinkSet::ALL)]);
+        assert_eq!(made.sinks(), sinks(&[0, 1]));
+        let branch = made.share(sinks(&[1]));
+        first.settle(Outcome::Delivered);
+        made.settle(Outcome::Delivered);
+        assert_eq!(outcomes(&mut rx), [(0, Outcome::Delivered, false)]);
+        drop(branch);
+        assert_eq!(outcomes(&mut rx), [(1, Outcome::Lost, true)], "the second is still held");
+        second.settle(Outcome::Delivered);
         assert_eq!(outcomes(&mut rx), [(1, Outcome::Lost, true)]);
     }
 
@@ -330,12 +355,17 @@ mod tests {
         #[test]
         fn each_sink_hears_once_and_of_its_worst_share_whatever_the_fan_out(
             sinks: u128,
+            merged: bool,
             fate in fate(),
             order in proptest::collection::vec(any::<proptest::sample::Index>(), 64),
         ) {
             let (tx, mut rx) = mpsc::unbounded_channel();
             let (mut worst, mut later) = (HashMap::new(), Vec::new());
-            play(Ack::new(9, SinkSet(sinks), tx), &fate, &mut worst, &mut later);
+            let whole = Ack::new(9, SinkSet(sinks), tx);
+            // A share of a share of several is as good as a share.
+            let made = Ack::merge([whole.share(SinkSet::ALL), whole.share(SinkSet::ALL)]);
+            let part = if merged { Ack::merge([made, whole]) } else { made.settle(Outcome::Delivered); whole };
+            play(part, &fate, &mut worst, &mut later);
             for index in order.iter().cycle() {
                 if later.is_empty() {
                     break;

@@ -2,8 +2,10 @@
 //!
 //! All times are nanoseconds since the epoch, which reach from 1677 to 2262.
 
-const NS: i64 = 1_000_000_000;
-const DAY: i64 = 86_400;
+use super::moment::Moment;
+
+pub(super) const NS: i64 = 1_000_000_000;
+pub(super) const DAY: i64 = 86_400;
 
 /// Appends a time as RFC 3339 in UTC. The fraction has three, six or nine digits, as many as
 /// the time needs, and is left out where it is zero.
@@ -45,21 +47,9 @@ fn digits(out: &mut Vec<u8>, value: i64, count: u32) {
 /// Reads RFC 3339, and what people write nearly like it: a blank or `t` for `T`, a comma before
 /// the fraction, `+0200` for `+02:00`, and no zone at all, which counts as UTC.
 pub fn parse_rfc3339(text: &[u8]) -> Option<i64> {
-    let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T' | b't' | b' ', ref rest @ ..] = text
-    else {
-        return None;
-    };
-    let (time, rest) = clock(rest)?;
-    let year = two(y1, y2)? * 100 + two(y3, y4)?;
-    let (fraction, rest) = match rest {
-        [b'.' | b',', rest @ ..] => fraction(rest)?,
-        _ => (0, rest),
-    };
-    let offset = match rest {
-        [] | [b'Z' | b'z'] => 0,
-        _ => zone(rest)?,
-    };
-    total(days(year, two(m1, m2)?, two(d1, d2)?)?, time - offset, fraction)
+    match super::moment::rfc3339(text)? {
+        Moment::Utc(time_ns) | Moment::Local(time_ns) => Some(time_ns),
+    }
 }
 
 /// Reads the time of the common log format: `10/Oct/2000:13:55:36 -0700`.
@@ -98,14 +88,14 @@ pub fn from_epoch(number: f64) -> Option<i64> {
 }
 
 /// `13:55:36` at the start of `text`, as seconds of the day, and what follows.
-fn clock(text: &[u8]) -> Option<(i64, &[u8])> {
+pub(super) fn clock(text: &[u8]) -> Option<(i64, &[u8])> {
     let &[h1, h2, b':', m1, m2, b':', s1, s2, ref rest @ ..] = text else { return None };
     let (hour, minute, second) = (two(h1, h2)?, two(m1, m2)?, two(s1, s2)?);
     // 60 is a leap second.
     (hour < 24 && minute < 60 && second <= 60).then_some((hour * 3600 + minute * 60 + second, rest))
 }
 
-fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
+pub(super) fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     let count = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = text.split_at_checked(count)?;
     if digits.is_empty() {
@@ -116,7 +106,7 @@ fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
 }
 
 /// `+02:00`, `-0700`, in seconds.
-fn zone(text: &[u8]) -> Option<i64> {
+pub(super) fn zone(text: &[u8]) -> Option<i64> {
     let ([sign, h1, h2, b':', m1, m2] | [sign, h1, h2, m1, m2]) = *text else { return None };
     let seconds = two(h1, h2)? * 3600 + two(m1, m2)? * 60;
     match sign {
@@ -126,12 +116,12 @@ fn zone(text: &[u8]) -> Option<i64> {
     }
 }
 
-fn two(tens: u8, ones: u8) -> Option<i64> {
+pub(super) fn two(tens: u8, ones: u8) -> Option<i64> {
     let both = tens.is_ascii_digit() && ones.is_ascii_digit();
     both.then(|| i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
 }
 
-fn month(name: [u8; 3]) -> Option<i64> {
+pub(super) fn month(name: [u8; 3]) -> Option<i64> {
     Some(match &name {
         b"Jan" => 1,
         b"Feb" => 2,
@@ -149,13 +139,13 @@ fn month(name: [u8; 3]) -> Option<i64> {
     })
 }
 
-fn total(days: i64, seconds: i64, nanos: i64) -> Option<i64> {
+pub(super) fn total(days: i64, seconds: i64, nanos: i64) -> Option<i64> {
     (days * DAY + seconds).checked_mul(NS)?.checked_add(nanos)
 }
 
 /// Days from the epoch to a date of the Gregorian calendar. Years are counted from March, so
 /// that the leap day is the last one.
-fn days(year: i64, month: i64, day: i64) -> Option<i64> {
+pub(super) fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let longest = match month {
         2 => 28 + i64::from(leap),
@@ -178,7 +168,7 @@ const EPOCH_FROM_MARCH_0: i64 = 719_468;
 const ERA: i64 = 146_097;
 
 /// Year, month and day of a day counted from the epoch.
-fn civil(days: i64) -> (i64, i64, i64) {
+pub(super) fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + EPOCH_FROM_MARCH_0;
     let (era, day) = (days.div_euclid(ERA), days.rem_euclid(ERA));
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;

@@ -4,6 +4,7 @@ use std::fs;
 
 use nix::unistd::{SysconfVar, sysconf};
 
+use crate::event::metric::{Family, MetricKind};
 use crate::host::proc::HeldFile;
 use crate::host::roots::Roots;
 
@@ -66,6 +67,45 @@ impl OwnProcess {
             open_descriptors,
             start_seconds: self.boot_seconds.map(|boot| boot as f64 + seconds(start)),
         })
+    }
+
+    /// The same as metrics, and which Driftless this is.
+    pub fn families(&mut self) -> Vec<Family> {
+        let mut build = Family::new(
+            "driftless_build_info",
+            MetricKind::Gauge,
+            "Always 1; the label tells which Driftless this is.",
+        );
+        build.push(vec![("version".into(), env!("CARGO_PKG_VERSION").into())], 1.0);
+        let mut families = vec![build];
+        let counter = |name, help, value| Family::single(name, MetricKind::Counter, help, value);
+        let gauge = |name, help, value| Family::single(name, MetricKind::Gauge, help, value);
+        let Some(usage) = self.usage() else { return families };
+        families.extend([
+            counter(
+                "process_cpu_seconds_total",
+                "Processor time that the agent has used, in seconds.",
+                usage.cpu_seconds,
+            ),
+            gauge(
+                "process_resident_memory_bytes",
+                "Memory of the agent that is in RAM, in bytes.",
+                usage.resident_bytes as f64,
+            ),
+            gauge(
+                "process_virtual_memory_bytes",
+                "Memory that the agent has mapped, in bytes.",
+                usage.virtual_bytes as f64,
+            ),
+        ]);
+        families.extend(usage.open_descriptors.map(|count| {
+            gauge("process_open_fds", "File descriptors that the agent has open.", count as f64)
+        }));
+        families.extend(usage.start_seconds.map(|start| {
+            let help = "When the agent started, in seconds since the epoch.";
+            gauge("process_start_time_seconds", help, start)
+        }));
+        families
     }
 }
 

@@ -4,6 +4,7 @@
 use nix::errno::Errno;
 use nix::libc;
 use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -118,4 +119,13 @@ pub(super) fn set_extended_attribute(path: &Path, name: &CStr, value: &[u8]) -> 
         libc::lsetxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0)
     };
     Errno::result(done).map(drop)
+}
+
+/// Bytes that were written to a socket and that the other side does not have yet.
+pub(super) fn output_queue(socket: BorrowedFd<'_>) -> Result<u64, Errno> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the kernel writes one int to `bytes`, which outlives the call, and the descriptor
+    // stays open for as long as it is borrowed.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    Errno::result(done).map(|_| u64::try_from(bytes).unwrap_or(0))
 }

@@ -36,7 +36,7 @@ impl Auth {
     ///
     /// # Errors
     /// Where it says two things at a time, or half of one.
-    pub(super) fn header(&self) -> Result<Option<(&str, String)>, String> {
+    pub fn header(&self) -> Result<Option<(&str, String)>, String> {
         const NAME: &str = "authorization";
         let Self { user, password, bearer, api_key, header } = self;
         Ok(match (user, password, bearer, api_key, header) {

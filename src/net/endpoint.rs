@@ -44,7 +44,7 @@ struct Answer {
 }
 
 impl Endpoint {
-    /// An endpoint; a connection has to stand within `timeout`. `masker` keeps secrets out of what is
+    /// An endpoint; `timeout` is for a request as a whole. `masker` keeps secrets out of what is
     /// told of a server's answers.
     ///
     /// # Errors

@@ -18,8 +18,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A server that asks for a longer pause than this does not mean it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
-/// A client with these settings. `timeout` is for a connection to be made; who sends a request
-/// says how long that may take.
+/// A client with these settings. `timeout` is for a request as a whole.
 ///
 /// # Errors
 /// What is wrong with the certificates, in a user's words.
@@ -28,6 +27,7 @@ pub(super) fn client(timeout: Duration, tls: &TlsSettings) -> Result<Client, Str
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Client::builder()
         .user_agent(USER_AGENT)
+        .timeout(timeout)
         .connect_timeout(CONNECT_TIMEOUT.min(timeout))
         // A POST that is sent elsewhere may come back as a GET, and what it carried is gone.
         .redirect(redirect::Policy::none())

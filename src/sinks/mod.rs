@@ -7,6 +7,8 @@ components! {
     SinkConfig:
     /// Brings the host to the desired state.
     apply,
+    /// Counts and throws away.
+    blackhole,
     /// Writes to standard output or standard error.
     console,
     /// Sends to Elasticsearch or OpenSearch.
@@ -19,4 +21,10 @@ components! {
     loki,
     /// Is scraped by Prometheus.
     prometheus,
+    /// Puts objects into a bucket of S3.
+    s3,
+    /// Sends to a TCP, UDP or unix socket.
+    socket,
+    /// Sends to a syslog server.
+    syslog,
 }

@@ -1,11 +1,11 @@
 //! `stdin`: gives the lines of standard input.
 
-use crate::event::ack::Outcome;
 use crate::event::log::{LogBatch, Origin};
 use crate::event::{Batch, Kinds};
 use crate::host::clock;
 use crate::topology::component::{BuildContext, Fault, Source, SourceConfig};
 use crate::topology::context::SourceContext;
+use crate::topology::held::Held;
 use crate::topology::memory::{Chunk, Reserve};
 use crate::topology::output::Output;
 use crate::topology::settings::ByteSize;
@@ -20,8 +20,12 @@ use tokio::sync::mpsc;
 
 /// How much is read at a time.
 const CHUNK_BYTES: usize = 256 << 10;
+/// What may be on its way to the sinks. Then reading stops, until some of it is there.
+const HELD_BYTES: usize = 16 << 20;
 
-/// Gives each line of standard input as a record, and ends where the input does.
+/// Gives each line of standard input as a record, and ends where the input does. While the sinks
+/// are behind, nothing is read, and whoever writes has to wait. What was read is held in memory
+/// until every sink has it, and sent again where a component failed.
 ///
 /// ```yaml
 /// sources:
@@ -71,31 +75,26 @@ impl Source for Stdin {
             .name("stdin".to_owned())
             .spawn(move || read(io::stdin().lock(), self.longest, &reserve, &runtime, &to_send))
             .map_err(|error| Fault::passing(format!("no thread to read on: {error}")))?;
-        let (mut offset, mut mark) = (0, 0);
+        let mut held = Held::new(out, &mut cx, HELD_BYTES);
+        let mut offset = 0;
         loop {
-            let chunk = tokio::select! {
-                chunk = chunks.recv() => chunk,
-                () = cx.stop.requested() => None,
-            };
-            let Some(chunk) = chunk else { break };
-            let chunk = chunk.map_err(|error| Fault::fatal(format!("standard input: {error}")))?;
-            let logs =
-                LogBatch::from_lines(&chunk, Arc::clone(&origin), offset, clock::now_ns());
-            offset += chunk.len() as u64;
-            drop(chunk);
-            out.send(Batch::Logs(logs), mark).await?;
-            mark += 1;
+            tokio::select! {
+                biased;
+                () = cx.stop.requested() => break,
+                receipt = held.receipt() => held.settle(receipt).await?,
+                chunk = chunks.recv(), if held.has_room() => {
+                    let Some(chunk) = chunk else { break };
+                    let chunk = chunk
+                        .map_err(|error| Fault::fatal(format!("standard input: {error}")))?;
+                    let (origin, now) = (Arc::clone(&origin), clock::now_ns());
+                    let logs = LogBatch::from_lines(&chunk, origin, offset, now);
+                    offset += chunk.len() as u64;
+                    drop(chunk);
+                    held.send(Batch::Logs(logs), None).await?;
+                }
+            }
         }
-        out.finish();
-        let mut lost = 0u64;
-        while let Some(receipt) = cx.receipts.recv().await {
-            lost += u64::from(receipt.outcome == Outcome::Lost);
-        }
-        if lost > 0 {
-            // Standard input cannot be read again.
-            cx.telemetry.errors(lost);
-            tracing::error!(source = %cx.name, batches = lost, "lines of standard input were lost");
-        }
+        held.finish().await;
         Ok(())
     }
 }
@@ -148,7 +147,7 @@ fn read(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topology::memory::Memory;
+use crate::topology::memory::Memory;
 
     async fn chunks(input: &'static [u8], longest: usize) -> Vec<Vec<u8>> {
         let (to_send, mut chunks) = mpsc::channel(1);

@@ -1,5 +1,7 @@
 //! The runner of a chain of transforms, which share one task and have no channel between them.
 
+mod remembering;
+
 use super::component::{BuildContext, Fault, Outputs, Transform, TransformConfig};
 use super::edge::Input;
 use super::output::{CloseOnEnd, Fanout, Route, give_up_on_moved_sinks};
@@ -40,6 +42,8 @@ struct Hand {
     /// Runs in a row that ended at this batch, as far as known.
     crashes: u32,
     wary: u32,
+    /// What the members of a chain that remembers may still hold something of.
+    memory: remembering::Memory,
 }
 
 /// Batches by the output that they were emitted to.
@@ -68,6 +72,9 @@ impl Chain {
         for (at, member) in self.members.iter().enumerate() {
             self.at.store(at, Ordering::Relaxed);
             transforms.push(member.config.build(&member.build)?);
+        }
+        if transforms.iter_mut().any(|transform| transform.memory().is_some()) {
+            return self.run_remembering(&mut transforms, input, &mut hand.memory).await;
         }
         if let Some(batch) = hand.after_a_failure(|batch| self.give_up(batch)) {
             self.step(&mut transforms, batch, hand).await?;
@@ -112,24 +119,16 @@ impl Chain {
                     transform.transform(batch, &mut out)?;
                 }
             }
-            let (emitted, errors) = out.take();
-            telemetry.errors(errors);
-            for (_, batch) in &emitted {
-                telemetry.sent(batch);
-            }
             telemetry.busy(started.elapsed());
-            current = emitted;
+            current = count(out, telemetry);
         }
         Ok(current)
     }
 
     /// Sends on what came out. Whatever did not is left out on purpose, and so delivered.
     async fn give_on(&self, emitted: Emitted, ack: Ack, demand: Option<u64>, kind: Kind) {
-        let routes: Vec<(&Arc<str>, Arc<Route>)> =
-            self.fanouts.iter().map(|(name, fanout)| (name, fanout.route())).collect();
-        let reach = routes.iter().fold(SinkSet::NONE, |set, (_, route)| set.union(route.reach));
-        let live = routes.iter().fold(SinkSet::NONE, |set, (_, route)| set.union(route.live));
-        give_up_on_moved_sinks(&ack, reach, live);
+        let routes = self.routes();
+        give_up_on_moved(&ack, &routes);
         let mut unanswered = if demand.is_some() { ack.sinks() } else { SinkSet::NONE };
         for (output, batch) in emitted {
             if let Some((_, route)) = routes.iter().find(|(name, _)| **name == output) {
@@ -138,15 +137,14 @@ impl Chain {
                 route.send(batch, ack.share(route.reach), demand).await;
             }
         }
-        let way = routes.iter().find(|(_, route)| {
-            !route.reach.intersection(unanswered).is_empty() && kind == Kind::Metrics
-        });
-        if let Some((_, route)) = way {
-            // Whoever asked should learn that there is nothing, rather than wait.
-            let nothing = Batch::Metrics(MetricBatch::default());
-            route.send(nothing, ack.share(unanswered), demand).await;
+        if kind == Kind::Metrics {
+            answer_with_nothing(&routes, ack.share(unanswered), demand).await;
         }
         ack.settle(Outcome::Delivered);
+    }
+
+    fn routes(&self) -> Vec<(&Arc<str>, Arc<Route>)> {
+        self.fanouts.iter().map(|(name, fanout)| (name, fanout.route())).collect()
     }
 
     fn give_up(&self, batch: &Batch) {
@@ -155,6 +153,38 @@ impl Chain {
         let (component, records) = (telemetry.name(), batch.len());
         tracing::error!(component, records, "failed on this batch again and again, dropped");
     }
+}
+
+/// Marks as lost what `ack` owes to sinks that no way leads to any more.
+fn give_up_on_moved(ack: &Ack, routes: &[(&Arc<str>, Arc<Route>)]) {
+    let reach = routes.iter().fold(SinkSet::NONE, |set, (_, route)| set.union(route.reach));
+    let live = routes.iter().fold(SinkSet::NONE, |set, (_, route)| set.union(route.live));
+    give_up_on_moved_sinks(ack, reach, live);
+}
+
+/// Whoever asked for metrics should learn that there are none, rather than wait.
+async fn answer_with_nothing(routes: &[(&Arc<str>, Arc<Route>)], ack: Ack, demand: Option<u64>) {
+    let leads = |route: &Route| !route.reach.intersection(ack.sinks()).is_empty();
+    match routes.iter().find(|(_, route)| leads(route)) {
+        Some((_, route)) => {
+            let nothing = Batch::Metrics(MetricBatch::default());
+            route.send(nothing, ack, demand).await;
+        }
+        None => ack.settle(Outcome::Delivered),
+    }
+}
+
+/// Takes what was emitted, and counts that and everything else that there is to count.
+fn count(mut out: Outputs, telemetry: &ComponentTelemetry) -> Emitted {
+    let (emitted, errors) = out.take();
+    telemetry.errors(errors);
+    for (reason, records) in out.take_dropped() {
+        telemetry.dropped(reason, records);
+    }
+    for (_, batch) in &emitted {
+        telemetry.sent(batch);
+    }
+    emitted
 }
 
 impl Hand {

@@ -71,6 +71,52 @@ pub trait Transform: Send {
     /// out on purpose. An error drops nothing: the transform is built anew and the batch is read
     /// again; only one that fails again and again is given up, and counted.
     fn transform(&mut self, batch: Batch, out: &mut Outputs) -> Result<(), Fault>;
+
+    /// The side of it that remembers; `None`, and free of cost, for one that treats every batch
+    /// by itself. Always the same answer.
+    fn memory(&mut self) -> Option<&mut dyn Remember> {
+        None
+    }
+}
+
+/// A transform that holds something back and gives it later, or whose work depends on the time.
+///
+/// It is built anew after a failure and has then forgotten everything. The sources read again what
+/// it held: no batch counts as delivered before all that it went into is. What it holds must be a
+/// copy, since a chunk that is held counts against the memory that sources read into.
+pub trait Remember {
+    /// It is `now`, counted from when the chain began to run; never goes back. Called before each
+    /// batch, and when [`Self::due`] has come. Emits what is due.
+    ///
+    /// # Errors
+    /// As for [`Transform::transform`].
+    fn tick(&mut self, now: Duration, out: &mut Outputs) -> Result<(), Fault>;
+
+    /// When it has something to do although no batch comes; `None` where it has not.
+    fn due(&self) -> Option<Duration>;
+
+    /// Emits all that it holds, since nothing more will come.
+    ///
+    /// # Errors
+    /// As for [`Transform::transform`].
+    fn flush(&mut self, out: &mut Outputs) -> Result<(), Fault>;
+
+    /// The number ([`Outputs::number`]) of the oldest batch of which it holds something that it
+    /// has not emitted.
+    fn held_since(&self) -> Option<u64>;
+
+    /// Bytes held, about.
+    fn held_bytes(&self) -> usize {
+        0
+    }
+
+    /// Emits what it has held longest, since it holds too much or for too long.
+    ///
+    /// # Errors
+    /// As for [`Transform::transform`].
+    fn relieve(&mut self, out: &mut Outputs) -> Result<(), Fault> {
+        self.flush(out)
+    }
 }
 
 /// Turns batches into requests. Does no I/O.
@@ -108,9 +154,22 @@ pub struct Outputs {
     emitted: Vec<(Arc<str>, Batch)>,
     /// Errors in single records, to be counted; the records themselves went on.
     errors: u64,
+    /// Records given up for good, by reason.
+    dropped: Vec<(&'static str, u64)>,
+    number: u64,
 }
 
 impl Outputs {
+    /// Outputs for the batch of this number.
+    pub fn of(number: u64) -> Self {
+        Self { number, ..Self::default() }
+    }
+
+    /// The number of the batch at hand, for a transform that remembers: from 0, without gaps.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Emits to the default output.
     pub fn emit(&mut self, batch: Batch) {
         self.emit_to(&Arc::from(""), batch);
@@ -126,6 +185,18 @@ impl Outputs {
     /// Counts records that the transform had trouble with.
     pub fn count_errors(&mut self, records: u64) {
         self.errors += records;
+    }
+
+    /// Counts records that are given up for good, and why.
+    pub fn count_dropped(&mut self, reason: &'static str, records: u64) {
+        if records > 0 {
+            self.dropped.push((reason, records));
+        }
+    }
+
+    /// Takes what was given up.
+    pub fn take_dropped(&mut self) -> Vec<(&'static str, u64)> {
+        std::mem::take(&mut self.dropped)
     }
 
     /// Takes what was emitted and the number of errors.

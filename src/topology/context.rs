@@ -1,5 +1,6 @@
 //! What the engine lends to a component while it runs.
 
+use super::component::{BuildContext, Fault};
 use super::demand::{DemandPort, Demands};
 use super::memory::Memory;
 use super::runs::Runs;
@@ -8,7 +9,9 @@ use crate::event::ack::{Receipt, SinkId};
 use crate::event::secret::{Masker, Secrets};
 use crate::event::task::SharedTaskSet;
 use arc_swap::ArcSwap;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{mpsc, watch};
 
@@ -39,6 +42,33 @@ pub struct Environment {
     pub runs: Runs,
     /// Whether sources end at the end of what is there now, as `--once` asks.
     pub once: bool,
+}
+
+/// A table or another file that a component reads when it is built may have this much.
+const LARGEST_FILE_BYTES: u64 = 256 << 20;
+
+impl BuildContext {
+    /// Reads a file that the config names, for components that do no I/O themselves.
+    ///
+    /// # Errors
+    /// What stands in the way, with the file's name.
+    pub fn read_file(&self, path: &Path) -> Result<Vec<u8>, Fault> {
+        let read = || {
+            let file = File::open(path)?;
+            let about = file.metadata()?;
+            if !about.is_file() {
+                return Err(std::io::Error::other("it is no regular file"));
+            }
+            if about.len() > LARGEST_FILE_BYTES {
+                let limit = LARGEST_FILE_BYTES >> 20;
+                return Err(std::io::Error::other(format!("it is larger than {limit} MiB")));
+            }
+            let mut bytes = Vec::new();
+            file.take(LARGEST_FILE_BYTES).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        read().map_err(|error| Fault::passing(format!("`{}`: {error}", path.display())))
+    }
 }
 
 /// The numbers that the sinks have while the process runs. Checkpoints keep names.

@@ -3,9 +3,10 @@
 //! An edge is bounded in batches and in bytes. A full one makes its writer wait, and so holds
 //! back everything above it, up to the source.
 
+use super::buffer::WhenFull;
 use super::telemetry::EdgeTelemetry;
 use crate::event::Batch;
-use crate::event::ack::Ack;
+use crate::event::ack::{Ack, Outcome};
 use std::sync::Arc;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -16,11 +17,13 @@ pub struct EdgeLimits {
     pub batches: usize,
     /// Bytes; a single larger batch still passes, alone.
     pub bytes: usize,
+    /// What happens to a batch that finds no room.
+    pub when_full: WhenFull,
 }
 
 impl Default for EdgeLimits {
     fn default() -> Self {
-        Self { batches: 16, bytes: 4 << 20 }
+        Self { batches: 16, bytes: 4 << 20, when_full: WhenFull::Block }
     }
 }
 
@@ -66,6 +69,7 @@ pub struct EdgeSender {
     queue: mpsc::Sender<Envelope>,
     bytes: Arc<Semaphore>,
     limit: u32,
+    when_full: WhenFull,
     telemetry: EdgeTelemetry,
 }
 
@@ -75,6 +79,7 @@ pub(super) struct WeakEdgeSender {
     queue: mpsc::WeakSender<Envelope>,
     bytes: Arc<Semaphore>,
     limit: u32,
+    when_full: WhenFull,
     telemetry: EdgeTelemetry,
 }
 
@@ -83,7 +88,8 @@ impl WeakEdgeSender {
     pub(super) fn upgrade(&self) -> Option<EdgeSender> {
         let queue = self.queue.upgrade().filter(|queue| !queue.is_closed())?;
         let (bytes, telemetry) = (Arc::clone(&self.bytes), self.telemetry.clone());
-        Some(EdgeSender { queue, bytes, limit: self.limit, telemetry })
+        let (limit, when_full) = (self.limit, self.when_full);
+        Some(EdgeSender { queue, bytes, limit, when_full, telemetry })
     }
 }
 
@@ -100,13 +106,18 @@ pub fn edge(limits: EdgeLimits, telemetry: EdgeTelemetry) -> (EdgeSender, Input)
     let limit = u32::try_from(limits.bytes).unwrap_or(u32::MAX).max(1);
     let bytes = Arc::new(Semaphore::new(limit as usize));
     let input = Input { queue: Arc::new(Mutex::new(receiver)) };
-    (EdgeSender { queue: sender, bytes, limit, telemetry }, input)
+    let when_full = limits.when_full;
+    (EdgeSender { queue: sender, bytes, limit, when_full, telemetry }, input)
 }
 
 impl EdgeSender {
-    /// Sends; waits for room. `false` where nobody reads any more: the batch is then lost.
+    /// Sends; waits for room, or drops the batch where the edge is meant to do that. `false`
+    /// where nobody reads any more: the batch is then lost.
     pub async fn send(&self, mut envelope: Envelope) -> bool {
         let held = u32::try_from(envelope.batch.bytes()).unwrap_or(u32::MAX).clamp(1, self.limit);
+        if self.when_full == WhenFull::DropNewest && envelope.demand.is_none() {
+            return self.send_or_drop(envelope, held);
+        }
         let Ok(permit) = Arc::clone(&self.bytes).acquire_many_owned(held).await else {
             return false;
         };
@@ -115,9 +126,29 @@ impl EdgeSender {
         self.queue.send(envelope).await.is_ok()
     }
 
+    fn send_or_drop(&self, mut envelope: Envelope, held: u32) -> bool {
+        let records = envelope.batch.len() as u64;
+        let permit = Arc::clone(&self.bytes).try_acquire_many_owned(held);
+        let ack = match (permit, self.queue.try_reserve()) {
+            (_, Err(mpsc::error::TrySendError::Closed(()))) => return false,
+            (Ok(permit), Ok(slot)) => {
+                self.telemetry.enters(held);
+                let telemetry = self.telemetry.clone();
+                envelope.room = Some(Room { _bytes: permit, held, telemetry });
+                slot.send(envelope);
+                return true;
+            }
+            (Err(_), _) | (_, Err(mpsc::error::TrySendError::Full(()))) => envelope.open().1,
+        };
+        self.telemetry.dropped(records);
+        ack.settle(Outcome::Dropped);
+        true
+    }
+
     pub(super) fn downgrade(&self) -> WeakEdgeSender {
         let (bytes, telemetry) = (Arc::clone(&self.bytes), self.telemetry.clone());
-        WeakEdgeSender { queue: self.queue.downgrade(), bytes, limit: self.limit, telemetry }
+        let (limit, when_full) = (self.limit, self.when_full);
+        WeakEdgeSender { queue: self.queue.downgrade(), bytes, limit, when_full, telemetry }
     }
 }
 

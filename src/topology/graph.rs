@@ -1,5 +1,6 @@
 //! The graph: which components there are and who reads from whom, checked before anything runs.
 
+use super::buffer::{BufferSettings, WhenFull};
 use super::component::{SinkConfig, SourceConfig, TransformConfig};
 use crate::event::Kinds;
 use crate::event::ack::SinkId;
@@ -28,10 +29,21 @@ pub struct GraphNode {
     pub type_name: Arc<str>,
     /// Names of the components it reads from, or of their outputs (`route.errors`).
     pub inputs: Vec<(Arc<str>, Option<Span>)>,
+    /// What waits in front of it.
+    pub buffer: NodeBuffer,
     /// Its config as written. Two nodes with equal specs are the same component, and a reload
     /// leaves it running.
     pub spec: Node,
     /// Where it is defined.
+    pub span: Option<Span>,
+}
+
+/// A component's `buffer`.
+#[derive(Clone, Debug, Default)]
+pub struct NodeBuffer {
+    /// What it says.
+    pub settings: BufferSettings,
+    /// Where it stands.
     pub span: Option<Span>,
 }
 
@@ -330,6 +342,24 @@ impl Graph {
         complaints.push(Diagnostic::new(message, self.nodes[at].span.clone()));
     }
 
+    /// A desired state is always the newest, and whole: nothing may keep or drop it.
+    fn check_buffer(
+        &self,
+        name: &str,
+        node: &GraphNode,
+        arriving: Kinds,
+        complaints: &mut Vec<Diagnostic>,
+    ) {
+        let NodeBuffer { settings, span } = &node.buffer;
+        let plain = !settings.is_disk() && settings.when_full == WhenFull::Block;
+        if arriving.contains(Kinds::TASKS) && !plain {
+            let what = if settings.is_disk() { "kept on disk" } else { "dropped" };
+            let message = format!("`{name}` reads tasks, and a desired state cannot be {what}");
+            let place = span.clone().or_else(|| node.span.clone());
+            complaints.push(Diagnostic::new(message, place).hint("leave its `buffer` out"));
+        }
+    }
+
     fn check_kinds(
         &self,
         inputs: &IndexMap<Arc<str>, Vec<Port>>,
@@ -366,6 +396,7 @@ impl Graph {
                     );
                 }
             }
+            self.check_buffer(name, node, arriving, complaints);
             if let Component::Transform(transform) = &node.component {
                 gives.insert(name, transform.gives(arriving));
             }

@@ -1,5 +1,6 @@
 //! The engine: components, the edges between them, and what runs them.
 
+pub mod buffer;
 mod chain;
 pub mod component;
 pub mod context;
@@ -7,12 +8,16 @@ pub mod delivery;
 pub mod demand;
 pub mod edge;
 pub mod graph;
+pub mod held;
 mod job;
 pub mod memory;
+pub mod multiline;
 pub mod output;
+pub mod own_log;
 pub(crate) mod registry;
 pub mod request;
 mod requests;
+mod retained;
 mod rewire;
 pub mod run;
 mod runners;

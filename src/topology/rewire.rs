@@ -107,6 +107,7 @@ pub(super) fn connect(units: &Units, planned: &HashMap<Arc<str>, Planned>, live:
     }
     // From below upwards: when a source begins to send to a new sink, all the way there is laid.
     for (first, unit) in units.units.iter().rev() {
+        planned[first].running.reach.set(units.reach(first));
         for (port, (_, fanout)) in units.ports(unit).zip(&planned[first].running.fanouts) {
             let branch = |reader: &Arc<str>| {
                 let sender = planned[reader].sender.clone()?;

@@ -6,10 +6,11 @@
 //! the natural end are the same path: sources return, their edges close, and everything below
 //! ends because its input does.
 
+use super::buffer::{self, Buffer, BufferSettings, Reach};
 use super::component::BuildContext;
 use super::context::{Environment, Stop, StopSender};
 use super::demand::{Demand, DemandPort, Demands};
-use super::edge::{EdgeLimits, EdgeSender, Input, WeakEdgeSender, edge};
+use super::edge::{EdgeSender, Input, WeakEdgeSender, edge};
 use super::graph::{Component, Graph, Port};
 use super::job::{Job, Leaving};
 use super::output::Fanout;
@@ -54,14 +55,17 @@ pub struct Changes {
 /// A unit is not the one that the new graph asks for.
 struct Differs;
 
-/// The members' names, types and configs.
-type Identity = Vec<(Arc<str>, Arc<str>, Node)>;
+/// The members' names, types, configs and buffers.
+type Identity = Vec<(Arc<str>, Arc<str>, Node, BufferSettings)>;
 
 pub(super) struct Running {
     identity: Identity,
     inputs: Vec<Port>,
     pub(super) fanouts: Vec<(Arc<str>, Fanout)>,
     pub(super) entry: Entry,
+    /// The sinks behind it, for its buffer, and what stops that.
+    pub(super) reach: Reach,
+    buffer: Option<StopSender>,
     job: Job,
 }
 
@@ -110,6 +114,8 @@ impl Topology {
         let changed = units.units.iter().filter(|(_, unit)| !self.is_running(graph, unit));
         let members = changed.flat_map(|(_, unit)| &unit.members);
         try_build(graph, members, &self.env)?;
+        buffer::check(graph, &self.env)?;
+        buffer::report(graph, &self.env);
 
         let mut changes = Changes::default();
         let mut planned: HashMap<Arc<str>, Planned> = HashMap::new();
@@ -210,6 +216,18 @@ impl Topology {
         let build = self.build_context(first);
         let fanouts: Vec<(Arc<str>, Fanout)> =
             unit.outputs.iter().map(|output| (Arc::clone(output), Fanout::default())).collect();
+        let reach = Reach::default();
+        let settings = &graph.nodes[first].buffer.settings;
+        let mut stop_buffer = None;
+        // Puts the buffer that the config asks for between the edge and the component's task.
+        let mut behind =
+            |input: Input| match Buffer::before(first, settings, &self.env, &reach, input) {
+                Ok((buffer, input, stop)) => {
+                    stop_buffer = Some(stop);
+                    (Some(buffer), input)
+                }
+                Err(input) => (None, input),
+            };
         let (entry, sender, job) = match &graph.nodes[first].component {
             Component::Source(config) => {
                 let (stop_sender, stop) = Stop::new();
@@ -222,24 +240,30 @@ impl Topology {
                 (entry, None, Job::spawn(async move { (start.await, run.await).1 }))
             }
             Component::Transform(_) => {
-                let (sender, input) = self.edge_to(first);
+                let (sender, input) = self.edge_to(first, settings);
+                let (buffer, input) = behind(input);
                 let run = run_chain(self.members(graph, unit), input, fanouts.clone());
                 let entry = Entry::Chain(sender.downgrade());
-                (entry, Some(sender), Job::spawn(async move { (start.await, run.await).1 }))
+                (entry, Some(sender), Job::spawn(buffered(start, buffer, run)))
             }
             Component::Sink(config) => {
-                let (sender, input) = self.edge_to(first);
+                let (sender, input) = self.edge_to(first, settings);
+                let (buffer, input) = behind(input);
                 // `live_sinks` has given each sink its number.
                 let id = self.env.sinks.intern(first).unwrap_or_default();
                 let demand = Arc::new(DemandPort::new(id));
                 let letters = fanouts.first().map(|(_, fanout)| fanout.clone());
                 let run = run_sink(Arc::clone(config), build, input, Arc::clone(&demand), letters);
                 let entry = Entry::Sink(sender.downgrade(), demand);
-                (entry, Some(sender), Job::spawn(async move { (start.await, run.await).1 }))
+                (entry, Some(sender), Job::spawn(buffered(start, buffer, run)))
             }
         };
         let (identity, inputs) = (identity(graph, unit), unit.inputs.clone());
-        Planned { running: Running { identity, inputs, fanouts, entry, job }, sender }
+        let buffer = stop_buffer;
+        Planned {
+            running: Running { identity, inputs, fanouts, entry, reach, buffer, job },
+            sender,
+        }
     }
 
     fn members(&self, graph: &Graph, unit: &Unit) -> Vec<Member> {
@@ -254,15 +278,29 @@ impl Topology {
             .collect()
     }
 
-    fn edge_to(&self, reader: &str) -> (EdgeSender, Input) {
-        edge(EdgeLimits::default(), self.env.telemetry.edge(reader))
+    fn edge_to(&self, reader: &str, buffer: &BufferSettings) -> (EdgeSender, Input) {
+        edge(buffer.edge_limits(), self.env.telemetry.edge(reader))
+    }
+}
+
+/// Runs a component's task, with its buffer beside it, once it may start.
+async fn buffered(
+    start: impl Future<Output = ()>,
+    buffer: Option<Buffer>,
+    run: impl Future<Output = ()>,
+) {
+    start.await;
+    match buffer {
+        Some(buffer) => buffer.beside(run).await,
+        None => run.await,
     }
 }
 
 fn identity(graph: &Graph, unit: &Unit) -> Identity {
     let of = |name: &Arc<str>| {
         let node = &graph.nodes[name];
-        (Arc::clone(name), Arc::clone(&node.type_name), node.spec.clone())
+        let (spec, buffer) = (node.spec.clone(), node.buffer.settings.clone());
+        (Arc::clone(name), Arc::clone(&node.type_name), spec, buffer)
     };
     unit.members.iter().map(of).collect()
 }
@@ -297,6 +335,9 @@ impl Running {
     /// because nobody writes to them any more.
     fn leave(self) -> Job {
         if let Entry::Source { stop, .. } = self.entry {
+            stop.stop();
+        }
+        if let Some(stop) = self.buffer {
             stop.stop();
         }
         self.job

@@ -1,5 +1,6 @@
 //! The engine's own metrics: what each component and each edge does.
 
+use super::buffer::BufferMetrics;
 use crate::event::Batch;
 use crate::event::metric::{Family, MetricKind, Sample, SampleValue};
 use prometheus::core::Collector;
@@ -53,6 +54,8 @@ pub struct ComponentTelemetry {
 /// One edge's gauges.
 #[derive(Clone, Debug)]
 pub struct EdgeTelemetry {
+    reader: Arc<str>,
+    dropped: IntCounterVec,
     batches: IntGauge,
     bytes: IntGauge,
 }
@@ -163,6 +166,8 @@ impl Telemetry {
     /// The gauges of the edge in front of one component.
     pub fn edge(&self, reader: &str) -> EdgeTelemetry {
         EdgeTelemetry {
+            reader: reader.into(),
+            dropped: self.metrics.dropped.clone(),
             batches: self.metrics.buffer_batches.with_label_values(&[reader]),
             bytes: self.metrics.buffer_bytes.with_label_values(&[reader]),
         }
@@ -188,6 +193,9 @@ impl Telemetry {
         metrics.busy.remove_label_values(&[component]).ok();
         metrics.buffer_batches.remove_label_values(&[component]).ok();
         metrics.buffer_bytes.remove_label_values(&[component]).ok();
+        if let Some(buffers) = self.known::<BufferMetrics>() {
+            buffers.forget(component);
+        }
         for family in metrics.dropped.collect() {
             for metric in family.get_metric() {
                 let value = |name| metric.get_label().iter().find(|l| l.name() == name);
@@ -198,6 +206,12 @@ impl Telemetry {
                 }
             }
         }
+    }
+
+    /// Metrics that [`Self::own`] has made.
+    fn known<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let all = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(&TypeId::of::<T>()).map(Arc::clone)?.downcast().ok()
     }
 
     /// A component's own metrics, which `make` makes and registers the first time; each further
@@ -327,6 +341,11 @@ impl ComponentTelemetry {
 }
 
 impl EdgeTelemetry {
+    /// Records found the edge full and were dropped.
+    pub(super) fn dropped(&self, records: u64) {
+        self.dropped.with_label_values(&[&*self.reader, "buffer_full"]).inc_by(records);
+    }
+
     pub(super) fn enters(&self, bytes: u32) {
         self.batches.inc();
         self.bytes.add(i64::from(bytes));

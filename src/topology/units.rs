@@ -48,6 +48,8 @@ impl Units {
                     .iter()
                     .filter(|(from, _)| from.node == port.node)
                     .all(|(from, readers)| *from == port && readers.len() == 1)
+                // A buffer has to have an edge to be on.
+                && graph.nodes[name].buffer.settings.is_default()
                 && let Some(unit) = units.get_mut(&unit_of[&port.node])
             {
                 unit.members.push(Arc::clone(name));

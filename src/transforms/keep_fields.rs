@@ -1,6 +1,6 @@
 //! `keep_fields`: keeps some fields and no others.
 
-use crate::event::log::Verdict;
+use crate::event::log::{NamePattern, Verdict};
 use crate::event::{Batch, Kinds};
 use crate::topology::component::{BuildContext, Fault, Outputs, Transform, TransformConfig};
 use schemars::JsonSchema;
@@ -9,12 +9,12 @@ use serde::Deserialize;
 /// Keeps the named fields, in the order named, and takes all others away.
 ///
 /// ```yaml
-/// short: {type: keep_fields, fields: [status, path], inputs: [parsed]}
+/// short: {type: keep_fields, fields: [status, path, "geo.*"], inputs: [parsed]}
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The fields' names.
+    /// The fields' names; `*` stands for any number of characters.
     pub fields: Vec<String>,
 }
 
@@ -24,23 +24,37 @@ impl TransformConfig for Config {
     }
 
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Transform>, Fault> {
-        Ok(Box::new(KeepFields { fields: self.fields.clone() }))
+        Ok(Box::new(KeepFields::new(&self.fields)))
     }
 }
 
 struct KeepFields {
-    fields: Vec<String>,
+    fields: Vec<NamePattern>,
+}
+
+impl KeepFields {
+    fn new(fields: &[String]) -> Self {
+        Self { fields: fields.iter().map(|name| NamePattern::new(name)).collect() }
+    }
 }
 
 impl Transform for KeepFields {
     fn transform(&mut self, mut batch: Batch, out: &mut Outputs) -> Result<(), Fault> {
         if let Batch::Logs(logs) = &mut batch {
             logs.rewrite(|record, writer| {
-                for wanted in &self.fields {
-                    // The last one counts where a name comes twice.
-                    let entries = record.entries().filter(|(name, _)| *name == wanted.as_str());
-                    if let Some((name, value)) = entries.last() {
-                        writer.push(name, value);
+                for (at, wanted) in self.fields.iter().enumerate() {
+                    let taken = |name: &str| self.fields[..at].iter().any(|field| field.fits(name));
+                    if let Some(name) = wanted.exact().filter(|name| !taken(name)) {
+                        // The last one counts where a name comes twice.
+                        let entries = record.entries().filter(|(known, _)| *known == name);
+                        if let Some((name, value)) = entries.last() {
+                            writer.push(name, value);
+                        }
+                    }
+                    for (name, value) in record.entries() {
+                        if wanted.exact().is_none() && wanted.fits(name) && !taken(name) {
+                            writer.push(name, value);
+                        }
                     }
                 }
                 Verdict::Touched
@@ -67,7 +81,7 @@ mod tests {
             }
             Verdict::Parsed
         });
-        let mut keep = KeepFields { fields: vec!["c".into(), "a".into(), "missing".into()] };
+        let mut keep = KeepFields::new(&["c*".into(), "a".into(), "missing".into()]);
         let mut out = Outputs::default();
         keep.transform(Batch::Logs(batch), &mut out).unwrap();
         let (mut emitted, _) = out.take();

@@ -1,6 +1,6 @@
 //! `remove`: takes fields away.
 
-use crate::event::log::Verdict;
+use crate::event::log::{NamePattern, Verdict};
 use crate::event::{Batch, Kinds};
 use crate::topology::component::{BuildContext, Fault, Outputs, Transform, TransformConfig};
 use schemars::JsonSchema;
@@ -10,11 +10,12 @@ use serde::Deserialize;
 ///
 /// ```yaml
 /// slim: {type: remove, fields: [http_referer, http_user_agent], inputs: [parsed]}
+/// short: {type: remove, fields: ["kubernetes.*", "*_debug"], inputs: [slim]}
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The fields' names.
+    /// The fields' names; `*` stands for any number of characters.
     pub fields: Vec<String>,
 }
 
@@ -24,18 +25,24 @@ impl TransformConfig for Config {
     }
 
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Transform>, Fault> {
-        Ok(Box::new(Remove { fields: self.fields.clone() }))
+        Ok(Box::new(Remove::new(&self.fields)))
     }
 }
 
 struct Remove {
-    fields: Vec<String>,
+    fields: Vec<NamePattern>,
+}
+
+impl Remove {
+    fn new(fields: &[String]) -> Self {
+        Self { fields: fields.iter().map(|name| NamePattern::new(name)).collect() }
+    }
 }
 
 impl Transform for Remove {
     fn transform(&mut self, mut batch: Batch, out: &mut Outputs) -> Result<(), Fault> {
         if let Batch::Logs(logs) = &mut batch {
-            let gone = |name: &str| self.fields.iter().any(|field| field == name);
+            let gone = |name: &str| self.fields.iter().any(|field| field.fits(name));
             logs.rewrite(|record, writer| {
                 let mut verdict = Verdict::Keep;
                 for (name, value) in record.entries() {
@@ -70,7 +77,7 @@ mod tests {
             }
             Verdict::Parsed
         });
-        let mut remove = Remove { fields: vec!["secret".into()] };
+        let mut remove = Remove::new(&["sec*".into()]);
         let mut out = Outputs::default();
         remove.transform(Batch::Logs(batch), &mut out).unwrap();
         let (mut emitted, _) = out.take();

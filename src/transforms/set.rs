@@ -1,6 +1,6 @@
 //! `set`: gives fields a value.
 
-use crate::event::log::{LogBatch, Verdict};
+use crate::event::log::{FieldRef, LogBatch, Value, Verdict};
 use crate::event::{Batch, Kinds};
 use crate::expr::template::Template;
 use crate::topology::component::{BuildContext, Fault, Outputs, Transform, TransformConfig};
@@ -18,6 +18,7 @@ use serde_json::{Map, Value as Json};
 ///     env: production
 ///     slow: "{{ duration_ms > 1000 }}"
 ///     summary: "{{ method }} {{ path }} took {{ duration_ms }} ms"
+///   types: {status: int}
 ///   inputs: [parsed]
 /// ```
 ///
@@ -28,7 +29,57 @@ use serde_json::{Map, Value as Json};
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Names and values; text with `{{ braces }}` is computed for each record.
+    #[serde(default)]
     pub fields: IndexMap<String, Json>,
+    /// Names of fields, and what their values become after that. A value that cannot be converted
+    /// stays as it is, and the record is counted among the errors.
+    #[serde(default)]
+    pub types: IndexMap<String, Type>,
+}
+
+/// What a value is converted to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Type {
+    /// Text, as people write the value.
+    Text,
+    /// A whole number; a fraction is cut off.
+    Int,
+    /// A number.
+    Float,
+    /// True for `true`, `yes`, `on` and `1`, false for `false`, `no`, `off` and `0`.
+    Bool,
+}
+
+impl Type {
+    /// The value as this; `None` where that makes no sense, or where it is that already.
+    fn convert(self, value: FieldRef<'_>) -> Option<Value> {
+        let text = value.as_text();
+        let text = text.as_deref().map(|text| std::str::from_utf8(text).unwrap_or_default().trim());
+        let number = || match text {
+            Some(text) => text.parse().ok().filter(|number: &f64| number.is_finite()),
+            None => value.as_bool().map(|it| f64::from(u8::from(it))).or(value.as_number()),
+        };
+        match self {
+            Self::Text => None,
+            Self::Int => {
+                if let Some(whole) = text.and_then(|text| text.parse().ok()) {
+                    return Some(Value::Int(whole));
+                }
+                #[expect(clippy::cast_possible_truncation, reason = "that is what is asked for")]
+                number().map(|number| Value::Int(number as i64))
+            }
+            Self::Float => number().map(Value::Float),
+            Self::Bool => match text {
+                Some(text) => {
+                    let is = |words: [&str; 4]| words.iter().any(|it| it.eq_ignore_ascii_case(text));
+                    let is_true = is(["true", "yes", "on", "1"]);
+                    (is_true || is(["false", "no", "off", "0"])).then_some(Value::Bool(is_true))
+                }
+                None => value.as_bool().or(value.as_number().map(|it| it != 0.0)).map(Value::Bool),
+            },
+        }
+    }
 }
 
 impl TransformConfig for Config {
@@ -44,6 +95,7 @@ impl TransformConfig for Config {
 
 struct Set {
     fields: Vec<(String, Template)>,
+    types: IndexMap<String, Type>,
 }
 
 impl Set {
@@ -52,11 +104,51 @@ impl Set {
             let template = Template::new(value, constants);
             Ok((name.clone(), template.map_err(|error| format!("`{name}`: {error}"))?))
         });
-        Ok(Self { fields: fields.collect::<Result<_, String>>()? })
+        let fields = fields.collect::<Result<Vec<_>, String>>()?;
+        if fields.is_empty() && config.types.is_empty() {
+            return Err("expected `fields` to set, or `types` to convert to".into());
+        }
+        Ok(Self { fields, types: config.types.clone() })
     }
 
     /// Sets the fields, and says for how many records that was not possible in full.
     fn set(&self, batch: &mut LogBatch) -> u64 {
+        let unset = if self.fields.is_empty() { 0 } else { self.set_fields(batch) };
+        unset + if self.types.is_empty() { 0 } else { self.convert(batch) }
+    }
+
+    fn convert(&self, batch: &mut LogBatch) -> u64 {
+        let mut errors = 0;
+        let mut text = Vec::new();
+        batch.rewrite(|record, writer| {
+            let mut verdict = Verdict::Keep;
+            let mut failed = false;
+            for (name, value) in record.entries() {
+                let Some(to) = self.types.get(name) else {
+                    writer.push(name, value);
+                    continue;
+                };
+                let old = record.batch().value(value);
+                if *to == Type::Text && old.as_text().is_none() {
+                    text.clear();
+                    old.write_display(&mut text);
+                    writer.push_text(name, &text);
+                    verdict = Verdict::Touched;
+                } else if let Some(new) = to.convert(old) {
+                    writer.push(name, new);
+                    verdict = Verdict::Touched;
+                } else {
+                    failed |= *to != Type::Text && !old.is_null();
+                    writer.push(name, value);
+                }
+            }
+            errors += u64::from(failed);
+            verdict
+        });
+        errors
+    }
+
+    fn set_fields(&self, batch: &mut LogBatch) -> u64 {
         let mut columns: Vec<_> = self
             .fields
             .iter()
@@ -146,6 +238,15 @@ mod tests {
     fn what_cannot_be_computed_leaves_the_field_alone_and_is_counted() {
         let yaml = "fields: {message: '{{ nope }}', a: 'x {{ nope.deep }}', b: 1}";
         assert_eq!(set(yaml, "line"), (json!({"message": "line", "b": 1}), 1));
+    }
+
+    #[test]
+    fn values_become_what_types_asks_for() {
+        let yaml = "{fields: {i: '12', f: '0.5', b: 'Yes', t: 3, x: 'no number'}, \
+                    types: {i: int, f: float, b: bool, t: text, x: int, missing: int}}";
+        let expected =
+            json!({"message": "line", "i": 12, "f": 0.5, "b": true, "t": "3", "x": "no number"});
+        assert_eq!(set(yaml, "line"), (expected, 1));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A running topology with one file source, and sinks that do as they are told.
 
 use async_trait::async_trait;
+use driftless::event::metric::SampleValue;
 use driftless::event::tree::{Node, Value};
 use driftless::event::{Batch, Kinds};
 use driftless::sources::file;
@@ -27,6 +28,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Collector {
     lines: Arc<Mutex<Vec<String>>>,
+    records: Arc<Mutex<Vec<(u64, String)>>>,
     away: Arc<AtomicBool>,
     attempts: Arc<AtomicUsize>,
 }
@@ -35,6 +37,16 @@ impl Collector {
     /// All lines so far.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap().clone()
+    }
+
+    /// All records so far; one may be several lines.
+    pub(crate) fn records(&self) -> Vec<String> {
+        self.records.lock().unwrap().iter().map(|(_, text)| text.clone()).collect()
+    }
+
+    /// Where each record begins in its file.
+    pub(crate) fn offsets(&self) -> Vec<u64> {
+        self.records.lock().unwrap().iter().map(|(offset, _)| *offset).collect()
     }
 
     pub(crate) fn set_away(&self, away: bool) {
@@ -80,6 +92,9 @@ impl Encode for Collector {
         let Batch::Logs(logs) = batch else { return Err(Fault::fatal("logs only")) };
         let part = requests.to("");
         for record in logs.records() {
+            // Encoded once, whatever becomes of the request.
+            let text = String::from_utf8_lossy(record.message()).into_owned();
+            self.records.lock().unwrap().push((record.offset(), text));
             part.body.extend_from_slice(record.raw());
             part.body.push(b'\n');
             part.records += 1;
@@ -107,6 +122,25 @@ impl SinkConfig for Collector {
 pub(crate) struct Bench {
     dir: tempfile::TempDir,
     pub(crate) config: serde_json::Value,
+    telemetry: Mutex<Telemetry>,
+}
+
+/// What a run that has ended counted.
+pub(crate) struct Ended(Telemetry);
+
+impl Ended {
+    pub(crate) fn errors(&self) -> f64 {
+        number(&self.0, "driftless_component_errors_total", "app")
+    }
+}
+
+/// The metric's sample that has this label's value.
+fn number(telemetry: &Telemetry, name: &str, label: &str) -> f64 {
+    let families = telemetry.families();
+    let samples = families.iter().filter(|family| family.name == name).flat_map(|f| &f.samples);
+    let of_label =
+        samples.filter(|sample| sample.labels.iter().any(|(_, value)| **value == *label));
+    of_label.map(|sample| if let SampleValue::Number(n) = sample.value { n } else { 0.0 }).sum()
 }
 
 impl Bench {
@@ -114,7 +148,22 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("logs")).unwrap();
         let config = serde_json::json!({ "include": [dir.path().join("logs/*.log")] });
-        Self { dir, config }
+        Self { dir, config, telemetry: Mutex::new(Telemetry::new().unwrap()) }
+    }
+
+    /// A number that the latest run has counted.
+    pub(crate) fn number(&self, name: &str, label: &str) -> f64 {
+        number(&self.telemetry.lock().unwrap(), name, label)
+    }
+
+    /// Where the file with this number is pinned.
+    pub(crate) fn pin(&self, key: u64) -> PathBuf {
+        self.dir.path().join("data/pins/app").join(key.to_string())
+    }
+
+    /// How many files are pinned.
+    pub(crate) fn pins(&self) -> usize {
+        fs::read_dir(self.dir.path().join("data/pins/app")).map_or(0, Iterator::count)
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -138,8 +187,9 @@ impl Bench {
     }
 
     /// Reads what is there and waits for the end.
-    pub(crate) async fn once(&self, sinks: &[(&str, &Collector)]) {
+    pub(crate) async fn once(&self, sinks: &[(&str, &Collector)]) -> Ended {
         self.run(sinks, true).finished().await;
+        Ended(self.telemetry.lock().unwrap().clone())
     }
 
     fn run(&self, sinks: &[(&str, &Collector)], once: bool) -> Topology {
@@ -150,12 +200,14 @@ impl Bench {
             let sink = Component::Sink(Arc::new((*sink).clone()));
             graph.nodes.insert((*name).into(), node(sink, &["app"]));
         }
+        let telemetry = Telemetry::new().unwrap();
+        *self.telemetry.lock().unwrap() = telemetry.clone();
         let env = Environment {
             host: "web1".into(),
             data_dir: self.dir.path().join("data"),
             keeps_state: true,
             memory: Memory::new(32 << 20),
-            telemetry: Telemetry::new().unwrap(),
+            telemetry,
             sinks: SinkNames::default(),
             secrets: Default::default(),
             masker: Default::default(),
@@ -173,6 +225,7 @@ fn node(component: Component, inputs: &[&str]) -> GraphNode {
         component,
         type_name: "test".into(),
         inputs: inputs.iter().map(|input| ((*input).into(), None)).collect(),
+        buffer: Default::default(),
         spec: Node::new(Value::Null),
         span: None,
     }

@@ -4,6 +4,10 @@
 mod harness;
 #[cfg(test)]
 mod histories;
+#[cfg(test)]
+mod rotation;
+#[cfg(test)]
+mod text;
 
 use harness::{Bench, Collector, lines, stop, text, wait_until};
 use std::fs::{self, File};
@@ -132,10 +136,10 @@ async fn a_file_that_is_removed_and_made_again_is_read_from_its_beginning() {
         fs::remove_file(bench.path("a.log")).unwrap();
     }
     assert_eq!(sink.lines(), lines(0..20));
-    bench.append("a.log", "the last line has no end");
-    wait_until(|| bench.checkpoint().exists()).await;
+    bench.append("a.log", "this file was met\nthe last line has no end");
+    sink.wait_for(21).await;
     fs::remove_file(bench.path("a.log")).unwrap();
-    assert_eq!(sink.wait_for(21).await[20], "the last line has no end");
+    assert_eq!(sink.wait_for(22).await[20..], ["this file was met", "the last line has no end"]);
     stop(topology).await;
 }
 
@@ -172,7 +176,7 @@ async fn a_sink_that_is_away_does_not_double_the_lines_of_its_sibling() {
     // The reading thread saves its marks when it notices that nobody waits for it any more.
     let marks = || fs::read_to_string(bench.checkpoint()).unwrap_or_default();
     let size = text(0..300).len();
-    wait_until(|| marks().contains(&format!("\"offset\":{size}"))).await;
+    wait_until(|| marks().contains(&format!("\"offset\":{size},"))).await;
     ill.set_away(false);
     bench.append("a.log", &text(300..400));
     bench.once(&sinks).await;

@@ -1,12 +1,14 @@
 //! What the black-box tests share.
 
+pub(crate) mod process;
 pub(crate) mod throwaway;
 pub(crate) mod web;
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 use std::{fs, io};
+
+use process::{Process, comes_about};
 
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_driftless");
@@ -17,20 +19,6 @@ pub(crate) fn example_names() -> Vec<String> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     let dirs = entries.filter(|path| path.is_dir());
     dirs.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
-}
-
-/// Waits until `holds`; says whether it did in time.
-fn comes_about(mut holds: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        if holds() {
-            return true;
-        }
-        if Instant::now() > deadline {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// A copy of an example in a directory of its own, where it can do no harm.
@@ -80,20 +68,19 @@ impl Example {
     }
 
     /// Starts `driftless agent` on the config; what it says goes into `agent.log`.
-    pub(crate) fn agent(&self, arguments: &[&str]) -> Agent {
+    pub(crate) fn agent(&self, arguments: &[&str]) -> Process {
         let log = fs::File::options().create(true).append(true).open(self.path("agent.log"));
-        let child = self
-            .driftless(&["agent", "--config"])
-            .arg(self.config())
-            .args(arguments)
-            .stderr(log.unwrap())
-            .spawn();
-        Agent { child: child.unwrap() }
+        Process::spawn(
+            self.driftless(&["agent", "--config"])
+                .arg(self.config())
+                .args(arguments)
+                .stderr(log.unwrap()),
+        )
     }
 
     /// Waits until `holds`, or fails with what the agent said.
     pub(crate) fn wait_until(&self, what: &str, holds: impl FnMut() -> bool) {
-        assert!(comes_about(holds), "not within 30 s: {what}\n{}", self.content("agent.log"));
+        assert!(comes_about(holds), "not in time: {what}\n{}", self.content("agent.log"));
     }
 
     /// All that the files whose name begins with `prefix` hold.
@@ -104,38 +91,6 @@ impl Example {
         let mut paths: Vec<PathBuf> = entries.filter(wanted).collect();
         paths.sort();
         paths.iter().map(|path| fs::read_to_string(path).unwrap_or_default()).collect()
-    }
-}
-
-/// A running agent, which does not outlive its test.
-pub(crate) struct Agent {
-    child: Child,
-}
-
-impl Agent {
-    /// Sends SIGTERM and waits for the end.
-    pub(crate) fn stop(&mut self) -> ExitStatus {
-        let pid = nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-        self.wait()
-    }
-
-    /// Waits for the end.
-    pub(crate) fn wait(&mut self) -> ExitStatus {
-        let mut status = None;
-        comes_about(|| {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        });
-        status.expect("the agent ends within 30 s")
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        // Both fail where it has ended already, which is as good.
-        self.child.kill().ok();
-        self.child.wait().ok();
     }
 }
 

@@ -109,8 +109,12 @@ impl<'s> Settings<'s> {
             }
             self.write_choices(field, page);
             let inner = self.resolve(field);
-            if inner.get("properties").is_some() {
-                self.write(inner, &format!("{full}."), page);
+            // "A word, or all of this": what is referred to is shown.
+            let long = self.variants(inner).filter(|one| one.get("$ref").is_some());
+            for inner in std::iter::once(inner).chain(long.map(|one| self.resolve(one))) {
+                if inner.get("properties").is_some() {
+                    self.write(inner, &format!("{full}."), page);
+                }
             }
         }
     }

@@ -7,7 +7,26 @@ use crate::event::fault::{Diagnostic, nearest};
 use crate::event::tree::{Key, Node, Value};
 
 /// What a log source may say about its lines, in the order in which it happens to them.
-pub(in crate::config) const STEPS: [&str; 6] = ["parse", "keep", "drop", "rename", "set", "remove"];
+pub(in crate::config) const STEPS: [&str; 10] =
+    ["parse", "keep", "drop", "sample", "dedupe", "throttle", "rename", "set", "remove", "redact"];
+
+/// The one setting that a step's short form stands for: `parse: json` is `parse: {format: json}`.
+pub(in crate::config) fn main_setting(step: &str) -> &str {
+    match step {
+        "parse" => "format",
+        "redact" => "patterns",
+        "sample" => "rate",
+        "dedupe" => "window",
+        "throttle" => "limit",
+        "keep" | "drop" => step,
+        _ => "fields",
+    }
+}
+
+/// Whether the step can also have all settings of its transform.
+pub(in crate::config) fn has_long_form(step: &str) -> bool {
+    matches!(step, "parse" | "redact" | "sample" | "dedupe" | "throttle")
+}
 
 /// Short names of a log source's settings, and the names that the component has for them.
 pub(in crate::config) const ALIASES: [(&str, &str); 1] = [("paths", "include")];
@@ -87,7 +106,7 @@ impl Lowering {
         let mut end = format!("logs.{}", key.name);
         for (step, written) in steps {
             let Some((step_key, value)) = written else { continue };
-            let is_short = !(step == "parse" && value.as_map().is_some());
+            let is_short = !(has_long_form(step) && value.as_map().is_some());
             let settings = if is_short { spelled_out(step, &step_key, value) } else { value };
             let type_name = if matches!(step, "keep" | "drop") { "filter" } else { step };
             let type_key = Key { name: type_name.into(), span: step_key.span.clone() };
@@ -163,11 +182,6 @@ fn all(chains: &[Chain]) -> Node {
 /// `parse: {format: nginx_combined}`, `set: {a: 1}` for `set: {fields: {a: 1}}`.
 fn spelled_out(step: &str, key: &Key, value: Node) -> Node {
     let span = value.span.clone();
-    let name = match step {
-        "parse" => "format",
-        "keep" | "drop" => step,
-        _ => "fields",
-    };
-    let key = Key { name: name.into(), span: key.span.clone() };
+    let key = Key { name: main_setting(step).into(), span: key.span.clone() };
     Node { value: Value::Map(vec![(key, value)]), span }
 }

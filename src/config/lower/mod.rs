@@ -6,7 +6,7 @@ mod logs;
 use super::files::{ApplyFile, FactsFile, TopologyFile};
 use crate::event::fault::Diagnostic;
 use crate::event::tree::{Key, Node, Span, Value};
-pub(super) use logs::{ALIASES, STEPS};
+pub(super) use logs::{ALIASES, STEPS, has_long_form, main_setting};
 use std::fmt;
 use std::sync::Arc;
 
@@ -56,6 +56,9 @@ pub enum Form {
     /// As a step of such a source in its short form: only the value of the main setting.
     ShortStep(&'static str),
 }
+
+/// Keys that may stand beside the one type of a short form, and mean the component.
+const BESIDE: [&str; 3] = ["when", "enabled", "buffer"];
 
 /// Keys that every component may have, whatever it is.
 pub(super) const COMMON_KEYS: [&str; 2] = ["when", "enabled"];
@@ -152,10 +155,10 @@ impl Lowering {
         }
     }
 
-    /// The one entry of `{type: {settings}}`; `when` and `enabled` may stand beside it.
+    /// The one entry of `{type: {settings}}`; those of [`BESIDE`] may stand beside it.
     fn typed(&mut self, key: &Key, mut node: Node) -> Option<(Key, Node)> {
         let span = node.span.clone().or_else(|| key.span.clone());
-        let beside: Vec<_> = COMMON_KEYS.iter().filter_map(|name| node.take(name)).collect();
+        let beside: Vec<_> = BESIDE.iter().filter_map(|name| node.take(name)).collect();
         let (type_key, mut settings) = match node.value {
             Value::Map(mut entries) if entries.len() == 1 => entries.pop()?,
             Value::String(name) => (Key { name, span }, Node::new(Value::Null)),

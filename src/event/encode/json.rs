@@ -55,7 +55,7 @@ pub(super) fn entry(out: &mut Vec<u8>, start: usize, name: &str) {
 }
 
 /// Appends any value.
-pub(super) fn value(value: FieldRef<'_>, out: &mut Vec<u8>) {
+pub(crate) fn value(value: FieldRef<'_>, out: &mut Vec<u8>) {
     match value {
         FieldRef::Json(raw) => out.extend_from_slice(raw),
         FieldRef::Text(text) => string(text, out),

@@ -12,7 +12,7 @@ mod metrics;
 mod tests;
 
 use crate::event::Batch;
-use crate::event::log::{KeyId, Keys, LogBatch, RecordRef};
+use crate::event::log::{FieldRef, KeyId, Keys, LogBatch, RecordRef};
 use crate::event::metric::MetricBatch;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -27,7 +27,8 @@ use serde::Deserialize;
 #[serde(rename_all = "lowercase")]
 pub enum Encoding {
     /// The line as it was read, byte for byte, as long as no transform changed the record; a
-    /// changed record is one line of JSON. Metrics are written in Prometheus's text format.
+    /// changed record is one line of JSON, or its `message` where that is all it has. Metrics are
+    /// written in Prometheus's text format.
     #[default]
     Text,
     /// One JSON object a line.
@@ -212,6 +213,13 @@ impl Encoder {
     }
 
     fn one(&mut self, record: &RecordRef<'_>, keys: ExtraKeys, out: &mut Vec<u8>) {
+        if self.encoding == Encoding::Text
+            && let Some(line) = bare_message(record)
+        {
+            out.extend_from_slice(line);
+            out.push(b'\n');
+            return;
+        }
         match &self.encoding {
             Encoding::Text | Encoding::Ndjson => {
                 json::object(record, self.extra, keys, &mut self.scratch, out);
@@ -226,6 +234,18 @@ impl Encoder {
             }
             Encoding::Csv(csv) => csv::line(csv, record, &mut self.scratch.text, out),
         }
+    }
+}
+
+/// The text of a record that is still one line of text and nothing else, although a transform has
+/// changed what it says.
+fn bare_message<'a>(record: &RecordRef<'a>) -> Option<&'a [u8]> {
+    let mut fields = record.fields();
+    match (fields.next()?, fields.next()) {
+        (("message", FieldRef::Text(text)), None) if memchr::memchr(b'\n', text).is_none() => {
+            Some(text)
+        }
+        _ => None,
     }
 }
 

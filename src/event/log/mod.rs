@@ -6,7 +6,10 @@
 //! In the steady state nothing is allocated per record.
 
 mod field;
+mod kept;
 mod keys;
+pub mod multiline;
+mod name;
 mod split;
 mod table;
 #[cfg(test)]
@@ -14,8 +17,10 @@ mod tests;
 
 pub(crate) use field::write_float;
 pub use field::{Field, FieldRef, Value};
+pub use kept::{GroupBy, Kept, KeptRecord};
 pub use keys::{KeyId, Keys};
-pub use table::{FieldWriter, OwnedRecord, Record, RecordRef, Verdict};
+pub use name::NamePattern;
+pub use table::{FieldWriter, OwnedRecord, PackedLogs, Record, RecordRef, Verdict};
 
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
@@ -42,6 +47,9 @@ pub struct LogBatch {
     /// When the chunk was read: nanoseconds since the epoch.
     pub read_at_ns: i64,
     chunk: Bytes,
+    /// Where records begin in the file, where that does not follow from their place in the chunk:
+    /// a place in the chunk, and the bytes from `offset` on.
+    places: Option<Arc<[(u32, u32)]>>,
     /// How many lines the chunk has.
     lines: usize,
     /// Made when somebody first looks at single records, and copied on the first change after a
@@ -59,7 +67,37 @@ impl LogBatch {
         let chunk = chunk.slice(..chunk.len().min(u32::MAX as usize));
         let unended = chunk.last().is_some_and(|byte| *byte != b'\n');
         let lines = memchr::memchr_iter(b'\n', &chunk).count() + usize::from(unended);
-        Self { origin, offset, read_at_ns, chunk, lines, table: OnceLock::new() }
+        let table = OnceLock::new();
+        Self { origin, offset, read_at_ns, chunk, places: None, lines, table }
+    }
+
+    /// The records at these places of `chunk`, in order: for text whose records are not its
+    /// lines. `places` says for each where it begins in the file, counted from `offset`, if not
+    /// where it begins in the chunk.
+    pub fn from_records(
+        chunk: Bytes,
+        records: &[(usize, usize)],
+        places: Option<Vec<u32>>,
+        (origin, offset, read_at_ns): (Arc<Origin>, u64, i64),
+    ) -> Self {
+        let fit = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let places = places.map(|places| {
+            records.iter().zip(places).map(|((start, _), place)| (fit(*start), place)).collect()
+        });
+        let records: Vec<Record> =
+            records.iter().map(|(start, end)| Record::at(*start, *end)).collect();
+        let lines = records.len();
+        let table = Arc::new(Table::of_records(records)).into();
+        Self { origin, offset, read_at_ns, chunk, places, lines, table }
+    }
+
+    /// Where the record that begins at this place of the chunk begins in the file.
+    fn place(&self, start: u32) -> u64 {
+        let in_file = self.places.as_ref().map_or(start, |places| {
+            let at = places.partition_point(|(known, _)| *known <= start);
+            at.checked_sub(1).map_or(start, |at| places[at].1)
+        });
+        self.offset + u64::from(in_file)
     }
 
     fn table(&self) -> &Arc<Table> {

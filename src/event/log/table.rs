@@ -1,5 +1,9 @@
 //! The flat table behind a batch: records, fields, names, and the bytes made on the way.
 
+mod pack;
+
+pub use pack::PackedLogs;
+
 use super::{Field, FieldRef, KeyId, Keys, LogBatch, Value};
 use std::sync::Arc;
 
@@ -193,7 +197,8 @@ impl FieldWriter<'_> {
         self.table.fields.push(Field { key, value });
     }
 
-    /// Adds a field of the batch that is being rewritten, unchanged.
+    /// Adds a field whose name has this batch's number, such as one of the batch that is being
+    /// rewritten.
     pub fn push_field(&mut self, field: Field) {
         self.table.fields.push(field);
     }
@@ -219,13 +224,19 @@ impl FieldWriter<'_> {
     /// Adds a JSON value that was made on the way. It must be valid JSON. Line feeds in it, which
     /// can only be white space, become blanks, so that any record fits on a line.
     pub fn push_json(&mut self, name: &str, json: &[u8]) {
+        let value = self.make_json(json);
+        self.push(name, value);
+    }
+
+    /// A JSON value that was made on the way, for [`Self::push_field`].
+    pub fn make_json(&mut self, json: &[u8]) -> Value {
         let (start, len) = self.make(json);
         for byte in &mut self.table.side[start as usize..] {
             if *byte == b'\n' {
                 *byte = b' ';
             }
         }
-        self.push(name, Value::MadeJson(start, len));
+        Value::MadeJson(start, len)
     }
 
     /// Sets the record's own time, in nanoseconds since the epoch.
@@ -243,6 +254,17 @@ impl FieldWriter<'_> {
         self.table.fields.truncate(self.table.mark.0);
         self.table.side.truncate(self.table.mark.1);
         self.guess = self.first_guess;
+        self.table.time_ns = NO_TIME;
+    }
+
+    /// Forgets all fields of this record but the first `count`.
+    pub fn truncate(&mut self, count: usize) {
+        self.table.fields.truncate(self.table.mark.0 + count);
+    }
+
+    /// The names of fields.
+    pub fn keys(&self) -> &Keys {
+        &self.table.keys
     }
 
     /// A value of the record that is being written, with the bytes it points at.
@@ -336,7 +358,7 @@ impl<'b> RecordRef<'b> {
 
     /// Where the line begins in its file.
     pub fn offset(&self) -> u64 {
-        self.batch.offset + u64::from(self.record.start)
+        self.batch.place(self.record.start)
     }
 
     /// The record's own time, else when it was read: nanoseconds since the epoch.

@@ -2,8 +2,10 @@
 
 use super::Verdict;
 use super::compare::{Mismatch, contains, equal, order, truth};
+use super::filter::filter;
 use super::ir::{Comparison, Operand, Program, Test};
 use crate::event::log::{FieldRef, KeyId, LogBatch, RecordRef};
+use crate::event::lookup::member;
 use crate::expr::record::{Made, Names};
 use minijinja::value::Value;
 use minijinja::{ErrorKind, Expression};
@@ -44,7 +46,7 @@ struct Run<'r> {
 }
 
 /// An operand's value.
-enum Found<'v> {
+pub(super) enum Found<'v> {
     Nothing,
     There(FieldRef<'v>),
     Made(Made),
@@ -110,6 +112,12 @@ impl Run<'_> {
                 Some(value) => Ok(pattern.regex.is_match(&value.as_text().ok_or(Mismatch)?)),
                 None => Ok(false),
             },
+            Test::Begins(operand, part) => {
+                at_an_end(&self.find(operand, record)?, |text| text.starts_with(part.as_bytes()))
+            }
+            Test::Ends(operand, part) => {
+                at_an_end(&self.find(operand, record)?, |text| text.ends_with(part.as_bytes()))
+            }
             Test::Defined(operand) => Ok(self.find(operand, record)?.value().is_some()),
             Test::Null(operand) => {
                 Ok(self.find(operand, record)?.value().is_some_and(|value| value.is_null()))
@@ -131,6 +139,23 @@ impl Run<'_> {
                     self.keys.get(*slot).copied().flatten().and_then(|key| record.get_key(key))
                 };
                 field.or_else(|| otherwise.as_ref().map(Made::as_ref))
+            }
+            Operand::Within(base, names) => {
+                let Found::There(value) = self.find(base, record)? else {
+                    return Ok(Found::Nothing);
+                };
+                names.iter().try_fold(value, |value, name| match value {
+                    FieldRef::Json(raw) => member(raw, name).map(FieldRef::Json),
+                    // Text and numbers have nothing within.
+                    _ => None,
+                })
+            }
+            Operand::Filtered(kind, base, number) => {
+                let made = self.find(base, record)?.value().and_then(|value| filter(*kind, value));
+                return match made {
+                    Some(found) => Ok(found),
+                    None => self.ask(*number, record),
+                };
             }
             Operand::Source => Some(FieldRef::Text(record.batch().origin.source.as_bytes())),
             Operand::Constant(made) => made.as_ref().map(Made::as_ref),
@@ -156,6 +181,15 @@ impl Run<'_> {
             }
             Err(_) => Err(Mismatch),
         }
+    }
+}
+
+/// Whether a text is so at one of its ends. What is missing or null is not.
+fn at_an_end(found: &Found<'_>, holds: impl FnOnce(&[u8]) -> bool) -> Result<bool, Mismatch> {
+    match found.value() {
+        None => Ok(false),
+        Some(value) if value.is_null() => Ok(false),
+        Some(value) => Ok(holds(&value.as_text().ok_or(Mismatch)?)),
     }
 }
 

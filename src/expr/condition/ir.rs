@@ -19,6 +19,10 @@ pub(super) enum Test {
     OneOf(Operand, Vec<Made>),
     /// The text has this part.
     Part(Operand, Box<Finder<'static>>),
+    /// The text begins with this.
+    Begins(Operand, String),
+    /// The text ends with this.
+    Ends(Operand, String),
     /// The text matches; where it must begin is in the pattern itself.
     Matches(Operand, Pattern),
     Defined(Operand),
@@ -49,12 +53,26 @@ pub(super) enum Comparison {
 pub(super) enum Operand {
     /// A field, and the variable of the same name for where it is missing.
     Field { name: String, slot: usize, otherwise: Option<Made> },
+    /// What stands under these names within an operand: `user.address.city`.
+    Within(Box<Operand>, Vec<String>),
+    /// What a filter makes of an operand; where that is not text, the library answers.
+    Filtered(Filter, Box<Operand>, usize),
     /// The name `source`.
     Source,
     /// A constant; `None` where a name has no value.
     Constant(Option<Made>),
     /// The library's business: a number in [`Program::library`].
     Library(usize),
+}
+
+/// A filter, as far as it is about text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filter {
+    Lower,
+    Upper,
+    Int,
+    Float,
+    Length,
 }
 
 /// A whole condition.

@@ -2,7 +2,7 @@
 //! library.
 
 use super::Unfit;
-use super::ir::{Comparison, Operand, Program, Question, Test};
+use super::ir::{Comparison, Filter, Operand, Program, Question, Test};
 use super::scan::{self, Anchor};
 use crate::expr::record::{Made, Names};
 use crate::expr::unparse::{Uses, unparse};
@@ -70,6 +70,15 @@ impl Lowering<'_> {
                 Ok(Test::All(tests))
             }
             Expr::Test(test) => self.named_test(expr, test),
+            Expr::Call(call) => match method(call) {
+                Some((text, "startswith", [CallArg::Pos(part)])) => {
+                    self.at_an_end(expr, text, part, Test::Begins)
+                }
+                Some((text, "endswith", [CallArg::Pos(part)])) => {
+                    self.at_an_end(expr, text, part, Test::Ends)
+                }
+                _ => Ok(Test::True(self.operand(expr)?)),
+            },
             Expr::Const(constant) => Ok(Test::Known(constant.value.is_true())),
             _ => Ok(Test::True(self.operand(expr)?)),
         }
@@ -103,7 +112,7 @@ impl Lowering<'_> {
         let part = self.constant(needle);
         let hay = self.operand(hay)?;
         match (&hay, part.as_ref().and_then(Value::as_str)) {
-            (Operand::Field { .. }, Some(part)) => {
+            (Operand::Field { .. } | Operand::Within(..), Some(part)) => {
                 Ok(Test::Part(hay, Box::new(Finder::new(part).into_owned())))
             }
             _ => Ok(Test::In(self.operand(needle)?, hay)),
@@ -160,6 +169,31 @@ impl Lowering<'_> {
         if let Some(value) = self.constant(expr) {
             return Ok(Operand::Constant(Made::of(&value)));
         }
+        match expr {
+            Expr::GetAttr(get) if !is_record(&get.expr) => {
+                return self.within(expr, &get.expr, get.name);
+            }
+            Expr::GetItem(get) if !is_record(&get.expr) => {
+                if let Expr::Const(name) = &get.subscript_expr
+                    && let Some(name) = name.value.as_str()
+                {
+                    return self.within(expr, &get.expr, name);
+                }
+            }
+            Expr::Filter(filter) => {
+                if let (Some(kind), Some(inner), []) =
+                    (Filter::named(filter.name), &filter.expr, &filter.args[..])
+                {
+                    return self.filtered(expr, inner, kind);
+                }
+            }
+            Expr::Call(call) => match method(call) {
+                Some((inner, "lower", [])) => return self.filtered(expr, inner, Filter::Lower),
+                Some((inner, "upper", [])) => return self.filtered(expr, inner, Filter::Upper),
+                _ => {}
+            },
+            _ => {}
+        }
         let (name, otherwise) = match expr {
             Expr::Var(var) if var.id == "source" => return Ok(Operand::Source),
             Expr::Var(var) if var.id != "record" => {
@@ -176,6 +210,61 @@ impl Lowering<'_> {
             _ => return self.library(expr),
         };
         Ok(self.field(name, otherwise))
+    }
+
+    /// A name within something that is a field, or within a field.
+    fn within(&mut self, whole: &Expr<'_>, inner: &Expr<'_>, name: &str) -> Result<Operand, Unfit> {
+        let before = (self.fields.len(), self.library.len());
+        match self.operand(inner)? {
+            Operand::Within(base, mut names) => {
+                names.push(name.to_owned());
+                Ok(Operand::Within(base, names))
+            }
+            base @ Operand::Field { .. } => {
+                Ok(Operand::Within(Box::new(base), vec![name.to_owned()]))
+            }
+            _ => {
+                // What was noted for the inner part alone is not needed.
+                self.fields.truncate(before.0);
+                self.library.truncate(before.1);
+                self.library(whole)
+            }
+        }
+    }
+
+    /// A filter on something that is a field, or within a field.
+    fn filtered(
+        &mut self,
+        whole: &Expr<'_>,
+        inner: &Expr<'_>,
+        kind: Filter,
+    ) -> Result<Operand, Unfit> {
+        let before = (self.fields.len(), self.library.len());
+        let base = self.operand(inner)?;
+        if !matches!(base, Operand::Field { .. } | Operand::Within(..)) {
+            self.fields.truncate(before.0);
+            self.library.truncate(before.1);
+            return self.library(whole);
+        }
+        match self.library(whole)? {
+            Operand::Library(number) => Ok(Operand::Filtered(kind, Box::new(base), number)),
+            other => Ok(other),
+        }
+    }
+
+    /// `path.startswith('/api')`, where the part is known beforehand.
+    fn at_an_end(
+        &mut self,
+        whole: &Expr<'_>,
+        text: &Expr<'_>,
+        part: &Expr<'_>,
+        test: fn(Operand, String) -> Test,
+    ) -> Result<Test, Unfit> {
+        let part = self.constant(part);
+        match part.as_ref().and_then(Value::as_str) {
+            Some(part) => Ok(test(self.operand(text)?, part.to_owned())),
+            None => Ok(Test::True(self.library(whole)?)),
+        }
     }
 
     fn field(&mut self, name: &str, otherwise: Option<Made>) -> Operand {
@@ -233,4 +322,25 @@ impl Lowering<'_> {
 
 fn is_record(expr: &Expr<'_>) -> bool {
     matches!(expr, Expr::Var(var) if var.id == "record")
+}
+
+/// The value that a method is called on, its name and its arguments.
+fn method<'e, 'a>(call: &'e ast::Call<'a>) -> Option<(&'e Expr<'a>, &'a str, &'e [CallArg<'a>])> {
+    match &call.expr {
+        Expr::GetAttr(get) => Some((&get.expr, get.name, &call.args)),
+        _ => None,
+    }
+}
+
+impl Filter {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "lower" => Self::Lower,
+            "upper" => Self::Upper,
+            "int" => Self::Int,
+            "float" => Self::Float,
+            "length" | "count" => Self::Length,
+            _ => return None,
+        })
+    }
 }

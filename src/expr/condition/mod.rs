@@ -6,6 +6,7 @@
 
 mod compare;
 mod eval;
+mod filter;
 mod ir;
 mod lower;
 mod scan;
@@ -14,7 +15,7 @@ mod tests;
 
 use super::record::Names;
 use crate::event::log::LogBatch;
-use ir::{Operand, Program, Test};
+use ir::{Comparison, Operand, Program, Test};
 use scan::Search;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
@@ -164,6 +165,12 @@ impl Bound {
             Sense::Keep => Verdict::Fails,
             Sense::Drop => Verdict::Holds,
         };
+        if sense == Sense::Keep
+            && let Some(search) = self.needed(batch)
+        {
+            // Lines without a hit are out whatever else is asked; only the others are cut.
+            scan::filter(batch, &search, true);
+        }
         let verdicts = self.judge(batch);
         let unclear = verdicts.iter().filter(|verdict| **verdict == Verdict::Unclear).count();
         if verdicts.contains(&out) {
@@ -184,25 +191,85 @@ impl Bound {
         if !batch.is_plain() {
             return None;
         }
-        let (test, hits) = match &self.program.test {
-            Test::Not(test) => (&**test, false),
-            test => (test, true),
-        };
-        let is_line =
-            |operand: &Operand| matches!(operand, Operand::Field { name, .. } if name == "message");
-        let search = match test {
-            Test::Matches(operand, pattern) if is_line(operand) => {
-                Search::Pattern { many: pattern.many.as_ref()?, one: &pattern.regex }
+        match &self.program.test {
+            Test::Not(test) => Some((search_of(test)?, false)),
+            test => Some((search_of(test)?, true)),
+        }
+    }
+
+    /// A search without a hit of which no line can be one for which the condition holds.
+    fn needed(&self, batch: &LogBatch) -> Option<Search<'_>> {
+        if !batch.is_plain() {
+            return None;
+        }
+        let mut tests = Vec::new();
+        conjuncts(&self.program.test, &mut tests);
+        for test in tests {
+            if let Some(search) = search_of(test) {
+                return Some(search);
             }
-            Test::Part(operand, finder) if is_line(operand) => {
-                let needle = finder.needle();
-                if needle.is_empty() || needle.contains(&b'\n') {
-                    return None;
-                }
-                Search::Part(finder)
+            if !is_clear(test) {
+                // It may be unclear, which keeps a record that the search would leave out.
+                return None;
             }
-            _ => return None,
-        };
-        Some((search, hits))
+        }
+        None
+    }
+}
+
+/// The tests that all have to hold, in order.
+fn conjuncts<'t>(test: &'t Test, all: &mut Vec<&'t Test>) {
+    match test {
+        Test::All(tests) => tests.iter().for_each(|test| conjuncts(test, all)),
+        test => all.push(test),
+    }
+}
+
+fn is_line(operand: &Operand) -> bool {
+    matches!(operand, Operand::Field { name, .. } if name == "message")
+}
+
+/// Whether the test holds or does not for any plain line, and never makes no sense.
+fn is_clear(test: &Test) -> bool {
+    match test {
+        Test::Known(_) => true,
+        Test::Not(test) => is_clear(test),
+        Test::All(tests) | Test::Any(tests) => tests.iter().all(is_clear),
+        Test::Part(operand, _)
+        | Test::Matches(operand, _)
+        | Test::Begins(operand, _)
+        | Test::Ends(operand, _) => is_line(operand),
+        Test::Compare(Comparison::Equal | Comparison::Unequal, left, right) => {
+            is_simple(left) && is_simple(right)
+        }
+        Test::OneOf(operand, _)
+        | Test::Defined(operand)
+        | Test::Null(operand)
+        | Test::True(operand) => is_simple(operand),
+        Test::Compare(..) | Test::In(..) => false,
+    }
+}
+
+/// Whether finding the operand's value cannot go wrong.
+fn is_simple(operand: &Operand) -> bool {
+    match operand {
+        Operand::Field { .. } | Operand::Source | Operand::Constant(_) => true,
+        Operand::Within(base, _) => is_simple(base),
+        Operand::Filtered(..) | Operand::Library(_) => false,
+    }
+}
+
+/// The search over a whole chunk that answers a test for each of its lines.
+fn search_of(test: &Test) -> Option<Search<'_>> {
+    match test {
+        Test::Matches(operand, pattern) if is_line(operand) => {
+            Some(Search::Pattern { many: pattern.many.as_ref()?, one: &pattern.regex })
+        }
+        Test::Part(operand, finder) if is_line(operand) => {
+            let needle = finder.needle();
+            let is_within_a_line = !needle.is_empty() && !needle.contains(&b'\n');
+            is_within_a_line.then_some(Search::Part(finder))
+        }
+        _ => None,
     }
 }

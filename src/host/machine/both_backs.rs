@@ -211,6 +211,16 @@ fn a_pipe_is_neither_read_nor_written() {
 }
 
 #[test]
+fn a_directory_may_be_foretold_where_a_file_was() {
+    let (_root, file) = bench();
+    for mut machine in [Machine::overlay(), Machine::live()] {
+        machine.remove(&file).unwrap();
+        machine.mkdir(&file, &Attributes::default()).unwrap();
+        write(&mut machine, &file.join("inner"), "x").unwrap();
+    }
+}
+
+#[test]
 fn a_tree_is_removed_without_following_its_links() {
     let (root, file) = bench();
     let tree = root.path().join("tree");

@@ -49,7 +49,7 @@ impl Machine {
         let Some(parent) = path.parent() else {
             return Err(Fault::new("`/` itself cannot be made, replaced or removed"));
         };
-        match self.lstat_resolved(parent)? {
+        let directory = match self.lstat_resolved(parent)? {
             None => {
                 return Err(Fault::new(format!(
                     "the directory {} does not exist",
@@ -61,8 +61,8 @@ impl Machine {
                 let (parent, kind) = (parent.display(), found.kind.described());
                 return Err(Fault::new(format!("{parent} is {kind}, and a directory is expected")));
             }
-            Some(_) => {}
-        }
+            Some(found) => found,
+        };
         check_writable(parent)?;
         if path.file_name().is_some_and(|name| name.len() > 255) {
             return Err(Fault::new(format!(
@@ -81,7 +81,8 @@ impl Machine {
             .hint("`unsafe_writes: true` writes into it, not atomically"));
         }
         let allowed = AccessFlags::W_OK | AccessFlags::X_OK;
-        let is_on_host = look::lstat(parent)?.is_some();
+        // A dry run may have put a directory where the host still has a file, say.
+        let is_on_host = look::lstat(parent)?.is_some_and(|found| found.inode == directory.inode);
         if is_on_host && faccessat(AT_FDCWD, parent, allowed, AtFlags::AT_EACCESS).is_err() {
             return Err(Fault::new(format!(
                 "there is no permission to write in {}",

@@ -1,30 +1,37 @@
 //! Appending: all of it or nothing, and safe when it says so.
 
+use super::member::{member, whole_bytes};
+use super::rotate::Rotate;
+use super::{Sync, open::Opening};
+use crate::event::encode::compress::Compression;
 use crate::topology::component::Fault;
 use indexmap::IndexMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use nix::errno::Errno;
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-/// Files that are kept open; the one that was used least recently is closed first.
-const MOST_OPEN: usize = 64;
-
-/// What is promised of a file.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Safety {
-    /// Permissions of a new file.
-    pub(super) mode: u32,
-    /// Whether the disk must have it.
-    pub(super) sync: bool,
+/// What is promised of all files.
+#[derive(Debug)]
+pub(super) struct Policy {
+    pub(super) opening: Opening,
+    pub(super) sync: Sync,
+    pub(super) compression: Compression,
+    pub(super) rotate: Option<Rotate>,
+    /// Files that are kept open; the one that was used least recently is closed first.
+    pub(super) most_open: usize,
+    /// An open file that nothing is written to is closed after this long.
+    pub(super) idle: Duration,
+    /// What a file begins with.
+    pub(super) header: Vec<u8>,
 }
 
 /// Appends to files by path.
 #[derive(Debug)]
 pub(super) struct Appender {
-    safety: Safety,
-    /// What a file begins with.
-    header: Vec<u8>,
+    policy: Policy,
     /// The last used last.
     open: IndexMap<String, Open>,
 }
@@ -33,78 +40,199 @@ pub(super) struct Appender {
 struct Open {
     file: File,
     identity: (u64, u64),
+    /// When the file was made, since the epoch.
+    made_at: Duration,
+    used_at: Instant,
+    /// Since when there is something that the disk may not have.
+    unsynced_since: Option<Instant>,
+    /// Whether a line of somebody else, or of a crash, stands there without its end.
+    is_torn: bool,
 }
 
 impl Appender {
-    pub(super) fn new(safety: Safety, header: Vec<u8>) -> Self {
-        Self { safety, header, open: IndexMap::new() }
+    pub(super) fn new(policy: Policy) -> Self {
+        Self { policy, open: IndexMap::new() }
     }
 
-    /// Appends all of `body` or nothing. A file is kept open only while nothing goes wrong.
-    pub(super) fn append(&mut self, path: &str, body: &[u8]) -> Result<(), Fault> {
-        let fault = |error: io::Error| Fault::passing(format!("append to {path}: {error}"));
-        let open = match self.open.shift_remove(path).filter(|open| open.is_at(path)) {
-            Some(open) => open,
-            None => self.make(path).map_err(fault)?,
-        };
-        self.write(&open, body).map_err(fault)?;
-        if self.open.len() >= MOST_OPEN {
-            self.open.shift_remove_index(0);
+    /// Appends all of `body` or nothing. A file is kept open only while nothing goes wrong. `now` is
+    /// the time since the epoch.
+    pub(super) fn append(&mut self, path: &str, body: &[u8], now: Duration) -> Result<(), Fault> {
+        let open = self.open.shift_remove(path);
+        let written = self.append_to(open, path, body, now);
+        let open = written
+            .map_err(|error| Fault::passing(format!("append to {path}: {}", explained(&error))))?;
+        while self.open.len() >= self.policy.most_open {
+            self.close(0);
         }
         self.open.insert(path.to_owned(), open);
         Ok(())
     }
 
-    fn write(&self, open: &Open, body: &[u8]) -> io::Result<()> {
-        let before = open.file.metadata()?.len();
-        let header = if before == 0 { &*self.header } else { &[] };
-        let mut file = &open.file;
-        let written = file
-            .write_all(header)
-            .and_then(|()| file.write_all(body))
-            .and_then(|()| if self.safety.sync { file.sync_data() } else { Ok(()) });
-        if written.is_err() {
-            take_back(file, before, header.len() + body.len());
+    fn append_to(
+        &mut self,
+        open: Option<Open>,
+        path: &str,
+        body: &[u8],
+        now: Duration,
+    ) -> io::Result<Open> {
+        let mut open = match open.filter(|open| open.is_at(path, &self.policy.opening)) {
+            Some(open) => open,
+            None => self.make(path, now)?,
+        };
+        match self.write(&mut open, path, body, now) {
+            // A server that was set up anew has forgotten the handle, but not the file.
+            Err(error) if error.raw_os_error() == Some(Errno::ESTALE as i32) => {
+                open = self.make(path, now)?;
+                self.write(&mut open, path, body, now)?;
+            }
+            written => written?,
         }
-        written
+        Ok(open)
     }
 
-    fn make(&self, path: &str) -> io::Result<Open> {
-        let path = Path::new(path);
-        let open = || {
-            OpenOptions::new()
-                .append(true)
-                .create(true)
-                .mode(self.safety.mode)
-                // Whatever stands there, opening it must not wait.
-                .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY)
-                .open(path)
-        };
-        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-        let file = match (open(), dir) {
-            (Err(error), Some(dir)) if error.kind() == io::ErrorKind::NotFound => {
-                DirBuilder::new().recursive(true).mode(0o755).create(dir)?;
-                open()?
+    /// Writes to the file that is open, or where it is time for that to a new one in its place.
+    fn write(&self, open: &mut Open, path: &str, body: &[u8], now: Duration) -> io::Result<()> {
+        let mut before = open.file.metadata()?.len();
+        let mut bytes = self.encoded(before == 0, open.is_torn, body)?;
+        if let Some(rotate) = &self.policy.rotate
+            && rotate.is_due(before, now.saturating_sub(open.made_at), bytes.len() as u64)
+        {
+            if open.unsynced_since.is_some() {
+                open.file.sync_data()?;
             }
-            (opened, _) => opened?,
+            rotate.put_aside(path)?;
+            *open = self.make(path, now)?;
+            before = open.file.metadata()?.len();
+            bytes = self.encoded(before == 0, open.is_torn, body)?;
+        }
+        let mut file = &open.file;
+        let written = file.write_all(&bytes).and_then(|()| match self.policy.sync {
+            Sync::Always => file.sync_data(),
+            Sync::Interval(_) | Sync::Never => Ok(()),
+        });
+        if written.is_err() {
+            take_back(file, before, bytes.len());
+            return written;
+        }
+        open.is_torn = false;
+        open.used_at = Instant::now();
+        if matches!(self.policy.sync, Sync::Interval(_)) {
+            open.unsynced_since.get_or_insert(open.used_at);
+        }
+        Ok(())
+    }
+
+    /// The bytes that go into the file for `body`.
+    fn encoded(&self, is_new: bool, is_torn: bool, body: &[u8]) -> io::Result<Vec<u8>> {
+        let before: &[u8] = match (is_new, is_torn) {
+            (true, _) => &self.policy.header,
+            (false, true) => b"\n",
+            (false, false) => b"",
         };
+        member(self.policy.compression, [before, body])
+    }
+
+    fn make(&self, path: &str, now: Duration) -> io::Result<Open> {
+        let (file, is_new) = self.policy.opening.open(Path::new(path))?;
         let about = file.metadata()?;
-        if !about.is_file() {
-            return Err(io::Error::other("it is no regular file"));
+        let mut is_torn = false;
+        if is_new {
+            if self.policy.sync == Sync::Always {
+                // The name must be as safe as what is written under it.
+                let dir = Path::new(path).parent().filter(|dir| !dir.as_os_str().is_empty());
+                File::open(dir.unwrap_or(Path::new(".")))?.sync_all()?;
+            }
+        } else if !self.policy.compression.is_none() {
+            cut_to_whole(&file, path, self.policy.compression)?;
+        } else if about.len() > 0 {
+            let mut last = [b'\n'];
+            file.read_exact_at(&mut last, about.len() - 1)?;
+            is_torn = last != [b'\n'];
         }
-        if self.safety.sync && about.len() == 0 {
-            // The name must be as safe as what is written under it.
-            File::open(dir.unwrap_or(Path::new(".")))?.sync_all()?;
+        let age = about.created().or_else(|_| about.modified())?.elapsed().unwrap_or_default();
+        let made_at = if is_new { now } else { now.saturating_sub(age) };
+        let identity = (about.dev(), about.ino());
+        let used_at = Instant::now();
+        Ok(Open { file, identity, made_at, used_at, unsynced_since: None, is_torn })
+    }
+
+    /// Does what is due, and says when there is something to do again; `None` for never.
+    pub(super) fn tend(&mut self, now: Instant) -> Option<Instant> {
+        if let Sync::Interval(interval) = self.policy.sync {
+            for (path, open) in &mut self.open {
+                if open.unsynced_since.is_some_and(|since| now >= since + interval.0) {
+                    open.sync(path);
+                }
+            }
         }
-        Ok(Open { file, identity: (about.dev(), about.ino()) })
+        while let Some((_, oldest)) = self.open.get_index(0)
+            && now >= oldest.used_at + self.policy.idle
+        {
+            self.close(0);
+        }
+        let syncs = self.open.values().filter_map(|open| match self.policy.sync {
+            Sync::Interval(interval) => Some(open.unsynced_since? + interval.0),
+            Sync::Always | Sync::Never => None,
+        });
+        let idle = self.open.values().map(|open| open.used_at + self.policy.idle);
+        syncs.chain(idle).min()
+    }
+
+    #[cfg(test)]
+    pub(super) fn open_files(&self) -> usize {
+        self.open.len()
+    }
+
+    fn close(&mut self, at: usize) {
+        if let Some((path, mut open)) = self.open.shift_remove_index(at)
+            && open.unsynced_since.is_some()
+        {
+            open.sync(&path);
+        }
+    }
+}
+
+impl Drop for Appender {
+    fn drop(&mut self) {
+        while !self.open.is_empty() {
+            self.close(0);
+        }
     }
 }
 
 impl Open {
     /// Whether the path still leads to this file.
-    fn is_at(&self, path: &str) -> bool {
-        fs::metadata(path).is_ok_and(|about| (about.dev(), about.ino()) == self.identity)
+    fn is_at(&self, path: &str, opening: &Opening) -> bool {
+        opening.look(path).is_ok_and(|about| (about.dev(), about.ino()) == self.identity)
     }
+
+    fn sync(&mut self, path: &str) {
+        self.unsynced_since = None;
+        if let Err(error) = self.file.sync_data() {
+            tracing::error!(path, %error, "the disk may not have the last lines of this file");
+        }
+    }
+}
+
+/// What a person should do about an error, where that is not plain.
+fn explained(error: &io::Error) -> String {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ELOOP) => {
+            format!("{error}: it is a symbolic link, which is followed with `follow_symlinks: true` only")
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Cuts off a member that a crash left unfinished, so that what is written next can be read.
+fn cut_to_whole(file: &File, path: &str, compression: Compression) -> io::Result<()> {
+    let (whole, all) = (whole_bytes(compression.algorithm, file)?, file.metadata()?.len());
+    if whole < all {
+        let bytes = all - whole;
+        tracing::warn!(path, bytes, "cut off what a crash had left unfinished");
+        file.set_len(whole)?;
+    }
+    Ok(())
 }
 
 /// Takes a partial write back, unless somebody else has written behind it.
@@ -119,6 +247,7 @@ fn take_back(file: &File, before: u64, most: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::{self, OpenOptions};
 
     #[test]
     fn a_partial_write_is_taken_back_and_what_others_wrote_is_not() {
@@ -131,19 +260,5 @@ mod tests {
         fs::write(&path, "old\nsomebody else's line\n").unwrap();
         take_back(&file, 4, 5);
         assert_eq!(fs::read_to_string(&path).unwrap(), "old\nsomebody else's line\n");
-    }
-
-    #[test]
-    fn the_number_of_open_files_is_bounded() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut appender = Appender::new(Safety { mode: 0o600, sync: false }, Vec::new());
-        for round in 0..2 {
-            for number in 0..MOST_OPEN + 10 {
-                let path = dir.path().join(number.to_string());
-                appender.append(path.to_str().unwrap(), b"x").unwrap();
-                assert!(appender.open.len() <= MOST_OPEN);
-                assert_eq!(fs::metadata(path).unwrap().len(), round + 1);
-            }
-        }
     }
 }

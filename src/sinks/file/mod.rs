@@ -1,27 +1,40 @@
 //! `file`: appends records to files.
 
 mod append;
+mod member;
+mod open;
+mod rotate;
+mod tend;
+#[cfg(test)]
+mod tests;
 
+use crate::event::encode::compress::Compression;
 use crate::event::encode::{Encoder, Encoding, Extra};
 use crate::event::log::LogBatch;
 use crate::event::{Batch, Kinds};
 use crate::expr::path_template::{PathRenderer, PathTemplate};
+use crate::host::clock;
 use crate::topology::component::{BuildContext, BuiltSink, Deliver, Encode, Fault, SinkConfig};
 use crate::topology::delivery::Delivery;
 use crate::topology::request::{Answer, Request, Requests};
 use crate::topology::settings::{BatchSettings, ByteSize, Period, RetrySettings};
-use append::{Appender, Safety};
+use append::{Appender, Policy};
 use async_trait::async_trait;
+use open::Opening;
+use rotate::Rotate;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+use tend::Tended;
 
 /// Appends records to files, on local disks and on network shares.
 ///
 /// Directories are made as needed. A request that could be written only in part (a full disk) is
-/// taken back before it is tried again, so that no line stands there twice. A file that was
-/// renamed or removed is made anew, as log rotation expects.
+/// taken back before it is tried again, so that no line stands there twice; records wait until there
+/// is room. A file that was renamed or removed is made anew, as log rotation expects, and one whose
+/// server was set up anew is opened again. A line that a crash left unfinished is ended, so that the
+/// next record has a line of its own.
 ///
 /// ```yaml
 /// sinks:
@@ -29,26 +42,68 @@ use std::time::Duration;
 ///     type: file
 ///     inputs: [app]
 ///     path: "/mnt/nfs/logs/{{ host }}/%Y-%m-%d.log"
+///   local:
+///     type: file
+///     inputs: [app]
+///     path: /var/log/app/all.log.zst
+///     compression: zstd
+///     rotate: {size: 100MiB, age: 1d, keep: 14}
 /// ```
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Where to. `%Y-%m-%d` and other strftime codes mean the record's time in UTC;
     /// `{{ host }}`, `{{ source }}` and `{{ FIELD }}` become one path component each, a missing
-    /// field `_`.
+    /// field `_`. No record leads out of the directories that are written here.
     pub path: PathTemplate,
     /// How records are written: as they were read while nothing changed them, else as JSON.
     #[serde(default)]
     pub encoding: Encoding,
+    /// How the file is compressed. Each write is a gzip member or zstd frame of its own: `zcat` and
+    /// `zstdcat` read what is there at any time, and one that a crash cut off is removed before the
+    /// next is written. The name is not changed; end `path` with `.gz` or `.zst`.
+    #[serde(default)]
+    pub compression: Compression,
+    /// When a file is put aside for a new one. Without it, never.
+    #[serde(default)]
+    pub rotate: Option<Rotate>,
     /// Permissions of files that are made, in octal.
     #[serde(default = "default_mode")]
     pub mode: String,
+    /// Permissions of directories that are made, in octal.
+    #[serde(default = "default_directory_mode")]
+    pub directory_mode: String,
+    /// Owner of files that are made: a user's name or number. By default the user who runs this.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// Group of files that are made: its name or number. By default that of the user who runs this,
+    /// or of the directory where that passes its own on.
+    #[serde(default)]
+    pub group: Option<String>,
     /// When a record counts as written.
     #[serde(default)]
     pub sync: Sync,
-    /// How much is written at a time. By default whatever is there, up to 1MiB.
-    #[serde(default = "default_batch")]
-    pub batch: BatchSettings,
+    /// Whether to take an exclusive lock (flock) on each file and to wait while another process
+    /// has it. Writes append in any case; the lock keeps two writers from taking turns.
+    #[serde(default)]
+    pub lock: bool,
+    /// Whether the file itself may be a symbolic link. If not, one that stands in its place is an
+    /// error, so that nobody who may write to the directory turns the records elsewhere. Links on
+    /// the way to it are followed in any case.
+    #[serde(default)]
+    pub follow_symlinks: bool,
+    /// Files that are kept open at most, from 1. The one used least recently is closed for a new
+    /// one.
+    #[serde(default = "default_max_open_files")]
+    #[schemars(range(min = 1))]
+    pub max_open_files: usize,
+    /// A file that nothing is written to is closed after this long.
+    #[serde(default = "default_idle_timeout")]
+    pub idle_timeout: Period,
+    /// How much is written at a time. By default whatever is there, up to 1MiB; with `compression`,
+    /// which needs something to work on, what comes within a second.
+    #[serde(default)]
+    pub batch: Option<BatchSettings>,
     /// Pauses after a failure.
     #[serde(default)]
     pub retry: RetrySettings,
@@ -64,6 +119,9 @@ pub enum Sync {
     /// Once the disk has it (fdatasync), so that it survives a loss of power.
     #[default]
     Always,
+    /// Once the kernel has it; the disk is told to take it this long after at the latest, as in
+    /// `{interval: 5s}`. A loss of power may take what was written since.
+    Interval(Period),
     /// Once the kernel has it, so that it survives the end of this process.
     Never,
 }
@@ -72,8 +130,16 @@ fn default_mode() -> String {
     "0640".to_owned()
 }
 
-fn default_batch() -> BatchSettings {
-    BatchSettings { bytes: ByteSize(1 << 20), records: u64::MAX, age: Period(Duration::ZERO) }
+fn default_directory_mode() -> String {
+    "0755".to_owned()
+}
+
+fn default_max_open_files() -> usize {
+    64
+}
+
+fn default_idle_timeout() -> Period {
+    Period(Duration::from_secs(60))
 }
 
 impl SinkConfig for Config {
@@ -86,36 +152,69 @@ impl SinkConfig for Config {
     }
 
     fn build(&self, _: &BuildContext) -> Result<BuiltSink, Fault> {
-        if self.encoding == Encoding::Json {
-            let message = "`encoding: json` is one array, which cannot be appended to; `ndjson` \
-                           is one object a line";
-            return Err(Fault::fatal(message));
-        }
-        let mode = u32::from_str_radix(&self.mode, 8).ok().filter(|mode| *mode <= 0o7777);
-        let mode = mode.ok_or_else(|| {
-            Fault::fatal(format!("`mode` is `{}`, expected one such as \"0640\"", self.mode))
-        })?;
-        let extra =
-            if self.encoding == Encoding::Text { Extra::Nothing } else { Extra::Origin };
-        let encoder = Encoder::new(&self.encoding, extra);
-        let safety = Safety { mode, sync: self.sync == Sync::Always };
-        let (encoder, sender) = file_sink(&self.path, encoder, safety);
-        let (batch, retry) = (self.batch, self.retry);
+        let (encoder, files) = self.parts().map_err(Fault::fatal)?;
+        let batch = self.batch.unwrap_or_else(|| {
+            let seconds = if self.compression.is_none() { 0 } else { 1 };
+            let age = Period(Duration::from_secs(seconds));
+            BatchSettings { bytes: ByteSize(1 << 20), records: u64::MAX, age }
+        });
         // A buffer for each of many files: they must not all be large at the same time.
-        let delivery = Delivery { batch, retry, open_requests: 256, ..Delivery::default() };
-        Ok(BuiltSink::Requests { encoder: Box::new(encoder), sender: Arc::new(sender), delivery })
+        let delivery =
+            Delivery { batch, retry: self.retry, open_requests: 256, ..Delivery::default() };
+        Ok(BuiltSink::Requests { encoder: Box::new(encoder), sender: Arc::new(files), delivery })
     }
 }
 
-fn file_sink(path: &PathTemplate, encoder: Encoder, safety: Safety) -> (ByPath, Files) {
-    let mut header = Vec::new();
-    encoder.begin(&mut header);
-    let (template, renderer) = (path.clone(), path.renderer());
-    let appender = Mutex::new(Appender::new(safety, header));
-    (ByPath { template, renderer, encoder }, Files { template: path.clone(), appender })
+impl Config {
+    fn parts(&self) -> Result<(ByPath, Files), String> {
+        if self.encoding == Encoding::Json {
+            let message = "`encoding: json` is one array, which cannot be appended to; `ndjson` \
+                           is one object a line";
+            return Err(message.to_owned());
+        }
+        if let Some(rotate) = &self.rotate {
+            rotate.check()?;
+            if self.follow_symlinks {
+                let message = "`rotate` would move the link that `follow_symlinks` follows; name \
+                               the file itself in `path`";
+                return Err(message.to_owned());
+            }
+        }
+        if self.max_open_files == 0 {
+            return Err("`max_open_files` is 0, and one must be open to be written to".to_owned());
+        }
+        if matches!(self.sync, Sync::Interval(interval) if interval.0 == Duration::ZERO) {
+            return Err("`sync`: `interval` is 0; that is `always`".to_owned());
+        }
+        let extra =
+            if self.encoding == Encoding::Text { Extra::Nothing } else { Extra::Origin };
+        let encoder = Encoder::new(&self.encoding, extra);
+        let mut header = Vec::new();
+        encoder.begin(&mut header);
+        let opening = Opening {
+            mode: open::mode("mode", &self.mode)?,
+            directory_mode: open::mode("directory_mode", &self.directory_mode)?,
+            owner: self.owner.as_deref().map(open::owner).transpose()?,
+            group: self.group.as_deref().map(open::group).transpose()?,
+            lock: self.lock,
+            follow: self.follow_symlinks,
+        };
+        let policy = Policy {
+            opening,
+            sync: self.sync,
+            compression: self.compression,
+            rotate: self.rotate,
+            most_open: self.max_open_files,
+            idle: self.idle_timeout.0,
+            header,
+        };
+        let (template, renderer) = (self.path.clone(), self.path.renderer());
+        let files = Files { template: template.clone(), appender: Tended::new(Appender::new(policy)) };
+        Ok((ByPath { template, renderer, encoder }, files))
+    }
 }
 
-/// Each file has a request of its own.
+/// Sorts records by the file that they go to.
 struct ByPath {
     template: PathTemplate,
     renderer: PathRenderer,
@@ -141,6 +240,7 @@ impl Encode for ByPath {
             return Err(Fault::fatal("a file takes no tasks"));
         }
         if self.template.constant().is_some() {
+            // No key: the path is known, and the header is up to the file.
             return requests.to("").append_without_header(&mut self.encoder, batch);
         }
         let Batch::Logs(logs) = batch else {
@@ -161,17 +261,16 @@ impl Encode for ByPath {
 
 struct Files {
     template: PathTemplate,
-    appender: Mutex<Appender>,
+    appender: Tended,
 }
 
 #[async_trait]
 impl Deliver for Files {
     async fn deliver(&self, request: &Request) -> Result<Answer, Fault> {
         let path = self.template.constant().unwrap_or(&request.key);
-        blocking(|| {
-            let mut appender = self.appender.lock().unwrap_or_else(PoisonError::into_inner);
-            appender.append(path, &request.body)
-        })?;
+        if !request.body.is_empty() {
+            blocking(|| self.appender.append(path, &request.body, clock::now()))?;
+        }
         Ok(Answer::default())
     }
 }
@@ -183,75 +282,5 @@ fn blocking<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
         _ => work(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::log::{Origin, Verdict};
-    use bytes::Bytes;
-    use std::fs;
-    use std::path::Path;
-
-    fn sink(path: &str, encoding: &Encoding) -> (ByPath, Files) {
-        let encoder = Encoder::new(encoding, Extra::Nothing);
-        file_sink(&PathTemplate::new(path).unwrap(), encoder, Safety { mode: 0o600, sync: false })
-    }
-
-    async fn write((encoder, files): &mut (ByPath, Files), batch: Batch) -> Result<(), Fault> {
-        let mut requests = Requests::default();
-        encoder.encode(&batch, &mut requests)?;
-        for request in requests.iter() {
-            files.deliver(request).await?;
-        }
-        Ok(())
-    }
-
-    fn logs(lines: &'static str) -> LogBatch {
-        LogBatch::from_lines(&Bytes::from_static(lines.as_bytes()), Arc::new(Origin::default()), 0, 0)
-    }
-
-    fn by_level(lines: &'static str) -> Batch {
-        let mut logs = logs(lines);
-        logs.rewrite(|record, writer| {
-            let level = record.raw().split(|byte| *byte == b' ').next().unwrap_or_default();
-            writer.push("level", record.text_at(level));
-            Verdict::Parsed
-        });
-        Batch::Logs(logs)
-    }
-
-    fn read(dir: &Path, name: &str) -> String {
-        fs::read_to_string(dir.join(name)).unwrap_or_default()
-    }
-
-    #[tokio::test]
-    async fn each_record_goes_to_its_file_in_order() {
-        let dir = tempfile::tempdir().unwrap();
-        let template = format!("{}/new/{{{{ level }}}}.log", dir.path().display());
-        let mut sink = sink(&template, &Encoding::Text);
-        write(&mut sink, by_level("a 1\nb 2\na 3\n")).await.unwrap();
-        write(&mut sink, by_level("b 4\n")).await.unwrap();
-        assert_eq!(read(dir.path(), "new/a.log"), "a 1\na 3\n");
-        assert_eq!(read(dir.path(), "new/b.log"), "b 2\nb 4\n");
-    }
-
-    #[tokio::test]
-    async fn a_file_that_was_rotated_away_is_made_anew_with_its_header() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("log");
-        let csv = Encoding::Csv(crate::event::encode::Csv {
-            fields: vec!["message".to_owned()],
-            header: true,
-        });
-        let mut sink = sink(path.to_str().unwrap(), &csv);
-        for (line, moved) in [("1\n", "log.2"), ("2\n", "log.1"), ("3\n", "log.0")] {
-            write(&mut sink, Batch::Logs(logs(line))).await.unwrap();
-            write(&mut sink, Batch::Logs(logs(line))).await.unwrap();
-            fs::rename(&path, dir.path().join(moved)).unwrap();
-        }
-        assert_eq!(read(dir.path(), "log.2"), "message\n1\n1\n");
-        assert_eq!(read(dir.path(), "log.1"), "message\n2\n2\n");
     }
 }

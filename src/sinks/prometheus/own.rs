@@ -1,4 +1,4 @@
-//! What an endpoint adds to the metrics of the sources: build, process, and its own trouble.
+//! What an endpoint adds to the metrics of the sources: the process, and its own trouble.
 
 use crate::event::metric::{Family, MetricKind};
 use crate::host::process::OwnProcess;
@@ -19,13 +19,6 @@ impl Own {
 
     /// Adds it, for a scrape that so many sources did not answer.
     pub(super) fn add_to(&mut self, families: &mut Vec<Family>, unanswered: usize) {
-        let mut build = Family::new(
-            "driftless_build_info",
-            MetricKind::Gauge,
-            "Always 1; the label tells which Driftless this is.",
-        );
-        build.push(vec![("version".into(), env!("CARGO_PKG_VERSION").into())], 1.0);
-        families.push(build);
         let counter = |name, help, value| Family::single(name, MetricKind::Counter, help, value);
         let gauge = |name, help, value| Family::single(name, MetricKind::Gauge, help, value);
         families.push(counter(
@@ -38,30 +31,6 @@ impl Own {
             "Sources that did not answer this scrape in time.",
             unanswered as f64,
         ));
-        let Some(usage) = self.process.usage() else { return };
-        families.extend([
-            counter(
-                "process_cpu_seconds_total",
-                "Processor time that the agent has used, in seconds.",
-                usage.cpu_seconds,
-            ),
-            gauge(
-                "process_resident_memory_bytes",
-                "Memory of the agent that is in RAM, in bytes.",
-                usage.resident_bytes as f64,
-            ),
-            gauge(
-                "process_virtual_memory_bytes",
-                "Memory that the agent has mapped, in bytes.",
-                usage.virtual_bytes as f64,
-            ),
-        ]);
-        families.extend(usage.open_descriptors.map(|count| {
-            gauge("process_open_fds", "File descriptors that the agent has open.", count as f64)
-        }));
-        families.extend(usage.start_seconds.map(|start| {
-            let help = "When the agent started, in seconds since the epoch.";
-            gauge("process_start_time_seconds", help, start)
-        }));
+        families.extend(self.process.families());
     }
 }

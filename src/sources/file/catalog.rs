@@ -1,47 +1,55 @@
 //! The files that a source follows: finding, recognising, letting go.
 
-use super::ReadFrom;
+mod copies;
+mod keeping;
+
 use super::checkpoint::Entry;
+use super::content::{Content, Identity, OpenFiles};
 use super::patterns::{Found, Patterns, Walk};
-use super::position::{FINGERPRINT_BYTES, Position};
+use super::pins::{Pins, identity};
+use super::position::Position;
+use super::remembered::Remembered;
 use super::tracked::{Leaving, Tracked};
 use super::watch::Watcher;
+use super::{Limits, ReadFrom};
 use crate::event::ack::SinkSet;
 use crate::event::log::Origin;
+use crate::host::clock;
 use crate::topology::context::SinkNames;
-use rustix::fs::{Mode, OFlags};
+pub(super) use copies::Kinship;
 use rustix::io::Errno;
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::{self, File};
-use std::os::unix::fs::{DirEntryExt, MetadataExt};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::fs;
+use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// A file that has been away for so long is forgotten.
 const FORGET_AFTER_SECONDS: u64 = 7 * 86_400;
 
-/// How long a renamed file, which its writer may still have open, is read on after it last grew.
-const RENAMED_QUIET: Duration = Duration::from_mins(5);
-
-/// The same for a removed file, whose space is free only when it is closed.
-const REMOVED_QUIET: Duration = Duration::from_secs(5);
-
-/// How long a file that has lost its name may be quiet before an unfinished last line is taken
-/// as it is.
-const UNFINISHED_QUIET: Duration = Duration::from_millis(900);
-
-/// All files of one source, by a number that is never used again.
+/// All files of one source, by a number that is never used again while it runs.
 pub(super) struct Catalog {
     patterns: Patterns,
+    limits: Limits,
     name: Arc<str>,
     host: Arc<str>,
     pub(super) files: BTreeMap<u64, Tracked>,
+    /// Those about which something may have to be done without news of them.
+    pub(super) busy: BTreeSet<u64>,
     next: u64,
+    /// The next number in the checkpoint.
+    next_key: u64,
     by_path: HashMap<PathBuf, u64>,
-    by_identity: HashMap<(u64, u64), u64>,
-    /// What the checkpoint says of files that have not been met again.
-    remembered: Vec<Entry>,
+    by_identity: HashMap<Identity, u64>,
+    /// What is known of files that are not there now.
+    remembered: Remembered,
+    /// Entries of the checkpoint that are to go, and to be added.
+    gone: Vec<u64>,
+    added: Vec<u64>,
+    open: OpenFiles,
+    /// Open files, those opened first in front.
+    opened: VecDeque<u64>,
+    pins: Pins,
     /// Where files begin that nothing is known of.
     begin: ReadFrom,
     complained: HashSet<PathBuf>,
@@ -50,16 +58,28 @@ pub(super) struct Catalog {
 }
 
 impl Catalog {
-    pub(super) fn new(patterns: Patterns, name: Arc<str>, host: Arc<str>) -> Self {
+    pub(super) fn new(
+        (patterns, limits): (Patterns, Limits),
+        (name, host): (Arc<str>, Arc<str>),
+        pins: Pins,
+    ) -> Self {
         Self {
             patterns,
+            limits,
             name,
             host,
             files: BTreeMap::new(),
+            busy: BTreeSet::new(),
             next: 0,
+            next_key: 1,
             by_path: HashMap::new(),
             by_identity: HashMap::new(),
-            remembered: Vec::new(),
+            remembered: Remembered::default(),
+            gone: Vec::new(),
+            added: Vec::new(),
+            open: OpenFiles::default(),
+            opened: VecDeque::new(),
+            pins,
             begin: ReadFrom::Beginning,
             complained: HashSet::new(),
             incomplete: false,
@@ -68,7 +88,13 @@ impl Catalog {
 
     /// Takes over what the checkpoint said.
     pub(super) fn remember(&mut self, entries: Vec<Entry>) {
-        self.remembered = entries;
+        // The number of a pinned file is taken, whether the checkpoint tells of it or not.
+        let pinned = self.pins.all().into_iter().max();
+        self.next_key = self.next_key.max(pinned.map_or(1, |last| last + 1));
+        for entry in entries {
+            self.next_key = self.next_key.max(entry.key + 1);
+            self.remembered.add(entry);
+        }
     }
 
     /// The file of this name.
@@ -92,6 +118,7 @@ impl Catalog {
         let mut fresh = self.scan(watcher, sinks);
         self.begin = ReadFrom::Beginning;
         fresh.extend(self.find_rotated(sinks));
+        fresh.extend(self.find_pinned(sinks));
         self.find_predecessors();
         fresh
     }
@@ -124,6 +151,9 @@ impl Catalog {
             if let Some(id) = self.by_identity.get(&(found.device, found.inode)) {
                 if let Some(file) = self.files.get_mut(id) {
                     file.polled = polled;
+                    if polled {
+                        self.busy.insert(*id);
+                    }
                 }
             } else if let Some(id) = self.adopt(found, sinks) {
                 if let Some(file) = self.files.get_mut(&id) {
@@ -133,6 +163,7 @@ impl Catalog {
             }
         }
         if !changed.is_empty() {
+            self.busy.extend(&changed);
             self.index();
         }
         changed
@@ -140,25 +171,32 @@ impl Catalog {
 
     /// Moves each file to the name that it has now; notes which have none any more.
     fn follow_names(&mut self, walk: &Walk) -> Vec<u64> {
-        let mut names: HashMap<(u64, u64), Vec<&Path>> = HashMap::new();
+        let mut names: HashMap<Identity, Vec<&Path>> = HashMap::new();
         for found in &walk.files {
             names.entry((found.device, found.inode)).or_default().push(&found.path);
         }
         let mut changed = Vec::new();
         for (id, file) in &mut self.files {
-            match names.get(&(file.device, file.inode)) {
+            match names.get(&file.identity()) {
                 Some(paths) => {
                     if let Some(path) = paths.first().filter(|_| !paths.contains(&&*file.path)) {
                         file.path = (*path).to_owned();
                         file.origin = origin(&self.name, &self.host, path);
                         file.at_end = false;
+                        file.moved = true;
                         changed.push(*id);
                     }
+                    file.moved |= file.leaving.is_some();
                     file.leaving = None;
+                    file.moved_to = None;
                 }
                 None if file.leaving.is_none() => {
-                    file.leaving = Some(Leaving { quiet_since: Instant::now() });
+                    file.leaving = Some(Leaving::now());
                     file.at_end = false;
+                    file.moved = true;
+                    if !file.is_open() {
+                        file.moved_to = same_inode_beside(&file.path, file.inode);
+                    }
                     changed.push(*id);
                 }
                 None => {}
@@ -169,7 +207,11 @@ impl Catalog {
 
     /// Begins to follow a file. Where it cannot be opened that is said once.
     fn adopt(&mut self, found: &Found, sinks: (&SinkNames, SinkSet)) -> Option<u64> {
-        let (file, id) = match open(&found.path) {
+        if self.is_too_old(found) {
+            return None;
+        }
+        self.make_room(None);
+        let (mut content, id) = match Content::open(&found.path, &self.open) {
             Ok(opened) => opened,
             Err(Errno::NOENT) => return None,
             Err(error) => {
@@ -181,12 +223,17 @@ impl Catalog {
             return None;
         }
         self.complained.remove(&found.path);
-        let known = self.recall(&file, &found.path, id);
-        let mut tracked = Tracked::new(file, found.path.clone(), id, self.origin(&found.path));
+        let known = self.remembered.recall(&mut content, &found.path, id);
+        let key = known.as_ref().map_or_else(|| self.new_key(), |entry| entry.key);
+        let origin = self.origin(&found.path);
+        let opened = (content, self.open.clone());
+        let mut tracked = Tracked::new(key, found.path.clone(), id, opened, origin);
+        tracked.unrecognised = known.is_none();
+        tracked.pin = self.pins.place(key).filter(|place| identity(place) == Some(id));
         let begun = match known {
             Some(entry) => resume(&mut tracked, entry, sinks),
             None if self.begin == ReadFrom::End => {
-                end_of(&tracked).and_then(|position| tracked.start(position, Vec::new()))
+                end_of(&mut tracked).and_then(|position| tracked.start(position, Vec::new()))
             }
             None => Ok(()),
         };
@@ -199,65 +246,78 @@ impl Catalog {
         Some(self.insert(tracked))
     }
 
+    /// Whether nothing is known of the file, and it was not written to for too long.
+    fn is_too_old(&self, found: &Found) -> bool {
+        let Some(limit) = self.limits.ignore_older else { return false };
+        let now = clock::now_ns() / 1_000_000_000;
+        let age = now.saturating_sub(found.modified_seconds);
+        u64::try_from(age).unwrap_or(0) > limit.as_secs()
+            && self.remembered.of((found.device, found.inode)).next().is_none()
+    }
+
+    fn new_key(&mut self) -> u64 {
+        let key = self.next_key;
+        self.next_key += 1;
+        key
+    }
+
     fn insert(&mut self, tracked: Tracked) -> u64 {
         let id = self.next;
         self.next += 1;
-        self.by_identity.insert((tracked.device, tracked.inode), id);
+        self.by_identity.insert(tracked.identity(), id);
+        self.opened.push_back(id);
+        self.busy.insert(id);
         self.files.insert(id, tracked);
         id
     }
 
-    /// What the checkpoint says of this file, if it is the same one: by inode and first bytes;
-    /// or, where it was copied or its file system has another number now, by name and a full
-    /// fingerprint.
-    fn recall(&mut self, file: &File, path: &Path, id: (u64, u64)) -> Option<Entry> {
-        let same_inode = |entry: &&(usize, &Entry)| (entry.1.device, entry.1.inode) == id;
-        let same_name = |entry: &&(usize, &Entry)| {
-            entry.1.path == path
-                && (entry.1.inode == id.1 || entry.1.fingerprint.bytes == FINGERPRINT_BYTES)
-                && entry.1.sinks.iter().all(|(_, position)| position.holds(file))
-        };
-        let entries: Vec<(usize, &Entry)> = self.remembered.iter().enumerate().collect();
-        let exact = entries.iter().filter(same_inode);
-        let at = exact
-            .chain(entries.iter().filter(same_name))
-            .find(|(_, entry)| entry.fingerprint.holds(file))
-            .map(|(at, _)| *at)?;
-        Some(self.remembered.swap_remove(at))
-    }
-
     /// Looks beside their old names for files that were rotated away while nobody watched.
     fn find_rotated(&mut self, sinks: (&SinkNames, SinkSet)) -> Vec<u64> {
-        let mut dirs: Vec<PathBuf> = self
-            .remembered
-            .iter()
-            .filter_map(|entry| entry.path.parent().map(Path::to_owned))
-            .collect();
+        let mut wanted: HashMap<(PathBuf, u64), Vec<u64>> = HashMap::new();
+        for entry in self.remembered.iter() {
+            if let Some(dir) = entry.path.parent() {
+                wanted.entry((dir.to_owned(), entry.inode)).or_default().push(entry.key);
+            }
+        }
+        let mut dirs: Vec<PathBuf> = wanted.keys().map(|(dir, _)| dir.clone()).collect();
         dirs.sort_unstable();
         dirs.dedup();
         let mut fresh = Vec::new();
-        for entry in dirs.iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten().flatten() {
-            let inode = entry.ino();
-            let wanted = |known: &Entry| {
-                known.inode == inode && known.path.parent() == entry.path().parent()
-            };
-            let Some(at) = self.remembered.iter().position(wanted) else { continue };
-            let known = &self.remembered[at];
-            let Ok((file, id)) = open(&entry.path()) else { continue };
-            let same = known.fingerprint.holds(&file)
-                && known.sinks.iter().all(|(_, position)| position.holds(&file));
-            if !same || self.by_identity.contains_key(&id) {
-                continue;
-            }
-            let known = self.remembered.swap_remove(at);
-            let path = known.path.clone();
-            let mut tracked = Tracked::new(file, path.clone(), id, self.origin(&path));
-            tracked.leaving = Some(Leaving { quiet_since: Instant::now() });
-            if resume(&mut tracked, known, sinks).is_ok() {
-                fresh.push(self.insert(tracked));
+        for dir in dirs {
+            for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+                let Some(keys) = wanted.get(&(dir.clone(), entry.ino())) else { continue };
+                let found = keys.iter().find_map(|key| {
+                    self.take_up(*key, &entry.path(), sinks).map(|id| (id, entry.path()))
+                });
+                if let Some((id, path)) = found {
+                    if let Some(file) = self.files.get_mut(&id) {
+                        file.moved_to = Some(path);
+                    }
+                    fresh.push(id);
+                }
             }
         }
         fresh
+    }
+
+    /// Goes on with a known file that has another name now, if it is at `place`.
+    fn take_up(&mut self, key: u64, place: &Path, sinks: (&SinkNames, SinkSet)) -> Option<u64> {
+        self.make_room(None);
+        let (mut content, id) = Content::open(place, &self.open).ok()?;
+        let known = self.remembered.get(key)?;
+        let same = known.fingerprint.holds(&mut content)
+            && known.sinks.iter().all(|(_, position)| position.holds(&mut content));
+        if !same || self.by_identity.contains_key(&id) {
+            return None;
+        }
+        let known = self.remembered.take(key)?;
+        let path = known.path.clone();
+        let opened = (content, self.open.clone());
+        let mut tracked = Tracked::new(key, path.clone(), id, opened, self.origin(&path));
+        tracked.leaving = Some(Leaving::now());
+        tracked.pin = self.pins.place(key).filter(|place| identity(place) == Some(id));
+        resume(&mut tracked, known, sinks).ok()?;
+        Some(self.insert(tracked))
     }
 
     /// A file that was found under the name of a rotated one comes after it.
@@ -273,51 +333,56 @@ impl Catalog {
         }
     }
 
-    /// Lets go of files that are gone and quiet. Returns those that have an unfinished last line
-    /// to be taken now, and whether any was let go.
-    pub(super) fn let_go(&mut self) -> (Vec<u64>, bool) {
-        let mut unfinished = Vec::new();
-        let mut gone = Vec::new();
-        for (id, file) in &mut self.files {
-            let Some(leaving) = file.leaving.filter(|_| file.at_end && !file.queued) else {
-                continue;
-            };
-            let quiet = leaving.quiet_since.elapsed();
-            if quiet > UNFINISHED_QUIET && !file.flush {
-                file.flush = true;
-                unfinished.push(*id);
-                continue;
-            }
-            let enough = if file.is_removed() { REMOVED_QUIET } else { RENAMED_QUIET };
-            if quiet > enough && file.marks.is_quiet() {
-                gone.push(*id);
-            }
+    /// What the checkpoint is to say of a file; `sinks` are the connected ones.
+    fn entry(&self, file: &Tracked, names: &SinkNames, sinks: SinkSet, now: u64) -> Entry {
+        let safe = file.marks.safe(sinks);
+        let safe = safe.map(|(sink, position)| (names.name(sink).to_string(), position));
+        Entry {
+            key: file.key,
+            path: file.path.clone(),
+            device: file.device,
+            inode: file.inode,
+            fingerprint: file.fingerprint(),
+            rotated: file.leaving.is_some(),
+            seen: now,
+            sinks: safe.chain(file.others.iter().cloned()).collect(),
         }
-        for id in &gone {
-            if let Some(file) = self.files.remove(id) {
-                self.by_identity.remove(&(file.device, file.inode));
-            }
-        }
-        (unfinished, !gone.is_empty())
     }
 
-    /// What the checkpoint is to say; `sinks` are the connected ones.
-    pub(super) fn entries(&self, names: &SinkNames, sinks: SinkSet, now: u64) -> Vec<Entry> {
+    /// What the checkpoint is to say, all of it.
+    pub(super) fn entries(&self, names: &SinkNames, sinks: SinkSet) -> Vec<Entry> {
+        let now = now_seconds();
         let fresh = |entry: &&Entry| entry.seen.saturating_add(FORGET_AFTER_SECONDS) > now;
-        let known = self.files.values().map(|file| {
-            let safe = file.marks.safe(sinks);
-            let safe = safe.map(|(sink, position)| (names.name(sink).to_string(), position));
-            Entry {
-                path: file.path.clone(),
-                device: file.device,
-                inode: file.inode,
-                fingerprint: file.fingerprint(),
-                rotated: file.leaving.is_some(),
-                seen: now,
-                sinks: safe.chain(file.others.iter().cloned()).collect(),
-            }
-        });
+        let known = self.files.values().map(|file| self.entry(file, names, sinks, now));
         known.chain(self.remembered.iter().filter(fresh).cloned()).collect()
+    }
+
+    /// What has changed since it was saved: entries, and the numbers of those that are gone.
+    pub(super) fn changes(&self, names: &SinkNames, sinks: SinkSet) -> (Vec<Entry>, Vec<u64>) {
+        let now = now_seconds();
+        let moved = self.files.values().filter(|file| file.moved);
+        let moved = moved.map(|file| self.entry(file, names, sinks, now));
+        let added = self.added.iter().filter_map(|key| self.remembered.get(*key)).cloned();
+        (moved.chain(added).collect(), self.gone.clone())
+    }
+
+    /// All that has changed is saved.
+    pub(super) fn saved(&mut self) {
+        self.gone.clear();
+        self.added.clear();
+        for file in self.files.values_mut() {
+            file.moved = false;
+        }
+    }
+
+    /// Keeps what is known of content that is there no more: a copy of it may turn up.
+    fn remember_gone(&mut self, entry: Entry) {
+        if entry.fingerprint.bytes > 0 {
+            self.added.push(entry.key);
+            self.remembered.add(entry);
+        } else {
+            self.gone.push(entry.key);
+        }
     }
 
     fn index(&mut self) {
@@ -341,13 +406,14 @@ fn origin(name: &Arc<str>, host: &Arc<str>, path: &Path) -> Arc<Origin> {
     Arc::new(Origin { source: Arc::clone(name), host: Arc::clone(host), path })
 }
 
-/// Opens a regular file without waiting, whatever stands at its name by now.
-fn open(path: &Path) -> Result<(File, (u64, u64)), Errno> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    let about =
-        file.metadata().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-    if about.is_file() { Ok((file, (about.dev(), about.ino()))) } else { Err(Errno::NOENT) }
+fn now_seconds() -> u64 {
+    u64::try_from(clock::now_ns() / 1_000_000_000).unwrap_or(0)
+}
+
+/// The new name of a file that was renamed within its directory.
+fn same_inode_beside(path: &Path, inode: u64) -> Option<PathBuf> {
+    let entries = fs::read_dir(path.parent()?).ok()?;
+    entries.flatten().find(|entry| entry.ino() == inode).map(|entry| entry.path())
 }
 
 /// Goes on from the lowest mark of the connected sinks. A sink that was not there before begins
@@ -357,7 +423,8 @@ fn resume(
     entry: Entry,
     (names, connected): (&SinkNames, SinkSet),
 ) -> Result<(), Errno> {
-    if !entry.sinks.iter().all(|(_, position)| position.holds(file.file())) {
+    let content = file.content()?;
+    if !entry.sinks.iter().all(|(_, position)| position.holds(content)) {
         tracing::warn!(
             path = %file.path.display(),
             "the file has other content than at the last run; reading it from its beginning"
@@ -382,13 +449,16 @@ fn resume(
 }
 
 /// The beginning of the last line of a file, so that what is added to it is not torn.
-fn end_of(file: &Tracked) -> Result<Position, Errno> {
+fn end_of(file: &mut Tracked) -> Result<Position, Errno> {
     const LOOK_BACK: u64 = 64 << 10;
-    let size = rustix::fs::fstat(file.file())?.st_size;
-    let size = u64::try_from(size).unwrap_or(0);
+    let size = u64::try_from(file.about()?.st_size).unwrap_or(0);
+    let content = file.content()?;
+    // In compressed files, and before they have a line, there is no such place.
+    if content.unpacker().is_some() || size == 0 {
+        return Ok(Position::default());
+    }
     let from = size.saturating_sub(LOOK_BACK);
-    let mut tail = Vec::with_capacity(LOOK_BACK as usize);
-    super::position::fill(file.file(), &mut tail, from, size - from)?;
+    let tail = content.read_at(from, size - from)?;
     let line = memchr::memrchr(b'\n', &tail).map_or(size, |newline| from + newline as u64 + 1);
-    Position::at(file.file(), if from == 0 && !tail.contains(&b'\n') { 0 } else { line })
+    Position::at(content, if from == 0 && !tail.contains(&b'\n') { 0 } else { line })
 }

@@ -1,15 +1,17 @@
 //! The thread that reads: in turn from each file that has something, and asleep otherwise.
 
+mod care;
 mod serve;
+mod wait;
 
 use super::catalog::Catalog;
 use super::checkpoint::Store;
-use super::patterns::Patterns;
-use super::tracked::Ahead;
+use super::framing::Framing;
+use super::metrics::Metrics;
+use super::pins::Pins;
 use super::watch::{Bell, News, Watcher};
-use super::{Config, ReadFrom};
+use super::{FileSource, Limits, ReadFrom};
 use crate::event::ack::{Outcome, Receipt, SinkSet};
-use crate::host::clock;
 use crate::topology::component::Fault;
 use crate::topology::context::SourceContext;
 use crate::topology::memory::Reserve;
@@ -25,6 +27,9 @@ const POLL_EVERY: Duration = Duration::from_secs(1);
 /// Between two looks at everything, in case that the kernel did not tell.
 const SCAN_EVERY: Duration = Duration::from_secs(10);
 
+/// Looking for files takes no more than this part of the time: one of so many.
+const SCAN_SHARE: u32 = 400;
+
 /// Between two checkpoints.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 
@@ -33,8 +38,10 @@ const LISTEN_EVERY: Duration = Duration::from_millis(10);
 
 /// Follows the files of one source.
 pub(super) struct Follower {
-    config: Config,
-    /// Gone once reading has ended, so that everything below can finish.
+    framing: Framing,
+    limits: Limits,
+    /// Gone once reading has ended, so that everything below can finish, and while a batch
+    /// waits to be taken.
     out: Option<Output>,
     cx: SourceContext,
     /// Says by its end that nobody waits for this thread any more.
@@ -42,10 +49,15 @@ pub(super) struct Follower {
     runtime: Handle,
     reserve: Reserve,
     store: Store,
+    metrics: Metrics,
     watcher: Watcher,
     catalog: Catalog,
     /// Files with something to read, in turn.
     ready: VecDeque<u64>,
+    /// Compressed files are read one after the other: each takes a decoder's memory.
+    unpacking: Option<u64>,
+    /// Files with lines held back, and when these are taken as they are.
+    held: HashMap<u64, Instant>,
     /// Batches on their way, and the file of each.
     open: HashMap<u64, u64>,
     next_mark: u64,
@@ -53,6 +65,8 @@ pub(super) struct Follower {
     sinks: SinkSet,
     /// Whether the checkpoint no longer says how things are.
     moved: bool,
+    /// Whether a checkpoint has to be written as a whole, before changes can be added to it.
+    unsaved: bool,
     lost: bool,
     save_failed: bool,
     scan_at: Instant,
@@ -77,29 +91,38 @@ enum End {
 impl Follower {
     /// Must be called within the runtime.
     pub(super) fn new(
-        config: Config,
-        patterns: Patterns,
+        source: FileSource,
         out: Output,
         cx: SourceContext,
         abandoned: watch::Receiver<()>,
         bell: Bell,
-    ) -> Self {
+    ) -> Result<Self, Fault> {
         let now = Instant::now();
-        let host = cx.env.host.clone();
-        Self {
-            config,
+        let FileSource { patterns, framing, limits } = source;
+        let names = (cx.name.clone(), cx.env.host.clone());
+        let (data_dir, keeps_state) = (&cx.env.data_dir, cx.env.keeps_state);
+        let pins = Pins::new(data_dir, &cx.name, keeps_state);
+        let metrics = Metrics::new(&cx.env.telemetry, &cx.name)
+            .map_err(|error| Fault::fatal(format!("a metric of its own: {error}")))?;
+        Ok(Self {
+            catalog: Catalog::new((patterns, limits.clone()), names, pins),
+            framing,
+            limits,
             sinks: out.sinks(),
             out: Some(out),
             abandoned,
             runtime: Handle::current(),
             reserve: cx.env.memory.reserve(),
-            store: Store::new(&cx.env.data_dir, &cx.name, cx.env.keeps_state),
+            store: Store::new(data_dir, &cx.name, keeps_state),
+            metrics,
             watcher: Watcher::new(bell),
-            catalog: Catalog::new(patterns, cx.name.clone(), host),
             ready: VecDeque::new(),
+            unpacking: None,
+            held: HashMap::new(),
             open: HashMap::new(),
             next_mark: 0,
             moved: true,
+            unsaved: true,
             lost: false,
             save_failed: false,
             scan_rest: now,
@@ -108,7 +131,7 @@ impl Follower {
             save_at: now + SAVE_EVERY,
             listen_at: now,
             cx,
-        }
+        })
     }
 
     /// Reads until it is asked to end, or, where only what is there now is wanted, to the end of
@@ -143,7 +166,7 @@ impl Follower {
             );
         }
         self.catalog.remember(loaded.entries);
-        Ok(if loaded.existed { ReadFrom::Beginning } else { self.config.read_from })
+        Ok(if loaded.existed { ReadFrom::Beginning } else { self.limits.read_from })
     }
 
     /// One round: the news, what is due, and a chunk from the file whose turn it is.
@@ -163,15 +186,7 @@ impl Follower {
             return Err(End::Asked);
         }
         let now = Instant::now();
-        if now >= self.scan_at {
-            self.scan();
-        }
-        if now >= self.poll_at {
-            self.poll();
-        }
-        if self.moved && now >= self.save_at {
-            self.save();
-        }
+        self.do_what_is_due(now);
         if !self.ready.is_empty() && now >= self.listen_at {
             self.listen(Duration::ZERO);
         }
@@ -180,6 +195,7 @@ impl Follower {
             None if self.cx.env.once => Err(End::Asked),
             None => {
                 let due = self.scan_at.min(self.poll_at);
+                let due = self.held.values().fold(due, |due, held| due.min(*held));
                 self.listen(due.saturating_duration_since(now));
                 Ok(())
             }
@@ -195,11 +211,14 @@ impl Follower {
                 continue;
             }
             match &news {
-                News::Content(path) => {
-                    if let Some(id) = self.catalog.at(path) {
-                        self.enqueue([id]);
+                News::Content(path) => match self.catalog.at(path) {
+                    Some(id) => self.enqueue([id]),
+                    // It was left alone because it was old, or could not be opened.
+                    None if self.catalog.concerns(path) => {
+                        self.scan_at = self.scan_at.min(self.scan_rest);
                     }
-                }
+                    None => {}
+                },
                 News::Name(path) => {
                     if self.catalog.concerns(path) {
                         self.scan_at = self.scan_at.min(self.scan_rest);
@@ -224,6 +243,7 @@ impl Follower {
         for id in ids {
             if let Some(file) = self.catalog.files.get_mut(&id).filter(|file| !file.queued) {
                 file.queued = true;
+                self.catalog.busy.insert(id);
                 self.ready.push_back(id);
             }
         }
@@ -234,78 +254,18 @@ impl Follower {
         self.enqueue(all);
     }
 
-    fn scan(&mut self) {
-        let begun = Instant::now();
-        let unconnected = self.sinks.is_empty();
-        self.look_at_sinks();
-        if unconnected && !self.sinks.is_empty() {
-            self.enqueue_all();
-        }
-        let sinks = (&self.cx.env.sinks, self.sinks);
-        let changed = self.catalog.scan(&mut self.watcher, sinks);
-        self.moved |= !changed.is_empty();
-        self.enqueue(changed);
-        let pause = if self.catalog.incomplete { POLL_EVERY } else { SCAN_EVERY };
-        self.scan_rest = Instant::now() + begun.elapsed() * 5;
-        self.scan_at = self.scan_rest + pause;
-    }
-
-    /// Looks at the files whose changes nobody tells of.
-    fn poll(&mut self) {
-        self.poll_at = Instant::now() + POLL_EVERY;
-        let mut grown = Vec::new();
-        for (id, file) in &mut self.catalog.files {
-            let alone = file.polled || file.leaving.is_some();
-            if !alone || file.queued || matches!(file.ahead(), Ok(Ahead::Nothing)) {
-                continue;
-            }
-            // An unfinished line is still there; only growth counts.
-            if file.has_grown() {
-                if let Some(leaving) = &mut file.leaving {
-                    file.flush = false;
-                    leaving.quiet_since = Instant::now();
-                }
-                grown.push(*id);
-            }
-        }
-        self.enqueue(grown);
-        let (unfinished, gone) = self.catalog.let_go();
-        self.moved |= gone;
-        self.enqueue(unfinished);
-    }
-
     fn settle(&mut self, receipt: Receipt) {
         self.lost |= receipt.outcome == Outcome::Lost;
         let file = self.open.get(&receipt.mark).and_then(|id| self.catalog.files.get_mut(id));
         if let Some(file) = file.filter(|_| receipt.outcome != Outcome::Lost) {
             // After a loss a batch's last receipt no longer says that all its sinks have it.
             let last = receipt.last && !self.lost;
-            self.moved |= file.marks.settled(receipt.mark, receipt.sink, last);
+            let moved = file.marks.settled(receipt.mark, receipt.sink, last);
+            file.moved |= moved;
+            self.moved |= moved;
         }
         if receipt.last {
             self.open.remove(&receipt.mark);
-        }
-    }
-
-    fn save(&mut self) {
-        self.save_at = Instant::now() + SAVE_EVERY;
-        let now = u64::try_from(clock::now_ns() / 1_000_000_000).unwrap_or(0);
-        let entries = self.catalog.entries(&self.cx.env.sinks, self.sinks, now);
-        match self.store.save(entries.iter()) {
-            Ok(()) => {
-                self.moved = false;
-                self.save_failed = false;
-            }
-            Err(_) if self.save_failed => {}
-            Err(error) => {
-                self.save_failed = true;
-                self.cx.telemetry.errors(1);
-                tracing::warn!(
-                    source = %self.cx.name,
-                    checkpoint = %self.store.path().display(),
-                    "the checkpoint cannot be saved: {error}; a restart would read again"
-                );
-            }
         }
     }
 
@@ -331,6 +291,9 @@ impl Follower {
         while let Ok(receipt) = self.cx.receipts.try_recv() {
             self.settle(receipt);
         }
+        // What a sink does not have yet must be there at the next start.
+        self.keep();
+        self.unsaved = true;
         self.save();
         match end {
             End::Fault(fault) => Err(fault),

@@ -2,93 +2,55 @@
 
 mod catalog;
 mod checkpoint;
+mod config;
+mod content;
 mod follow;
+mod framing;
 mod marks;
+mod metrics;
 mod patterns;
+mod pins;
 mod position;
+mod remembered;
 mod tracked;
+mod unpack;
 mod watch;
 
-use crate::event::Kinds;
-use crate::topology::component::{BuildContext, Fault, Source, SourceConfig};
+pub use config::{Config, Metadata, OnLongLine, ReadFrom};
+
+use crate::topology::component::{Fault, Source};
 use crate::topology::context::SourceContext;
 use crate::topology::output::Output;
-use crate::topology::settings::ByteSize;
 use async_trait::async_trait;
 use follow::Follower;
+use framing::Framing;
 use patterns::Patterns;
-use schemars::JsonSchema;
-use serde::Deserialize;
+use std::time::Duration;
 use tokio::sync::{oneshot, watch as signal};
 use watch::Bell;
 
-/// Follows files and gives each line as a record.
-///
-/// Survives rotation by renaming, truncation, deletion and restarts: a file is known by its
-/// device, inode and first bytes, not by its name. How far each sink has got is kept in the data
-/// directory; after a restart every sink gets what it does not have yet, and nothing twice. A
-/// last line waits for its line end, unless its file was rotated away or removed.
-///
-/// ```yaml
-/// sources:
-///   app:
-///     type: file
-///     include: [/var/log/app/*.log, /srv/**/error.log]
-///     exclude: ["*.gz"]
-/// ```
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// Paths and patterns: `*` and `?` within a name, `**` for any directories, `[a-z]`,
-    /// `{a,b}`. Files that appear later are followed too. What is no regular file is left alone.
-    pub include: Vec<String>,
-    /// Paths and patterns to leave alone; one without a slash is held against the name only.
-    #[serde(default)]
-    pub exclude: Vec<String>,
-    /// Where to begin in files that are there when the source starts for the first time. Files
-    /// that appear later are always read from their beginning.
-    #[serde(default)]
-    pub read_from: ReadFrom,
-    /// The longest line, from 1KiB to 1GiB; a longer one is cut into pieces of this size.
-    #[serde(default = "longest_line")]
-    pub max_line_bytes: ByteSize,
-}
-
-/// A place to begin.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ReadFrom {
-    /// All that the file has.
-    #[default]
-    Beginning,
-    /// Only what is written from now on.
-    End,
-}
-
-fn longest_line() -> ByteSize {
-    ByteSize(1 << 20)
-}
-
-impl SourceConfig for Config {
-    fn gives(&self) -> Kinds {
-        Kinds::LOGS
-    }
-
-    fn build(&self, _: &BuildContext) -> Result<Box<dyn Source>, Fault> {
-        if !(1 << 10..=1 << 30).contains(&self.max_line_bytes.0) {
-            return Err(Fault::fatal(format!(
-                "`max_line_bytes` is {}; it can be from 1KiB to 1GiB",
-                self.max_line_bytes
-            )));
-        }
-        let patterns = Patterns::new(&self.include, &self.exclude).map_err(Fault::fatal)?;
-        Ok(Box::new(FileSource { config: self.clone(), patterns }))
-    }
-}
-
 struct FileSource {
-    config: Config,
     patterns: Patterns,
+    framing: Framing,
+    limits: Limits,
+}
+
+/// The numbers of a config.
+#[derive(Clone, Debug)]
+struct Limits {
+    read_from: ReadFrom,
+    /// The longest line, in bytes.
+    longest: u64,
+    on_long_line: OnLongLine,
+    /// How long an unfinished multiline record waits.
+    timeout: Option<Duration>,
+    metadata: Vec<Metadata>,
+    ignore_older: Option<Duration>,
+    close_inactive: Duration,
+    max_open_files: usize,
+    /// How much of files that have lost their names is kept, in bytes.
+    pin_bytes: u64,
+    delete_when_done: Option<Duration>,
 }
 
 /// Tells the reading thread that nobody waits for it any more.
@@ -114,7 +76,7 @@ impl Source for FileSource {
         let (alive, abandoned) = signal::channel(());
         let lifeline = Lifeline { alive: Some(alive), bell: bell.clone() };
         let (stop, name) = (cx.stop.clone(), format!("file {}", cx.name));
-        let follower = Follower::new(self.config, self.patterns, out, cx, abandoned, bell);
+        let follower = Follower::new(*self, out, cx, abandoned, bell)?;
         let (done, mut result) = oneshot::channel();
         std::thread::Builder::new()
             .name(name)

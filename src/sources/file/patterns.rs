@@ -45,6 +45,8 @@ pub(super) struct Found {
     pub(super) path: PathBuf,
     pub(super) device: u64,
     pub(super) inode: u64,
+    /// When it was last written to: seconds since the epoch.
+    pub(super) modified_seconds: i64,
     /// Whether the path leads over a symbolic link, so that its directory's watch says nothing
     /// about the file's content.
     pub(super) is_link: bool,
@@ -161,7 +163,13 @@ impl Patterns {
             return;
         }
         let is_link = may_be_link && path.is_symlink();
-        walk.files.push(Found { path, device: meta.dev(), inode: meta.ino(), is_link });
+        walk.files.push(Found {
+            path,
+            device: meta.dev(),
+            inode: meta.ino(),
+            modified_seconds: meta.mtime(),
+            is_link,
+        });
     }
 }
 

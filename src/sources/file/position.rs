@@ -1,5 +1,6 @@
 //! Positions in a file, and how to tell that a file is still the one that was read.
 
+use super::content::Content;
 use flate2::Crc;
 use rustix::fd::AsFd;
 use rustix::io::Errno;
@@ -45,30 +46,31 @@ impl Position {
     }
 
     /// The position at `offset` of a file.
-    pub(super) fn at(file: impl AsFd, offset: u64) -> Result<Self, Errno> {
+    pub(super) fn at(content: &mut Content, offset: u64) -> Result<Self, Errno> {
         let wanted = offset.min(ANCHOR_BYTES);
-        let before = read_at(file, offset - wanted, wanted)?;
+        let before = content.read_at(offset - wanted, wanted)?;
         Ok(Self { offset, anchor: checksum(&before) })
     }
 
     /// Whether the bytes before it are still what they were.
-    pub(super) fn holds(self, file: impl AsFd) -> bool {
+    pub(super) fn holds(self, content: &mut Content) -> bool {
         let wanted = self.anchor_bytes();
-        read_at(file, self.offset - wanted, wanted)
+        content
+            .read_at(self.offset - wanted, wanted)
             .is_ok_and(|before| before.len() as u64 == wanted && checksum(&before) == self.anchor)
     }
 }
 
 impl Fingerprint {
     /// Of a file as it is now, over no more than `limit` bytes.
-    pub(super) fn of(file: impl AsFd, limit: u64) -> Result<Self, Errno> {
-        let begin = read_at(file, 0, limit.min(FINGERPRINT_BYTES))?;
+    pub(super) fn of(content: &mut Content, limit: u64) -> Result<Self, Errno> {
+        let begin = content.read_at(0, limit.min(FINGERPRINT_BYTES))?;
         Ok(Self { bytes: begin.len() as u64, sum: checksum(&begin) })
     }
 
     /// Whether the file begins as it did.
-    pub(super) fn holds(self, file: impl AsFd) -> bool {
-        Self::of(file, self.bytes).is_ok_and(|now| now == self)
+    pub(super) fn holds(self, content: &mut Content) -> bool {
+        Self::of(content, self.bytes).is_ok_and(|now| now == self)
     }
 }
 
@@ -77,12 +79,6 @@ pub(super) fn checksum(bytes: &[u8]) -> u32 {
     let mut crc = Crc::new();
     crc.update(bytes);
     crc.sum()
-}
-
-fn read_at(file: impl AsFd, offset: u64, bytes: u64) -> Result<Vec<u8>, Errno> {
-    let mut data = Vec::with_capacity(usize::try_from(bytes).unwrap_or(0).max(1));
-    fill(file, &mut data, offset, bytes)?;
-    Ok(data)
 }
 
 /// Reads `bytes` bytes at `offset` into `data`, which must be empty and have the room; fewer only
@@ -109,6 +105,7 @@ pub(super) fn fill(
 
 #[cfg(test)]
 mod tests {
+    use super::super::content::OpenFiles;
     use super::*;
     use std::fs;
 
@@ -117,14 +114,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         fs::write(&path, "one\ntwo\nthree\n").unwrap();
-        let open = || fs::File::open(&path).unwrap();
-        let position = Position::at(open(), 8).unwrap();
+        let open = || Content::open(&path, &OpenFiles::default()).unwrap().0;
+        let position = Position::at(&mut open(), 8).unwrap();
         assert_eq!(position, Position::after(8, b"one\ntwo\n"));
-        assert!(position.holds(open()));
+        assert!(position.holds(&mut open()));
         fs::write(&path, "one\n").unwrap();
-        assert!(!position.holds(open()));
+        assert!(!position.holds(&mut open()));
         fs::write(&path, "new\nlines\nand more\n").unwrap();
-        assert!(!position.holds(open()));
+        assert!(!position.holds(&mut open()));
     }
 
     #[test]
@@ -132,13 +129,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         fs::write(&path, "x").unwrap();
-        let open = || fs::File::open(&path).unwrap();
-        let first = Fingerprint::of(open(), u64::MAX).unwrap();
+        let open = || Content::open(&path, &OpenFiles::default()).unwrap().0;
+        let first = Fingerprint::of(&mut open(), u64::MAX).unwrap();
         fs::write(&path, "x".repeat(5000)).unwrap();
-        assert!(first.holds(open()));
-        let grown = Fingerprint::of(open(), u64::MAX).unwrap();
+        assert!(first.holds(&mut open()));
+        let grown = Fingerprint::of(&mut open(), u64::MAX).unwrap();
         assert_eq!(grown.bytes, FINGERPRINT_BYTES);
         fs::write(&path, "y").unwrap();
-        assert!(!first.holds(open()) && !grown.holds(open()));
+        assert!(!first.holds(&mut open()) && !grown.holds(&mut open()));
     }
 }

@@ -1,23 +1,30 @@
-//! One file that is being followed: where reading stands, and the next lines of it.
+//! One file that is being followed: where reading stands, and what is ahead.
 
+mod packed;
+mod read;
+
+use super::content::{Content, Identity, OpenFiles};
+use super::framing::Coding;
 use super::marks::Marks;
-use super::position::{FINGERPRINT_BYTES, Fingerprint, Position, checksum, fill};
+use super::position::{FINGERPRINT_BYTES, Fingerprint, Position};
+use crate::event::ack::SinkId;
 use crate::event::log::Origin;
-use crate::topology::memory::Chunk;
-use bytes::Bytes;
 use flate2::Crc;
+use packed::Packed;
+pub(super) use read::{Lines, Reading, Taken};
+use rustix::fs::Stat;
 use rustix::io::Errno;
-use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 /// A read of this size is cheap and still fits the processor's cache.
 pub(super) const CHUNK_BYTES: u64 = 256 << 10;
 
-/// A file, kept open so that it can be read to its end whatever happens to its name.
-#[derive(Debug)]
+/// A file, known by what it is and not by its name.
 pub(super) struct Tracked {
+    /// Its number in the checkpoint.
+    pub(super) key: u64,
     pub(super) path: PathBuf,
     pub(super) device: u64,
     pub(super) inode: u64,
@@ -37,14 +44,40 @@ pub(super) struct Tracked {
     pub(super) at_end: bool,
     /// Whether a last line without a line end is taken as it is.
     pub(super) flush: bool,
+    /// Whether a record that might go on is taken as it is.
+    pub(super) release: bool,
+    /// Whether lines are held back since others may belong to them.
+    pub(super) held: bool,
+    /// Whether it has to be found out yet if it is a copy of a file that is known.
+    pub(super) unrecognised: bool,
+    /// Whether the checkpoint no longer says how things are with it.
+    pub(super) moved: bool,
+    /// Whether it cannot be opened any more.
+    pub(super) unreachable: bool,
+    /// When it was last read from or opened.
+    pub(super) used_at: Instant,
     pub(super) position: Position,
-    file: File,
+    /// Where it is now, if not at `path`: under another name, or pinned.
+    pub(super) moved_to: Option<PathBuf>,
+    pub(super) pin: Option<PathBuf>,
+    /// At how many looks in a row some sink did not have all that was read.
+    pub(super) behind: u8,
+    /// Whether a pin was refused, so that it is not asked for again.
+    pub(super) unpinnable: bool,
+    content: Option<Content>,
+    open: OpenFiles,
+    coding: Option<(Coding, u64)>,
+    packed: Option<Packed>,
     begin: Crc,
     /// Whether there may be a hole of zeros ahead: a writer that does not append goes on at its
     /// old place after a truncation.
     hole: bool,
+    /// How far the end of a line that is too long has been looked for.
+    searched: u64,
     last_change: Option<(i64, i64)>,
     size: u64,
+    /// The largest size that this content was seen to have.
+    seen_size: u64,
     /// The size when [`Self::has_grown`] was last asked.
     polled_size: u64,
 }
@@ -52,36 +85,39 @@ pub(super) struct Tracked {
 /// A file that has lost its name.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leaving {
+    /// When it lost its name.
+    pub(super) since: Instant,
     /// When it was last seen to grow, or lost its name.
     pub(super) quiet_since: Instant,
+}
+
+impl Leaving {
+    pub(super) fn now() -> Self {
+        let now = Instant::now();
+        Self { since: now, quiet_since: now }
+    }
 }
 
 /// What there is to read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ahead {
     Nothing,
-    /// So many bytes.
+    /// So many bytes, or as many as are in a compressed file.
     Bytes(u64),
     /// The file has other content than before.
     Replaced,
 }
 
-/// What a read gave.
-#[derive(Debug)]
-pub(super) enum Lines {
-    /// Lines, and where they end.
-    Some(Bytes, Position),
-    /// The line that begins here is longer than what was read.
-    Longer,
-    /// The file has other content than before.
-    Replaced,
-    /// Bytes that stand for nothing were passed over.
-    Skipped,
-}
-
 impl Tracked {
-    pub(super) fn new(file: File, path: PathBuf, id: (u64, u64), origin: Arc<Origin>) -> Self {
+    pub(super) fn new(
+        key: u64,
+        path: PathBuf,
+        id: Identity,
+        (content, open): (Content, OpenFiles),
+        origin: Arc<Origin>,
+    ) -> Self {
         Self {
+            key,
             path,
             device: id.0,
             inode: id.1,
@@ -94,12 +130,27 @@ impl Tracked {
             queued: false,
             at_end: false,
             flush: false,
+            release: false,
+            held: false,
+            unrecognised: false,
+            moved: true,
+            unreachable: false,
+            used_at: Instant::now(),
             position: Position::default(),
-            file,
+            moved_to: None,
+            pin: None,
+            behind: 0,
+            unpinnable: false,
+            content: Some(content),
+            open,
+            coding: None,
+            packed: None,
             begin: Crc::new(),
             hole: false,
+            searched: 0,
             last_change: None,
             size: 0,
+            seen_size: 0,
             polled_size: 0,
         }
     }
@@ -108,10 +159,10 @@ impl Tracked {
     pub(super) fn start(
         &mut self,
         position: Position,
-        ahead: Vec<(crate::event::ack::SinkId, Position)>,
+        ahead: Vec<(SinkId, Position)>,
     ) -> Result<(), Errno> {
-        let mut begin = Vec::with_capacity(FINGERPRINT_BYTES as usize);
-        fill(&self.file, &mut begin, 0, position.offset.min(FINGERPRINT_BYTES))?;
+        let known = position.offset.min(FINGERPRINT_BYTES);
+        let begin = self.content()?.read_at(0, known)?;
         self.begin.reset();
         self.begin.update(&begin);
         self.position = position;
@@ -119,128 +170,144 @@ impl Tracked {
         Ok(())
     }
 
-    /// Begins anew, with other content.
-    pub(super) fn restart(&mut self) {
+    /// Begins anew, with other content. Returns how many bytes were seen and never read.
+    pub(super) fn restart(&mut self) -> u64 {
+        let lost = self.unread();
         self.begin.reset();
         self.position = Position::default();
         self.marks = Marks::default();
         self.others.clear();
         self.hole = true;
         self.at_end = false;
+        self.held = false;
+        self.coding = None;
+        self.packed = None;
+        self.searched = 0;
+        self.seen_size = 0;
+        self.moved = true;
+        if let Some(content) = &mut self.content {
+            content.forget_packing();
+        }
+        lost
     }
 
-    pub(super) fn file(&self) -> &File {
-        &self.file
+    /// Whether nothing is to be done about it before there is news of it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.at_end
+            && self.leaving.is_none()
+            && !(self.polled || self.queued || self.unrecognised || self.held)
+            && self.pin.is_none()
+            && self.marks.is_quiet()
+            && !self.is_unsettled()
+    }
+
+    /// How many bytes were seen and not read so far.
+    pub(super) fn unread(&self) -> u64 {
+        if self.packed.is_some() { 0 } else { self.seen_size.saturating_sub(self.position.offset) }
+    }
+
+    pub(super) fn identity(&self) -> Identity {
+        (self.device, self.inode)
+    }
+
+    /// Where the file can be found now.
+    fn place(&self) -> &Path {
+        self.pin.as_deref().or(self.moved_to.as_deref()).unwrap_or(&self.path)
+    }
+
+    /// The file, opened if need be.
+    pub(super) fn content(&mut self) -> Result<&mut Content, Errno> {
+        if self.content.is_none() {
+            let (content, id) = Content::open(self.place(), &self.open)?;
+            if id != self.identity() {
+                return Err(Errno::NOENT);
+            }
+            self.content = Some(content);
+            self.used_at = Instant::now();
+        }
+        self.content.as_mut().ok_or(Errno::BADF)
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.content.is_some()
+    }
+
+    /// Whether it can be closed without losing it or the work done on it.
+    pub(super) fn can_close(&self) -> bool {
+        self.content.as_ref().is_some_and(|content| !content.is_busy())
+            && (self.leaving.is_none() || self.pin.is_some())
+    }
+
+    pub(super) fn close(&mut self) {
+        self.content = None;
     }
 
     pub(super) fn fingerprint(&self) -> Fingerprint {
         Fingerprint { bytes: u64::from(self.begin.amount()), sum: self.begin.sum() }
     }
 
-    /// Whether the file has no name any more.
+    /// What the kernel says of it, without opening it.
+    pub(super) fn about(&self) -> Result<Stat, Errno> {
+        let Some(content) = &self.content else {
+            let about = rustix::fs::stat(self.place())?;
+            let same = (about.st_dev, about.st_ino) == self.identity();
+            return if same { Ok(about) } else { Err(Errno::NOENT) };
+        };
+        content.about()
+    }
+
+    /// Whether the file has no name any more but that of its pin.
     pub(super) fn is_removed(&self) -> bool {
-        rustix::fs::fstat(&self.file).is_ok_and(|about| about.st_nlink == 0)
+        let own = if self.pin.is_some() { 1 } else { 0 };
+        self.about().map_or(true, |about| about.st_nlink <= own)
     }
 
     /// Looks at the file's size; at its content only where it changed without growing.
     pub(super) fn ahead(&mut self) -> Result<Ahead, Errno> {
-        let about = rustix::fs::fstat(&self.file)?;
+        let about = self.about()?;
         let size = u64::try_from(about.st_size).unwrap_or(0);
         self.size = size;
+        if self.look_if_packed(size)? == Some(Ahead::Nothing) {
+            return Ok(Ahead::Nothing);
+        }
+        if let Some(packed) = &mut self.packed {
+            let position = self.position.offset;
+            return packed.ahead(size, position, self.content.as_mut());
+        }
         let change = Some((about.st_mtime, i64::try_from(about.st_mtime_nsec).unwrap_or(0)));
         let changed = self.last_change != change;
         let ahead = match size.checked_sub(self.position.offset) {
             None => return Ok(Ahead::Replaced),
-            Some(0) if changed && !self.position.holds(&self.file) => return Ok(Ahead::Replaced),
+            Some(0) if changed && !self.still_holds()? => return Ok(Ahead::Replaced),
             Some(0) => Ahead::Nothing,
             Some(bytes) => Ahead::Bytes(bytes),
         };
+        self.seen_size = self.seen_size.max(size);
         self.last_change = change;
         Ok(ahead)
     }
 
-    /// The file's size at the last look.
+    fn still_holds(&mut self) -> Result<bool, Errno> {
+        let position = self.position;
+        Ok(position.holds(self.content()?))
+    }
+
+    /// Notes the size that it has now, so that it is known how much is lost if it is truncated.
+    pub(super) fn look_at_size(&mut self) {
+        if self.packed.is_some() || self.at_end {
+            return;
+        }
+        let size = self.about().map_or(0, |about| u64::try_from(about.st_size).unwrap_or(0));
+        self.seen_size = self.seen_size.max(size);
+    }
+
+    /// The size of what is in the file, at the last look and as far as is known.
     pub(super) fn size(&self) -> u64 {
-        self.size
+        self.packed.as_ref().map_or(self.size, Packed::size)
     }
 
     /// Whether its size is another one than when this was last asked.
     pub(super) fn has_grown(&mut self) -> bool {
         std::mem::replace(&mut self.polled_size, self.size) != self.size
     }
-
-    /// Reads whole lines from `bytes` bytes ahead, up to `until` if that is among them. A line
-    /// above `longest` is cut.
-    pub(super) fn read(
-        &mut self,
-        mut chunk: Chunk,
-        bytes: u64,
-        until: Option<u64>,
-        longest: u64,
-    ) -> Result<Lines, Errno> {
-        let at = self.position.offset;
-        let anchor = self.position.anchor_bytes();
-        fill(&self.file, &mut chunk.data, at - anchor, anchor + bytes)?;
-        let anchor = usize::try_from(anchor).unwrap_or(0);
-        let fits = chunk.data.get(..anchor).is_some_and(|b| checksum(b) == self.position.anchor);
-        if !fits {
-            return Ok(Lines::Replaced);
-        }
-        if self.skip_hole(&chunk.data, anchor) {
-            return Ok(Lines::Skipped);
-        }
-        let body = &chunk.data[anchor..];
-        let until = until.and_then(|until| usize::try_from(until - at).ok());
-        let longest = usize::try_from(longest).unwrap_or(usize::MAX);
-        let len = match (until, memchr::memrchr(b'\n', body)) {
-            (Some(until), _) if until <= body.len() => until,
-            (_, Some(newline)) => newline + 1,
-            _ if body.len() > longest => cut_of(body, longest),
-            _ if self.flush && at + body.len() as u64 >= self.size => body.len(),
-            _ => return Ok(Lines::Longer),
-        };
-        let end = Position::after(at + len as u64, &chunk.data[..anchor + len]);
-        self.pass(&chunk.data[anchor..anchor + len], end);
-        Ok(Lines::Some(chunk.freeze().slice(anchor..anchor + len), end))
-    }
-
-    /// Passes over what no sink needs.
-    pub(super) fn skip_to(&mut self, offset: u64) -> Result<(), Errno> {
-        let position = Position::at(&self.file, offset)?;
-        let mut marks = std::mem::take(&mut self.marks);
-        self.start(position, Vec::new())?;
-        std::mem::swap(&mut self.marks, &mut marks);
-        Ok(())
-    }
-
-    fn skip_hole(&mut self, data: &[u8], anchor: usize) -> bool {
-        let body = &data[anchor..];
-        if !self.hole || body.is_empty() {
-            return false;
-        }
-        let zeros = body.iter().take_while(|byte| **byte == 0).count();
-        self.hole = zeros == body.len();
-        if zeros == 0 {
-            return false;
-        }
-        let end = Position::after(self.position.offset + zeros as u64, &data[..anchor + zeros]);
-        self.pass(&body[..zeros], end);
-        true
-    }
-
-    fn pass(&mut self, bytes: &[u8], end: Position) {
-        let known = u64::from(self.begin.amount());
-        if known < FINGERPRINT_BYTES && known == self.position.offset {
-            let missing = usize::try_from(FINGERPRINT_BYTES - known).unwrap_or(0);
-            self.begin.update(&bytes[..bytes.len().min(missing)]);
-        }
-        self.position = end;
-    }
-}
-
-/// Where to cut a line after `longest` bytes: not within a character.
-fn cut_of(line: &[u8], longest: usize) -> usize {
-    let inside = |at: &usize| line.get(*at).is_some_and(|byte| byte & 0xc0 == 0x80);
-    let cut = (0..4.min(longest)).map(|back| longest - back).find(|at| !inside(at));
-    cut.unwrap_or(longest).max(1)
 }

@@ -1,10 +1,12 @@
 //! Small components for the engine's tests: a source of numbers that can be read again, a
 //! transform and a sink whose behaviour a test gives as a closure.
 
+mod batches;
 mod numbers;
 mod store;
 mod through;
 
+pub(super) use batches::Batches;
 pub(super) use numbers::{Feed, Numbers};
 pub(super) use store::{Keep, Store};
 pub(super) use through::Through;
@@ -20,6 +22,7 @@ use crate::event::metric::{Sample, SampleValue};
 use crate::event::tree::Node;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -27,9 +30,14 @@ use tokio::time::Instant;
 
 /// What all components of a test share.
 pub(super) fn environment() -> Arc<Environment> {
+    environment_in(Path::new("/nonexistent"))
+}
+
+/// As [`environment`], with this data directory.
+pub(super) fn environment_in(data_dir: &Path) -> Arc<Environment> {
     Arc::new(Environment {
         host: "here".into(),
-        data_dir: "/nonexistent".into(),
+        data_dir: data_dir.to_owned(),
         keeps_state: true,
         memory: Memory::new(1 << 20),
         telemetry: Telemetry::new().unwrap(),
@@ -93,6 +101,7 @@ pub(super) fn add(graph: &mut Graph, name: &str, inputs: &[&str], rev: &str, wha
     let node = GraphNode {
         component: what,
         type_name: "test".into(),
+        buffer: Default::default(),
         inputs: inputs.iter().map(|input| (Arc::from(*input), None)).collect(),
         spec: Node::string(rev),
         span: None,

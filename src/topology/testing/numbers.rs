@@ -119,7 +119,12 @@ impl Source for Reader {
                 }
             }
         }
-        drop(out);
+        // What failed is sent again in another run; otherwise nothing more will come.
+        if lost {
+            drop(out);
+        } else {
+            out.finish();
+        }
         while open > 0 {
             let Some(receipt) = cx.receipts.recv().await else { break };
             lost |= self.note(receipt, &cx.env);

@@ -82,7 +82,8 @@ async fn an_edge_is_full_when_its_bytes_or_its_batches_are_and_a_giant_passes_al
         Envelope::new(Batch::Logs(logs), Ack::unobserved(SinkSet::NONE), None)
     };
     let telemetry = environment().telemetry.edge("reader");
-    let (sender, input) = edge(EdgeLimits { batches: 3, bytes: 100 }, telemetry);
+    let (sender, input) =
+        edge(EdgeLimits { batches: 3, bytes: 100, ..EdgeLimits::default() }, telemetry);
     for _ in 0..3 {
         assert_eq!(sender.send(envelope(10)).now_or_never(), Some(true));
     }

@@ -1,10 +1,13 @@
 //! The engine's promises, held against whole topologies of small components.
 
+mod buffer;
 mod delivery;
 mod demand;
 mod drain;
 mod failures;
 mod flow;
 mod graph;
+mod held;
 mod memory;
 mod reload;
+mod remembering;

@@ -5,8 +5,9 @@
 //! ```
 
 use super::Emit;
+use super::text::{quoted, until};
 use crate::event::time::parse_clf;
-use memchr::{memchr, memchr2, memmem};
+use memchr::memmem;
 
 /// How a line ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,25 @@ pub(super) fn parse(
     tail: Tail,
     emit: &mut Emit<'_, '_, '_>,
 ) -> Result<(), &'static str> {
+    let rest = start(line, tail, emit)?;
+    if rest.is_empty() {
+        return Ok(());
+    }
+    match rest.strip_prefix(b" ").and_then(quoted) {
+        Some((forwarded, [])) => {
+            emit.quoted("http_x_forwarded_for", forwarded);
+            Ok(())
+        }
+        _ => Err("nothing after the user agent but one more text in quotes"),
+    }
+}
+
+/// Splits what the formats have in common, and gives back what follows.
+pub(super) fn start<'t>(
+    line: &'t [u8],
+    tail: Tail,
+    emit: &mut Emit<'_, '_, '_>,
+) -> Result<&'t [u8], &'static str> {
     let (address, rest) = until(line, b' ').ok_or("a client address and a blank")?;
     emit.text_or_null("remote_addr", address);
     // The second column is identd's, which nobody runs.
@@ -50,7 +70,8 @@ pub(super) fn parse(
     };
     emit.number("body_bytes_sent", size);
     match (tail, rest) {
-        (Tail::Nothing, None) => Ok(()),
+        (Tail::Nothing, None) => Ok(&[]),
+        // Even a blank alone is too much.
         (Tail::Nothing, Some(_)) => Err("nothing after the size"),
         (Tail::RefererAndAgent, rest) => {
             let (referer, rest) =
@@ -59,21 +80,14 @@ pub(super) fn parse(
             let rest = rest.strip_prefix(b" ").ok_or("a blank after the referer")?;
             let (agent, rest) = quoted(rest).ok_or("the user agent in quotes")?;
             emit.quoted("http_user_agent", agent);
-            if rest.is_empty() {
-                return Ok(());
-            }
-            match rest.strip_prefix(b" ").and_then(quoted) {
-                Some((forwarded, [])) => emit.quoted("http_x_forwarded_for", forwarded),
-                _ => return Err("nothing after the user agent but one more text in quotes"),
-            }
-            Ok(())
+            Ok(rest)
         }
     }
 }
 
 /// The three words of a request; what is none (a client that speaks TLS to a plain port, say)
 /// stays one field.
-fn request(line: &[u8], emit: &mut Emit<'_, '_, '_>) {
+pub(super) fn request(line: &[u8], emit: &mut Emit<'_, '_, '_>) {
     let words = until(line, b' ').and_then(|(method, rest)| {
         let at = memchr::memrchr(b' ', rest)?;
         Some((method, &rest[..at], &rest[at + 1..]))
@@ -86,52 +100,4 @@ fn request(line: &[u8], emit: &mut Emit<'_, '_, '_>) {
         }
         _ => emit.quoted("request", line),
     }
-}
-
-fn until(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
-    let at = memchr(byte, text)?;
-    Some((&text[..at], &text[at + 1..]))
-}
-
-/// What stands between the quote that `text` begins with and the next one that no backslash
-/// escapes, and what follows.
-fn quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let text = text.strip_prefix(b"\"")?;
-    let mut from = 0;
-    loop {
-        let at = from + memchr2(b'"', b'\\', text.get(from..)?)?;
-        if text[at] == b'"' {
-            return Some((&text[..at], &text[at + 1..]));
-        }
-        from = at + 2;
-    }
-}
-
-/// Undoes the escapes that nginx and Apache write: `\"`, `\\`, `\n`, `\t`, `\r`, `\x1F`.
-pub(super) fn unescape(text: &[u8], out: &mut Vec<u8>) {
-    let mut rest = text;
-    while let Some(at) = memchr(b'\\', rest) {
-        out.extend_from_slice(&rest[..at]);
-        rest = match rest[at + 1..] {
-            [b'x', a, b, ref after @ ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => {
-                let digit = |byte| char::from(byte).to_digit(16).unwrap_or(0);
-                out.push(u8::try_from(digit(a) * 16 + digit(b)).unwrap_or(b'?'));
-                after
-            }
-            [letter @ (b'"' | b'\\' | b'n' | b't' | b'r'), ref after @ ..] => {
-                out.push(match letter {
-                    b'n' => b'\n',
-                    b't' => b'\t',
-                    b'r' => b'\r',
-                    other => other,
-                });
-                after
-            }
-            ref after => {
-                out.push(b'\\');
-                after
-            }
-        };
-    }
-    out.extend_from_slice(rest);
 }

@@ -1,5 +1,6 @@
 //! One JSON object in one pass: every byte is checked, values are left unopened.
 
+use super::layout::Layout;
 use crate::event::scan::json_special;
 
 /// Containers that may stand within each other, as deep as other readers of JSON go.
@@ -18,16 +19,27 @@ pub(super) fn object<'t>(
     text: &'t str,
     mut entry: impl FnMut(Name<'t>, &'t [u8]) -> Result<(), &'static str>,
 ) -> Result<(), Wrong> {
+    object_like(text, &mut Layout::nothing(), |_, _, name, value| entry(name, value))
+}
+
+/// As [`object`], where other objects went before: `layout` remembers their names and where they
+/// stood. `entry` is given it too, and the place in it that stands for the name, if there is one.
+pub(super) fn object_like<'t>(
+    text: &'t str,
+    layout: &mut Layout,
+    mut entry: impl FnMut(&mut Layout, Option<usize>, Name<'t>, &'t [u8]) -> Result<(), &'static str>,
+) -> Result<(), Wrong> {
     let mut reader = Reader { text: text.as_bytes(), at: 0 };
     reader
-        .object(|name, form, value| {
+        .object(layout, |layout, slot, name, form, value| {
             // Both are cut at ASCII bytes, so that the slices are always there.
             let name = text.get(name.0..name.1).unwrap_or("");
             let name = match form {
                 Form::Plain => Name::Plain(name),
                 Form::Escaped => Name::Escaped(name),
             };
-            entry(name, text.as_bytes().get(value.0..value.1).unwrap_or_default())
+            let value = text.as_bytes().get(value.0..value.1).unwrap_or_default();
+            entry(layout, slot, name, value)
         })
         .map_err(|expected| Wrong { expected, at: reader.at })
 }
@@ -67,7 +79,11 @@ struct Reader<'t> {
 }
 
 impl Reader<'_> {
-    fn object(&mut self, mut entry: impl FnMut(Place, Form, Place) -> Checked<()>) -> Checked<()> {
+    fn object(
+        &mut self,
+        layout: &mut Layout,
+        mut entry: impl FnMut(&mut Layout, Option<usize>, Place, Form, Place) -> Checked<()>,
+    ) -> Checked<()> {
         self.space();
         self.expect(b'{', "an object")?;
         self.space();
@@ -75,13 +91,22 @@ impl Reader<'_> {
             self.at += 1;
             return self.end();
         }
+        let mut position = 0;
         loop {
-            self.expect(b'"', "a name in quotes")?;
-            let start = self.at;
-            let form = self.string()?;
-            let name = (start, self.at - 1);
-            self.space();
-            self.expect(b':', "`:`")?;
+            let begin = self.at;
+            let (name, form, slot) = if let Some(length) = layout.length_at(position, self.text, begin) {
+                self.at += length;
+                ((begin + 1, self.at - 2), Form::Plain, Some(position))
+            } else {
+                self.expect(b'"', "a name in quotes")?;
+                let form = self.string()?;
+                let name = (begin + 1, self.at - 1);
+                self.space();
+                self.expect(b':', "`:`")?;
+                let as_usual = form == Form::Plain && self.at == name.1 + 2;
+                let noted = as_usual && layout.note(position, &self.text[begin..self.at]);
+                (name, form, noted.then_some(position))
+            };
             self.space();
             let start = self.at;
             match self.peek() {
@@ -92,7 +117,7 @@ impl Reader<'_> {
                 Some(b'-' | b'0'..=b'9') => self.number()?,
                 _ => self.value()?,
             }
-            entry(name, form, (start, self.at))?;
+            entry(layout, slot, name, form, (start, self.at))?;
             self.space();
             match self.peek() {
                 Some(b',') => self.at += 1,
@@ -103,6 +128,7 @@ impl Reader<'_> {
                 _ => return Err("`,` or `}`"),
             }
             self.space();
+            position += 1;
         }
     }
 

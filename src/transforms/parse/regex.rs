@@ -1,25 +1,9 @@
 //! A pattern whose named groups become fields.
 
 use super::Emit;
+use super::options::FieldType;
 use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
-use schemars::JsonSchema;
-use serde::Deserialize;
 use std::collections::BTreeMap;
-
-/// What the text of a group stands for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum FieldType {
-    /// Text.
-    #[default]
-    Text,
-    /// A whole number.
-    Int,
-    /// A number.
-    Float,
-    /// `true` or `false`.
-    Bool,
-}
 
 /// Memory for a compiled pattern: enough for any that a person writes, too little for one that
 /// is meant to do harm.

@@ -1,6 +1,7 @@
 //! The JSON reader, held against `serde_json`.
 
-use super::json::{Name, object};
+use crate::transforms::parse::json::{Name, object, object_like};
+use crate::transforms::parse::layout::Layout;
 use proptest::prelude::*;
 
 /// Whether it is an object, after checking that both readers say so, or both do not, and
@@ -154,5 +155,27 @@ proptest! {
     fn both_readers_agree_on_noise(text in "[\\[\\]{}\",:0-9eE.\\\\ua -]{0,12}") {
         accepted(&format!("{{{text}}}"));
         accepted(&text);
+    }
+    #[test]
+    fn what_stood_in_the_objects_before_changes_nothing(
+        objects in proptest::collection::vec(
+            "\\{ ?(\"(a|bc|long_name_of_a_field|x\\\\n)\" ?:1, ?){0,3}\"(a|d)\":[0-9]\\}",
+            1..6,
+        ),
+    ) {
+        let mut layout = Layout::new();
+        for text in &objects {
+            let (mut alone, mut after_others) = (Vec::new(), Vec::new());
+            let first = object(text, |name, value| {
+                alone.push((name, value));
+                Ok(())
+            });
+            let second = object_like(text, &mut layout, |_, _, name, value| {
+                after_others.push((name, value));
+                Ok(())
+            });
+            prop_assert_eq!(first, second);
+            prop_assert_eq!(alone, after_others);
+        }
     }
 }

@@ -1,0 +1,21 @@
+//! Sinks as a user runs them: the program with a config, and a real receiver at the other end.
+
+#[cfg(test)]
+mod bucket;
+#[cfg(test)]
+mod command;
+#[cfg(test)]
+mod file;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+#[path = "../support/process.rs"]
+mod process;
+#[cfg(test)]
+mod rsyslog;
+#[cfg(test)]
+mod s3;
+#[cfg(test)]
+mod socket;
+#[cfg(test)]
+mod syslog;

@@ -1,0 +1,46 @@
+//! Trials: the real binary under loads, kills and outages that a host has on its worst days.
+//!
+//! A writer numbers its lines and seals each with a checksum; an oracle reads what arrived and
+//! says what is lost, doubled, out of order or damaged. `cargo test` runs a short form; with
+//! `DRIFTLESS_TRIALS=long` the same trials run for as long and at the rates that the guarantees
+//! are given for (then with `--release`, and one at a time).
+
+#[cfg(test)]
+mod buffers;
+#[cfg(test)]
+mod kills;
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod outages;
+#[cfg(test)]
+#[path = "../support/process.rs"]
+mod process;
+#[cfg(test)]
+mod programs;
+#[cfg(test)]
+mod receivers;
+#[cfg(test)]
+mod rig;
+#[cfg(test)]
+mod rotation;
+#[cfg(test)]
+mod writer;
+
+/// What differs between the short form and the long one.
+#[cfg(test)]
+struct Scale {
+    kills: usize,
+    bytes_per_second: usize,
+    /// Of a trial that has no other end.
+    seconds: u64,
+}
+
+#[cfg(test)]
+fn scale() -> Scale {
+    if std::env::var_os("DRIFTLESS_TRIALS").is_some_and(|form| form == "long") {
+        Scale { kills: 500, bytes_per_second: 20_000_000, seconds: 60 }
+    } else {
+        Scale { kills: 12, bytes_per_second: 1_000_000, seconds: 4 }
+    }
+}

@@ -1,0 +1,109 @@
+//! Says what became of the lines that were written.
+
+use super::writer::MARK;
+use std::collections::HashMap;
+
+/// What arrived of each writer's lines.
+#[derive(Default)]
+pub(crate) struct Oracle {
+    writers: HashMap<u32, Seen>,
+    damaged: u64,
+}
+
+#[derive(Default)]
+struct Seen {
+    times: Vec<u32>,
+    /// The highest number so far of each of its files.
+    highest: HashMap<u64, u64>,
+    overtaken: u64,
+}
+
+/// What the oracle says of all lines.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) lost: u64,
+    pub(crate) doubled: u64,
+    /// Lines that came for the first time after one that was written later to the same file.
+    pub(crate) overtaken: u64,
+    pub(crate) damaged: u64,
+}
+
+impl Oracle {
+    /// Takes text that arrived, in order; it ends with a line.
+    pub(crate) fn take(&mut self, text: &[u8]) {
+        for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            self.take_line(line);
+        }
+    }
+
+    fn take_line(&mut self, line: &[u8]) {
+        let Some((writer, number, file)) = sealed(line) else {
+            self.damaged += 1;
+            return;
+        };
+        let seen = self.writers.entry(writer).or_default();
+        let at = usize::try_from(number).unwrap();
+        if seen.times.len() <= at {
+            seen.times.resize(at + 1, 0);
+        }
+        if seen.times[at] == 0 {
+            let highest = seen.highest.entry(file).or_default();
+            seen.overtaken += u64::from(*highest > number);
+            *highest = number.max(*highest);
+        }
+        seen.times[at] += 1;
+    }
+
+    /// How many different lines of a writer there are.
+    pub(crate) fn distinct(&self, writer: u32) -> u64 {
+        self.writers
+            .get(&writer)
+            .map_or(0, |seen| seen.times.iter().filter(|times| **times > 0).count() as u64)
+    }
+
+    /// What to say, where each of these writers has written so many lines.
+    pub(crate) fn verdict(&self, written: &[(u32, u64)]) -> Verdict {
+        let mut verdict = Verdict { damaged: self.damaged, ..Verdict::default() };
+        for (writer, lines) in written {
+            verdict.lost += lines.saturating_sub(self.distinct(*writer));
+            if let Some(seen) = self.writers.get(writer) {
+                verdict.overtaken += seen.overtaken;
+                verdict.doubled +=
+                    seen.times.iter().map(|times| u64::from(times.saturating_sub(1))).sum::<u64>();
+            }
+        }
+        verdict
+    }
+}
+
+/// The writer, the number and the file of a line whose checksum is right, wherever in `line` it
+/// stands.
+fn sealed(line: &[u8]) -> Option<(u32, u64, u64)> {
+    let text = std::str::from_utf8(line).ok()?;
+    let (_, sealed) = text.split_once(MARK)?;
+    let mut words = sealed.trim_start().splitn(2, ' ');
+    let sum = u32::from_str_radix(words.next()?, 16).ok()?;
+    let payload = words.next()?.split('.').next()?;
+    if crc32fast::hash(payload.as_bytes()) != sum {
+        return None;
+    }
+    let mut words = payload.split(' ');
+    let (writer, number) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    Some((writer, number, words.next()?.parse().ok()?))
+}
+
+#[test]
+fn an_oracle_sees_what_went_wrong() {
+    let text = |file, numbers: &[u64]| {
+        let mut out = Vec::new();
+        numbers.iter().for_each(|number| super::writer::line(3, *number, file, &mut out));
+        out
+    };
+    let mut oracle = Oracle::default();
+    oracle.take(&text(0, &[0, 1, 4, 2, 2, 5]));
+    oracle.take(&text(0, &[6])[3..]);
+    let verdict = Verdict { lost: 2, doubled: 1, overtaken: 1, damaged: 1 };
+    assert_eq!(oracle.verdict(&[(3, 7)]), verdict);
+    oracle.take(&text(1, &[3]));
+    assert_eq!(oracle.verdict(&[(3, 7)]), Verdict { lost: 1, ..verdict });
+}

@@ -1,0 +1,104 @@
+//! A place for one trial: logs, a config, state, and an agent that is started and killed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+use super::process::Process;
+
+/// What should come about comes about by then, or never.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+pub(crate) struct Rig {
+    dir: TempDir,
+    dice: u64,
+}
+
+impl Rig {
+    /// A rig whose agent runs this topology; `{dir}` in it is the rig's directory.
+    pub(crate) fn new(topology: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("logs")).unwrap();
+        let rig = Self { dir, dice: u64::from(std::process::id()) | 1 };
+        rig.configure(topology);
+        rig
+    }
+
+    /// Writes the config anew.
+    pub(crate) fn configure(&self, topology: &str) {
+        let config = self.path("config");
+        fs::create_dir_all(&config).unwrap();
+        let here = self.dir.path().display().to_string();
+        fs::write(config.join("topology.yml"), topology.replace("{dir}", &here)).unwrap();
+        fs::write(config.join("agent.yml"), format!("data_dir: {here}/data\n")).unwrap();
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Starts the agent; what it says is added to `agent.log`.
+    pub(crate) fn start(&self) -> Process {
+        self.run(&mut Command::new(env!("CARGO_BIN_EXE_driftless")))
+    }
+
+    /// As [`Self::start`], by a command that takes the agent's own as its last arguments.
+    pub(crate) fn start_by(&self, mut command: Command) -> Process {
+        self.run(command.arg(env!("CARGO_BIN_EXE_driftless")))
+    }
+
+    fn run(&self, command: &mut Command) -> Process {
+        let log = fs::File::options().create(true).append(true).open(self.path("agent.log"));
+        Process::spawn(
+            command
+                .args(["agent", "--config"])
+                .arg(self.path("config"))
+                .env("DRIFTLESS_RUN_DIR", self.path("lock"))
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(log.unwrap()),
+        )
+    }
+
+    /// A time between these, in milliseconds; not the same in every run.
+    pub(crate) fn random(&mut self, from: u64, to: u64) -> Duration {
+        self.dice ^= self.dice << 13;
+        self.dice ^= self.dice >> 7;
+        self.dice ^= self.dice << 17;
+        Duration::from_millis(from + self.dice % (to - from))
+    }
+
+    /// Waits until `holds`; fails with what the agent said.
+    pub(crate) fn wait_until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let begun = Instant::now();
+        while !holds() {
+            assert!(begun.elapsed() < DEADLINE, "not in time: {what}\n{}", self.said());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The end of what the agent said.
+    pub(crate) fn said(&self) -> String {
+        let all = fs::read_to_string(self.path("agent.log")).unwrap_or_default();
+        let from = all.len().saturating_sub(6000);
+        all.get(from..).unwrap_or(&all).to_owned()
+    }
+}
+
+/// What a process has in RAM, in bytes.
+pub(crate) fn resident_bytes(process: &Process) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+/// All that the files below `dir` hold whose name begins with `prefix`, in name order.
+pub(crate) fn content(dir: &Path, prefix: &str) -> Vec<u8> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.file_name().unwrap().to_string_lossy().starts_with(prefix));
+    paths.sort();
+    paths.iter().flat_map(|path| fs::read(path).unwrap_or_default()).collect()
+}
