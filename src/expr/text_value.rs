@@ -125,7 +125,10 @@ fn source(text: &str, constants: &Map<String, Json>) -> Result<Source, String> {
     let reserved = ["facts", "vars", "secrets", "record"];
     let variables = constants.get("vars").and_then(Json::as_object);
     match inner.map(str::trim) {
-        Some("host") => Ok(Source::Host),
+        Some("host") => Ok(match constants.get("host").and_then(Json::as_str) {
+            Some(host) => Source::Constant(host.as_bytes().to_vec()),
+            None => Source::Host,
+        }),
         Some("source") => Ok(Source::Reader),
         Some("path") => Ok(Source::Path),
         // The common case needs no expression to be run.
@@ -151,7 +154,7 @@ mod tests {
     #[test]
     fn a_text_comes_from_the_setting_the_origin_or_a_field() {
         let origin =
-            Origin { source: "app".into(), host: "web1".into(), path: Some("/a".into()) };
+            Origin { source: "app".into(), host: "web1".into(), path: Some("/a".into()), ..Origin::default() };
         let mut batch = LogBatch::from_lines(&Bytes::from("x\n"), Arc::new(origin), 0, 0);
         batch.rewrite(|_, writer| {
             writer.push_text("level", b"warn");

@@ -96,7 +96,7 @@ pub async fn run(
         }
     }
     let origin =
-        Origin { source: Arc::clone(&cx.name), host: Arc::clone(&cx.env.host), path: None };
+        Origin { source: Arc::clone(&cx.name), host: Arc::clone(&cx.env.host), ..Origin::default() };
     let (origin, reserve) = (Arc::new(origin), cx.env.memory.reserve());
     let (mut waiting, mut offset) = (Vec::new(), 0);
     loop {

@@ -57,8 +57,14 @@ impl Identity {
     }
 
     fn file(&self, origin: &Origin) -> [u8; FILE_BYTES] {
-        let Origin { host, source, path, .. } = origin;
-        let path = path.as_deref().unwrap_or(&self.salt);
+        let Origin { host, source, path, content } = origin;
+        // A file may be renamed between two readings, and its name be given to another.
+        let content = content.to_string();
+        let path = match path.as_deref() {
+            Some(_) if origin.content != 0 => &content,
+            Some(path) => path,
+            None => &self.salt,
+        };
         let mut hash = Sha256::new();
         for text in [&**host, &**source, path] {
             hash.update((text.len() as u64).to_be_bytes());

@@ -22,7 +22,7 @@ fn documents(rest: &Json) -> Documents {
 
 fn lines(path: Option<&str>, offset: u64, text: &str) -> LogBatch {
     let path = path.map(Into::into);
-    let origin = Origin { source: "app".into(), host: "web1".into(), path };
+    let origin = Origin { source: "app".into(), host: "web1".into(), path, content: 0 };
     let chunk = Bytes::copy_from_slice(text.as_bytes());
     LogBatch::from_lines(&chunk, Arc::new(origin), offset, NOON)
 }
@@ -131,6 +131,19 @@ fn an_id_is_the_same_whenever_and_in_whatever_batch_a_record_is_read() {
     for other in others {
         assert!(!first.contains(&ids(&[other])[0]));
     }
+}
+
+#[test]
+fn a_file_keeps_its_ids_under_another_name_and_shares_none_with_the_next_of_its_name() {
+    let mut documents = documents(&json!({}));
+    let mut first = |path: &str, content: u64| {
+        let mut batch = lines(Some(path), 0, "Started\n");
+        batch.origin = Arc::new(Origin { content, ..(*batch.origin).clone() });
+        id(&sent(&mut documents, batch)[0].0)
+    };
+    let before = first("/a", 1);
+    assert_eq!(before, first("/a.1", 1));
+    assert_ne!(before, first("/a", 2));
 }
 
 #[test]
