@@ -22,9 +22,14 @@ mod loki_server;
 #[path = "../support/process.rs"]
 mod process;
 #[cfg(test)]
+mod rclone;
+#[cfg(test)]
 mod rsyslog;
 #[cfg(test)]
 mod s3;
+#[cfg(test)]
+#[path = "../support/skip.rs"]
+mod skip;
 #[cfg(test)]
 mod socket;
 #[cfg(test)]
@@ -32,3 +37,5 @@ mod socket;
 mod stub;
 #[cfg(test)]
 mod syslog;
+#[cfg(test)]
+mod syslog_ng;
