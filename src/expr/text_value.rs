@@ -1,8 +1,8 @@
 //! Texts that go with each record: the same for all, where it was read, a field, or computed.
 
-use crate::event::log::{KeyId, LogBatch, RecordRef};
 use super::record::Made;
 use super::template::Template;
+use crate::event::log::{KeyId, LogBatch, RecordRef};
 use serde_json::{Map, Value as Json};
 
 /// Where the text comes from.
@@ -153,8 +153,12 @@ mod tests {
 
     #[test]
     fn a_text_comes_from_the_setting_the_origin_or_a_field() {
-        let origin =
-            Origin { source: "app".into(), host: "web1".into(), path: Some("/a".into()), ..Origin::default() };
+        let origin = Origin {
+            source: "app".into(),
+            host: "web1".into(),
+            path: Some("/a".into()),
+            ..Origin::default()
+        };
         let mut batch = LogBatch::from_lines(&Bytes::from("x\n"), Arc::new(origin), 0, 0);
         batch.rewrite(|_, writer| {
             writer.push_text("level", b"warn");
@@ -176,7 +180,10 @@ mod tests {
             value.prepare(&batch);
             let mut out = Vec::new();
             let some = value.write(&batch.records().next().unwrap(), 0, &mut out);
-            assert_eq!((String::from_utf8(out).unwrap().as_str(), some), (expected, !expected.is_empty()));
+            assert_eq!(
+                (String::from_utf8(out).unwrap().as_str(), some),
+                (expected, !expected.is_empty())
+            );
         }
         let wrong = TextValue::new("it", Some("{{ a | }}"), &[], &Map::new()).unwrap_err();
         assert!(wrong.starts_with("`it`"), "{wrong}");

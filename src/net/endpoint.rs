@@ -93,7 +93,10 @@ impl Endpoint {
 
     /// Leads to what lies below its URL, unless that ends so already, with this query added.
     pub fn below(&mut self, path: &[&str], query: &[(&str, &str)]) {
-        let ends_so = self.url.path_segments().is_some_and(|segments| segments.last() == path.last().copied());
+        let ends_so = self
+            .url
+            .path_segments()
+            .is_some_and(|segments| segments.rev().next() == path.last().copied());
         if !ends_so && let Ok(mut segments) = self.url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }

@@ -3,9 +3,9 @@
 pub mod auth;
 pub mod endpoint;
 pub mod http;
-pub mod parts;
 pub mod link;
 pub mod listen;
+pub mod parts;
 pub mod query;
 pub mod s3;
 pub mod tls;

@@ -24,7 +24,8 @@ pub trait SendPart: Sync {
 /// # Errors
 /// What befell all of it. What befell a part is in the answer.
 pub async fn send_in_parts(sender: &dyn SendPart, records: usize) -> Result<Answer, Fault> {
-    let mut left = vec![0..records];
+    // From the last to the next.
+    let mut left: Vec<Range<usize>> = std::iter::once(0..records).collect();
     let mut answer = Answer::default();
     let mut searches = 0;
     while let Some(part) = left.pop() {
@@ -53,8 +54,10 @@ pub async fn send_in_parts(sender: &dyn SendPart, records: usize) -> Result<Answ
                 answer.pause = answer.pause.max(pause);
             }
             (FaultKind::Final, _) if is_all => return Err(fault),
-            (FaultKind::Final, status) => answer.rejected.extend(part.map(|record| {
-                Rejected { record, reason: fault.message.clone(), status }
+            (FaultKind::Final, status) => answer.rejected.extend(part.map(|record| Rejected {
+                record,
+                reason: fault.message.clone(),
+                status,
             })),
         }
     }

@@ -95,7 +95,8 @@ fn what_a_server_refuses_is_a_dead_letter_and_what_it_has_no_room_for_goes_again
 #[test]
 fn nothing_is_lost_or_doubled_while_a_server_pauses_closes_its_doors_or_goes_away() {
     let cluster = Cluster::default();
-    let refusals = [(429, Some(1)), (503, None), (401, None), (403, None), (404, None), (500, None)];
+    let refusals =
+        [(429, Some(1)), (503, None), (401, None), (403, None), (404, None), (500, None)];
     cluster.manners.lock().unwrap().refusals = refusals.into();
     let server = cluster.listen(None);
     let address = server.address;

@@ -108,7 +108,9 @@ impl Store {
         self.wire_bytes += asked.wire_bytes;
         self.queries.insert(query.clone());
         let text = std::str::from_utf8(body).map_err(|_| "Invalid UTF-8")?;
-        let lines = text.strip_suffix('\n').ok_or("The bulk request must be terminated by a newline [\\n]")?;
+        let lines = text
+            .strip_suffix('\n')
+            .ok_or("The bulk request must be terminated by a newline [\\n]")?;
         let mut lines = lines.split('\n');
         let mut items = Vec::new();
         while let Some(line) = lines.next() {
@@ -123,9 +125,7 @@ impl Store {
     }
 
     fn take(&mut self, action: &str, meta: &Meta, document: &str) -> Value {
-        let refused = |status: u16, kind: &str, reason: &str| {
-            json!({ "status": status, "error": { "type": kind, "reason": reason } })
-        };
+        let refused = |status: u16, kind: &str, reason: &str| json!({ "status": status, "error": { "type": kind, "reason": reason } });
         let Ok(document @ Value::Object(_)) = serde_json::from_str::<Value>(document) else {
             return refused(400, "document_parsing_exception", "failed to parse");
         };
@@ -191,7 +191,11 @@ fn action(line: &str) -> Result<(String, Meta), String> {
     let text = |key: &str| meta.get(key).map(|value| value.as_str().unwrap_or_default().to_owned());
     let index = text("_index").ok_or("index is missing")?;
     let refused = |char: char| char.is_uppercase() || " \\/*?\"<>|,#:".contains(char);
-    if index.is_empty() || index.len() > 255 || index.contains(refused) || index.starts_with(['-', '_', '+']) {
+    if index.is_empty()
+        || index.len() > 255
+        || index.contains(refused)
+        || index.starts_with(['-', '_', '+'])
+    {
         return Err(format!("Invalid index name [{index}]"));
     }
     let id = text("_id");

@@ -110,7 +110,10 @@ impl Store {
     fn keep(&mut self, place: &(String, String), entry: Entry) -> Option<String> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
         if u128::try_from(entry.0).unwrap() + OLDEST_NS < now {
-            return Some(format!("entry for stream '{}' has timestamp too old: {}", place.1, entry.0));
+            return Some(format!(
+                "entry for stream '{}' has timestamp too old: {}",
+                place.1, entry.0
+            ));
         }
         let stream = self.streams.entry(place.clone()).or_default();
         let newest = stream.iter().map(|(time, ..)| *time).max().unwrap_or_default();

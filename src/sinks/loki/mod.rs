@@ -43,8 +43,8 @@ use std::time::Duration;
 /// go to the `dead_letter` with Loki's reason, or are dropped without one, counted as `rejected`. In
 /// a request with very many of them, lines beside them may go there as well.
 ///
-/// A crash before Loki has answered sends the same lines again. Loki takes those that have a time of
-/// their own (as `parse` finds it) for what they are, and keeps them once.
+/// A crash before Loki has answered sends the same lines again. Loki keeps those once that have a
+/// time of their own, as `parse` finds it, unless they share it with the line before.
 ///
 /// ```yaml
 /// sinks:

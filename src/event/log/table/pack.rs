@@ -332,7 +332,8 @@ mod tests {
     #[test]
     fn an_uncut_batch_is_its_chunk_and_is_not_copied() {
         let path = Some("/var/log/a".into());
-        let origin = Arc::new(Origin { source: "logs.a".into(), host: "h".into(), path, content: 7 });
+        let origin =
+            Arc::new(Origin { source: "logs.a".into(), host: "h".into(), path, content: 7 });
         let batch = LogBatch::from_lines(&Bytes::from("a\n\nb"), origin, 7, -5);
         let mut bytes = Vec::new();
         batch.pack(&mut bytes);
