@@ -96,7 +96,7 @@ impl Endpoint {
         let ends_so = self
             .url
             .path_segments()
-            .is_some_and(|segments| segments.rev().next() == path.last().copied());
+            .is_some_and(|mut segments| segments.next_back() == path.last().copied());
         if !ends_so && let Ok(mut segments) = self.url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
