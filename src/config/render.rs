@@ -8,9 +8,9 @@ use crate::event::tree::{Node, Span, Value};
 use crate::expr::jinja::is_template;
 use crate::expr::scope::Scope;
 
-/// Settings that become names of files or objects: a secret has no place there. Those of sinks
+/// Settings that become names of files, objects or indices: a secret has no place there. Those of sinks
 /// are expanded per record (time codes, fields).
-const PATH_LIKE: [&str; 6] = ["path", "prefix", "key", "include", "exclude", "paths"];
+const PATH_LIKE: [&str; 7] = ["path", "prefix", "key", "index", "include", "exclude", "paths"];
 
 /// One reading of one component.
 pub(super) struct Filling<'a> {
@@ -63,7 +63,7 @@ impl Filling<'_> {
         match secret {
             Some(place) if path_like => {
                 let key = key.unwrap_or_default();
-                let message = format!("a secret in `{key}` would show in file names");
+                let message = format!("a secret in `{key}` would show in names");
                 self.complaints.push(misplaced(message, place));
             }
             _ if self.knows_all(names, path_like) => self.fill_in(node, path_like),

@@ -9,5 +9,6 @@ pub mod record;
 pub mod scope;
 pub mod template;
 mod tests;
+pub mod text_value;
 mod unparse;
 pub mod value;

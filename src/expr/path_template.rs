@@ -309,8 +309,12 @@ mod tests {
     use bytes::Bytes;
 
     fn batch(line: &str, fields: &[(&str, &str)], time_ns: i64) -> LogBatch {
-        let origin =
-            Origin { source: "logs.app".into(), host: "web/1".into(), path: Some("/a".into()) };
+        let origin = Origin {
+            source: "logs.app".into(),
+            host: "web/1".into(),
+            path: Some("/a".into()),
+            ..Origin::default()
+        };
         let chunk = Bytes::copy_from_slice(line.as_bytes());
         let mut batch = LogBatch::from_lines(&chunk, Arc::new(origin), 0, 0);
         batch.rewrite(|_, writer| {

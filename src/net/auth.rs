@@ -5,7 +5,7 @@ use base64::Engine as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Who sends it: `{user, password}`, `{bearer}` or `{header: {name, value}}`.
+/// Who sends it: `{user, password}`, `{bearer}`, `{api_key}` or `{header: {name, value}}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Auth {
@@ -15,6 +15,8 @@ pub struct Auth {
     pub password: Option<SecretText>,
     /// A bearer token.
     pub bearer: Option<SecretText>,
+    /// An API key as Elasticsearch gives them out, in its encoded form: `Authorization: ApiKey KEY`.
+    pub api_key: Option<SecretText>,
     /// A header that says it, such as `{name: X-API-Key, value: "{{ secrets.KEY }}"}`.
     pub header: Option<AuthHeader>,
 }
@@ -36,18 +38,23 @@ impl Auth {
     /// Where it says two things at a time, or half of one.
     pub fn header(&self) -> Result<Option<(&str, String)>, String> {
         const NAME: &str = "authorization";
-        Ok(match (&self.user, &self.password, &self.bearer, &self.header) {
-            (None, None, None, None) => None,
-            (None, None, Some(token), None) => Some((NAME, format!("Bearer {}", token.expose()))),
-            (None, None, None, Some(own)) => Some((&own.name, own.value.expose().to_owned())),
-            (Some(user), password, None, None) => {
+        let Self { user, password, bearer, api_key, header } = self;
+        Ok(match (user, password, bearer, api_key, header) {
+            (None, None, None, None, None) => None,
+            (None, None, Some(token), None, None) => {
+                Some((NAME, format!("Bearer {}", token.expose())))
+            }
+            (None, None, None, Some(key), None) => Some((NAME, format!("ApiKey {}", key.expose()))),
+            (None, None, None, None, Some(own)) => Some((&own.name, own.value.expose().to_owned())),
+            (Some(user), password, None, None, None) => {
                 let password = password.as_ref().map_or("", SecretText::expose);
                 let both = format!("{user}:{password}");
                 let both = base64::engine::general_purpose::STANDARD.encode(both);
                 Some((NAME, format!("Basic {both}")))
             }
             _ => {
-                let message = "`auth` takes either `user` and `password`, or `bearer`, or `header`";
+                let message = "`auth` takes either `user` and `password`, or one of `bearer`, \
+                               `api_key` and `header`";
                 return Err(message.to_owned());
             }
         })
@@ -63,6 +70,9 @@ mod tests {
         let secret = |text: &str| Some(SecretText::new(text.to_owned()));
         let bearer = Auth { bearer: secret("hunter2"), ..Auth::default() };
         assert_eq!(bearer.header().unwrap().unwrap().1, "Bearer hunter2");
+        let key = Auth { api_key: secret("hunter2"), ..Auth::default() };
+        assert_eq!(key.header().unwrap().unwrap().1, "ApiKey hunter2");
+        assert!(Auth { api_key: secret("hunter2"), ..bearer.clone() }.header().is_err());
         let both = Auth { user: Some("me".to_owned()), ..bearer };
         assert!(both.header().unwrap_err().contains("either"));
         let lonely = Auth { password: secret("hunter2"), ..Auth::default() };

@@ -60,6 +60,11 @@ impl Endpoint {
         Ok(Self { client, url, method, headers: HeaderMap::new(), masker })
     }
 
+    /// Its URL as it may be shown: without its query.
+    pub fn shown(&self) -> String {
+        shown(&self.url)
+    }
+
     /// Sends this header with every request, in place of one of the same name. Its value is shown
     /// nowhere.
     ///
@@ -86,19 +91,66 @@ impl Endpoint {
         }
     }
 
+    /// Leads to what lies below its URL, unless that ends so already, with this query added.
+    pub fn below(&mut self, path: &[&str], query: &[(&str, &str)]) {
+        let ends_so = self
+            .url
+            .path_segments()
+            .is_some_and(|mut segments| segments.next_back() == path.last().copied());
+        if !ends_so && let Ok(mut segments) = self.url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        for (name, value) in query {
+            self.url.query_pairs_mut().append_pair(name, value);
+        }
+    }
+
     /// Sends `body` and waits until the server has it; `now` is the time since the epoch.
     ///
     /// # Errors
     /// As [`judge`] has it for the server's answer; a passing fault where there is none.
     pub async fn deliver(&self, body: Bytes, now: Duration) -> Result<(), Fault> {
-        let told = match self.exchange(body).await {
-            Ok(answer) => judge(answer.status, &answer.headers, &answer.text, now),
+        self.ask(body, None, ANSWER_BYTES, now).await.map(drop)
+    }
+
+    /// As [`Self::deliver`], with a header of this request alone; gives the answer's text, up to
+    /// about `most` bytes and without secrets.
+    ///
+    /// # Errors
+    /// As for [`Self::deliver`].
+    pub async fn ask(
+        &self,
+        body: Bytes,
+        header: Option<(&'static str, &str)>,
+        most: usize,
+        now: Duration,
+    ) -> Result<String, Fault> {
+        let told = match self.exchange(body, header, most).await {
+            Ok(answer) => {
+                judge(answer.status, &answer.headers, &answer.text, now).map(|()| answer.text)
+            }
             Err(fault) => Err(fault),
         };
         told.map_err(|fault| Fault {
             message: format!("{} {}: {}", self.method.name(), shown(&self.url), fault.message),
             ..fault
         })
+    }
+
+    /// Whether a server there lets this client in.
+    ///
+    /// # Errors
+    /// A passing fault where nothing answers, or the answer is 401 or 403.
+    pub async fn admits(&self) -> Result<(), Fault> {
+        let request = self.client.head(self.url.clone()).headers(self.headers.clone());
+        let told = match request.send().await {
+            Ok(answer) if matches!(answer.status().as_u16(), 401 | 403) => {
+                Err(format!("the server answers {}; look at `auth`", answer.status()))
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(unanswered(error).message),
+        };
+        told.map_err(|message| Fault::passing(format!("{}: {message}", shown(&self.url))))
     }
 
     /// Whether anything answers there, whatever it says.
@@ -111,12 +163,23 @@ impl Endpoint {
         told.map_err(|fault| Fault::passing(format!("{}: {}", shown(&self.url), fault.message)))
     }
 
-    async fn exchange(&self, body: Bytes) -> Result<Answer, Fault> {
+    async fn exchange(
+        &self,
+        body: Bytes,
+        header: Option<(&'static str, &str)>,
+        most: usize,
+    ) -> Result<Answer, Fault> {
         let request = match self.method {
             Method::Post => self.client.post(self.url.clone()),
             Method::Put => self.client.put(self.url.clone()),
         };
-        let request = request.headers(self.headers.clone()).body(body);
+        let mut request = request.headers(self.headers.clone()).body(body);
+        if let Some((name, value)) = header {
+            let value = HeaderValue::from_str(value).map_err(|_| {
+                Fault::fatal(format!("`{name}`: the value has bytes that no header can have"))
+            })?;
+            request = request.header(name, value);
+        }
         let mut answer = request.send().await.map_err(unanswered)?;
         let mut text = Vec::new();
         // What the status says counts, whatever becomes of the rest of the answer.
@@ -126,7 +189,7 @@ impl Endpoint {
                 Ok(None) => break true,
                 Err(_) => break false,
             }
-            if text.len() > ANSWER_BYTES {
+            if text.len() > most {
                 break false;
             }
         };

@@ -5,6 +5,8 @@ pub mod endpoint;
 pub mod http;
 pub mod link;
 pub mod listen;
+pub mod parts;
 pub mod query;
 pub mod s3;
 pub mod tls;
+pub mod urls;

@@ -11,10 +11,14 @@ components! {
     blackhole,
     /// Writes to standard output or standard error.
     console,
+    /// Sends to Elasticsearch or OpenSearch.
+    elasticsearch,
     /// Appends to files.
     file,
     /// Sends to an HTTP server.
     http,
+    /// Sends to Loki.
+    loki,
     /// Is scraped by Prometheus.
     prometheus,
     /// Puts objects into a bucket of S3.

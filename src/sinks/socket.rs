@@ -223,7 +223,7 @@ mod tests {
     }
 
     fn batch(lines: &'static str) -> Batch {
-        let origin = Origin { source: "app".into(), host: "web1".into(), path: None };
+        let origin = Origin { source: "app".into(), host: "web1".into(), ..Origin::default() };
         Batch::Logs(LogBatch::from_lines(&Bytes::from(lines), Arc::new(origin), 0, 0))
     }
 

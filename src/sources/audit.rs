@@ -64,7 +64,7 @@ impl Source for Audit {
             origin: Arc::new(Origin {
                 source: Arc::clone(&cx.name),
                 host: Arc::clone(&cx.env.host),
-                path: None,
+                ..Origin::default()
             }),
             chain: directory(&cx.env.data_dir),
             reader: None,

@@ -67,7 +67,7 @@ struct Stdin {
 impl Source for Stdin {
     async fn run(self: Box<Self>, out: Output, mut cx: SourceContext) -> Result<(), Fault> {
         let (name, host) = (Arc::clone(&cx.name), Arc::clone(&cx.env.host));
-        let origin = Arc::new(Origin { source: name, host, path: None });
+        let origin = Arc::new(Origin { source: name, host, ..Origin::default() });
         // One chunk is read while the one before is sent.
         let (to_send, mut chunks) = mpsc::channel(1);
         let (reserve, runtime) = (cx.env.memory.reserve(), Handle::current());

@@ -36,6 +36,14 @@ impl Bench {
         Self { dir }
     }
 
+    /// Adds a further sink to the config.
+    pub(crate) fn add_sink(&self, name: &str, sink: Value) {
+        let path = self.path("config/topology.json");
+        let mut topology: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        topology["sinks"][name] = sink;
+        fs::write(path, topology.to_string()).unwrap();
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -59,6 +67,7 @@ impl Bench {
             .args(arguments)
             .current_dir(self.dir.path())
             .env("HOME", self.dir.path())
+            .env("ES_PASSWORD", "hunter2")
             .env("DRIFTLESS_RUN_DIR", self.path("run"))
             .stdin(Stdio::null())
             .stderr(log);

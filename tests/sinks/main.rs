@@ -3,11 +3,21 @@
 #[cfg(test)]
 mod bucket;
 #[cfg(test)]
+#[path = "../support/bulk.rs"]
+mod bulk;
+#[cfg(test)]
 mod command;
+#[cfg(test)]
+mod elasticsearch;
 #[cfg(test)]
 mod file;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod loki;
+#[cfg(test)]
+#[path = "../support/loki.rs"]
+mod loki_server;
 #[cfg(test)]
 #[path = "../support/process.rs"]
 mod process;
@@ -22,6 +32,9 @@ mod s3;
 mod skip;
 #[cfg(test)]
 mod socket;
+#[cfg(test)]
+#[path = "../support/stub.rs"]
+mod stub;
 #[cfg(test)]
 mod syslog;
 #[cfg(test)]

@@ -64,6 +64,8 @@ impl Example {
             .env("HOME", self.path(""))
             .env("DRIFTLESS_RUN_DIR", self.path("lock"))
             .env("COLLECTOR_TOKEN", "a-token-for-tests")
+            .env("ES_PASSWORD", "a-password-for-tests")
+            .env("LOKI_TOKEN", "a-token-for-loki")
             .stdin(Stdio::null());
         command
     }

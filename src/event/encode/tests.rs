@@ -12,6 +12,7 @@ fn batch(text: &[u8]) -> LogBatch {
         source: "logs.app".into(),
         host: "web1".into(),
         path: Some("/var/log/app.log".into()),
+        ..Origin::default()
     };
     LogBatch::from_lines(&Bytes::copy_from_slice(text), Arc::new(origin), 0, 1_500_000_000)
 }

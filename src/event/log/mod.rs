@@ -35,6 +35,9 @@ pub struct Origin {
     pub host: Arc<str>,
     /// The file, where there is one.
     pub path: Option<Arc<str>>,
+    /// What tells the file's content from all other that the source has ever read, whatever name
+    /// it had; 0 where nothing does.
+    pub content: u64,
 }
 
 /// Lines of one origin, read together.

@@ -95,8 +95,11 @@ pub async fn run(
             readers.spawn(datagram::serve(socket, shared, closing));
         }
     }
-    let origin =
-        Origin { source: Arc::clone(&cx.name), host: Arc::clone(&cx.env.host), path: None };
+    let origin = Origin {
+        source: Arc::clone(&cx.name),
+        host: Arc::clone(&cx.env.host),
+        ..Origin::default()
+    };
     let (origin, reserve) = (Arc::new(origin), cx.env.memory.reserve());
     let (mut waiting, mut offset) = (Vec::new(), 0);
     loop {

@@ -67,7 +67,7 @@ fn config(url: &str, rest: &serde_json::Value) -> Config {
 }
 
 fn lines() -> Batch {
-    let origin = Origin { source: "app".into(), host: "web1".into(), path: Some("/a".into()) };
+    let origin = Origin { source: "app".into(), host: "web1".into(), path: Some("/a".into()), ..Origin::default() };
     Batch::Logs(LogBatch::from_lines(&Bytes::from_static(b"one\ntwo\n"), Arc::new(origin), 0, 0))
 }
 

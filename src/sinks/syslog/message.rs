@@ -1,11 +1,11 @@
 //! Records as messages of RFC 5424 and RFC 3164.
 
-use super::value::Value;
 use super::words::{INFO, USER, facility, severity};
 use super::{Controls, Format};
 use crate::event::encode::Encoder;
 use crate::event::log::{FieldRef, LogBatch, RecordRef};
 use crate::event::time::write_rfc3339;
+use crate::expr::text_value::TextValue;
 use crate::host::clock;
 use chrono::DateTime;
 use std::fmt::Write as _;
@@ -25,13 +25,13 @@ const TAG_BYTES: usize = 32;
 
 /// Where the parts of a message come from.
 pub(super) struct Parts {
-    pub(super) facility: Value,
-    pub(super) severity: Value,
-    pub(super) hostname: Value,
-    pub(super) app_name: Value,
-    pub(super) procid: Value,
-    pub(super) msgid: Value,
-    pub(super) message: Value,
+    pub(super) facility: TextValue,
+    pub(super) severity: TextValue,
+    pub(super) hostname: TextValue,
+    pub(super) app_name: TextValue,
+    pub(super) procid: TextValue,
+    pub(super) msgid: TextValue,
+    pub(super) message: TextValue,
 }
 
 /// Names of elements of structured data, and the fields that each takes.
@@ -168,7 +168,7 @@ impl Formatter {
 }
 
 fn number(
-    value: &Value,
+    value: &TextValue,
     record: &RecordRef<'_>,
     at: usize,
     scratch: &mut Vec<u8>,

@@ -3,11 +3,11 @@
 mod message;
 #[cfg(test)]
 mod tests;
-mod value;
 mod words;
 
 use crate::event::encode::{Encoder, Encoding, Extra};
 use crate::event::{Batch, Kinds};
+use crate::expr::text_value::TextValue;
 use crate::net::link::{Address, Framing, KeepAliveSettings, Link, Way};
 use crate::net::tls::TlsSettings;
 use crate::topology::component::{BuildContext, BuiltSink, Encode, Fault, SinkConfig};
@@ -21,7 +21,6 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 use std::time::Duration;
-use value::Value;
 
 /// Where syslog servers listen.
 const PORT: u16 = 514;
@@ -206,7 +205,7 @@ impl Config {
         }
         let link = Link::new(&address, framing, self.keepalive, &self.tls, self.timeout.0)?;
         let value = |name: &str, setting: &Option<String>, fields: &[&str]| {
-            Value::new(name, setting.as_deref(), fields, constants)
+            TextValue::new(name, setting.as_deref(), fields, constants)
         };
         let parts = Parts {
             facility: value("facility", &self.facility, &["facility"])?,
@@ -283,7 +282,7 @@ impl Config {
 }
 
 /// Refuses a constant that means nothing.
-fn known(name: &str, value: &Value, read: impl Fn(&[u8]) -> Option<u8>) -> Result<(), String> {
+fn known(name: &str, value: &TextValue, read: impl Fn(&[u8]) -> Option<u8>) -> Result<(), String> {
     match value.constant() {
         Some(text) if read(text).is_none() => {
             Err(format!("`{name}`: there is no `{}`", String::from_utf8_lossy(text)))

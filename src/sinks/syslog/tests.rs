@@ -18,7 +18,7 @@ fn sink(mut config: Json) -> Result<Messages, String> {
 }
 
 fn batch(line: &'static str, fields: &[(&str, Json)]) -> Batch {
-    let origin = Origin { source: "logs.nginx".into(), host: "web 1".into(), path: None };
+    let origin = Origin { source: "logs.nginx".into(), host: "web 1".into(), ..Origin::default() };
     let mut logs = LogBatch::from_lines(&Bytes::from(line), Arc::new(origin), 0, NOON);
     if !fields.is_empty() {
         logs.rewrite(|_, writer| {

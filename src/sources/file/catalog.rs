@@ -39,6 +39,9 @@ pub(super) struct Catalog {
     next: u64,
     /// The next number in the checkpoint.
     next_key: u64,
+    /// The number that was last given to a file's content.
+    last_content: u64,
+    has_new_content: bool,
     by_path: HashMap<PathBuf, u64>,
     by_identity: HashMap<Identity, u64>,
     /// What is known of files that are not there now.
@@ -72,6 +75,8 @@ impl Catalog {
             busy: BTreeSet::new(),
             next: 0,
             next_key: 1,
+            last_content: 0,
+            has_new_content: false,
             by_path: HashMap::new(),
             by_identity: HashMap::new(),
             remembered: Remembered::default(),
@@ -181,7 +186,9 @@ impl Catalog {
                 Some(paths) => {
                     if let Some(path) = paths.first().filter(|_| !paths.contains(&&*file.path)) {
                         file.path = (*path).to_owned();
+                        let content = file.origin.content;
                         file.origin = origin(&self.name, &self.host, path);
+                        file.set_content(content);
                         file.at_end = false;
                         file.moved = true;
                         changed.push(*id);
@@ -261,14 +268,34 @@ impl Catalog {
         key
     }
 
-    fn insert(&mut self, tracked: Tracked) -> u64 {
+    fn insert(&mut self, mut tracked: Tracked) -> u64 {
         let id = self.next;
         self.next += 1;
+        self.tell_apart(&mut tracked);
         self.by_identity.insert(tracked.identity(), id);
         self.opened.push_back(id);
         self.busy.insert(id);
         self.files.insert(id, tracked);
         id
+    }
+
+    /// Gives a file's content a number of its own, unless it has one.
+    pub(super) fn tell_apart(&mut self, file: &mut Tracked) {
+        if file.origin.content == 0 {
+            let now = u64::try_from(clock::now_ns()).unwrap_or(0);
+            self.last_content = now.max(self.last_content + 1);
+            self.has_new_content = true;
+            file.set_content(self.last_content);
+        }
+    }
+
+    /// The file has other content than before.
+    pub(super) fn restart(&mut self, id: u64) -> u64 {
+        let Some(mut file) = self.files.remove(&id) else { return 0 };
+        let lost = file.restart();
+        self.tell_apart(&mut file);
+        self.files.insert(id, file);
+        lost
     }
 
     /// Looks beside their old names for files that were rotated away while nobody watched.
@@ -339,6 +366,7 @@ impl Catalog {
         let safe = safe.map(|(sink, position)| (names.name(sink).to_string(), position));
         Entry {
             key: file.key,
+            content: file.origin.content,
             path: file.path.clone(),
             device: file.device,
             inode: file.inode,
@@ -390,6 +418,12 @@ impl Catalog {
         self.by_path = named.map(|(id, file)| (file.path.clone(), *id)).collect();
     }
 
+    /// Whether some content has got its number since this was last asked, so that a checkpoint has
+    /// to tell of it before a record does: after a crash the content has to have the same number.
+    pub(super) fn has_new_content(&mut self) -> bool {
+        std::mem::take(&mut self.has_new_content)
+    }
+
     fn origin(&self, path: &Path) -> Arc<Origin> {
         origin(&self.name, &self.host, path)
     }
@@ -403,7 +437,7 @@ impl Catalog {
 
 fn origin(name: &Arc<str>, host: &Arc<str>, path: &Path) -> Arc<Origin> {
     let path = Some(path.to_string_lossy().into());
-    Arc::new(Origin { source: Arc::clone(name), host: Arc::clone(host), path })
+    Arc::new(Origin { source: Arc::clone(name), host: Arc::clone(host), path, content: 0 })
 }
 
 fn now_seconds() -> u64 {
@@ -423,6 +457,9 @@ fn resume(
     entry: Entry,
     (names, connected): (&SinkNames, SinkSet),
 ) -> Result<(), Errno> {
+    if entry.content != 0 {
+        file.set_content(entry.content);
+    }
     let content = file.content()?;
     if !entry.sinks.iter().all(|(_, position)| position.holds(content)) {
         tracing::warn!(

@@ -31,6 +31,9 @@ pub(super) struct Entry {
     /// Its number, which no other file of the source gets. Numbers begin at 1.
     #[serde(default)]
     pub(super) key: u64,
+    /// What tells its content from all other; 0 where older versions have saved none.
+    #[serde(default)]
+    pub(super) content: u64,
     /// Where it was last seen.
     #[serde(with = "raw_path")]
     pub(super) path: PathBuf,
@@ -243,6 +246,7 @@ mod tests {
     fn example(key: u64, name: &[u8], offset: u64) -> Entry {
         Entry {
             key,
+            content: 9,
             path: PathBuf::from(std::ffi::OsString::from_vec(name.to_vec())),
             device: 1,
             inode: 2,

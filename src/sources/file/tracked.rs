@@ -155,6 +155,11 @@ impl Tracked {
         }
     }
 
+    /// Says with every record which content of the file it is from.
+    pub(super) fn set_content(&mut self, content: u64) {
+        self.origin = Arc::new(Origin { content, ..(*self.origin).clone() });
+    }
+
     /// Begins at `position`; `ahead` are the sinks that have more than that.
     pub(super) fn start(
         &mut self,
@@ -173,6 +178,7 @@ impl Tracked {
     /// Begins anew, with other content. Returns how many bytes were seen and never read.
     pub(super) fn restart(&mut self) -> u64 {
         let lost = self.unread();
+        self.set_content(0);
         self.begin.reset();
         self.position = Position::default();
         self.marks = Marks::default();

@@ -51,7 +51,7 @@ pub(super) async fn run(http: Http, out: Output, mut cx: SourceContext) -> Resul
     let (close, closing) = watch::channel(());
     let mut connections = JoinSet::new();
     let mut accept_from = Instant::now();
-    let origin = Origin { source: Arc::clone(&cx.name), host: Arc::clone(&cx.env.host), path: None };
+    let origin = Origin { source: Arc::clone(&cx.name), host: Arc::clone(&cx.env.host), ..Origin::default() };
     let (origin, reserve, mut offset) = (Arc::new(origin), cx.env.memory.reserve(), 0);
     let mut listener = Some(listener);
     let mut close = Some(close);

@@ -54,7 +54,7 @@ pub(super) async fn run(config: Config, out: Output, mut cx: SourceContext) -> R
         return Err(Fault::passing("journalctl has no standard output"));
     };
     let mut held = Held::new(out, &mut cx, HELD_BYTES);
-    let origin = Origin { source: Arc::clone(&cx.name), host: Arc::clone(&cx.env.host), path: None };
+    let origin = Origin { source: Arc::clone(&cx.name), host: Arc::clone(&cx.env.host), ..Origin::default() };
     let mut reader = Reader {
         origin: Arc::new(origin),
         reserve: cx.env.memory.reserve(),

@@ -87,7 +87,7 @@ impl Runner<'_> {
         let origin = Origin {
             source: self.telemetry.name().into(),
             host: Arc::clone(&self.host),
-            path: None,
+            ..Origin::default()
         };
         let letters = self.dead_letters.take();
         let attempts = Attempts {

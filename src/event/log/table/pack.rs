@@ -39,11 +39,12 @@ impl LogBatch {
     /// Appends the batch as bytes.
     pub(crate) fn pack(&self, out: &mut Vec<u8>) {
         let Self { origin, offset, read_at_ns, chunk, lines: _, table, places } = self;
-        let Origin { source, host, path } = &**origin;
+        let Origin { source, host, path, content } = &**origin;
         put_bytes(out, source.as_bytes());
         put_bytes(out, host.as_bytes());
         put(out, u64::from(path.is_some()));
         put_bytes(out, path.as_deref().unwrap_or_default().as_bytes());
+        put(out, *content);
         put(out, *offset);
         put_signed(out, *read_at_ns);
         let Some(table) = table.get() else {
@@ -223,7 +224,7 @@ impl PackedLogs {
         let (source, host) = (taker.text()?.into(), taker.text()?.into());
         let has_path = taker.take()? == 1;
         let path = Some(taker.text()?).filter(|_| has_path).map(Into::into);
-        let origin = Origin { source, host, path };
+        let origin = Origin { source, host, path, content: taker.take()? };
         let (offset, read_at_ns) = (taker.take()?, taker.signed()?);
         let chunk = match taker.byte()? {
             0 => PackedChunk::Whole { at: bytes.len() - taker.rest().len() },
@@ -331,7 +332,8 @@ mod tests {
     #[test]
     fn an_uncut_batch_is_its_chunk_and_is_not_copied() {
         let path = Some("/var/log/a".into());
-        let origin = Arc::new(Origin { source: "logs.a".into(), host: "h".into(), path });
+        let origin =
+            Arc::new(Origin { source: "logs.a".into(), host: "h".into(), path, content: 7 });
         let batch = LogBatch::from_lines(&Bytes::from("a\n\nb"), origin, 7, -5);
         let mut bytes = Vec::new();
         batch.pack(&mut bytes);

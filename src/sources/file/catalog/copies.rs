@@ -32,6 +32,7 @@ impl Catalog {
         let Some(mut file) = self.files.remove(&id) else { return Kinship::Own };
         let kinship = self.kinship(&mut file, (names, sinks));
         file.unrecognised = kinship == Kinship::NotYet;
+        self.tell_apart(&mut file);
         self.files.insert(id, file);
         kinship
     }

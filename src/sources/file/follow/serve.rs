@@ -140,9 +140,9 @@ impl Follower {
         let sinks = (&self.cx.env.sinks, self.sinks);
         self.catalog.keep_ghost(id, sinks);
         let copied = self.catalog.is_being_copied(id);
-        let Some(file) = self.catalog.files.get_mut(&id) else { return };
+        let Some(file) = self.catalog.files.get(&id) else { return };
         let path = file.path.display().to_string();
-        let lost = file.restart();
+        let lost = self.catalog.restart(id);
         self.moved = true;
         tracing::warn!(
             source = %self.cx.name,
@@ -224,6 +224,9 @@ impl Follower {
     }
 
     fn send(&mut self, id: u64, taken: Taken, sinks: SinkSet) -> Result<(), End> {
+        if self.catalog.has_new_content() {
+            self.save();
+        }
         let Some(file) = self.catalog.files.get_mut(&id) else { return Ok(()) };
         if taken.truncated {
             self.metrics.truncated_lines.inc();
