@@ -10,3 +10,4 @@ mod held;
 mod memory;
 mod reload;
 mod remembering;
+mod trial;
