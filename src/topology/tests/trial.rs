@@ -18,7 +18,7 @@ fn graph() -> (Graph, Arc<Numbers>) {
     let held = Batches::of(10).after(5 * SECOND).component();
     add(&mut graph, "logs.in.tens", &["logs.in"], "1", held);
     let even = Through::new(|batch, out| {
-        if numbers(&batch)[0] % 2 == 0 {
+        if numbers(&batch)[0].is_multiple_of(2) {
             out.emit_to(&Arc::from("even"), batch);
         }
         Ok(())

@@ -176,7 +176,7 @@ impl Trial {
                 Cause::Time | Cause::Batch(_) => memory.tick(now, &mut out),
             };
             asked.map_err(|fault| of(&name, &fault))?;
-            self.give_on(name, cause.clone(), out)?;
+            self.give_on(&name, cause.clone(), out)?;
         }
         Ok(())
     }
@@ -202,11 +202,11 @@ impl Trial {
                 transform.transform(batch.clone(), &mut out).map_err(|fault| of(name, &fault))?;
             }
         }
-        self.give_on(Arc::clone(name), Cause::Batch(batch), out)
+        self.give_on(name, Cause::Batch(batch), out)
     }
 
     /// Notes what a component did, and gives what it emitted to its readers.
-    fn give_on(&mut self, node: Arc<str>, cause: Cause, mut out: Outputs) -> Result<(), Fault> {
+    fn give_on(&mut self, node: &Arc<str>, cause: Cause, mut out: Outputs) -> Result<(), Fault> {
         let (emitted, errors) = out.take();
         let dropped = out.take_dropped();
         if emitted.is_empty()
@@ -217,10 +217,10 @@ impl Trial {
             return Ok(());
         }
         let step =
-            Step { node: Arc::clone(&node), cause, emitted: emitted.clone(), errors, dropped };
+            Step { node: Arc::clone(node), cause, emitted: emitted.clone(), errors, dropped };
         self.steps.push(step);
         for (output, batch) in emitted {
-            let port = Port { node: Arc::clone(&node), output };
+            let port = Port { node: Arc::clone(node), output };
             for reader in self.readers.get(&port).cloned().unwrap_or_default() {
                 self.take(&reader, batch.clone())?;
             }
