@@ -3,6 +3,9 @@
 #[cfg(test)]
 #[path = "support/agent.rs"]
 mod agent;
+#[cfg(test)]
+#[path = "support/skip.rs"]
+mod skip;
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -59,7 +62,7 @@ fn promtool_has_nothing_to_say_against_the_exposition() {
         .stderr(Stdio::piped())
         .spawn();
     let Ok(mut checker) = checker else {
-        return println!("skipped: there is no promtool here");
+        return skip::skipped("promtool is not installed");
     };
     checker.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let verdict = checker.wait_with_output().unwrap();

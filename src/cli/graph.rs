@@ -3,7 +3,7 @@
 use super::Exit;
 use super::session::Session;
 use super::shell::{Output, Shell};
-use crate::topology::graph::{Component, Graph};
+use crate::topology::graph::{Component, DEAD_LETTER, Graph};
 use clap::ValueEnum;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -45,7 +45,10 @@ fn draw(graph: &Graph, format: Format) -> String {
     match format {
         Format::Text => {
             for (name, node) in &graph.nodes {
-                let inputs: Vec<&str> = node.inputs.iter().map(|(input, _)| &**input).collect();
+                let inputs = node.inputs.iter().map(|(input, _)| input.to_string());
+                let letters = dead_letters_to(graph, name);
+                let letters = letters.map(|(from, _)| format!("{from}.{DEAD_LETTER}"));
+                let inputs: Vec<String> = inputs.chain(letters).collect();
                 let from = match inputs.as_slice() {
                     [] => String::new(),
                     inputs => format!("  ← {}", inputs.join(", ")),
@@ -88,10 +91,23 @@ fn draw(graph: &Graph, format: Format) -> String {
     out
 }
 
+/// Names and places of the sinks that give their dead letters to this one.
+fn dead_letters_to<'g>(
+    graph: &'g Graph,
+    to: &'g str,
+) -> impl Iterator<Item = (&'g str, usize)> + 'g {
+    let nodes = graph.nodes.iter().enumerate();
+    nodes
+        .filter(move |(_, (_, node))| node.dead_letter() == Some(to))
+        .map(|(at, (name, _))| (&**name, at))
+}
+
 /// Numbers of the components at both ends, and the name of the output between them.
 fn edges(graph: &Graph) -> Vec<(usize, usize, String)> {
     let mut edges = Vec::new();
-    for (to, node) in graph.nodes.values().enumerate() {
+    for (to, (name, node)) in graph.nodes.iter().enumerate() {
+        let letters = dead_letters_to(graph, name);
+        edges.extend(letters.map(|(_, from)| (from, to, DEAD_LETTER.to_owned())));
         for (input, _) in &node.inputs {
             let (name, output) = match graph.nodes.get_index_of(input) {
                 Some(at) => (Some(at), ""),

@@ -33,10 +33,10 @@ pub(super) fn assemble(
         graph.nodes.insert(Arc::clone(&written.name), read.node);
     }
     if is_whole {
-        if let Err(more) = graph.wire() {
-            complaints.extend(more);
+        match graph.wire() {
+            Err(more) => complaints.extend(more),
+            Ok(_) => switched_off::remove(&mut graph, off, complaints),
         }
-        switched_off::remove(&mut graph, off);
     }
     graph
 }

@@ -5,7 +5,7 @@ use crate::event::fault::Diagnostic;
 use crate::event::tree::Value;
 use crate::expr::jinja::Engine;
 use crate::expr::scope::Scope;
-use crate::topology::graph::Graph;
+use crate::topology::graph::{DEAD_LETTER, Graph};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -34,10 +34,16 @@ pub(super) fn is_on(
 }
 
 /// Removes the components `off`. A component that read from nothing else goes too, and so does one
-/// that nothing else read from: a fleet's config names outputs that only some hosts have.
-pub(super) fn remove(graph: &mut Graph, mut off: HashSet<Arc<str>>) {
+/// that nothing else read from: a fleet's config names outputs that only some hosts have. A sink
+/// that was to take the dead letters of one that stays must stay too.
+pub(super) fn remove(
+    graph: &mut Graph,
+    mut off: HashSet<Arc<str>>,
+    complaints: &mut Vec<Diagnostic>,
+) {
     while !off.is_empty() {
         let read_before = all_read(graph);
+        let letters_before = all_letters(graph);
         for name in &off {
             graph.nodes.shift_remove(name);
         }
@@ -56,8 +62,28 @@ pub(super) fn remove(graph: &mut Graph, mut off: HashSet<Arc<str>>) {
                 && !read_now.iter().any(|input| leads_to(input, name))
         });
         next.extend(unread.cloned());
+        let letters_now = all_letters(graph);
+        let unused = letters_before.into_iter().filter(|name| !letters_now.contains(name));
+        let has_no_inputs =
+            |name: &Arc<str>| graph.nodes.get(name).is_some_and(|node| node.inputs.is_empty());
+        next.extend(unused.filter(has_no_inputs));
         off = next;
     }
+    for (name, node) in &graph.nodes {
+        let Some(to) = node.dead_letter().filter(|to| !graph.nodes.contains_key(*to)) else {
+            continue;
+        };
+        let span = node.spec.get(DEAD_LETTER).and_then(|written| written.span.clone());
+        let message =
+            format!("`{name}` gives its dead letters to `{to}`, which is switched off here");
+        let complaint = Diagnostic::new(message, span.or_else(|| node.span.clone()));
+        complaints.push(complaint.hint("let both have the same condition"));
+    }
+}
+
+/// The sinks that take dead letters.
+fn all_letters(graph: &Graph) -> HashSet<Arc<str>> {
+    graph.nodes.values().filter_map(|node| node.dead_letter()).map(Arc::from).collect()
 }
 
 fn all_read(graph: &Graph) -> HashSet<Arc<str>> {

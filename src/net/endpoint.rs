@@ -97,8 +97,18 @@ impl Endpoint {
         };
         told.map_err(|fault| Fault {
             message: format!("{} {}: {}", self.method.name(), shown(&self.url), fault.message),
-            kind: fault.kind,
+            ..fault
         })
+    }
+
+    /// Whether anything answers there, whatever it says.
+    ///
+    /// # Errors
+    /// A passing fault where nothing does.
+    pub async fn answers(&self) -> Result<(), Fault> {
+        let request = self.client.head(self.url.clone()).headers(self.headers.clone());
+        let told = request.send().await.map(drop).map_err(unanswered);
+        told.map_err(|fault| Fault::passing(format!("{}: {}", shown(&self.url), fault.message)))
     }
 
     async fn exchange(&self, body: Bytes) -> Result<Answer, Fault> {

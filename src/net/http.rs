@@ -88,7 +88,7 @@ pub(super) fn judge(
     } else {
         FaultKind::Final
     };
-    Err(Fault { message, kind })
+    Err(Fault { message, kind, status: Some(status.as_u16()) })
 }
 
 /// The pause that a `Retry-After` asks for: seconds, or a date.

@@ -3,13 +3,16 @@
 use crate::event::encode::{Encoder, Encoding, Extra};
 use crate::event::secret::MaskingWriter;
 use crate::event::{Batch, Kinds};
-use crate::topology::component::{BuildContext, BuiltSink, Fault, Request, Sink, SinkConfig};
-use crate::topology::settings::{BatchSettings, ByteSize, Period, RetrySettings};
+use crate::topology::component::{BuildContext, BuiltSink, Deliver, Encode, Fault, SinkConfig};
+use crate::topology::delivery::Delivery;
+use crate::topology::request::{Answer, Request, Requests};
+use crate::topology::settings::{BatchSettings, ByteSize, Period};
 use anstyle::{AnsiColor, Style};
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What the fault says once the reader of the output is gone; there is no use in going on.
@@ -79,66 +82,78 @@ impl SinkConfig for Config {
         };
         let writer = MaskingWriter::new(writer, cx.env.masker.clone());
         let age = Period(Duration::ZERO);
+        let batch = BatchSettings { bytes: ByteSize(1 << 20), records: u64::MAX, age };
         Ok(BuiltSink::Requests {
-            sink: Box::new(Console::new(writer, &self.encoding, color)),
-            batch: BatchSettings { bytes: ByteSize(1 << 20), records: u64::MAX, age },
-            retry: RetrySettings::default(),
+            encoder: Box::new(Lines(encoder(&self.encoding))),
+            sender: Arc::new(Console::new(writer, &self.encoding, color)),
+            delivery: Delivery { batch, ..Delivery::default() },
         })
     }
 }
 
-/// The sink, for any writer.
+fn encoder(encoding: &Encoding) -> Encoder {
+    let extra = if *encoding == Encoding::Text { Extra::Nothing } else { Extra::Origin };
+    Encoder::new(encoding, extra)
+}
+
+struct Lines(Encoder);
+
+impl Encode for Lines {
+    fn encode(&mut self, batch: &Batch, requests: &mut Requests) -> Result<(), Fault> {
+        requests.to("").append(&mut self.0, batch)
+    }
+}
+
+/// Writes to any writer.
 #[derive(Debug)]
 pub struct Console<W> {
-    writer: W,
-    encoder: Encoder,
+    /// What a body ends with.
+    end: Vec<u8>,
     color: bool,
+    out: Mutex<Out<W>>,
+}
+
+#[derive(Debug)]
+struct Out<W> {
+    writer: W,
     painted: Vec<u8>,
 }
 
 impl<W: Write + Send> Console<W> {
-    /// A sink that writes there.
+    /// One that writes there.
     pub fn new(writer: W, encoding: &Encoding, color: bool) -> Self {
-        let extra = if *encoding == Encoding::Text { Extra::Nothing } else { Extra::Origin };
-        Self { writer, encoder: Encoder::new(encoding, extra), color, painted: Vec::new() }
+        let mut end = Vec::new();
+        encoder(encoding).end(&mut end);
+        Self { end, color, out: Mutex::new(Out { writer, painted: Vec::new() }) }
     }
 
-    fn write(&mut self, body: &[u8]) -> io::Result<()> {
+    fn write(&self, body: &[u8]) -> io::Result<()> {
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        let Out { writer, painted } = &mut *out;
         if self.color {
-            self.painted.clear();
+            painted.clear();
             for line in body.split_inclusive(|byte| *byte == b'\n') {
-                paint(line, &mut self.painted);
+                paint(line, painted);
             }
-            self.writer.write_all(&self.painted)?;
+            writer.write_all(painted)?;
         } else {
-            self.writer.write_all(body)?;
+            writer.write_all(body)?;
         }
-        self.writer.flush()
+        writer.write_all(&self.end)?;
+        writer.flush()
     }
 }
 
 #[async_trait]
-impl<W: Write + Send> Sink for Console<W> {
-    fn encode(&mut self, batch: &Batch, request: &mut Request) -> Result<(), Fault> {
-        let part = request.part("");
-        self.encoder.append(batch, &mut part.body).map_err(Fault::fatal)?;
-        part.records += batch.len() as u64;
-        Ok(())
-    }
-
-    async fn send(&mut self, request: &Request) -> Result<(), Fault> {
-        for part in &request.parts {
-            let mut end = Vec::new();
-            self.encoder.end(&mut end);
-            self.write(&part.body).and_then(|()| self.write(&end)).map_err(|error| {
-                if error.kind() == io::ErrorKind::BrokenPipe {
-                    Fault::fatal(NOBODY_READS)
-                } else {
-                    Fault::passing(format!("write to the console: {error}"))
-                }
-            })?;
-        }
-        Ok(())
+impl<W: Write + Send> Deliver for Console<W> {
+    async fn deliver(&self, request: &Request) -> Result<Answer, Fault> {
+        self.write(&request.body).map(|()| Answer::default()).map_err(|error| {
+            if error.kind() == io::ErrorKind::BrokenPipe {
+                Fault::fatal(NOBODY_READS)
+            } else {
+                Fault::passing(format!("write to the console: {error}"))
+            }
+        })
     }
 }
 
@@ -201,16 +216,16 @@ mod tests {
     use super::*;
     use crate::event::log::{LogBatch, Origin};
     use bytes::Bytes;
-    use std::sync::Arc;
 
     async fn shown(lines: &'static str, color: bool) -> String {
         let chunk = Bytes::from_static(lines.as_bytes());
         let logs = LogBatch::from_lines(&chunk, Arc::new(Origin::default()), 0, 0);
         let mut written = Vec::new();
-        let mut console = Console::new(&mut written, &Encoding::Text, color);
-        let mut request = Request::default();
-        console.encode(&Batch::Logs(logs), &mut request).unwrap();
-        console.send(&request).await.unwrap();
+        let mut requests = Requests::default();
+        Lines(encoder(&Encoding::Text)).encode(&Batch::Logs(logs), &mut requests).unwrap();
+        let console = Console::new(&mut written, &Encoding::Text, color);
+        console.deliver(requests.to("")).await.unwrap();
+        drop(console);
         String::from_utf8(written).unwrap()
     }
 
@@ -235,8 +250,8 @@ mod tests {
             }
         }
         let mut request = Request::default();
-        request.part("").body.push(b'x');
-        let fault = Console::new(Gone, &Encoding::Text, false).send(&request).await.unwrap_err();
+        request.body.push(b'x');
+        let fault = Console::new(Gone, &Encoding::Text, false).deliver(&request).await.unwrap_err();
         assert_eq!(fault, Fault::fatal(NOBODY_READS));
     }
 }

@@ -5,14 +5,14 @@ use crate::event::log::LogBatch;
 use crate::event::{Batch, Kinds};
 use crate::net::link::{Address, Framing, KeepAliveSettings, Link, Way};
 use crate::net::tls::TlsSettings;
-use crate::topology::component::{
-    BuildContext, BuiltSink, Fault, Request, Sink, SinkConfig,
-};
+use crate::topology::component::{BuildContext, BuiltSink, Encode, Fault, SinkConfig};
+use crate::topology::delivery::{Delivery, RateLimit};
+use crate::topology::request::{Request, Requests};
 use crate::topology::settings::{BatchSettings, ByteSize, Period, RetrySettings};
 use crate::topology::telemetry::ComponentTelemetry;
-use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The most that fits into a datagram of UDP over IPv4.
@@ -67,6 +67,13 @@ pub struct Config {
     /// Pauses after a failure.
     #[serde(default)]
     pub retry: RetrySettings,
+    /// How many requests, each of up to `batch`, may be sent: so many a second, or
+    /// `{requests: 100, per: 1m}`. By default as many as there are.
+    #[serde(default)]
+    pub rate_limit: Option<RateLimit>,
+    /// Another sink, which takes the records that are given up after `retry.attempts`.
+    #[serde(default)]
+    pub dead_letter: Option<String>,
 }
 
 fn ndjson() -> Encoding {
@@ -86,15 +93,25 @@ impl SinkConfig for Config {
         Kinds::LOGS.union(Kinds::METRICS)
     }
 
+    fn dead_letter(&self) -> Option<&str> {
+        self.dead_letter.as_deref()
+    }
+
     fn build(&self, cx: &BuildContext) -> Result<BuiltSink, Fault> {
         let telemetry = cx.env.telemetry.component(&cx.name);
-        let sink = Box::new(self.sink(telemetry).map_err(Fault::fatal)?);
-        Ok(BuiltSink::Requests { sink, batch: self.batch, retry: self.retry })
+        let (encoder, link) = self.parts(telemetry).map_err(Fault::fatal)?;
+        let delivery = Delivery {
+            batch: self.batch,
+            retry: self.retry,
+            rate_limit: self.rate_limit,
+            ..Delivery::default()
+        };
+        Ok(BuiltSink::Requests { encoder: Box::new(encoder), sender: Arc::new(link), delivery })
     }
 }
 
 impl Config {
-    fn sink(&self, telemetry: ComponentTelemetry) -> Result<Socket, String> {
+    fn parts(&self, telemetry: ComponentTelemetry) -> Result<(Messages, Link), String> {
         match &self.encoding {
             Encoding::Json => {
                 let message = "`encoding: json` is one array, and a socket has no end to close it \
@@ -119,19 +136,20 @@ impl Config {
         }
         let link = Link::new(&self.url, self.framing, self.keepalive, &self.tls, self.timeout.0)?;
         let lines = self.framing.unwrap_or(Framing::Newline) == Framing::Newline;
-        Ok(Socket {
+        let messages = Messages {
+            framing: link.framing(),
             is_plain: lines && longest == u64::MAX && !self.url.way().is_datagram(),
             longest: usize::try_from(longest).unwrap_or(usize::MAX),
             encoder: Encoder::new(&self.encoding, Extra::Origin),
-            link,
             telemetry,
             message: Vec::new(),
-        })
+        };
+        Ok((messages, link))
     }
 }
 
-struct Socket {
-    link: Link,
+struct Messages {
+    framing: Framing,
     encoder: Encoder,
     /// Whether what the encoder writes is what is sent.
     is_plain: bool,
@@ -141,8 +159,8 @@ struct Socket {
     message: Vec<u8>,
 }
 
-impl Socket {
-    fn encode_logs(&mut self, logs: &LogBatch, body: &mut Vec<u8>) {
+impl Messages {
+    fn encode_logs(&mut self, logs: &LogBatch, request: &mut Request) {
         let mut too_long = 0;
         for record in logs.records() {
             self.message.clear();
@@ -151,7 +169,7 @@ impl Socket {
             if message.len() > self.longest {
                 too_long += 1;
             } else {
-                self.link.add(message, body);
+                request.append_record(&record, |body| self.framing.frame(message, body));
             }
         }
         self.give_up(too_long);
@@ -167,30 +185,22 @@ impl Socket {
     }
 }
 
-#[async_trait]
-impl Sink for Socket {
-    fn encode(&mut self, batch: &Batch, request: &mut Request) -> Result<(), Fault> {
-        let part = request.part("");
-        part.records += batch.len() as u64;
+impl Encode for Messages {
+    fn encode(&mut self, batch: &Batch, requests: &mut Requests) -> Result<(), Fault> {
+        let request = requests.to("");
         match batch {
             Batch::Tasks(_) => return Err(Fault::fatal("a socket takes no tasks")),
-            Batch::Logs(logs) if self.is_plain => self.encoder.encode(logs, &mut part.body),
-            Batch::Logs(logs) => self.encode_logs(logs, &mut part.body),
+            _ if self.is_plain => request.append_without_header(&mut self.encoder, batch)?,
+            Batch::Logs(logs) => self.encode_logs(logs, request),
             Batch::Metrics(metrics) => {
                 self.message.clear();
                 self.encoder.encode_metrics(metrics, &mut self.message);
                 let lines = self.message.split(|byte| *byte == b'\n');
                 for line in lines.filter(|line| !line.is_empty() && line.len() <= self.longest) {
-                    self.link.add(line, &mut part.body);
+                    self.framing.frame(line, &mut request.body);
                 }
+                request.records += batch.len() as u64;
             }
-        }
-        Ok(())
-    }
-
-    async fn send(&mut self, request: &Request) -> Result<(), Fault> {
-        for part in &request.parts {
-            self.link.send(&part.body).await?;
         }
         Ok(())
     }
@@ -200,15 +210,16 @@ impl Sink for Socket {
 mod tests {
     use super::*;
     use crate::event::log::Origin;
+    use crate::topology::component::Deliver as _;
     use crate::topology::telemetry::Telemetry;
     use bytes::Bytes;
     use std::sync::Arc;
     use tokio::io::AsyncReadExt as _;
     use tokio::net::{TcpListener, UdpSocket};
 
-    fn sink(config: serde_json::Value) -> Result<Socket, String> {
+    fn sink(config: serde_json::Value) -> Result<(Messages, Link), String> {
         let telemetry = Telemetry::new().unwrap().component(&"out".into());
-        serde_json::from_value::<Config>(config).map_err(|error| error.to_string())?.sink(telemetry)
+        serde_json::from_value::<Config>(config).map_err(|error| error.to_string())?.parts(telemetry)
     }
 
     fn batch(lines: &'static str) -> Batch {
@@ -216,10 +227,12 @@ mod tests {
         Batch::Logs(LogBatch::from_lines(&Bytes::from(lines), Arc::new(origin), 0, 0))
     }
 
-    async fn send(sink: &mut Socket, lines: &'static str) {
-        let mut request = Request::default();
-        sink.encode(&batch(lines), &mut request).unwrap();
-        sink.send(&request).await.unwrap();
+    async fn send((messages, link): &mut (Messages, Link), lines: &'static str) {
+        let mut requests = Requests::default();
+        messages.encode(&batch(lines), &mut requests).unwrap();
+        for request in requests.iter() {
+            link.deliver(request).await.unwrap();
+        }
     }
 
     #[tokio::test]

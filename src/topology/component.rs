@@ -5,9 +5,10 @@
 //! runners' business, so that no component can get them wrong.
 
 use super::context::{SinkContext, SourceContext};
+use super::delivery::Delivery;
 use super::edge::Input;
 use super::output::Output;
-use super::settings::{BatchSettings, RetrySettings};
+use super::request::{Answer, Request, Requests};
 use crate::event::{Batch, Kinds};
 use async_trait::async_trait;
 use std::fmt;
@@ -21,6 +22,8 @@ pub struct Fault {
     pub message: String,
     /// Whether the same work may succeed later.
     pub kind: FaultKind,
+    /// The other side's number for it, as HTTP has one.
+    pub status: Option<u16>,
 }
 
 /// Whether trying again makes sense.
@@ -35,12 +38,12 @@ pub enum FaultKind {
 impl Fault {
     /// Worth another try.
     pub fn passing(message: impl Into<String>) -> Self {
-        Self { message: message.into(), kind: FaultKind::Passing(None) }
+        Self { message: message.into(), kind: FaultKind::Passing(None), status: None }
     }
 
     /// Not worth another try.
     pub fn fatal(message: impl Into<String>) -> Self {
-        Self { message: message.into(), kind: FaultKind::Final }
+        Self { message: message.into(), kind: FaultKind::Final, status: None }
     }
 }
 
@@ -116,16 +119,25 @@ pub trait Remember {
     }
 }
 
-/// Takes batches to a place, one request at a time.
-#[async_trait]
-pub trait Sink: Send {
-    /// Adds a batch to the request that is being filled. No I/O.
-    fn encode(&mut self, batch: &Batch, request: &mut Request) -> Result<(), Fault>;
+/// Turns batches into requests. Does no I/O.
+pub trait Encode: Send {
+    /// Adds a batch to the requests that are being filled. What it adds before an error, or in a
+    /// run that ends by a panic, is taken back.
+    fn encode(&mut self, batch: &Batch, requests: &mut Requests) -> Result<(), Fault>;
+}
 
-    /// Sends the request and returns when its content is safe at the other side. After a
-    /// passing fault it is called again with the same request. So is, after a panic, the sink
-    /// that is built in place of this one: a request must hold all that it needs.
-    async fn send(&mut self, request: &Request) -> Result<(), Fault>;
+/// Brings requests to a place. One of them serves all that are in flight.
+#[async_trait]
+pub trait Deliver: Send + Sync {
+    /// Sends the request and returns when its content is safe at the other side. After a passing
+    /// fault it is called again with the same request, or with what the answer left of it. So is,
+    /// after a panic, what is built in place of this one: a request must hold all that it needs.
+    async fn deliver(&self, request: &Request) -> Result<Answer, Fault>;
+
+    /// Looks once, when the sink starts, whether the other side is there.
+    async fn check(&self) -> Result<(), Fault> {
+        Ok(())
+    }
 }
 
 /// A sink that is a stream by nature: it takes batches as they come and settles them itself.
@@ -193,70 +205,6 @@ impl Outputs {
     }
 }
 
-/// What a sink sends at a time: bytes, by the place that they are for.
-#[derive(Debug, Default)]
-pub struct Request {
-    /// One entry per destination (a file's path, an object's key; empty where there is only
-    /// one), in order of first use. Emptied and reused after each send.
-    pub parts: Vec<Part>,
-}
-
-/// What goes to one destination.
-#[derive(Debug, Default)]
-pub struct Part {
-    /// The destination.
-    pub key: String,
-    /// The encoded records.
-    pub body: Vec<u8>,
-    /// How many records there are.
-    pub records: u64,
-}
-
-impl Request {
-    /// The part for `key`, made now if there is none.
-    pub fn part(&mut self, key: &str) -> &mut Part {
-        let at = self.parts.iter().position(|part| part.key == key).unwrap_or_else(|| {
-            self.parts.push(Part { key: key.to_owned(), ..Part::default() });
-            self.parts.len() - 1
-        });
-        &mut self.parts[at]
-    }
-
-    /// Bytes in all parts.
-    pub fn bytes(&self) -> usize {
-        self.parts.iter().map(|part| part.body.len()).sum()
-    }
-
-    /// Records in all parts.
-    pub fn records(&self) -> u64 {
-        self.parts.iter().map(|part| part.records).sum()
-    }
-
-    /// Bytes and records of each part, in order.
-    pub(super) fn sizes(&self) -> impl Iterator<Item = (usize, u64)> {
-        self.parts.iter().map(|part| (part.body.len(), part.records))
-    }
-
-    /// Goes back to when the parts had these [`Self::sizes`].
-    pub(super) fn cut_back(&mut self, sizes: &[(usize, u64)]) {
-        self.parts.truncate(sizes.len());
-        for (part, (bytes, records)) in self.parts.iter_mut().zip(sizes) {
-            part.body.truncate(*bytes);
-            part.records = *records;
-        }
-    }
-
-    /// Empties it. The buffer of an only destination is kept, so that the steady state
-    /// allocates nothing.
-    pub fn clear(&mut self) {
-        self.parts.retain(|part| part.key.is_empty());
-        for part in &mut self.parts {
-            part.body.clear();
-            part.records = 0;
-        }
-    }
-}
-
 /// A source's part of the config.
 pub trait SourceConfig: fmt::Debug + Send + Sync {
     /// The kinds that it gives.
@@ -301,20 +249,25 @@ pub trait SinkConfig: fmt::Debug + Send + Sync {
     /// The kinds that it takes.
     fn takes(&self) -> Kinds;
 
+    /// The sink that takes the records that this one rejects for good.
+    fn dead_letter(&self) -> Option<&str> {
+        None
+    }
+
     /// Makes the sink.
     fn build(&self, cx: &BuildContext) -> Result<BuiltSink, Fault>;
 }
 
 /// The two shapes of a sink.
 pub enum BuiltSink {
-    /// Sends requests, filled and retried by the runner as these settings say.
+    /// Sends requests, which the runner fills and sends again as the settings say.
     Requests {
-        /// The sink.
-        sink: Box<dyn Sink>,
-        /// When a request is full.
-        batch: BatchSettings,
-        /// When a request is tried again.
-        retry: RetrySettings,
+        /// What makes the requests.
+        encoder: Box<dyn Encode>,
+        /// What sends them.
+        sender: Arc<dyn Deliver>,
+        /// How they are delivered.
+        delivery: Delivery,
     },
     /// Takes the stream itself.
     Stream(Box<dyn StreamSink>),

@@ -63,6 +63,9 @@ pub struct Port {
     pub output: Arc<str>,
 }
 
+/// The output of a sink for what it rejects for good.
+pub const DEAD_LETTER: &str = "dead_letter";
+
 /// A graph whose edges are resolved and whose kinds fit.
 #[derive(Clone, Debug)]
 pub struct Wiring {
@@ -81,6 +84,14 @@ impl GraphNode {
                 (transform.has_default_output(), transform.outputs())
             }
             Component::Sink(_) => (false, Vec::new()),
+        }
+    }
+
+    /// The sink that takes the records that this one rejects for good.
+    pub fn dead_letter(&self) -> Option<&str> {
+        match &self.component {
+            Component::Sink(sink) => sink.dead_letter(),
+            Component::Source(_) | Component::Transform(_) => None,
         }
     }
 
@@ -106,6 +117,7 @@ impl Graph {
             let ports = self.ports_of(name, node, &mut complaints);
             inputs.insert(Arc::clone(name), ports);
         }
+        self.lead_dead_letters(&mut inputs, &mut complaints);
         self.check_ends(&inputs, &mut complaints);
         let order = self.order(&inputs, &mut complaints);
         if complaints.is_empty() {
@@ -135,7 +147,9 @@ impl Graph {
                 }
             }
         }
-        if node.inputs.is_empty() && !matches!(node.component, Component::Source(_)) {
+        let is_fed =
+            matches!(node.component, Component::Source(_)) || self.takes_dead_letters(name);
+        if node.inputs.is_empty() && !is_fed {
             let role = node.role();
             let message = format!("the {role} `{name}` reads from nothing");
             complaints.push(
@@ -144,6 +158,62 @@ impl Graph {
             );
         }
         ports
+    }
+
+    fn takes_dead_letters(&self, name: &str) -> bool {
+        self.nodes.values().any(|node| node.dead_letter() == Some(name))
+    }
+
+    /// Adds the edges from sinks to those that take their dead letters.
+    fn lead_dead_letters(
+        &self,
+        inputs: &mut IndexMap<Arc<str>, Vec<Port>>,
+        complaints: &mut Vec<Diagnostic>,
+    ) {
+        for (name, node) in &self.nodes {
+            let Some(to) = node.dead_letter() else { continue };
+            let span = node.spec.get(DEAD_LETTER).and_then(|written| written.span.clone());
+            let complain =
+                |message: String| Diagnostic::new(message, span.or_else(|| node.span.clone()));
+            let sinks = self.nodes.iter().filter(|(other, node)| {
+                *other != name && matches!(node.component, Component::Sink(_))
+            });
+            match self.nodes.get(to).map(|node| &node.component) {
+                None => {
+                    let near = nearest(to, sinks.map(|(name, _)| &**name));
+                    let message = format!(
+                        "`{name}` gives its dead letters to `{to}`, and there is no such sink"
+                    );
+                    let mut complaint = complain(message);
+                    complaint.hint = near.map(|near| format!("did you mean `{near}`?"));
+                    complaints.push(complaint);
+                }
+                Some(Component::Source(_) | Component::Transform(_)) => {
+                    let message =
+                        format!("`{name}` gives its dead letters to `{to}`, which is no sink");
+                    complaints.push(complain(message));
+                }
+                Some(Component::Sink(_)) if *to == **name => {
+                    let message = format!("`{name}` gives its dead letters to itself");
+                    complaints.push(
+                        complain(message).hint("name another sink, such as one of type `file`"),
+                    );
+                }
+                Some(Component::Sink(sink)) if !sink.takes().contains(Kinds::LOGS) => {
+                    let message = format!(
+                        "`{name}` gives its dead letters to `{to}`, which takes {} and no logs",
+                        sink.takes()
+                    );
+                    complaints.push(complain(message));
+                }
+                Some(Component::Sink(_)) => {
+                    let port = Port { node: Arc::clone(name), output: DEAD_LETTER.into() };
+                    if let Some(ports) = inputs.get_mut(to) {
+                        ports.push(port);
+                    }
+                }
+            }
+        }
     }
 
     fn port(&self, reader: &str, text: &str) -> Result<Port, (String, Option<String>)> {

@@ -92,6 +92,20 @@ impl Route {
     }
 }
 
+impl Route {
+    /// Gives the batch to every branch, whatever sinks `ack` speaks for. Where there is none, or
+    /// nobody reads there any more, it is lost, and so read again by its source.
+    pub(super) async fn send_all(&self, batch: Batch, ack: Ack) {
+        for branch in &self.branches {
+            let envelope = Envelope::new(batch.clone(), ack.share(ack.sinks()), None);
+            branch.sender.send(envelope).await;
+        }
+        if !self.branches.is_empty() {
+            ack.settle(Outcome::Delivered);
+        }
+    }
+}
+
 /// Marks as lost what `ack` owes to sinks that are there, but that no way leads to any more: a
 /// reload has moved them while the batch was on its way, and they get it when it is read again.
 /// Sinks that were removed want it no more.

@@ -252,7 +252,8 @@ impl Topology {
                 // `live_sinks` has given each sink its number.
                 let id = self.env.sinks.intern(first).unwrap_or_default();
                 let demand = Arc::new(DemandPort::new(id));
-                let run = run_sink(Arc::clone(config), build, input, Arc::clone(&demand));
+                let letters = fanouts.first().map(|(_, fanout)| fanout.clone());
+                let run = run_sink(Arc::clone(config), build, input, Arc::clone(&demand), letters);
                 let entry = Entry::Sink(sender.downgrade(), demand);
                 (entry, Some(sender), Job::spawn(buffered(start, buffer, run)))
             }

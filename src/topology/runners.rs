@@ -5,7 +5,7 @@ use super::context::{SinkContext, SourceContext, Stop};
 use super::demand::{DemandPort, Demands};
 use super::edge::Input;
 use super::output::{CloseOnEnd, Fanout, Output};
-use super::requests::{Hand, Requests};
+use super::requests::{Hand, Runner};
 use super::supervise::supervise;
 use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc};
@@ -52,9 +52,11 @@ pub(super) async fn run_sink(
     build: BuildContext,
     input: Input,
     demand: Arc<DemandPort>,
+    dead_letters: Option<Fanout>,
 ) {
+    let _end = CloseOnEnd(dead_letters.iter().cloned().collect());
     let telemetry = build.env.telemetry.component(&build.name);
-    let hand = Mutex::new(Hand::default());
+    let hand = Mutex::new(None);
     supervise(
         || &telemetry,
         None,
@@ -74,9 +76,15 @@ pub(super) async fn run_sink(
                         Err(Fault::passing("it ended before its input did"))
                     }
                 }
-                BuiltSink::Requests { sink, batch, retry } => {
-                    let hand = &mut *hand.lock().await;
-                    Requests { sink, batch, retry, telemetry: &telemetry, hand }.run(&input).await
+                BuiltSink::Requests { encoder, sender, delivery } => {
+                    let mut hand = hand.lock().await;
+                    let marking = delivery.marking(dead_letters.is_some());
+                    let hand = hand.get_or_insert_with(|| Hand::new(marking));
+                    let dead_letters = dead_letters.clone();
+                    let (host, telemetry) = (Arc::clone(&build.env.host), &telemetry);
+                    let runner =
+                        Runner { encoder, sender, delivery, telemetry, hand, dead_letters, host };
+                    runner.run(&input).await
                 }
             }
         },

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -209,21 +210,25 @@ impl Default for BatchSettings {
     }
 }
 
-/// How a request that met a passing fault is tried again. There is no limit to the attempts: a
-/// sink that is away holds its source back, and nothing is lost.
+/// How a request that met a passing fault is tried again. By default there is no limit to the
+/// attempts: a sink that is away holds its source back, and nothing is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetrySettings {
-    /// The first pause; it doubles with each attempt.
+    /// The first pause; it doubles with each attempt. Up to a quarter is taken off at random, so
+    /// that many agents do not come back at the same moment.
     pub initial: Period,
-    /// The longest pause.
+    /// The longest pause, unless the other side asks for a longer one.
     pub max: Period,
+    /// After so many attempts the request's records are given up: to the `dead_letter`, or
+    /// dropped and counted. Without end where it is not said.
+    pub attempts: Option<NonZeroU32>,
 }
 
 impl Default for RetrySettings {
     fn default() -> Self {
         let seconds = |n| Period(Duration::from_secs(n));
-        Self { initial: seconds(1), max: seconds(30) }
+        Self { initial: seconds(1), max: seconds(30), attempts: None }
     }
 }
 

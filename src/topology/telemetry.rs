@@ -28,6 +28,7 @@ struct Metrics {
     bytes_out: IntCounterVec,
     errors: IntCounterVec,
     dropped: IntCounterVec,
+    dead_letters: IntCounterVec,
     restarts: IntCounterVec,
     retries: IntCounterVec,
     busy: CounterVec,
@@ -115,6 +116,11 @@ impl Telemetry {
                 "driftless_component_dropped_events_total",
                 "Records given up for good, by reason.",
                 &["component", "reason"],
+            )?,
+            dead_letters: counter(
+                "driftless_component_dead_letters_total",
+                "Records that the component rejected for good and gave to another sink.",
+                one,
             )?,
             restarts: counter(
                 "driftless_component_restarts_total",
@@ -311,6 +317,11 @@ impl ComponentTelemetry {
     /// Records were given up for good.
     pub fn dropped(&self, reason: &str, records: u64) {
         self.metrics.dropped.with_label_values(&[&*self.name, reason]).inc_by(records);
+    }
+
+    /// Records were given to the sink for dead letters.
+    pub fn dead_lettered(&self, records: u64) {
+        self.metrics.dead_letters.with_label_values(&[&*self.name]).inc_by(records);
     }
 
     /// The component was started again after a failure.

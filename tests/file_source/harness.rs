@@ -5,10 +5,12 @@ use driftless::event::metric::SampleValue;
 use driftless::event::tree::{Node, Value};
 use driftless::event::{Batch, Kinds};
 use driftless::sources::file;
-use driftless::topology::component::{BuildContext, BuiltSink, Fault, Request, Sink, SinkConfig};
+use driftless::topology::component::{BuildContext, BuiltSink, Deliver, Encode, Fault, SinkConfig};
 use driftless::topology::context::{Environment, SinkNames};
+use driftless::topology::delivery::Delivery;
 use driftless::topology::graph::{Component, Graph, GraphNode};
 use driftless::topology::memory::Memory;
+use driftless::topology::request::{Answer, Request, Requests};
 use driftless::topology::run::Topology;
 use driftless::topology::settings::{BatchSettings, ByteSize, Period, RetrySettings};
 use driftless::topology::telemetry::Telemetry;
@@ -73,10 +75,22 @@ pub(crate) async fn wait_until(condition: impl Fn() -> bool) {
 }
 
 #[async_trait]
-impl Sink for Collector {
-    fn encode(&mut self, batch: &Batch, request: &mut Request) -> Result<(), Fault> {
+impl Deliver for Collector {
+    async fn deliver(&self, request: &Request) -> Result<Answer, Fault> {
+        self.attempts.fetch_add(1, Ordering::SeqCst);
+        if self.away.load(Ordering::SeqCst) {
+            return Err(Fault::passing("away"));
+        }
+        let text = String::from_utf8(request.body.clone()).unwrap();
+        self.lines.lock().unwrap().extend(text.lines().map(str::to_owned));
+        Ok(Answer::default())
+    }
+}
+
+impl Encode for Collector {
+    fn encode(&mut self, batch: &Batch, requests: &mut Requests) -> Result<(), Fault> {
         let Batch::Logs(logs) = batch else { return Err(Fault::fatal("logs only")) };
-        let part = request.part("");
+        let part = requests.to("");
         for record in logs.records() {
             // Encoded once, whatever becomes of the request.
             let text = String::from_utf8_lossy(record.message()).into_owned();
@@ -85,16 +99,6 @@ impl Sink for Collector {
             part.body.push(b'\n');
             part.records += 1;
         }
-        Ok(())
-    }
-
-    async fn send(&mut self, request: &Request) -> Result<(), Fault> {
-        self.attempts.fetch_add(1, Ordering::SeqCst);
-        if self.away.load(Ordering::SeqCst) {
-            return Err(Fault::passing("away"));
-        }
-        let text = String::from_utf8(request.parts[0].body.clone()).unwrap();
-        self.lines.lock().unwrap().extend(text.lines().map(str::to_owned));
         Ok(())
     }
 }
@@ -107,8 +111,10 @@ impl SinkConfig for Collector {
     fn build(&self, _: &BuildContext) -> Result<BuiltSink, Fault> {
         let millis = |n| Period(Duration::from_millis(n));
         let batch = BatchSettings { bytes: ByteSize(64 << 10), records: u64::MAX, age: millis(0) };
-        let retry = RetrySettings { initial: millis(5), max: millis(20) };
-        Ok(BuiltSink::Requests { sink: Box::new(self.clone()), batch, retry })
+        let retry = RetrySettings { initial: millis(5), max: millis(20), attempts: None };
+        let (encoder, sender) = (Box::new(self.clone()), Arc::new(self.clone()));
+        let delivery = Delivery { batch, retry, ..Delivery::default() };
+        Ok(BuiltSink::Requests { encoder, sender, delivery })
     }
 }
 

@@ -7,6 +7,9 @@ mod histories;
 #[cfg(test)]
 mod rotation;
 #[cfg(test)]
+#[path = "../support/skip.rs"]
+mod skip;
+#[cfg(test)]
 mod text;
 
 use harness::{Bench, Collector, lines, stop, text, wait_until};

@@ -3,6 +3,9 @@
 
 #[cfg(test)]
 mod peer;
+#[cfg(test)]
+#[path = "../support/skip.rs"]
+mod skip;
 
 use std::path::Path;
 
@@ -28,7 +31,7 @@ fn name_of(series: &str) -> &str {
 #[test]
 fn node_exporters_own_fixtures_give_node_exporters_own_output() {
     let Some(fixtures) = std::env::var_os(FIXTURES) else {
-        return println!("skipped: {FIXTURES} is not set");
+        return skip::skipped(&format!("{FIXTURES} is not set"));
     };
     let root = Path::new(&fixtures);
     let expected = std::fs::read_to_string(root.join("e2e-output.txt")).unwrap();
@@ -66,7 +69,7 @@ fn node_exporters_own_fixtures_give_node_exporters_own_output() {
 #[test]
 fn a_dashboard_made_for_node_exporter_finds_the_same_on_this_host() {
     let Some(peer) = Peer::start() else {
-        return println!("skipped: there is no node_exporter here");
+        return skip::skipped("node_exporter is not installed");
     };
     peer.scrape(); // the first one learns the processors
     let mut collectors = Collectors::new(&Roots::live(), ["default"]).unwrap();

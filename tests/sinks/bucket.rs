@@ -57,6 +57,11 @@ impl Store {
         }
     }
 
+    /// The directory of all buckets.
+    pub(crate) fn root(&self) -> &Path {
+        self.dir.path()
+    }
+
     pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }

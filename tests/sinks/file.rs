@@ -1,6 +1,7 @@
 //! The `file` sink on real file systems.
 
 use crate::harness::{Bench, lines};
+use crate::skip::skipped;
 use serde_json::json;
 use std::io::Read;
 use std::process::{Command, Stdio};
@@ -37,11 +38,11 @@ fn a_full_disk_is_waited_for_and_every_line_stands_there_once() {
         .output();
     let output = match output {
         Ok(output) if nix::unistd::geteuid().is_root() => output,
-        _ => return println!("skipped: a mount of its own needs root and unshare"),
+        _ => return skipped("a mount of its own needs root and unshare"),
     };
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     if said.contains("no-mount") {
-        return println!("skipped: no tmpfs can be mounted here");
+        return skipped("no tmpfs can be mounted here");
     }
     assert!(said.contains("well"), "{said}\n{}", bench.said());
     assert!(bench.said().contains("No space left"), "{}", bench.said());

@@ -12,10 +12,17 @@ mod harness;
 #[path = "../support/process.rs"]
 mod process;
 #[cfg(test)]
+mod rclone;
+#[cfg(test)]
 mod rsyslog;
 #[cfg(test)]
 mod s3;
 #[cfg(test)]
+#[path = "../support/skip.rs"]
+mod skip;
+#[cfg(test)]
 mod socket;
 #[cfg(test)]
 mod syslog;
+#[cfg(test)]
+mod syslog_ng;

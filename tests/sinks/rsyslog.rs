@@ -1,6 +1,7 @@
 //! A real rsyslogd as receiver, which ends with its test.
 
 use crate::harness::{comes_about, free_port, lines};
+use crate::skip::{has, skipped};
 use serde_json::Value;
 use std::fs::{self, File};
 use std::net::TcpStream;
@@ -37,9 +38,7 @@ ruleset(name="r") { action(type="omfile" file="OUT" template="j" flushOnTXEnd="o
 impl Rsyslog {
     /// Starts it; `None`, and a line that says why, where there is none.
     pub(crate) fn start() -> Option<Self> {
-        let found = Command::new("rsyslogd").arg("-v").stdout(Stdio::null()).status();
-        if found.is_err() {
-            println!("skipped: no rsyslogd (Debian package rsyslog)");
+        if !has("rsyslogd") {
             return None;
         }
         let mut server = Self {
@@ -133,9 +132,7 @@ fn has_openssl() -> bool {
     ];
     let found = dirs.iter().any(|dir| PathBuf::from(dir).join("lmnsd_ossl.so").exists());
     if !found {
-        println!(
-            "skipped: TLS, since rsyslog's driver is missing (Debian package rsyslog-openssl)"
-        );
+        skipped("rsyslog's TLS driver is not installed (Debian package rsyslog-openssl)");
     }
     found
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::io::Read;
 
-fn unpacked(key: &str, body: &[u8]) -> String {
+pub(crate) fn unpacked(key: &str, body: &[u8]) -> String {
     let mut text = String::new();
     if key.ends_with(".gz") {
         flate2::read::MultiGzDecoder::new(body).read_to_string(&mut text).unwrap();

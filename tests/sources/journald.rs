@@ -1,6 +1,7 @@
 //! `journald`: real journal files, made by `systemd-journal-remote`, read while they grow.
 
-use crate::rig::{Rig, has_program};
+use crate::rig::Rig;
+use crate::skip::has;
 use std::fs;
 use std::io::Write;
 use std::ops::Range;
@@ -10,7 +11,7 @@ const WRITER: &str = "/lib/systemd/systemd-journal-remote";
 
 /// Whether this host can make and read journals.
 fn has_tools() -> bool {
-    has_program(WRITER) && has_program("/usr/bin/journalctl")
+    has("systemd-journal-remote") && has("journalctl")
 }
 
 /// Appends entries to the journal file `journal/NAME.journal`.

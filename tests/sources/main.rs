@@ -14,6 +14,9 @@ mod process;
 #[cfg(test)]
 mod rig;
 #[cfg(test)]
+#[path = "../support/skip.rs"]
+mod skip;
+#[cfg(test)]
 mod syslog;
 #[cfg(test)]
 mod tls;

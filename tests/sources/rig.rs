@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 pub(crate) use super::process::{Process, comes_about};
@@ -109,13 +109,4 @@ impl Rig {
         assert_eq!(lines.len(), count, "{lines:#?}");
         lines
     }
-}
-
-/// Whether the program is there; if not, says that the test is left out.
-pub(crate) fn has_program(path: &str) -> bool {
-    let is_there = Path::new(path).exists();
-    if !is_there {
-        println!("skipped: there is no {path}");
-    }
-    is_there
 }

@@ -1,6 +1,7 @@
 //! `syslog` and `socket`: what clients send is what comes out.
 
-use crate::rig::{Rig, has_program};
+use crate::rig::Rig;
+use crate::skip::has;
 use crate::tls::Authority;
 use std::fs;
 use std::io::{Read, Write};
@@ -24,7 +25,7 @@ fn logger(arguments: &[&str], message: &str) {
 
 #[test]
 fn logger_is_heard_over_udp_and_tcp_in_both_framings_and_over_a_unix_socket() {
-    if !has_program("/usr/bin/logger") {
+    if !has("logger") {
         return;
     }
     let rig = Rig::with_sink(
@@ -180,7 +181,7 @@ fn a_socket_that_a_dead_process_left_is_replaced_and_one_in_use_is_not() {
 
 #[test]
 fn rsyslog_forwards_to_it_over_udp_and_tcp() {
-    if !has_program("/usr/sbin/rsyslogd") {
+    if !has("rsyslogd") {
         return;
     }
     let rig = Rig::with_sink(

@@ -1,6 +1,7 @@
 //! What the black-box tests share.
 
 pub(crate) mod process;
+pub(crate) mod skip;
 pub(crate) mod throwaway;
 pub(crate) mod web;
 

@@ -1,6 +1,7 @@
 //! A root to throw away: what runs in it sees this machine's files, but changes a copy in memory
 //! that is gone with it.
 
+use super::skip::skipped;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -37,6 +38,6 @@ pub(crate) fn run(script: &str, share: &Path) -> Option<Output> {
 }
 
 fn skip(why: &str) -> Option<Output> {
-    println!("skipped, no throwaway root: {why}");
+    skipped(&format!("no throwaway root: {why}"));
     None
 }

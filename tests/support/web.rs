@@ -19,18 +19,32 @@ pub(crate) fn get(port: u16, path: &str) -> String {
     answer
 }
 
-/// Takes one request and says that all is well; gives its head and body.
+/// Takes one request and says that all is well; gives its head and body. A look whether anybody
+/// is there is answered and does not count.
 pub(crate) fn one_request(listener: &TcpListener) -> (String, String) {
-    let (stream, _) = listener.accept().unwrap();
+    loop {
+        let (stream, _) = listener.accept().unwrap();
+        if let Some(request) = request_on(stream) {
+            return request;
+        }
+    }
+}
+
+fn request_on(stream: TcpStream) -> Option<(String, String)> {
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         assert_ne!(reader.read_line(&mut head).unwrap(), 0, "the request ends in its head: {head}");
+    }
+    if head.starts_with("HEAD ") {
+        let answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+        reader.get_mut().write_all(answer).unwrap();
+        return None;
     }
     let head = head.to_lowercase();
     let length = head.split("content-length:").nth(1).and_then(|rest| rest.lines().next());
     let mut body = vec![0; length.unwrap().trim().parse().unwrap()];
     reader.read_exact(&mut body).unwrap();
     reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
-    (head, String::from_utf8(body).unwrap())
+    Some((head, String::from_utf8(body).unwrap()))
 }

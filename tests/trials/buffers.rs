@@ -5,6 +5,7 @@ use super::oracle::{Oracle, Verdict};
 use super::receivers::{self, Mood, Receiver};
 use super::rig::Rig;
 use super::scale;
+use super::skip::skipped;
 use super::writer::Writer;
 use std::fs;
 use std::process::{Command, Stdio};
@@ -83,8 +84,7 @@ fn a_full_disk_holds_the_source_back_and_goes_on_by_itself() {
         trial.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|it| it.success())
     };
     if !possible {
-        println!("skipped: a small disk of its own needs root and unshare");
-        return;
+        return skipped("a small disk of its own needs root and unshare");
     }
     let mut writer = Writer::start(1, &rig.path("logs/app.log"), 4_000_000);
     let agent = rig.start_by(command);

@@ -25,6 +25,9 @@ mod rig;
 #[cfg(test)]
 mod rotation;
 #[cfg(test)]
+#[path = "../support/skip.rs"]
+mod skip;
+#[cfg(test)]
 mod writer;
 
 /// What differs between the short form and the long one.

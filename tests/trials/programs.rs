@@ -4,24 +4,13 @@ use super::oracle::{Oracle, Verdict};
 use super::process::Process;
 use super::rig::{Rig, content};
 use super::scale;
+use super::skip::has;
 use super::writer::Writer;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// Whether the host has a program; says so where it does not.
-fn has(program: &str) -> bool {
-    let there = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"]
-        .iter()
-        .any(|dir| Path::new(dir).join(program).exists());
-    if !there {
-        println!("skipped: {program} is not installed");
-    }
-    there
-}
 
 fn logrotate(rig: &Rig, rules: &str) {
     let (config, state) = (rig.path("logrotate.conf"), rig.path("logrotate.state"));

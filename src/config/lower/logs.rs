@@ -37,6 +37,26 @@ struct Chain {
     end: String,
 }
 
+/// An output, read but not yet wired.
+struct Output {
+    key: Key,
+    inputs: Option<Node>,
+    type_key: Key,
+    settings: Node,
+}
+
+impl Output {
+    /// The output of the same kind of file that takes its dead letters, by its short name; from
+    /// here on it is written by its whole one.
+    fn dead_letter(&mut self, names: &[std::sync::Arc<str>]) -> Option<String> {
+        let Value::Map(entries) = &mut self.settings.value else { return None };
+        let (_, node) = entries.iter_mut().find(|(key, _)| &*key.name == "dead_letter")?;
+        let name = node.as_str().filter(|name| names.iter().any(|it| **it == **name))?.to_owned();
+        node.value = Value::String(format!("logs.{name}").into());
+        Some(name)
+    }
+}
+
 impl Lowering {
     /// Lowers the `logs` files. Comes after all other files, since outputs may read from their
     /// components too.
@@ -46,14 +66,23 @@ impl Lowering {
             let end = self.log_source(&key, node);
             chains.push(Chain { key, end });
         }
+        let mut outputs = Vec::new();
         for (key, mut node) in self.entries(file.outputs, "outputs") {
             let inputs = node.take("inputs").map(|(_, inputs)| inputs);
             let Some((type_key, settings)) = self.typed(&key, node) else { continue };
+            outputs.push(Output { key, inputs, type_key, settings });
+        }
+        let names: Vec<_> = outputs.iter().map(|output| output.key.name.clone()).collect();
+        let letters: Vec<String> =
+            outputs.iter_mut().filter_map(|output| output.dead_letter(&names)).collect();
+        for Output { key, inputs, type_key, settings } in outputs {
             let inputs = match inputs {
-                Some(inputs) => self.log_inputs(&key, inputs, &chains),
-                None => all(&chains),
+                Some(inputs) => Some(self.log_inputs(&key, inputs, &chains)),
+                // What takes the dead letters of others takes nothing else, unless it says so.
+                None if letters.iter().any(|name| **name == *key.name) => None,
+                None => Some(all(&chains)),
             };
-            self.add("logs", &key, Role::Sink, &type_key, settings, Some(inputs));
+            self.add("logs", &key, Role::Sink, &type_key, settings, inputs);
         }
     }
 

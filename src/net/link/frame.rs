@@ -18,26 +18,32 @@ pub enum Framing {
 }
 
 impl Framing {
-    /// Appends a message in its frame.
-    pub fn frame(self, message: &[u8], out: &mut Vec<u8>) {
+    /// Appends a message in its frame; gives where in `out` the message itself begins.
+    pub fn frame(self, message: &[u8], out: &mut Vec<u8>) -> usize {
+        let before = out.len();
         match self {
             Self::Newline => {
                 out.extend_from_slice(message);
                 out.push(b'\n');
+                before
             }
             Self::Nul => {
                 out.extend_from_slice(message);
                 out.push(0);
+                before
             }
             Self::OctetCounting => {
                 out.extend_from_slice(itoa::Buffer::new().format(message.len()).as_bytes());
                 out.push(b' ');
+                let start = out.len();
                 out.extend_from_slice(message);
+                start
             }
             Self::LengthDelimited => {
                 let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
                 out.extend_from_slice(&length.to_be_bytes());
                 out.extend_from_slice(message.get(..length as usize).unwrap_or(message));
+                before + size_of_val(&length)
             }
         }
     }
@@ -67,7 +73,8 @@ mod tests {
             (Framing::LengthDelimited, b"\0\0\0\x03one\0\0\0\0"),
         ] {
             let mut out = Vec::new();
-            framing.frame(b"one", &mut out);
+            let start = framing.frame(b"one", &mut out);
+            assert!(out[start..].starts_with(b"one"), "{framing:?}");
             framing.frame(b"", &mut out);
             assert_eq!(out, expected, "{framing:?}");
         }

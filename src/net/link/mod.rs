@@ -12,9 +12,11 @@ pub use frame::Framing;
 
 use super::tls::{TlsClient, TlsSettings};
 use crate::host::socket::{KeepAlive, set_keep_alive};
-use crate::topology::component::Fault;
+use crate::topology::component::{Deliver, Fault};
+use crate::topology::request::{Answer, Request};
 use crate::topology::settings::Period;
 use address::Place;
+use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::io;
@@ -23,6 +25,7 @@ use std::path::Path;
 use std::time::Duration;
 use stream::Stream;
 use tokio::net::{TcpStream, UdpSocket, UnixDatagram, UnixStream, lookup_host};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 /// When the kernel asks whether a silent receiver is still there (TCP only).
@@ -52,7 +55,8 @@ pub struct Link {
     keep_alive: KeepAlive,
     framing: Framing,
     tls: Option<TlsClient>,
-    open: Option<Connection>,
+    /// Held while something is sent: messages of two requests must not mix.
+    open: Mutex<Option<Connection>>,
 }
 
 enum Connection {
@@ -109,15 +113,22 @@ impl Link {
             }
             _ => None,
         };
-        Ok(Self { address: address.clone(), patience, keep_alive, framing, tls, open: None })
+        Ok(Self {
+            address: address.clone(),
+            patience,
+            keep_alive,
+            framing,
+            tls,
+            open: Mutex::default(),
+        })
     }
 
-    /// Appends a message to a body that [`Self::send`] takes.
-    pub fn add(&self, message: &[u8], body: &mut Vec<u8>) {
-        self.framing.frame(message, body);
+    /// How messages are framed in a body that [`Self::send`] takes.
+    pub fn framing(&self) -> Framing {
+        self.framing
     }
 
-    /// Sends a body made by [`Self::add`].
+    /// Sends a body of messages in their frames.
     ///
     /// When it returns, a TCP receiver's kernel has acknowledged every byte and the connection was
     /// not closed; the process behind a unix stream has read them; datagrams were handed to the
@@ -125,18 +136,19 @@ impl Link {
     ///
     /// # Errors
     /// A passing fault; how much arrived is not known then, so that all of it is to be sent again.
-    pub async fn send(&mut self, body: &[u8]) -> Result<(), Fault> {
+    pub async fn send(&self, body: &[u8]) -> Result<(), Fault> {
         let sent = self.try_send(body).await;
         sent.map_err(|error| Fault::passing(format!("{}: {error}", self.address)))
     }
 
-    async fn try_send(&mut self, body: &[u8]) -> io::Result<()> {
-        let mut connection = match self.open.take() {
+    async fn try_send(&self, body: &[u8]) -> io::Result<()> {
+        let mut open = self.open.lock().await;
+        let mut connection = match open.take() {
             Some(connection) if connection.is_open() => connection,
             _ => self.connect().await?,
         };
         connection.send(body, self.patience).await?;
-        self.open = Some(connection); // kept only if all of it worked
+        *open = Some(connection); // kept only if all of it worked
         Ok(())
     }
 
@@ -188,6 +200,14 @@ impl Link {
             Some(tls) => Box::new(tls.connect(host, stream).await?),
             None => Box::new(stream),
         }))
+    }
+}
+
+#[async_trait]
+impl Deliver for Link {
+    async fn deliver(&self, request: &Request) -> Result<Answer, Fault> {
+        self.send(&request.body).await?;
+        Ok(Answer::default())
     }
 }
 

@@ -23,7 +23,9 @@ async fn listener() -> (TcpListener, String) {
 
 fn body(link: &Link, messages: &[&[u8]]) -> Vec<u8> {
     let mut body = Vec::new();
-    messages.iter().for_each(|message| link.add(message, &mut body));
+    for message in messages {
+        link.framing().frame(message, &mut body);
+    }
     body
 }
 
@@ -35,7 +37,7 @@ async fn a_stream_carries_frames_of_any_size() {
         listener.accept().await.unwrap().0.read_to_end(&mut all).await.unwrap();
         all
     });
-    let mut link = link(&url, Some(Framing::OctetCounting), PATIENCE);
+    let link = link(&url, Some(Framing::OctetCounting), PATIENCE);
     let large = vec![b'x'; 3 << 20];
     let sent = body(&link, &[b"one", &large]);
     link.send(&sent).await.unwrap();
@@ -48,7 +50,7 @@ async fn a_stream_carries_frames_of_any_size() {
 #[tokio::test]
 async fn a_receiver_that_closed_meanwhile_is_noticed_before_anything_is_written() {
     let (listener, url) = listener().await;
-    let mut link = link(&url, None, PATIENCE);
+    let link = link(&url, None, PATIENCE);
     let first = body(&link, &[b"first"]);
     link.send(&first).await.unwrap();
     let (mut peer, _) = listener.accept().await.unwrap();
@@ -65,7 +67,7 @@ async fn a_receiver_that_closed_meanwhile_is_noticed_before_anything_is_written(
 #[tokio::test]
 async fn a_receiver_that_reads_nothing_is_a_fault_and_one_that_is_slow_is_not() {
     let (listener, url) = listener().await;
-    let mut link = link(&url, None, Duration::from_millis(100));
+    let link = link(&url, None, Duration::from_millis(100));
     let large = body(&link, &[&vec![b'x'; 16 << 20]]);
     let fault = link.send(&large).await.unwrap_err();
     assert!(fault.message.contains("takes nothing more"), "{fault}");
@@ -92,7 +94,7 @@ async fn a_receiver_that_ends_before_it_has_all_is_a_fault() {
         let (mut peer, _) = listener.accept().await.unwrap();
         peer.read_exact(&mut [0; 100]).await.unwrap();
     });
-    let mut link = link(&url, None, PATIENCE);
+    let link = link(&url, None, PATIENCE);
     let fault = link.send(&body(&link, &[&vec![b'x'; 16 << 20]])).await.unwrap_err();
     assert!(fault.message.starts_with("tcp://127.0.0.1:"), "{fault}");
 }
@@ -107,7 +109,7 @@ async fn a_receiver_that_answers_is_not_kept_from_reading() {
             peer.write_all(&chunk[..read]).await.unwrap();
         }
     });
-    let mut link = link(&url, None, PATIENCE);
+    let link = link(&url, None, PATIENCE);
     for _ in 0..64 {
         link.send(&body(&link, &[&vec![b'x'; 64 << 10]])).await.unwrap();
     }
@@ -116,7 +118,7 @@ async fn a_receiver_that_answers_is_not_kept_from_reading() {
 #[tokio::test]
 async fn datagrams_are_one_message_each() {
     let receiver = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let mut udp = link(&format!("udp://{}", receiver.local_addr().unwrap()), None, PATIENCE);
+    let udp = link(&format!("udp://{}", receiver.local_addr().unwrap()), None, PATIENCE);
     udp.send(&body(&udp, &[b"one", b"", b"three"])).await.unwrap();
     let mut text = [0; 100];
     for expected in [&b"one"[..], b"", b"three"] {
@@ -127,7 +129,7 @@ async fn datagrams_are_one_message_each() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log");
     let receiver = UnixDatagram::bind(&path).unwrap();
-    let mut unix = link(&format!("unix-datagram://{}", path.display()), None, PATIENCE);
+    let unix = link(&format!("unix-datagram://{}", path.display()), None, PATIENCE);
     unix.send(&body(&unix, &[b"one"])).await.unwrap();
     assert_eq!(receiver.recv(&mut text).await.unwrap(), 3);
     // A receiver that starts anew has another socket under the same name.
@@ -144,7 +146,7 @@ async fn a_unix_stream_counts_as_delivered_once_its_reader_has_read() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log");
     let listener = UnixListener::bind(&path).unwrap();
-    let mut link = link(&format!("unix-stream:{}", path.display()), Some(Framing::Nul), PATIENCE);
+    let link = link(&format!("unix-stream:{}", path.display()), Some(Framing::Nul), PATIENCE);
     let sent = body(&link, &[b"one"]);
     let reader = std::thread::spawn(move || {
         let mut text = [0; 4];

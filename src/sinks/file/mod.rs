@@ -14,7 +14,9 @@ use crate::event::log::LogBatch;
 use crate::event::{Batch, Kinds};
 use crate::expr::path_template::{PathRenderer, PathTemplate};
 use crate::host::clock;
-use crate::topology::component::{BuildContext, BuiltSink, Fault, Request, Sink, SinkConfig};
+use crate::topology::component::{BuildContext, BuiltSink, Deliver, Encode, Fault, SinkConfig};
+use crate::topology::delivery::Delivery;
+use crate::topology::request::{Answer, Request, Requests};
 use crate::topology::settings::{BatchSettings, ByteSize, Period, RetrySettings};
 use append::{Appender, Policy};
 use async_trait::async_trait;
@@ -22,6 +24,7 @@ use open::Opening;
 use rotate::Rotate;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::sync::Arc;
 use std::time::Duration;
 use tend::Tended;
 
@@ -104,6 +107,9 @@ pub struct Config {
     /// Pauses after a failure.
     #[serde(default)]
     pub retry: RetrySettings,
+    /// Another sink, which takes the records that are given up after `retry.attempts`.
+    #[serde(default)]
+    pub dead_letter: Option<String>,
 }
 
 /// When a record counts as written.
@@ -141,19 +147,26 @@ impl SinkConfig for Config {
         Kinds::LOGS.union(Kinds::METRICS)
     }
 
+    fn dead_letter(&self) -> Option<&str> {
+        self.dead_letter.as_deref()
+    }
+
     fn build(&self, _: &BuildContext) -> Result<BuiltSink, Fault> {
-        let sink = Box::new(self.sink().map_err(Fault::fatal)?);
+        let (encoder, files) = self.parts().map_err(Fault::fatal)?;
         let batch = self.batch.unwrap_or_else(|| {
             let seconds = if self.compression.is_none() { 0 } else { 1 };
             let age = Period(Duration::from_secs(seconds));
             BatchSettings { bytes: ByteSize(1 << 20), records: u64::MAX, age }
         });
-        Ok(BuiltSink::Requests { sink, batch, retry: self.retry })
+        // A buffer for each of many files: they must not all be large at the same time.
+        let delivery =
+            Delivery { batch, retry: self.retry, open_requests: 256, ..Delivery::default() };
+        Ok(BuiltSink::Requests { encoder: Box::new(encoder), sender: Arc::new(files), delivery })
     }
 }
 
 impl Config {
-    fn sink(&self) -> Result<FileSink, String> {
+    fn parts(&self) -> Result<(ByPath, Files), String> {
         if self.encoding == Encoding::Json {
             let message = "`encoding: json` is one array, which cannot be appended to; `ndjson` \
                            is one object a line";
@@ -195,83 +208,70 @@ impl Config {
             idle: self.idle_timeout.0,
             header,
         };
-        Ok(FileSink {
-            renderer: self.path.renderer(),
-            template: self.path.clone(),
-            encoder,
-            appender: Tended::new(Appender::new(policy)),
-            done: 0,
-        })
+        let (template, renderer) = (self.path.clone(), self.path.renderer());
+        let files = Files { template: template.clone(), appender: Tended::new(Appender::new(policy)) };
+        Ok((ByPath { template, renderer, encoder }, files))
     }
 }
 
-struct FileSink {
+/// Sorts records by the file that they go to.
+struct ByPath {
     template: PathTemplate,
     renderer: PathRenderer,
     encoder: Encoder,
-    appender: Tended,
-    /// Parts of the request at hand that are safe already, where a later one failed.
-    done: usize,
 }
 
-impl FileSink {
-    fn encode_logs(&mut self, logs: &LogBatch, request: &mut Request) {
-        if self.template.constant().is_some() {
-            // Without a key the runner keeps the buffer for the next request.
-            let part = request.part("");
-            self.encoder.encode(logs, &mut part.body);
-            part.records += logs.len() as u64;
-            return;
+impl ByPath {
+    fn encode_each(&mut self, logs: &LogBatch, requests: &mut Requests) {
+        for record in logs.records() {
+            let encoder = &mut self.encoder;
+            requests.to(self.renderer.render(&record)).append_record(&record, |body| {
+                let start = body.len();
+                encoder.encode_record(&record, body);
+                start
+            });
         }
-        let Some(first) = logs.records().next() else { return };
+    }
+}
+
+impl Encode for ByPath {
+    fn encode(&mut self, batch: &Batch, requests: &mut Requests) -> Result<(), Fault> {
+        if matches!(batch, Batch::Tasks(_)) {
+            return Err(Fault::fatal("a file takes no tasks"));
+        }
+        if self.template.constant().is_some() {
+            // No key: the path is known, and the header is up to the file.
+            return requests.to("").append_without_header(&mut self.encoder, batch);
+        }
+        let Batch::Logs(logs) = batch else {
+            return Err(Fault::fatal("metrics need a `path` that is the same for all"));
+        };
+        let Some(first) = logs.records().next() else { return Ok(()) };
         let slot = self.template.slot(first.time_ns());
         let together = !self.template.reads_fields()
             && logs.records().all(|record| self.template.slot(record.time_ns()) == slot);
         if together {
-            let part = request.part(self.renderer.render(&first));
-            self.encoder.encode(logs, &mut part.body);
-            part.records += logs.len() as u64;
-            return;
+            let request = requests.to(self.renderer.render(&first));
+            return request.append_without_header(&mut self.encoder, batch);
         }
-        for record in logs.records() {
-            let part = request.part(self.renderer.render(&record));
-            self.encoder.encode_record(&record, &mut part.body);
-            part.records += 1;
-        }
+        self.encode_each(logs, requests);
+        Ok(())
     }
 }
 
-#[async_trait]
-impl Sink for FileSink {
-    fn encode(&mut self, batch: &Batch, request: &mut Request) -> Result<(), Fault> {
-        self.done = 0;
-        match (batch, self.template.constant()) {
-            (Batch::Logs(logs), _) => self.encode_logs(logs, request),
-            (Batch::Metrics(metrics), Some(_)) => {
-                let part = request.part("");
-                self.encoder.encode_metrics(metrics, &mut part.body);
-                part.records += batch.len() as u64;
-            }
-            (Batch::Metrics(_), None) => {
-                return Err(Fault::fatal("metrics need a `path` that is the same for all"));
-            }
-            (Batch::Tasks(_), _) => return Err(Fault::fatal("a file takes no tasks")),
-        }
-        Ok(())
-    }
+struct Files {
+    template: PathTemplate,
+    appender: Tended,
+}
 
-    async fn send(&mut self, request: &Request) -> Result<(), Fault> {
-        blocking(|| {
-            for part in request.parts.iter().skip(self.done) {
-                let path = self.template.constant().unwrap_or(&part.key);
-                if !part.body.is_empty() {
-                    self.appender.append(path, &part.body, clock::now())?;
-                }
-                self.done += 1;
-            }
-            self.done = 0;
-            Ok(())
-        })
+#[async_trait]
+impl Deliver for Files {
+    async fn deliver(&self, request: &Request) -> Result<Answer, Fault> {
+        let path = self.template.constant().unwrap_or(&request.key);
+        if !request.body.is_empty() {
+            blocking(|| self.appender.append(path, &request.body, clock::now()))?;
+        }
+        Ok(Answer::default())
     }
 }
 

@@ -18,8 +18,23 @@ fn config(path: &Path, rest: serde_json::Value) -> Config {
     serde_json::from_value(config).unwrap()
 }
 
+type FileSink = (ByPath, Files);
+
 fn sink(path: &Path, rest: serde_json::Value) -> FileSink {
-    config(path, rest).sink().unwrap()
+    config(path, rest).parts().unwrap()
+}
+
+fn encode((encoder, _): &mut FileSink, batch: &Batch) -> Requests {
+    let mut requests = Requests::default();
+    encoder.encode(batch, &mut requests).unwrap();
+    requests
+}
+
+async fn send((_, files): &FileSink, requests: &Requests) -> Result<(), Fault> {
+    for request in requests.iter() {
+        files.deliver(request).await?;
+    }
+    Ok(())
 }
 
 fn logs(lines: &'static str) -> LogBatch {
@@ -44,27 +59,26 @@ fn read(dir: &Path, name: &str) -> String {
 async fn each_record_goes_to_its_file_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let mut sink = sink(&dir.path().join("new/{{ level }}.log"), json!({}));
-    let mut request = Request::default();
-    sink.encode(&by_level("a 1\nb 2\na 3\n"), &mut request).unwrap();
-    sink.send(&request).await.unwrap();
-    request.clear();
-    sink.encode(&by_level("b 4\n"), &mut request).unwrap();
-    sink.send(&request).await.unwrap();
+    for lines in ["a 1\nb 2\na 3\n", "b 4\n"] {
+        let requests = encode(&mut sink, &by_level(lines));
+        send(&sink, &requests).await.unwrap();
+    }
     assert_eq!(read(dir.path(), "new/a.log"), "a 1\na 3\n");
     assert_eq!(read(dir.path(), "new/b.log"), "b 2\nb 4\n");
 }
 
 #[tokio::test]
-async fn what_was_written_before_a_failure_is_not_written_again() {
+async fn a_file_that_cannot_be_written_does_not_hold_up_the_others() {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("b"), "in the way").unwrap();
+    fs::write(dir.path().join("a"), "in the way").unwrap();
     let mut sink = sink(&dir.path().join("{{ level }}/log"), json!({}));
-    let mut request = Request::default();
-    sink.encode(&by_level("a 1\nb 2\n"), &mut request).unwrap();
-    assert!(sink.send(&request).await.is_err());
-    assert!(sink.send(&request).await.is_err());
-    fs::remove_file(dir.path().join("b")).unwrap();
-    sink.send(&request).await.unwrap();
+    let requests = encode(&mut sink, &by_level("a 1\nb 2\n"));
+    let [a, b] = requests.iter().collect::<Vec<_>>()[..] else { panic!("one for each file") };
+    assert!(sink.1.deliver(a).await.is_err());
+    sink.1.deliver(b).await.unwrap();
+    assert!(sink.1.deliver(a).await.is_err());
+    fs::remove_file(dir.path().join("a")).unwrap();
+    sink.1.deliver(a).await.unwrap();
     assert_eq!(read(dir.path(), "a/log"), "a 1\n");
     assert_eq!(read(dir.path(), "b/log"), "b 2\n");
 }
@@ -75,12 +89,10 @@ async fn a_file_that_was_rotated_away_is_made_anew_with_its_header() {
     let path = dir.path().join("log");
     let csv = json!({ "encoding": { "csv": { "fields": ["message"], "header": true } } });
     let mut sink = sink(&path, csv);
-    let mut request = Request::default();
     for (line, moved) in [("1\n", "log.2"), ("2\n", "log.1"), ("3\n", "log.0")] {
-        request.clear();
-        sink.encode(&Batch::Logs(logs(line)), &mut request).unwrap();
-        sink.send(&request).await.unwrap();
-        sink.send(&request).await.unwrap();
+        let requests = encode(&mut sink, &Batch::Logs(logs(line)));
+        send(&sink, &requests).await.unwrap();
+        send(&sink, &requests).await.unwrap();
         fs::rename(&path, dir.path().join(moved)).unwrap();
     }
     assert_eq!(read(dir.path(), "log.2"), "message\n1\n1\n");
@@ -88,9 +100,8 @@ async fn a_file_that_was_rotated_away_is_made_anew_with_its_header() {
 }
 
 async fn write(sink: &mut FileSink, lines: &'static str) -> Result<(), Fault> {
-    let mut request = Request::default();
-    sink.encode(&Batch::Logs(logs(lines)), &mut request).unwrap();
-    sink.send(&request).await
+    let requests = encode(sink, &Batch::Logs(logs(lines)));
+    send(sink, &requests).await
 }
 
 #[tokio::test]
@@ -112,11 +123,11 @@ fn a_file_is_put_aside_once_it_is_old() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log");
     let config = config(&path, json!({ "rotate": { "age": "1h" } }));
-    let sink = config.sink().unwrap();
+    let sink = config.parts().unwrap();
     let path = path.to_str().unwrap();
     let now = clock::now();
     let append = |minutes: u64, line: &[u8]| {
-        sink.appender.append(path, line, now + Duration::from_secs(60 * minutes)).unwrap();
+        sink.1.appender.append(path, line, now + Duration::from_secs(60 * minutes)).unwrap();
     };
     append(0, b"one\n");
     append(59, b"two\n");
@@ -220,14 +231,14 @@ async fn no_more_files_are_open_than_allowed_and_idle_ones_are_closed() {
         for number in 0..10 {
             let path = dir.path().join(number.to_string());
             let path = path.to_str().unwrap();
-            sink.appender.append(path, b"x", clock::now()).unwrap();
-            assert!(sink.appender.open_files() <= 3);
+            sink.1.appender.append(path, b"x", clock::now()).unwrap();
+            assert!(sink.1.appender.open_files() <= 3);
             // A file without line ends gets one before the next record.
             assert_eq!(fs::metadata(path).unwrap().len(), 2 * round - 1);
         }
     }
     let deadline = Instant::now() + Duration::from_secs(10);
-    while sink.appender.open_files() > 0 {
+    while sink.1.appender.open_files() > 0 {
         assert!(Instant::now() < deadline, "idle files are closed");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -252,7 +263,7 @@ fn settings_that_make_no_sense_are_refused() {
         (json!({ "max_open_files": 0 }), "`max_open_files`"),
         (json!({ "sync": { "interval": "0s" } }), "`always`"),
     ] {
-        let refusal = config(Path::new("/x"), settings).sink().err().unwrap();
+        let refusal = config(Path::new("/x"), settings).parts().err().unwrap();
         assert!(refusal.contains(reason), "{reason}: {refusal}");
     }
 }

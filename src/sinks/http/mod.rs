@@ -11,21 +11,23 @@ use crate::host::clock;
 use crate::net::auth::Auth;
 use crate::net::endpoint::{Endpoint, Method};
 use crate::net::tls::TlsSettings;
-use crate::topology::component::{BuildContext, BuiltSink, Fault, Request, Sink, SinkConfig};
+use crate::topology::component::{BuildContext, BuiltSink, Deliver, Encode, Fault, SinkConfig};
+use crate::topology::delivery::{Concurrency, Delivery, RateLimit};
+use crate::topology::request::{Answer, Request, Requests};
 use crate::topology::settings::{BatchSettings, Period, RetrySettings};
 use async_trait::async_trait;
-use bytes::Bytes;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Sends records to an HTTP server, many in one request.
 ///
 /// An answer of 2xx means that the server has them. After 408, 425, 429, 5xx, a redirect, or no
 /// answer at all, the same request is sent again, for as long as it takes and not before the
-/// server wants it (`Retry-After`). Any other answer drops the request's records, counted as
-/// `rejected`.
+/// server wants it (`Retry-After`). Any other answer gives the request's records to the
+/// `dead_letter`; without one they are dropped, counted as `rejected`.
 ///
 /// ```yaml
 /// sinks:
@@ -62,9 +64,20 @@ pub struct Config {
     /// Pauses after a failure.
     #[serde(default)]
     pub retry: RetrySettings,
+    /// How many requests may be in flight: a number up to 64, or `adaptive`. By default 1, which
+    /// keeps the order of records; with more, one request may overtake another.
+    #[serde(default)]
+    pub concurrency: Concurrency,
+    /// How many requests may be sent: so many a second, or `{requests: 100, per: 1m}`. By default
+    /// as many as there are.
+    #[serde(default)]
+    pub rate_limit: Option<RateLimit>,
     /// How long a request may take, answer included.
     #[serde(default = "default_timeout")]
     pub timeout: Period,
+    /// Another sink, which takes the records that the server rejects for good.
+    #[serde(default)]
+    pub dead_letter: Option<String>,
     /// Whom to trust.
     #[serde(default)]
     pub tls: TlsSettings,
@@ -83,14 +96,32 @@ impl SinkConfig for Config {
         Kinds::LOGS.union(Kinds::METRICS)
     }
 
+    fn dead_letter(&self) -> Option<&str> {
+        self.dead_letter.as_deref()
+    }
+
     fn build(&self, cx: &BuildContext) -> Result<BuiltSink, Fault> {
-        let sink = self.sink(cx.env.masker.clone()).map_err(Fault::fatal)?;
-        Ok(BuiltSink::Requests { sink: Box::new(sink), batch: self.batch, retry: self.retry })
+        let sender = self.sender(cx.env.masker.clone()).map_err(Fault::fatal)?;
+        let delivery = Delivery {
+            batch: self.batch,
+            retry: self.retry,
+            concurrency: self.concurrency,
+            rate_limit: self.rate_limit,
+            timeout: Some(self.timeout.0),
+            key_order: false,
+            ..Delivery::default()
+        };
+        let encoder = Box::new(Body(self.encoder()));
+        Ok(BuiltSink::Requests { encoder, sender: Arc::new(sender), delivery })
     }
 }
 
 impl Config {
-    fn sink(&self, masker: Masker) -> Result<Http, String> {
+    fn encoder(&self) -> Encoder {
+        Encoder::new(&self.encoding, Extra::Origin)
+    }
+
+    fn sender(&self, masker: Masker) -> Result<Http, String> {
         let mut endpoint =
             Endpoint::new(self.url.expose(), self.method, self.timeout.0, &self.tls, masker)?;
         endpoint.header("Content-Type", content_type(&self.encoding))?;
@@ -101,8 +132,9 @@ impl Config {
         for (name, value) in &self.headers {
             endpoint.header(name, value.expose())?;
         }
-        let encoder = Encoder::new(&self.encoding, Extra::Origin);
-        Ok(Http { endpoint, encoder, compression: self.compression, prepared: None })
+        let mut end = Vec::new();
+        self.encoder().end(&mut end);
+        Ok(Http { endpoint, end, compression: self.compression })
     }
 }
 
@@ -115,43 +147,36 @@ fn content_type(encoding: &Encoding) -> &'static str {
     }
 }
 
-struct Http {
-    endpoint: Endpoint,
-    encoder: Encoder,
-    compression: Compression,
-    /// The body of the request at hand as it is sent, kept for further attempts.
-    prepared: Option<Bytes>,
+struct Body(Encoder);
+
+impl Encode for Body {
+    fn encode(&mut self, batch: &Batch, requests: &mut Requests) -> Result<(), Fault> {
+        requests.to("").append(&mut self.0, batch)
+    }
 }
 
-impl Http {
-    fn body(&mut self, encoded: &[u8]) -> std::io::Result<Bytes> {
-        if let Some(body) = &self.prepared {
-            return Ok(body.clone());
-        }
-        let mut end = Vec::new();
-        self.encoder.end(&mut end);
-        let room = if self.compression.is_none() { encoded.len() } else { encoded.len() / 8 };
-        let mut body = Vec::with_capacity(room + 64);
-        self.compression.append(&[encoded, &end], &mut body)?;
-        Ok(self.prepared.insert(body.into()).clone())
-    }
+struct Http {
+    endpoint: Endpoint,
+    /// What a body ends with.
+    end: Vec<u8>,
+    compression: Compression,
 }
 
 #[async_trait]
-impl Sink for Http {
-    fn encode(&mut self, batch: &Batch, request: &mut Request) -> Result<(), Fault> {
-        self.prepared = None;
-        let part = request.part("");
-        self.encoder.append(batch, &mut part.body).map_err(Fault::fatal)?;
-        part.records += batch.len() as u64;
-        Ok(())
+impl Deliver for Http {
+    async fn deliver(&self, request: &Request) -> Result<Answer, Fault> {
+        let body = request.wire(|encoded| {
+            let is_plain = self.compression.is_none();
+            let room = if is_plain { encoded.len() } else { encoded.len() / 8 };
+            let mut body = Vec::with_capacity(room + 64);
+            self.compression.append(&[encoded, &self.end], &mut body).map(|()| body)
+        });
+        let body = body.map_err(|error| Fault::fatal(format!("compress a request: {error}")))?;
+        self.endpoint.deliver(body, clock::now()).await?;
+        Ok(Answer::default())
     }
 
-    async fn send(&mut self, request: &Request) -> Result<(), Fault> {
-        let Some(part) = request.parts.first() else { return Ok(()) };
-        let body = self
-            .body(&part.body)
-            .map_err(|error| Fault::fatal(format!("compress a request: {error}")))?;
-        self.endpoint.deliver(body, clock::now()).await
+    async fn check(&self) -> Result<(), Fault> {
+        self.endpoint.answers().await
     }
 }

@@ -10,14 +10,16 @@ use crate::event::encode::{Encoder, Encoding, Extra};
 use crate::event::{Batch, Kinds};
 use crate::net::link::{Address, Framing, KeepAliveSettings, Link, Way};
 use crate::net::tls::TlsSettings;
-use crate::topology::component::{BuildContext, BuiltSink, Fault, Request, Sink, SinkConfig};
+use crate::topology::component::{BuildContext, BuiltSink, Encode, Fault, SinkConfig};
+use crate::topology::delivery::{Delivery, RateLimit};
+use crate::topology::request::Requests;
 use crate::topology::settings::{BatchSettings, ByteSize, Period, RetrySettings};
-use async_trait::async_trait;
 use indexmap::IndexMap;
 use message::{Elements, Formatter, Parts, SD_NAME_BYTES};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
+use std::sync::Arc;
 use std::time::Duration;
 use value::Value;
 
@@ -128,6 +130,13 @@ pub struct Config {
     /// Pauses after a failure.
     #[serde(default)]
     pub retry: RetrySettings,
+    /// How many requests, each of up to `batch`, may be sent: so many a second, or
+    /// `{requests: 100, per: 1m}`. By default as many as there are.
+    #[serde(default)]
+    pub rate_limit: Option<RateLimit>,
+    /// Another sink, which takes the records that are given up after `retry.attempts`.
+    #[serde(default)]
+    pub dead_letter: Option<String>,
 }
 
 /// What a message looks like.
@@ -167,14 +176,24 @@ impl SinkConfig for Config {
         Kinds::LOGS
     }
 
+    fn dead_letter(&self) -> Option<&str> {
+        self.dead_letter.as_deref()
+    }
+
     fn build(&self, cx: &BuildContext) -> Result<BuiltSink, Fault> {
-        let sink = self.sink(&cx.env.constants.load()).map_err(Fault::fatal)?;
-        Ok(BuiltSink::Requests { sink: Box::new(sink), batch: self.batch, retry: self.retry })
+        let (encoder, link) = self.parts(&cx.env.constants.load()).map_err(Fault::fatal)?;
+        let delivery = Delivery {
+            batch: self.batch,
+            retry: self.retry,
+            rate_limit: self.rate_limit,
+            ..Delivery::default()
+        };
+        Ok(BuiltSink::Requests { encoder: Box::new(encoder), sender: Arc::new(link), delivery })
     }
 }
 
 impl Config {
-    fn sink(&self, constants: &Map<String, Json>) -> Result<Syslog, String> {
+    fn parts(&self, constants: &Map<String, Json>) -> Result<(Messages, Link), String> {
         let address = self.url.clone();
         let is_tls = address.way() == Way::Tls;
         let address = address.or_port(if is_tls { TLS_PORT } else { PORT });
@@ -212,7 +231,7 @@ impl Config {
             scratch: Vec::new(),
             local: None,
         };
-        Ok(Syslog { link, formatter, message: Vec::new() })
+        Ok((Messages { framing: link.framing(), formatter, message: Vec::new() }, link))
     }
 
     fn longest(&self, way: Way) -> Result<usize, String> {
@@ -273,33 +292,24 @@ fn known(name: &str, value: &Value, read: impl Fn(&[u8]) -> Option<u8>) -> Resul
     }
 }
 
-struct Syslog {
-    link: Link,
+struct Messages {
+    framing: Framing,
     formatter: Formatter,
     /// The message at hand, used again for each.
     message: Vec<u8>,
 }
 
-#[async_trait]
-impl Sink for Syslog {
-    fn encode(&mut self, batch: &Batch, request: &mut Request) -> Result<(), Fault> {
+impl Encode for Messages {
+    fn encode(&mut self, batch: &Batch, requests: &mut Requests) -> Result<(), Fault> {
         let Batch::Logs(logs) = batch else {
             return Err(Fault::fatal("a syslog server takes log records only"));
         };
-        let part = request.part("");
+        let request = requests.to("");
         self.formatter.prepare(logs);
         for (at, record) in logs.records().enumerate() {
             self.message.clear();
             self.formatter.write(&record, at, &mut self.message);
-            self.link.add(&self.message, &mut part.body);
-            part.records += 1;
-        }
-        Ok(())
-    }
-
-    async fn send(&mut self, request: &Request) -> Result<(), Fault> {
-        for part in &request.parts {
-            self.link.send(&part.body).await?;
+            request.append_record(&record, |body| self.framing.frame(&self.message, body));
         }
         Ok(())
     }

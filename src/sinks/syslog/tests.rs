@@ -8,13 +8,13 @@ use std::sync::Arc;
 /// 2024-02-29T12:00:00.123456789Z
 const NOON: i64 = 1_709_208_000_123_456_789;
 
-fn sink(mut config: Json) -> Result<Syslog, String> {
+fn sink(mut config: Json) -> Result<Messages, String> {
     if config.get("url").is_none() {
         config["url"] = "tcp://127.0.0.1".into();
     }
     let config: Config = serde_json::from_value(config).map_err(|error| error.to_string())?;
     let constants = serde_json::json!({ "vars": { "team": "ops" }, "host": "agent" });
-    config.sink(constants.as_object().unwrap())
+    config.parts(constants.as_object().unwrap()).map(|(messages, _)| messages)
 }
 
 fn batch(line: &'static str, fields: &[(&str, Json)]) -> Batch {
@@ -35,9 +35,9 @@ fn batch(line: &'static str, fields: &[(&str, Json)]) -> Batch {
 }
 
 fn written(config: Json, line: &'static str, fields: &[(&str, Json)]) -> String {
-    let mut request = Request::default();
-    sink(config).unwrap().encode(&batch(line, fields), &mut request).unwrap();
-    String::from_utf8(request.parts[0].body.clone()).unwrap()
+    let mut requests = Requests::default();
+    sink(config).unwrap().encode(&batch(line, fields), &mut requests).unwrap();
+    String::from_utf8(requests.iter().next().unwrap().body.clone()).unwrap()
 }
 
 #[test]
@@ -118,9 +118,9 @@ fn no_line_feed_in_a_message_makes_two_of_it() {
 fn a_long_message_is_cut_where_its_way_asks_for_it() {
     let long = [("message", "é".repeat(2000).into())];
     let udp = serde_json::json!({ "url": "udp://127.0.0.1" });
-    let mut request = Request::default();
-    sink(udp).unwrap().encode(&batch("x\n", &long), &mut request).unwrap();
-    let body = &request.parts[0].body;
+    let mut requests = Requests::default();
+    sink(udp).unwrap().encode(&batch("x\n", &long), &mut requests).unwrap();
+    let body = &requests.iter().next().unwrap().body;
     assert!((2047..=2048).contains(&(body.len() - 4)), "{}", body.len());
     assert!(std::str::from_utf8(&body[4..]).is_ok());
     assert!(written(Json::Object(Map::new()), "x\n", &long).len() > 4000);

@@ -1,8 +1,10 @@
 //! A sink that keeps what it gets, once a closure has let it pass.
 
 use crate::event::{Batch, Kinds};
-use crate::topology::component::{BuildContext, BuiltSink, Fault, Request, Sink, SinkConfig};
-use crate::topology::settings::{BatchSettings, ByteSize, Period, RetrySettings};
+use crate::topology::component::{BuildContext, BuiltSink, Deliver, Encode, Fault, SinkConfig};
+use crate::topology::delivery::Delivery;
+use crate::topology::request::{Answer, Request, Requests};
+use crate::topology::settings::{BatchSettings, ByteSize, Period};
 use async_trait::async_trait;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -71,35 +73,40 @@ impl SinkConfig for Keep {
         self.0.built.fetch_add(1, Ordering::SeqCst);
         let batch =
             BatchSettings { bytes: ByteSize(1 << 20), records: 1, age: Period(Duration::ZERO) };
-        let sink = Box::new(Keeping(Arc::clone(&self.0)));
-        Ok(BuiltSink::Requests { sink, batch, retry: RetrySettings::default() })
+        let sender = Arc::new(Keeping(Arc::clone(&self.0)));
+        let delivery = Delivery { batch, ..Delivery::default() };
+        Ok(BuiltSink::Requests { encoder: Box::new(Number), sender, delivery })
+    }
+}
+
+struct Number;
+
+impl Encode for Number {
+    fn encode(&mut self, batch: &Batch, requests: &mut Requests) -> Result<(), Fault> {
+        let request = requests.to("");
+        for n in super::numbers(batch) {
+            request.body.extend_from_slice(&n.to_le_bytes());
+            request.records += 1;
+        }
+        Ok(())
     }
 }
 
 struct Keeping(Arc<Store>);
 
 #[async_trait]
-impl Sink for Keeping {
-    fn encode(&mut self, batch: &Batch, request: &mut Request) -> Result<(), Fault> {
-        let part = request.part("");
-        for n in super::numbers(batch) {
-            part.body.extend_from_slice(&n.to_le_bytes());
-            part.records += 1;
-        }
-        Ok(())
-    }
-
-    async fn send(&mut self, request: &Request) -> Result<(), Fault> {
+impl Deliver for Keeping {
+    async fn deliver(&self, request: &Request) -> Result<Answer, Fault> {
         if self.0.takes > Duration::ZERO {
             tokio::time::sleep(self.0.takes).await;
         }
         while self.0.hangs.load(Ordering::SeqCst) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        let body = request.parts.iter().flat_map(|part| part.body.as_chunks().0);
-        let numbers: Vec<u64> = body.map(|bytes| u64::from_le_bytes(*bytes)).collect();
+        let body = request.body.as_chunks().0;
+        let numbers: Vec<u64> = body.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
         (self.0.check)(&numbers)?;
         self.0.got.lock().unwrap().extend(numbers);
-        Ok(())
+        Ok(Answer::default())
     }
 }

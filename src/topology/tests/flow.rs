@@ -20,8 +20,8 @@ async fn a_slow_sink_holds_the_source_back_and_loses_nothing() {
     add(&mut graph, "out", &["in"], "1", sink(&slow));
     let mut topology = Topology::start(&graph, Arc::clone(&env)).unwrap();
     until("the sink has ten", || slow.len() == 10).await;
-    // What the edge holds, one in the sink's hands, one in the source's.
-    assert_eq!(feed.sent(), 10 + 16 + 2);
+    // What the edge holds, one on its way and one in line behind it, one in the source's hands.
+    assert_eq!(feed.sent(), 10 + 16 + 3);
     topology.finished().await;
     assert_eq!(slow.got(), (0..500).collect::<Vec<_>>());
     assert_eq!(feed.sent(), 500);

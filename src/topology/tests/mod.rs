@@ -1,6 +1,7 @@
 //! The engine's promises, held against whole topologies of small components.
 
 mod buffer;
+mod delivery;
 mod demand;
 mod drain;
 mod failures;

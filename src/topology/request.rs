@@ -1,0 +1,395 @@
+//! What a sink sends at a time, and what the other side says to it.
+
+use super::component::Fault;
+use crate::event::Batch;
+use crate::event::ack::Ack;
+use crate::event::encode::Encoder;
+use crate::event::log::{Origin, RecordRef};
+use bytes::Bytes;
+use indexmap::IndexMap;
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, OnceLock};
+use tokio::time::Instant;
+
+/// What goes to one destination in one go.
+#[derive(Default)]
+pub struct Request {
+    /// The destination: a file's path, an object's prefix; empty where there is only one.
+    pub key: String,
+    /// The encoded records.
+    pub body: Vec<u8>,
+    /// How many records there are.
+    pub records: u64,
+    /// What the sink has made of the body for the other side.
+    wire: OnceLock<Bytes>,
+    marking: Marking,
+    marks: Vec<Mark>,
+    /// Raw texts of records that no transform had touched, for the dead letter.
+    texts: Vec<u8>,
+    origins: Vec<Arc<Origin>>,
+    /// Shares of the batches that the records are from.
+    pub(super) acks: Vec<Ack>,
+    /// When its first record came.
+    pub(super) opened: Option<Instant>,
+    /// Runs in a row that ended while it was sent.
+    pub(super) crashes: AtomicU32,
+    /// Whether something that was in it has been dropped already.
+    pub(super) dropped: bool,
+    /// The batch that last added to it.
+    epoch: u64,
+}
+
+/// What is noted of each record beside its encoded form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Marking {
+    /// Nothing: whole batches may be encoded at once.
+    #[default]
+    Nothing,
+    /// Where it stands in the body, for sinks whose server answers for each record.
+    Places,
+    /// All that a dead letter says.
+    Letters,
+}
+
+/// One record of a request; metrics have one for a whole batch.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    /// Where it begins in the body, where its own text does, and where it ends.
+    start: usize,
+    text_start: usize,
+    end: usize,
+    /// Where its raw text ends, which begins where that of the one before ends.
+    raw_end: usize,
+    is_raw: bool,
+    records: u64,
+    origin: Option<usize>,
+    offset: u64,
+    time_ns: i64,
+}
+
+/// What a record was, for whoever gets it as a dead letter.
+pub(super) struct Letter<'r> {
+    pub(super) text: &'r [u8],
+    pub(super) origin: Option<&'r Origin>,
+    pub(super) offset: u64,
+    pub(super) time_ns: i64,
+}
+
+/// The size of a request before a batch was added.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    at: usize,
+    body: usize,
+    records: u64,
+    marks: usize,
+    texts: usize,
+}
+
+impl Request {
+    /// One that is empty.
+    pub fn new(key: &str, marking: Marking) -> Self {
+        Self { key: key.to_owned(), marking, ..Self::default() }
+    }
+
+    /// Adds a whole batch.
+    ///
+    /// # Errors
+    /// Where the batch has no encoded form.
+    pub fn append(&mut self, encoder: &mut Encoder, batch: &Batch) -> Result<(), Fault> {
+        match batch {
+            Batch::Logs(_) | Batch::Metrics(_) if self.body.is_empty() => {
+                encoder.begin(&mut self.body);
+            }
+            _ => {}
+        }
+        self.append_without_header(encoder, batch)
+    }
+
+    /// As [`Self::append`], where the other side knows whether a header has to come first.
+    ///
+    /// # Errors
+    /// As for [`Self::append`].
+    pub fn append_without_header(
+        &mut self,
+        encoder: &mut Encoder,
+        batch: &Batch,
+    ) -> Result<(), Fault> {
+        let start = self.body.len();
+        match batch {
+            Batch::Logs(logs) if self.marking != Marking::Nothing => {
+                for record in logs.records() {
+                    self.append_record(&record, |body| {
+                        let start = body.len();
+                        encoder.encode_record(&record, body);
+                        start
+                    });
+                }
+            }
+            Batch::Logs(logs) => {
+                encoder.encode(logs, &mut self.body);
+                self.records += logs.len() as u64;
+            }
+            Batch::Metrics(metrics) => {
+                encoder.encode_metrics(metrics, &mut self.body);
+                self.records += batch.len() as u64;
+                if self.marking != Marking::Nothing {
+                    self.mark(start, start, batch.len() as u64, None);
+                }
+            }
+            Batch::Tasks(_) => return Err(Fault::fatal("tasks cannot be written as records")),
+        }
+        Ok(())
+    }
+
+    /// Adds one record that `write` appends to the body. It returns where in the body the record's
+    /// own text begins, after whatever the protocol wants before it.
+    pub fn append_record(
+        &mut self,
+        record: &RecordRef<'_>,
+        write: impl FnOnce(&mut Vec<u8>) -> usize,
+    ) {
+        let start = self.body.len();
+        let text_start = write(&mut self.body);
+        self.records += 1;
+        if self.marking != Marking::Nothing {
+            self.mark(start, text_start, 1, Some(record));
+        }
+    }
+
+    fn mark(
+        &mut self,
+        start: usize,
+        text_start: usize,
+        records: u64,
+        record: Option<&RecordRef<'_>>,
+    ) {
+        let mut mark = Mark {
+            start,
+            text_start,
+            end: self.body.len(),
+            raw_end: self.texts.len(),
+            is_raw: false,
+            records,
+            origin: None,
+            offset: 0,
+            time_ns: 0,
+        };
+        if let Some(record) = record.filter(|_| self.marking == Marking::Letters) {
+            let origin = &record.batch().origin;
+            if !self.origins.last().is_some_and(|last| Arc::ptr_eq(last, origin)) {
+                self.origins.push(Arc::clone(origin));
+            }
+            mark.origin = self.origins.len().checked_sub(1);
+            mark.offset = record.offset();
+            mark.time_ns = record.time_ns();
+            mark.is_raw = record.is_untouched();
+            if mark.is_raw {
+                self.texts.extend_from_slice(record.raw());
+                mark.raw_end = self.texts.len();
+            }
+        }
+        self.marks.push(mark);
+    }
+
+    /// The body in the form that goes to the other side, made by `make` when it is first asked
+    /// for, and kept for further attempts.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn wire<E>(&self, make: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>) -> Result<Bytes, E> {
+        if let Some(made) = self.wire.get() {
+            return Ok(made.clone());
+        }
+        let made = Bytes::from(make(&self.body)?);
+        Ok(self.wire.get_or_init(|| made).clone())
+    }
+
+    /// The encoded form of each record, where places are marked.
+    pub fn encoded(&self) -> impl Iterator<Item = &[u8]> {
+        self.marks.iter().filter_map(|mark| self.body.get(mark.start..mark.end))
+    }
+
+    /// A request of these records alone, by their places in this one.
+    pub(super) fn only(&self, records: &[usize]) -> Self {
+        let mut rest = Self::new(&self.key, self.marking);
+        rest.origins.clone_from(&self.origins);
+        for &at in records {
+            let Some(mark) = self.marks.get(at) else { continue };
+            let base = rest.body.len();
+            rest.body.extend_from_slice(&self.body[mark.start..mark.end]);
+            rest.texts.extend_from_slice(self.raw(at));
+            rest.records += mark.records;
+            rest.marks.push(Mark {
+                start: base,
+                text_start: base + (mark.text_start - mark.start),
+                end: rest.body.len(),
+                raw_end: rest.texts.len(),
+                ..*mark
+            });
+        }
+        rest
+    }
+
+    fn raw(&self, at: usize) -> &[u8] {
+        let begin = at.checked_sub(1).map_or(0, |before| self.marks[before].raw_end);
+        &self.texts[begin..self.marks[at].raw_end]
+    }
+
+    /// How many records can be told apart.
+    pub(super) fn marked(&self) -> usize {
+        self.marks.len()
+    }
+
+    /// What is known of a record.
+    pub(super) fn letter(&self, at: usize) -> Option<Letter<'_>> {
+        let mark = self.marks.get(at)?;
+        let text = if mark.is_raw {
+            self.raw(at)
+        } else {
+            {
+                let text = &self.body[mark.text_start..mark.end];
+                text.strip_suffix(b"\n").unwrap_or(text)
+            }
+        };
+        let origin = mark.origin.and_then(|origin| self.origins.get(origin)).map(|it| &**it);
+        Some(Letter { text, origin, offset: mark.offset, time_ns: mark.time_ns })
+    }
+
+    fn size(&self, at: usize) -> Size {
+        let (marks, texts) = (self.marks.len(), self.texts.len());
+        Size { at, body: self.body.len(), records: self.records, marks, texts }
+    }
+
+    fn cut_back(&mut self, size: Size) {
+        self.body.truncate(size.body);
+        self.records = size.records;
+        self.marks.truncate(size.marks);
+        self.texts.truncate(size.texts);
+    }
+}
+
+/// The requests that are being filled, one a destination, the oldest first.
+#[derive(Default)]
+pub struct Requests {
+    open: IndexMap<String, Request>,
+    /// Those that the batch at hand has added to, as they were before.
+    touched: Vec<Size>,
+    epoch: u64,
+    marking: Marking,
+    /// The destination that was last asked for.
+    last: usize,
+    /// A buffer to fill again.
+    spare: Vec<u8>,
+}
+
+impl Requests {
+    /// None yet; of each record `marking` is noted.
+    pub fn new(marking: Marking) -> Self {
+        Self { marking, ..Self::default() }
+    }
+
+    /// The request for `key`, begun now if there is none.
+    pub fn to(&mut self, key: &str) -> &mut Request {
+        let is_last = self.open.get_index(self.last).is_some_and(|(last, _)| last == key);
+        let known = if is_last { Some(self.last) } else { self.open.get_index_of(key) };
+        let at = known.unwrap_or_else(|| {
+            let mut request = Request::new(key, self.marking);
+            request.body = std::mem::take(&mut self.spare);
+            request.opened = Some(Instant::now());
+            self.open.insert_full(key.to_owned(), request).0
+        });
+        self.last = at;
+        let request = &mut self.open[at];
+        if request.epoch != self.epoch {
+            request.epoch = self.epoch;
+            self.touched.push(request.size(at));
+        }
+        request
+    }
+
+    /// All that are being filled.
+    pub fn iter(&self) -> impl Iterator<Item = &Request> {
+        self.open.values()
+    }
+
+    /// Begins a batch.
+    pub(super) fn begin(&mut self) {
+        self.epoch += 1;
+        self.touched.clear();
+    }
+
+    /// Takes back what the batch at hand has added.
+    pub(super) fn roll_back(&mut self) {
+        while let Some(size) = self.touched.pop() {
+            if size.records == 0 && size.body == 0 {
+                // What the batch has begun stands behind all that was there before.
+                self.open.truncate(size.at);
+            } else if let Some((_, request)) = self.open.get_index_mut(size.at) {
+                request.cut_back(size);
+            }
+        }
+    }
+
+    /// Gives each request that the batch at hand has added to its share of it.
+    pub(super) fn share(&mut self, ack: &Ack) {
+        for size in &self.touched {
+            if let Some((_, request)) = self.open.get_index_mut(size.at)
+                && request.records > size.records
+            {
+                request.acks.push(ack.share(ack.sinks()));
+            }
+        }
+    }
+
+    /// Takes out the first that is `done`, if any.
+    pub(super) fn take(&mut self, done: impl Fn(&Request) -> bool) -> Option<Request> {
+        let at = self.open.values().position(done)?;
+        self.open.shift_remove_index(at).map(|(_, request)| request)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Bytes in all of them.
+    pub(super) fn bytes(&self) -> usize {
+        self.open.values().map(|request| request.body.len()).sum()
+    }
+
+    /// When the oldest was begun.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.open.first().and_then(|(_, request)| request.opened)
+    }
+
+    /// Takes back the buffer of a request that is done with.
+    pub(super) fn reuse(&mut self, mut body: Vec<u8>) {
+        if body.capacity() > self.spare.capacity() {
+            body.clear();
+            self.spare = body;
+        }
+    }
+}
+
+/// What the other side says to a request. Records go by their places in it, from 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Records that will never be accepted. All others are, but those of `again`.
+    pub rejected: Vec<Rejected>,
+    /// Records that are worth another try.
+    pub again: Vec<usize>,
+    /// Why they were not accepted now.
+    pub reason: String,
+    /// How long the other side wants to be left alone.
+    pub pause: Option<std::time::Duration>,
+}
+
+/// A record that will never be accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Its place in the request.
+    pub record: usize,
+    /// Why, in the other side's words, without secrets.
+    pub reason: String,
+    /// The other side's number for it, as HTTP has one.
+    pub status: Option<u16>,
+}
