@@ -230,5 +230,5 @@ impl Trial {
 }
 
 fn of(name: &str, fault: &Fault) -> Fault {
-    Fault { message: format!("`{name}`: {fault}"), kind: fault.kind }
+    Fault { message: format!("`{name}`: {fault}"), ..fault.clone() }
 }
