@@ -1,12 +1,12 @@
 //! `driftless logs`: a pipeline for the moment, without a config file.
 
-use super::Exit;
 use super::runtime::{self, Signals, Told};
 use super::session::Session;
 use super::shell::{LogFormat, LogLevel, Output, Shell};
+use super::{Exit, explain};
 use crate::event::tree::{Key, Node, SourceFile, Span, Value};
 use crate::topology::run::Topology;
-use clap::ValueEnum;
+use clap::{Subcommand, ValueEnum};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -18,11 +18,20 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Read, parse, filter and forward log files, or standard input, without a config.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true
+)]
+#[command(after_help = "A file named as a command is `./explain`.
+
+Examples:
   driftless logs /var/log/syslog --keep \"message is search('(?i)error')\"
   driftless logs -f access.log --parse nginx_combined --keep 'status >= 500' --fields path,status
   journalctl -o json | driftless logs - --parse json --drop \"PRIORITY == '7'\" --to file:/tmp/out")]
 pub struct Args {
+    #[command(subcommand)]
+    look: Option<Look>,
     /// Files and patterns; `-` for standard input.
     #[arg(required = true)]
     paths: Vec<String>,
@@ -61,6 +70,12 @@ pub struct Args {
     to: String,
 }
 
+/// Other things to be done with logs.
+#[derive(Debug, Subcommand)]
+enum Look {
+    Explain(explain::Args),
+}
+
 /// Where to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum From {
@@ -69,6 +84,9 @@ enum From {
 }
 
 pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
+    if let Some(Look::Explain(args)) = &args.look {
+        return explain::run(args, shell);
+    }
     let topology = match pipeline(args) {
         Ok(topology) => topology,
         Err(message) => return shell.fail(&message),

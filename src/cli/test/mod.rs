@@ -1,7 +1,6 @@
 //! `driftless test`: unit tests of pipelines, written beside the config.
 
 mod files;
-mod found;
 mod judge;
 mod prepared;
 mod show;

@@ -51,6 +51,8 @@ pub struct Step {
     pub node: Arc<str>,
     /// Why.
     pub cause: Cause,
+    /// The output that gave it what it was given; `None` where it came from outside.
+    pub from: Option<Port>,
     /// What it gave on, by the name of the output. A source gives on what it is given; a sink
     /// gives nothing.
     pub emitted: Vec<(Arc<str>, Batch)>,
@@ -114,6 +116,14 @@ impl Trial {
         self.now
     }
 
+    /// Whether what a transform does depends on other records too.
+    pub fn remembers(&mut self, name: &str) -> bool {
+        match self.nodes.get_mut(name) {
+            Some(Stage::Transform { transform, .. }) => transform.memory().is_some(),
+            _ => false,
+        }
+    }
+
     /// Gives a component a batch: a source as if it had read it, others as if it had come to them.
     ///
     /// # Errors
@@ -122,7 +132,7 @@ impl Trial {
         let Some((name, _)) = self.nodes.get_key_value(to) else {
             return Err(Fault::fatal(format!("there is no component `{to}`")));
         };
-        self.take(&Arc::clone(name), batch)
+        self.take(&Arc::clone(name), batch, None)
     }
 
     /// Lets time pass. What falls due on the way is done at its time.
@@ -176,12 +186,12 @@ impl Trial {
                 Cause::Time | Cause::Batch(_) => memory.tick(now, &mut out),
             };
             asked.map_err(|fault| of(&name, &fault))?;
-            self.give_on(&name, cause.clone(), out)?;
+            self.give_on(&name, cause.clone(), None, out)?;
         }
         Ok(())
     }
 
-    fn take(&mut self, name: &Arc<str>, batch: Batch) -> Result<(), Fault> {
+    fn take(&mut self, name: &Arc<str>, batch: Batch, from: Option<&Port>) -> Result<(), Fault> {
         let kind = Kinds::from(batch.kind());
         let refuses = |takes: Kinds| {
             let message = format!("`{name}` takes {takes}, and these are {kind}");
@@ -202,11 +212,17 @@ impl Trial {
                 transform.transform(batch.clone(), &mut out).map_err(|fault| of(name, &fault))?;
             }
         }
-        self.give_on(name, Cause::Batch(batch), out)
+        self.give_on(name, Cause::Batch(batch), from, out)
     }
 
     /// Notes what a component did, and gives what it emitted to its readers.
-    fn give_on(&mut self, node: &Arc<str>, cause: Cause, mut out: Outputs) -> Result<(), Fault> {
+    fn give_on(
+        &mut self,
+        node: &Arc<str>,
+        cause: Cause,
+        from: Option<&Port>,
+        mut out: Outputs,
+    ) -> Result<(), Fault> {
         let (emitted, errors) = out.take();
         let dropped = out.take_dropped();
         if emitted.is_empty()
@@ -216,13 +232,19 @@ impl Trial {
         {
             return Ok(());
         }
-        let step =
-            Step { node: Arc::clone(node), cause, emitted: emitted.clone(), errors, dropped };
+        let step = Step {
+            node: Arc::clone(node),
+            cause,
+            from: from.cloned(),
+            emitted: emitted.clone(),
+            errors,
+            dropped,
+        };
         self.steps.push(step);
         for (output, batch) in emitted {
             let port = Port { node: Arc::clone(node), output };
             for reader in self.readers.get(&port).cloned().unwrap_or_default() {
-                self.take(&reader, batch.clone())?;
+                self.take(&reader, batch.clone(), Some(&port))?;
             }
         }
         Ok(())

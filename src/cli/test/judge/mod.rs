@@ -2,8 +2,8 @@
 
 mod wanted;
 
-use super::found::{Arrived, Found};
 use super::prepared::Subject;
+use crate::cli::found::{Arrived, Found};
 use crate::config::test_file::{Expected, conditions_of, time_ns};
 use crate::event::time::write_rfc3339;
 use crate::event::tree::{Node, Span};

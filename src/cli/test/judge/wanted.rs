@@ -1,7 +1,7 @@
 //! A record as a test has it, and how one that was found differs from it.
 
 use super::Line;
-use crate::cli::test::found::Found;
+use crate::cli::found::Found;
 use crate::event::tree::Node;
 use crate::expr::value::{from_node, to_json};
 use serde_json::{Map, Value};

@@ -1,4 +1,4 @@
-//! What came out at a place, in a form that can be compared and shown.
+//! Records that came out of a trial, in a form that can be compared and shown.
 
 use crate::event::Batch;
 use crate::event::encode::{Encoder, Encoding, Extra};
@@ -45,25 +45,31 @@ impl Arrived {
     }
 
     fn add(&mut self, batch: &Batch) {
+        self.records.extend(of_batch(batch));
         match batch {
-            Batch::Logs(logs) => {
-                self.records.extend(logs.records().map(|record| Found::of(&record)));
-                self.batches.push(logs.clone());
-            }
+            Batch::Logs(logs) => self.batches.push(logs.clone()),
             Batch::Metrics(metrics) => {
-                for fields in objects(metrics) {
-                    self.batches.push(as_record(&fields));
-                    self.records.push(Found { line: None, fields, time_ns: 0 });
-                }
+                self.batches.extend(objects(metrics).iter().map(as_record));
             }
-            // A desired state has no records.
             Batch::Tasks(_) => {}
         }
     }
 }
 
+/// The records of a batch; each sample of metrics is one. A desired state has none.
+pub(super) fn of_batch(batch: &Batch) -> Vec<Found> {
+    match batch {
+        Batch::Logs(logs) => logs.records().map(|record| Found::of(&record)).collect(),
+        Batch::Metrics(metrics) => {
+            let found = |fields| Found { line: None, fields, time_ns: 0 };
+            objects(metrics).into_iter().map(found).collect()
+        }
+        Batch::Tasks(_) => Vec::new(),
+    }
+}
+
 impl Found {
-    pub(super) fn of(record: &RecordRef<'_>) -> Self {
+    fn of(record: &RecordRef<'_>) -> Self {
         let fields: Map<String, Value> =
             record.fields().map(|(name, value)| (name.to_owned(), value.to_json())).collect();
         let line = match fields.get("message") {
