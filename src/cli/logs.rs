@@ -1,12 +1,16 @@
 //! `driftless logs`: a pipeline for the moment, without a config file.
 
+mod explain;
+mod status;
+mod status_table;
+
+use super::Exit;
 use super::runtime::{self, Signals, Told};
 use super::session::Session;
 use super::shell::{LogFormat, LogLevel, Output, Shell};
-use super::{Exit, explain};
 use crate::event::tree::{Key, Node, SourceFile, Span, Value};
 use crate::topology::run::Topology;
-use clap::{Subcommand, ValueEnum};
+use clap::ValueEnum;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -23,7 +27,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
     subcommand_negates_reqs = true,
     disable_help_subcommand = true
 )]
-#[command(after_help = "A file named as a command is `./explain`.
+#[command(after_help = "\
+A file that is named as a command is: `./status`, `./explain`.
 
 Examples:
   driftless logs /var/log/syslog --keep \"message is search('(?i)error')\"
@@ -31,7 +36,7 @@ Examples:
   journalctl -o json | driftless logs - --parse json --drop \"PRIORITY == '7'\" --to file:/tmp/out")]
 pub struct Args {
     #[command(subcommand)]
-    look: Option<Look>,
+    command: Option<Command>,
     /// Files and patterns; `-` for standard input.
     #[arg(required = true)]
     paths: Vec<String>,
@@ -70,10 +75,11 @@ pub struct Args {
     to: String,
 }
 
-/// Other things to be done with logs.
-#[derive(Debug, Subcommand)]
-enum Look {
+/// What there is beside the pipeline for the moment.
+#[derive(Debug, clap::Subcommand)]
+enum Command {
     Explain(explain::Args),
+    Status(status::Args),
 }
 
 /// Where to begin.
@@ -84,9 +90,14 @@ enum From {
 }
 
 pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
-    if let Some(Look::Explain(args)) = &args.look {
-        return explain::run(args, shell);
+    match &args.command {
+        Some(Command::Explain(args)) => explain::run(args, shell),
+        Some(Command::Status(args)) => status::run(args, shell),
+        None => stream(args, shell),
     }
+}
+
+fn stream(args: &Args, shell: &mut Shell) -> Exit {
     let topology = match pipeline(args) {
         Ok(topology) => topology,
         Err(message) => return shell.fail(&message),

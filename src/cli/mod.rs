@@ -6,7 +6,6 @@ mod apply_report;
 pub mod audit;
 pub mod completions;
 pub mod docs;
-pub mod explain;
 mod extra_vars;
 pub mod facts;
 mod found;

@@ -13,6 +13,7 @@ mod patterns;
 mod pins;
 mod position;
 mod remembered;
+pub mod status;
 mod tracked;
 mod unpack;
 mod watch;

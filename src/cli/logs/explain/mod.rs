@@ -3,9 +3,9 @@
 mod seen;
 mod show;
 
-use super::Exit;
-use super::session::Session;
-use super::shell::{Output, Shell};
+use crate::cli::Exit;
+use crate::cli::session::Session;
+use crate::cli::shell::{Output, Shell};
 use crate::config::load::Config;
 use crate::event::Batch;
 use crate::event::fault::nearest;
@@ -24,7 +24,7 @@ use std::sync::Arc;
   driftless logs explain /var/log/nginx/access.log:48213
   driftless logs explain /var/log/app.log --line 7 --config ./hosts/web
   driftless logs explain /var/log/app.log.1.gz:0 --source app --output json")]
-pub struct Args {
+pub(super) struct Args {
     /// The file, and a byte of the record: any that it has, counted from 0.
     #[arg(value_name = "FILE:OFFSET")]
     place: String,
