@@ -27,6 +27,7 @@ mod supervise;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;
+pub mod trial;
 mod units;
 
 #[cfg(test)]

@@ -11,3 +11,4 @@ mod held;
 mod memory;
 mod reload;
 mod remembering;
+mod trial;
