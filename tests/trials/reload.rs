@@ -29,7 +29,7 @@ fn topology(number: usize) -> String {
             "all",
         ),
     };
-    let sibling = if number % 3 == 0 {
+    let sibling = if number.is_multiple_of(3) {
         "  more: {type: file, inputs: [app], path: '{dir}/more/all.log', sync: never}\n"
     } else {
         ""
