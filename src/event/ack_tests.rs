@@ -1,3 +1,5 @@
+//! Each sink is heard of once, and of the worst that became of its shares.
+
 use super::*;
 use proptest::prelude::*;
 use std::collections::HashMap;

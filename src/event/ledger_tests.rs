@@ -1,3 +1,5 @@
+//! Each record counts once, whatever the filters leave of it and whatever the sinks reject.
+
 use super::*;
 use crate::event::ack::{Ack, Outcome, SinkId, SinkSet};
 use crate::event::log::Origin;
