@@ -10,6 +10,7 @@ pub mod edge;
 pub mod graph;
 pub mod held;
 mod job;
+mod ledger;
 pub mod memory;
 pub mod multiline;
 pub mod output;

@@ -8,6 +8,7 @@ mod failures;
 mod flow;
 mod graph;
 mod held;
+mod ledger;
 mod memory;
 mod reload;
 mod remembering;
