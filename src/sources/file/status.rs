@@ -253,6 +253,7 @@ mod tests {
         let bytes = text.len().min(1024);
         Entry {
             key,
+            content: 0,
             path: path.to_owned(),
             device: about.dev(),
             inode: about.ino(),
