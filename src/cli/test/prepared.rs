@@ -206,7 +206,7 @@ fn batch(
     }
     let host = given.host.as_deref().map_or_else(|| Arc::clone(host), Arc::from);
     let path = given.path.as_deref().map(Arc::from);
-    let origin = Arc::new(Origin { source, host, path });
+    let origin = Arc::new(Origin { source, host, path, content: 0 });
     let passed = i64::try_from(clock.as_nanos()).unwrap_or(i64::MAX);
     // What is no time was reported when the file was read.
     let told = given.time.as_ref().and_then(|time| time_ns(time).ok());

@@ -34,7 +34,7 @@ pub(super) fn glimpse(
     let (content, id) = Content::open(path, &open).map_err(fault)?;
     let shown: Arc<str> = path.to_string_lossy().into();
     let (source_name, host) = (Arc::clone(name), Arc::clone(host));
-    let origin = Arc::new(Origin { source: source_name, host, path: Some(shown) });
+    let origin = Arc::new(Origin { source: source_name, host, path: Some(shown), content: 0 });
     let mut file = Tracked::new(0, path.to_owned(), id, (content, open), origin);
     // What is there is all that will be looked at, ended or not.
     file.flush = true;
