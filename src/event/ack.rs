@@ -223,18 +223,18 @@ impl Ack {
 
     /// The batch has come to a sink.
     pub fn arrive(&mut self, batch: &super::Batch) {
-        if self.part.is_none() {
-            self.part = self.part_of(batch);
-        }
-        self.sheets(|sheet, part| sheet.arrived(part));
+        let was_noted = self.learn(batch);
+        self.sheets_noted(was_noted, |sheet, part, was_noted| {
+            if !was_noted {
+                sheet.arrived(part);
+            }
+        });
     }
 
     /// The batch is in a buffer on disk, which answers for it once this share is settled.
     pub fn buffer(&mut self, batch: &super::Batch) {
-        if self.part.is_none() {
-            self.part = self.part_of(batch);
-        }
-        self.sheets(|sheet, part| sheet.buffered(part));
+        let was_noted = self.learn(batch);
+        self.sheets_noted(was_noted, Sheet::buffered);
     }
 
     /// Notes that all that this share is for is given up.
@@ -257,9 +257,7 @@ impl Ack {
 
     /// Gives up a batch on its way.
     pub fn give_up(mut self, batch: &super::Batch, reason: &str) {
-        if self.part.is_none() {
-            self.part = self.part_of(batch);
-        }
+        self.learn(batch);
         self.sheets(|sheet, part| sheet.given_up(reason, part));
         self.end(Outcome::Dropped);
     }
@@ -296,10 +294,26 @@ impl Ack {
         }
     }
 
+    /// Finds out which records it is for. Says whether that was known: a dead letter's record has
+    /// come to a sink before.
+    fn learn(&mut self, batch: &super::Batch) -> bool {
+        let was_noted = self.part.is_some();
+        if !was_noted {
+            self.part = self.part_of(batch);
+        }
+        was_noted
+    }
+
     /// Calls `note` with each sheet, and the records on it that this share is for.
     fn sheets(&self, note: impl Fn(&Sheet, &Part)) {
+        self.sheets_noted(false, |sheet, part, _| note(sheet, part));
+    }
+
+    /// As [`Self::sheets`], and says whether the records have come to a sink before.
+    fn sheets_noted(&self, was_noted: bool, note: impl Fn(&Sheet, &Part, bool)) {
         if let Some(batch) = &self.batch {
-            batch.sheets(self.part.as_ref().unwrap_or(&Part::All), self.sinks, &note);
+            let part = self.part.as_ref().unwrap_or(&Part::All);
+            batch.sheets((part, was_noted), self.sinks, &note);
         }
     }
 
@@ -317,18 +331,24 @@ impl Batch {
         Arc::new(Self { heir, open: Mutex::new(open) })
     }
 
-    fn sheets(&self, part: &Part, sinks: SinkSet, note: &dyn Fn(&Sheet, &Part)) {
+    fn sheets(
+        &self,
+        (part, was_noted): (&Part, bool),
+        sinks: SinkSet,
+        note: &dyn Fn(&Sheet, &Part, bool),
+    ) {
         match &self.heir {
             Heir::Source { sheet, .. } => {
                 if let Some(sheet) = sheet {
-                    note(sheet, part);
+                    note(sheet, part, was_noted);
                 }
             }
             Heir::Merged(parts) => {
                 let concerned = |whole: &&Whole| !whole.sinks.intersection(sinks).is_empty();
                 for whole in parts.iter().filter(concerned) {
                     let part = whole.part.as_ref().unwrap_or(&Part::Made);
-                    whole.batch.sheets(part, whole.sinks, note);
+                    let was_noted = whole.part.is_some();
+                    whole.batch.sheets((part, was_noted), whole.sinks, note);
                 }
             }
         }

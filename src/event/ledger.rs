@@ -91,7 +91,7 @@ struct Notes {
     levels: Vec<Level>,
     /// So many records reached this level.
     reached: [u64; KEPT],
-    /// So many of those that had reached a sink were given up, by reason.
+    /// So many of those that had reached a sink were given up, by reason, or went on to a buffer.
     rejected: Vec<(Level, u64)>,
     /// So many were given up before they reached one.
     given_up: Vec<(Level, u64)>,
@@ -146,9 +146,12 @@ impl Sheet {
         self.notes().reach(level, part, self.places);
     }
 
-    /// These are in a buffer on disk.
-    pub(super) fn buffered(&self, part: &Part) {
-        self.notes().reach(BUFFERED, part, self.places);
+    /// These are in a buffer on disk; `was_noted` where they had reached a sink before.
+    pub(super) fn buffered(&self, part: &Part, was_noted: bool) {
+        match part {
+            Part::Some(records) if was_noted => self.notes().rejected.push((BUFFERED, *records)),
+            part => self.notes().reach(BUFFERED, part, self.places),
+        }
     }
 
     /// These had reached a sink and are given up.

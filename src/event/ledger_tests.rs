@@ -127,17 +127,32 @@ fn records_that_were_made_of_others_answer_for_all_of_these() {
 #[test]
 fn a_letter_answers_for_its_record_only() {
     for (outcome, delivered, dropped) in
-        [(Outcome::Delivered, 4, vec![]), (Outcome::Dropped, 3, vec![(Arc::from("rejected"), 1)])]
+        [(Outcome::Delivered, 3, vec![]), (Outcome::Dropped, 2, vec![(Arc::from("rejected"), 1)])]
     {
         let (kept, other) = (Arc::new(Kept::default()), Arc::new(Kept::default()));
         let (batch_of_four, mut ack) = batch(4, 1, &kept);
-        ack.arrive(&batch_of_four);
-        let mut letter = Ack::merge([ack.share_at(&[2], 4)]);
+        // A filter has left one out, which stays so.
+        ack.arrive(&kept_of(&batch_of_four, 0b1011));
+        let mut letter = Ack::merge([ack.share_at(&[2], 3)]);
         ack.settle(Outcome::Delivered);
         letter.arrive(&batch(1, 1, &other).0);
         letter.settle(outcome);
-        assert_eq!(only(&kept), Tally { records: 4, delivered, dropped, ..Tally::default() });
+        let expected = Tally { records: 4, delivered, dropped, filtered: 1, ..Tally::default() };
+        assert_eq!(only(&kept), expected);
     }
+}
+
+#[test]
+fn a_letter_on_disk_is_not_delivered_yet() {
+    let (kept, other) = (Arc::new(Kept::default()), Arc::new(Kept::default()));
+    let (batch_of_four, mut ack) = batch(4, 1, &kept);
+    ack.arrive(&kept_of(&batch_of_four, 0b1011));
+    let mut letter = Ack::merge([ack.share_at(&[2], 3)]);
+    ack.settle(Outcome::Delivered);
+    letter.buffer(&batch(1, 1, &other).0);
+    letter.settle(Outcome::Delivered);
+    let expected = Tally { records: 4, delivered: 2, buffered: 1, filtered: 1, ..Tally::default() };
+    assert_eq!(only(&kept), expected);
 }
 
 /// What one branch of a fan-out does: which records its filter keeps, and which of these its sink
