@@ -124,6 +124,8 @@ enum Heir {
     Source { mark: u64, receipts: mpsc::UnboundedSender<Receipt> },
     /// The shares of other batches that this one stands for, each for these sinks.
     Merged(Vec<(Arc<Batch>, SinkSet)>),
+    /// The same, where one sink takes what was meant for others.
+    Deputy(Vec<(Arc<Batch>, SinkSet)>),
 }
 
 /// One share in a batch's fate.
@@ -153,6 +155,16 @@ impl Ack {
             [(_, only)] if *only == sinks => Self { batch: parts.pop().map(|part| part.0), sinks },
             _ => Self { batch: Some(Batch::of(Heir::Merged(parts), sinks)), sinks },
         }
+    }
+
+    /// One share for `sink` that answers for all of these, whatever sinks they are for: what becomes
+    /// of it there becomes of each of them.
+    pub fn deputy(shares: impl IntoIterator<Item = Self>, sink: SinkSet) -> Self {
+        let parts: Vec<(Arc<Batch>, SinkSet)> = shares
+            .into_iter()
+            .filter_map(|mut share| share.batch.take().map(|batch| (batch, share.sinks)))
+            .collect();
+        Self { batch: Some(Batch::of(Heir::Deputy(parts), sink)), sinks: sink }
     }
 
     /// A share that nobody waits for, for batches whose source keeps no mark.
@@ -219,6 +231,11 @@ impl Heir {
             // A source that has ended needs no receipts.
             Self::Source { mark, receipts } => {
                 receipts.send(Receipt { mark: *mark, sink, outcome, last }).ok();
+            }
+            Self::Deputy(parts) => {
+                for (batch, sinks) in parts.iter().filter(|_| last) {
+                    batch.close(*sinks, outcome);
+                }
             }
             // What was merged is older than what it was merged into, so that locks never wait in
             // a circle.
@@ -303,6 +320,24 @@ mod tests {
         assert_eq!(outcomes(&mut rx), [(1, Outcome::Lost, true)], "the second is still held");
         second.settle(Outcome::Delivered);
         assert_eq!(outcomes(&mut rx), [(1, Outcome::Lost, true)]);
+    }
+
+    #[test]
+    fn what_becomes_of_a_deputy_becomes_of_those_that_it_stands_for() {
+        let (tx, mut rx) = mpsc::unbounded_channel();
+        let (first, second) =
+            (Ack::new(1, sinks(&[0, 1]), tx.clone()), Ack::new(2, sinks(&[0]), tx));
+        let shares = [first.share(sinks(&[0])), second.share(sinks(&[0]))];
+        let deputy = Ack::deputy(shares, sinks(&[5]));
+        assert_eq!(deputy.sinks(), sinks(&[5]));
+        first.settle(Outcome::Delivered);
+        second.settle(Outcome::Delivered);
+        assert_eq!(outcomes(&mut rx), [(1, Outcome::Delivered, false)]);
+        let branch = deputy.share(SinkSet::ALL);
+        deputy.settle(Outcome::Delivered);
+        assert_eq!(outcomes(&mut rx), []);
+        branch.settle(Outcome::Dropped);
+        assert_eq!(outcomes(&mut rx), [(0, Outcome::Dropped, true), (0, Outcome::Dropped, true)]);
     }
 
     /// A branch of a fan-out: what becomes of a share, or into which it is split and whether

@@ -2,9 +2,11 @@
 
 pub mod auth;
 pub mod endpoint;
+pub mod endpoints;
 pub mod http;
 pub mod link;
 pub mod listen;
 pub mod query;
 pub mod s3;
 pub mod tls;
+pub mod urls;

@@ -9,10 +9,14 @@ mod file;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod http;
+#[cfg(test)]
 #[path = "../support/process.rs"]
 mod process;
 #[cfg(test)]
 mod rclone;
+#[cfg(test)]
+mod receiver;
 #[cfg(test)]
 mod rsyslog;
 #[cfg(test)]

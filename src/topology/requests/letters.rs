@@ -1,7 +1,6 @@
 //! Dead letters: what a sink rejects for good, given to another sink.
 
 use crate::event::Batch;
-use crate::event::ack::Ack;
 use crate::event::log::{LogBatch, Origin, Verdict};
 use crate::topology::output::Fanout;
 use crate::topology::request::{Rejected, Request};
@@ -19,9 +18,9 @@ impl Letters {
     /// Gives the rejected records on. What was in the request counts as delivered only once they
     /// are safe there.
     pub(super) async fn send(&self, request: &Request, rejected: &[Rejected], now_ns: i64) {
-        let shares = request.acks.iter().map(|ack| ack.share(ack.sinks()));
+        let shares = request.acks.iter().map(|ack| ack.share(ack.sinks())).collect();
         let batch = Batch::Logs(self.batch(request, rejected, now_ns));
-        self.way.route().send_all(batch, Ack::merge(shares)).await;
+        self.way.route().hand_over(batch, shares).await;
     }
 
     fn batch(&self, request: &Request, rejected: &[Rejected], now_ns: i64) -> LogBatch {
