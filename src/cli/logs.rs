@@ -1,5 +1,8 @@
 //! `driftless logs`: a pipeline for the moment, without a config file.
 
+mod status;
+mod status_table;
+
 use super::Exit;
 use super::runtime::{self, Signals, Told};
 use super::session::Session;
@@ -18,11 +21,17 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Read, parse, filter and forward log files, or standard input, without a config.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(after_help = "\
+A file that is named as a command is: `./status`.
+
+Examples:
   driftless logs /var/log/syslog --keep \"message is search('(?i)error')\"
   driftless logs -f access.log --parse nginx_combined --keep 'status >= 500' --fields path,status
   journalctl -o json | driftless logs - --parse json --drop \"PRIORITY == '7'\" --to file:/tmp/out")]
 pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Files and patterns; `-` for standard input.
     #[arg(required = true)]
     paths: Vec<String>,
@@ -61,6 +70,12 @@ pub struct Args {
     to: String,
 }
 
+/// What there is beside the pipeline for the moment.
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Status(status::Args),
+}
+
 /// Where to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum From {
@@ -69,6 +84,13 @@ enum From {
 }
 
 pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
+    match &args.command {
+        Some(Command::Status(args)) => status::run(args, shell),
+        None => stream(args, shell),
+    }
+}
+
+fn stream(args: &Args, shell: &mut Shell) -> Exit {
     let topology = match pipeline(args) {
         Ok(topology) => topology,
         Err(message) => return shell.fail(&message),

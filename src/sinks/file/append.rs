@@ -7,6 +7,7 @@ use crate::event::encode::compress::Compression;
 use crate::topology::component::Fault;
 use indexmap::IndexMap;
 use nix::errno::Errno;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -123,13 +124,18 @@ impl Appender {
     }
 
     /// The bytes that go into the file for `body`.
-    fn encoded(&self, is_new: bool, is_torn: bool, body: &[u8]) -> io::Result<Vec<u8>> {
+    fn encoded<'a>(
+        &self,
+        is_new: bool,
+        is_torn: bool,
+        body: &'a [u8],
+    ) -> io::Result<Cow<'a, [u8]>> {
         let before: &[u8] = match (is_new, is_torn) {
             (true, _) => &self.policy.header,
             (false, true) => b"\n",
             (false, false) => b"",
         };
-        member(self.policy.compression, [before, body])
+        member(self.policy.compression, before, body)
     }
 
     fn make(&self, path: &str, now: Duration) -> io::Result<Open> {

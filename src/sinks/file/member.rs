@@ -3,6 +3,7 @@
 
 use crate::event::encode::compress::{Algorithm, Compression};
 use flate2::GzBuilder;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
@@ -12,33 +13,37 @@ const GZIP_HEAD: [u8; 16] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 4, 255, 12, 0, b'D', 
 /// A frame that zstd skips, with eight bytes in it: the length of the frame behind it.
 const ZSTD_HEAD: [u8; 8] = [0x50, 0x2a, 0x4d, 0x18, 8, 0, 0, 0];
 
-/// What one write appends for `parts`, one after the other: a whole member, or the parts as they
-/// are where nothing is compressed.
-pub(super) fn member(compression: Compression, parts: [&[u8]; 2]) -> io::Result<Vec<u8>> {
-    let room = parts[1].len() / 8 + 64;
+/// What one write appends for `before` and `body`: a whole member, or both as they are where nothing
+/// is compressed.
+pub(super) fn member<'a>(
+    compression: Compression,
+    before: &[u8],
+    body: &'a [u8],
+) -> io::Result<Cow<'a, [u8]>> {
+    let room = body.len() / 8 + 64;
     match compression.algorithm {
-        Algorithm::None => Ok(parts.concat()),
+        Algorithm::None if before.is_empty() => Ok(body.into()),
+        Algorithm::None => Ok([before, body].concat().into()),
         Algorithm::Gzip => {
             let extra = [&GZIP_HEAD[12..], &[0; 8]].concat();
             let level = flate2::Compression::new(compression.level.unwrap_or(1));
             let builder = GzBuilder::new().extra(extra).operating_system(255);
             let mut writer = builder.write(Vec::with_capacity(room), level);
-            for part in parts {
-                writer.write_all(part)?;
-            }
+            writer.write_all(before)?;
+            writer.write_all(body)?;
             let mut member = writer.finish()?;
             let length = member.len();
             put_length(&mut member, GZIP_HEAD.len(), length);
-            Ok(member)
+            Ok(member.into())
         }
         Algorithm::Zstd => {
             let mut member = Vec::with_capacity(room);
             member.extend_from_slice(&ZSTD_HEAD);
             member.extend_from_slice(&[0; 8]);
-            compression.append(&[parts[0], parts[1]], &mut member)?;
+            compression.append(&[before, body], &mut member)?;
             let length = member.len() - ZSTD_HEAD.len() - 8;
             put_length(&mut member, ZSTD_HEAD.len(), length);
-            Ok(member)
+            Ok(member.into())
         }
     }
 }
@@ -122,8 +127,8 @@ mod tests {
     fn whatever_a_crash_leaves_of_the_last_member_the_others_are_found() {
         for algorithm in [Algorithm::Gzip, Algorithm::Zstd] {
             let compression = Compression::of(algorithm);
-            let first = member(compression, [b"head\n", b"one\n"]).unwrap();
-            let second = member(compression, [b"", b"two\n"]).unwrap();
+            let first = member(compression, b"head\n", b"one\n").unwrap();
+            let second = member(compression, b"", b"two\n").unwrap();
             let both = [first.clone(), second].concat();
             assert_eq!(read(algorithm, &both), b"head\none\ntwo\n");
             for cut in 0..=both.len() {

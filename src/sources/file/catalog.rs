@@ -411,7 +411,7 @@ fn now_seconds() -> u64 {
 }
 
 /// The new name of a file that was renamed within its directory.
-fn same_inode_beside(path: &Path, inode: u64) -> Option<PathBuf> {
+pub(super) fn same_inode_beside(path: &Path, inode: u64) -> Option<PathBuf> {
     let entries = fs::read_dir(path.parent()?).ok()?;
     entries.flatten().find(|entry| entry.ino() == inode).map(|entry| entry.path())
 }

@@ -12,6 +12,7 @@ mod patterns;
 mod pins;
 mod position;
 mod remembered;
+pub mod status;
 mod tracked;
 mod unpack;
 mod watch;

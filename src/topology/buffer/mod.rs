@@ -10,6 +10,7 @@ mod leftover;
 mod progress;
 mod reader;
 mod settings;
+pub mod status;
 mod telemetry;
 mod unit;
 mod writer;

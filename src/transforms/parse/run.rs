@@ -50,8 +50,8 @@ impl Parse {
         let timestamp_field = timestamp.map(|t| format!("{}{}", config.prefix, t.field));
         Ok(Self {
             parser,
-            tools: Tools::new(&config.prefix, Clock::new(config.timezone), types),
-            timestamp: timestamp.map(|timestamp| Reader::new(timestamp, config.timezone)),
+            tools: Tools::new(&config.prefix, Clock::new(&config.timezone), types),
+            timestamp: timestamp.map(|timestamp| Reader::new(timestamp, &config.timezone)),
             timestamp_field: timestamp_field.unwrap_or_default(),
             field: config.field.clone(),
             target: config.target.clone(),

@@ -92,11 +92,11 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(config: &TimestampSettings, timezone: Timezone) -> Self {
+    pub(super) fn new(config: &TimestampSettings, timezone: &Timezone) -> Self {
         Self {
             on_error: config.on_error,
             forms: config.formats.iter().map(Form::new).collect(),
-            clock: Clock::new(config.timezone.unwrap_or(timezone)),
+            clock: Clock::new(config.timezone.as_ref().unwrap_or(timezone)),
         }
     }
 
@@ -193,7 +193,7 @@ mod tests {
     const NOW: &str = "2026-03-01T00:00:00Z";
 
     fn reader(yaml: &str) -> Reader {
-        Reader::new(&serde_yaml::from_str(yaml).unwrap(), Timezone::Utc)
+        Reader::new(&serde_yaml::from_str(yaml).unwrap(), &Timezone::Utc)
     }
 
     fn read(formats: &str, text: &str) -> Option<String> {

@@ -1,7 +1,8 @@
 //! The zone of times that do not say theirs.
 
 use crate::event::moment::Moment;
-use chrono::{DateTime, LocalResult, NaiveDateTime, Offset, TimeZone};
+use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 use std::borrow::Cow;
@@ -9,9 +10,9 @@ use std::borrow::Cow;
 /// The zone of times that do not say theirs: `local` (the host's), `UTC`, or a name such as
 /// `Europe/Berlin`.
 ///
-/// The rules of the named zones are built in: a transform reads no files, and containers often
-/// have none to read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The rules of a named zone are the host's where it has them, else those that are built in, since
+/// containers often have none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Timezone {
     /// The host's, as `TZ` or `/etc/localtime` have it.
     #[default]
@@ -19,7 +20,7 @@ pub enum Timezone {
     /// Universal time.
     Utc,
     /// A zone of the IANA's list.
-    Named(chrono_tz::Tz),
+    Named(TimeZone),
 }
 
 impl Timezone {
@@ -27,34 +28,10 @@ impl Timezone {
         match text {
             "local" => Ok(Self::Local),
             "UTC" | "utc" | "Z" => Ok(Self::Utc),
-            name => name.parse().map(Self::Named).map_err(|_| {
+            name => TimeZone::get(name).map(Self::Named).map_err(|_| {
                 format!("`{name}` is no time zone; write `local`, `UTC` or a name such as `Europe/Berlin`")
             }),
         }
-    }
-
-    /// Seconds that clocks in the zone are ahead, when they show `local_seconds`. Where clocks
-    /// were set back and show a time twice, the first one is meant; a time that they skipped
-    /// counts as if they had not.
-    fn offset(self, local_seconds: i64) -> i64 {
-        fn ahead<T: TimeZone>(zone: &T, shown: &NaiveDateTime) -> Option<i64> {
-            let offset = match zone.offset_from_local_datetime(shown) {
-                LocalResult::Single(offset) | LocalResult::Ambiguous(offset, _) => offset,
-                LocalResult::None => return None,
-            };
-            Some(i64::from(offset.fix().local_minus_utc()))
-        }
-        // Clocks skip three hours at the very most, and one nearly always.
-        (0..4)
-            .find_map(|hours| {
-                let shown = DateTime::from_timestamp(local_seconds - hours * 3600, 0)?.naive_utc();
-                match self {
-                    Self::Utc => Some(0),
-                    Self::Local => ahead(&chrono::Local, &shown),
-                    Self::Named(zone) => ahead(&zone, &shown),
-                }
-            })
-            .unwrap_or(0)
     }
 }
 
@@ -81,7 +58,7 @@ impl JsonSchema for Timezone {
 /// Turns what clocks show into moments. Remembers the last answer, since lines that follow each
 /// other were written at about the same time.
 pub(super) struct Clock {
-    zone: Timezone,
+    zone: TimeZone,
     /// A quarter of an hour, in which no zone changes, and its offset in seconds.
     last: Option<(i64, i64)>,
 }
@@ -90,22 +67,40 @@ const QUARTER_SECONDS: i64 = 900;
 const NS: i64 = 1_000_000_000;
 
 impl Clock {
-    pub(super) fn new(zone: Timezone) -> Self {
+    pub(super) fn new(zone: &Timezone) -> Self {
+        let zone = match zone {
+            Timezone::Local => TimeZone::system(),
+            Timezone::Utc => TimeZone::UTC,
+            Timezone::Named(zone) => zone.clone(),
+        };
         Self { zone, last: None }
+    }
+
+    /// Seconds that clocks in the zone are ahead, when they show `local_seconds`. Where clocks
+    /// were set back and show a time twice, the first one is meant; a time that they skipped
+    /// counts as if they had not.
+    fn offset(&self, local_seconds: i64) -> i64 {
+        let ahead = || {
+            let shown = Timestamp::from_second(local_seconds).ok()?;
+            let shown = Offset::UTC.to_datetime(shown);
+            let moment = self.zone.to_ambiguous_timestamp(shown).compatible().ok()?;
+            Some(local_seconds - moment.as_second())
+        };
+        // Only beyond the year 9999.
+        ahead().unwrap_or(0)
     }
 
     /// Nanoseconds since the epoch.
     pub(super) fn time_ns(&mut self, moment: Moment) -> i64 {
         let shown = match moment {
             Moment::Utc(time_ns) => return time_ns,
-            Moment::Local(shown) if self.zone == Timezone::Utc => return shown,
             Moment::Local(shown) => shown,
         };
         let quarter = shown.div_euclid(NS * QUARTER_SECONDS);
         let offset = match self.last {
             Some((known, offset)) if known == quarter => offset,
             _ => {
-                let offset = self.zone.offset(shown.div_euclid(NS));
+                let offset = self.offset(shown.div_euclid(NS));
                 self.last = Some((quarter, offset));
                 offset
             }
@@ -121,7 +116,7 @@ mod tests {
     use crate::event::time::write_rfc3339;
 
     fn utc(zone: &str, text: &str) -> String {
-        let mut clock = Clock::new(Timezone::named(zone).unwrap());
+        let mut clock = Clock::new(&Timezone::named(zone).unwrap());
         let mut out = Vec::new();
         write_rfc3339(&mut out, clock.time_ns(rfc3339(text.as_bytes()).unwrap()));
         String::from_utf8(out).unwrap()
@@ -144,13 +139,12 @@ mod tests {
 
     #[test]
     fn the_remembered_answer_is_the_one_that_would_be_found() {
-        let zone = Timezone::named("Europe/Berlin").unwrap();
-        let mut clock = Clock::new(zone);
+        let mut clock = Clock::new(&Timezone::named("Europe/Berlin").unwrap());
         // Through the night in which clocks are set, in steps of seven minutes.
         let start = 1_711_836_000;
         for shown in (start..start + 30_000).step_by(420) {
             let found = clock.time_ns(Moment::Local(shown * NS));
-            assert_eq!(found, (shown - zone.offset(shown)) * NS);
+            assert_eq!(found, (shown - clock.offset(shown)) * NS);
         }
     }
 }

@@ -16,10 +16,12 @@ mod scan;
 mod store;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 pub(super) use cursor::Cursor;
 pub(super) use reading::{Frame, Next, Reading};
 pub(super) use store::{Limits, Refusal, Store, segments_in};
+pub(super) use waiting::{Waiting, waiting};
 
 /// Room that a frame needs before its body.
 pub(super) const HEADER_BYTES: usize = frame::HEADER_BYTES;

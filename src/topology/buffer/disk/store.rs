@@ -338,7 +338,7 @@ fn of_disk(error: io::Error) -> Refusal {
     }
 }
 
-fn segment_name(first: u64) -> String {
+pub(super) fn segment_name(first: u64) -> String {
     format!("{first:020}.segment")
 }
 

@@ -162,6 +162,28 @@ fn the_cursor_is_read_as_saved_or_not_at_all() {
     }
 }
 
+#[test]
+fn from_outside_a_buffer_shows_what_waits_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let places = written(dir.path(), &[20, 30, 40, 200, 50]);
+    let total = |settled: u64| {
+        segments_in(dir.path()).unwrap().into_iter().fold((0, 0, 0, 0), |sum, first| {
+            let seen = waiting(dir.path(), first, settled).unwrap();
+            let damaged = sum.3 + u64::from(!seen.is_sound);
+            (sum.0 + seen.frames, sum.1 + seen.events, sum.2 + seen.bytes, damaged)
+        })
+    };
+    let bytes: u64 = places.iter().map(|(_, from, to)| to - from).sum();
+    assert_eq!(total(0), (5, 10, bytes, 0));
+    assert_eq!(total(4), (1, 2, places[4].2 - places[4].1, 0));
+    assert_eq!(total(5), (0, 0, 0, 0));
+    let (path, from, _) = &places[0];
+    let mut content = fs::read(path).unwrap();
+    content[usize::try_from(*from).unwrap()] ^= 1;
+    fs::write(path, content).unwrap();
+    assert_eq!(total(0), (4, 8, bytes - (places[0].2 - places[0].1), 1));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
