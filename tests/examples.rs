@@ -250,3 +250,27 @@ fn apply_basics_foretells_does_and_then_has_nothing_to_do() {
     assert!(output.status.success(), "{said}\n{complained}");
     assert!(!Path::new("/srv/demo").exists(), "the host itself is left alone");
 }
+
+#[test]
+fn dead_letters_are_sent_again_as_the_records_that_they_were() {
+    let example = Example::copy("logs-replay");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    example.replace("logs.yml", "127.0.0.1:9999", &listener.local_addr().unwrap().to_string());
+    let letter = |message: &str, sink: &str| {
+        format!(
+            "{{\"timestamp\":\"2026-03-01T12:00:00Z\",\"host\":\"web1\",\"path\":\"/app.log\",\
+             \"message\":\"{message}\",\"reason\":\"bad\",\"sink\":\"{sink}\",\"status\":400,\
+             \"source\":\"logs.app\",\"offset\":7}}\n"
+        )
+    };
+    let letters = letter("one", "logs.collector") + &letter("other", "logs.central");
+    fs::write(example.path("refused.ndjson"), letters).unwrap();
+    let agent = example.agent(&["--once"]);
+    let (_, body) = one_request(&listener);
+    assert!(agent.wait().success());
+    let sent: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let expected = serde_json::json!({
+        "timestamp": "2026-03-01T12:00:00Z", "host": "web1", "path": "/app.log", "message": "one",
+    });
+    assert_eq!(sent, expected);
+}

@@ -125,6 +125,8 @@ enum Heir {
     Source { mark: u64, receipts: mpsc::UnboundedSender<Receipt>, sheet: Option<Sheet> },
     /// The shares of other batches that this one stands for.
     Merged(Vec<Whole>),
+    /// The same, where one sink takes what was meant for others.
+    Deputy(Vec<Whole>),
 }
 
 /// A share that was merged: of which batch, for which sinks, and for which of its records.
@@ -165,10 +167,9 @@ impl Ack {
     pub fn merge(shares: impl IntoIterator<Item = Self>) -> Self {
         let mut sinks = SinkSet::NONE;
         let mut parts: Vec<Whole> = Vec::new();
-        for mut share in shares {
+        for share in shares {
             sinks = sinks.union(share.sinks);
-            let (of, part) = (share.sinks, share.part.take());
-            parts.extend(share.batch.take().map(|batch| Whole { batch, sinks: of, part }));
+            parts.extend(share.into_whole());
         }
         if parts.len() == 1
             && let Some(only) = parts.pop_if(|only| only.sinks == sinks)
@@ -177,6 +178,18 @@ impl Ack {
         }
         let batch = (!parts.is_empty()).then(|| Batch::of(Heir::Merged(parts), sinks));
         Self { batch, sinks, part: None }
+    }
+
+    /// One share for `sink` that answers for all of these, whatever sinks they are for: what becomes
+    /// of it there becomes of each of them.
+    pub fn deputy(shares: impl IntoIterator<Item = Self>, sink: SinkSet) -> Self {
+        let parts = shares.into_iter().filter_map(Self::into_whole).collect();
+        Self { batch: Some(Batch::of(Heir::Deputy(parts), sink)), sinks: sink, part: None }
+    }
+
+    fn into_whole(mut self) -> Option<Whole> {
+        let (sinks, part) = (self.sinks, self.part.take());
+        self.batch.take().map(|batch| Whole { batch, sinks, part })
     }
 
     /// A share that nobody waits for, for batches whose source keeps no mark.
@@ -290,7 +303,7 @@ impl Ack {
     fn part_of(&self, batch: &super::Batch) -> Option<Part> {
         match &self.batch.as_ref()?.heir {
             Heir::Source { sheet, .. } => sheet.as_ref().map(|sheet| sheet.part(batch)),
-            Heir::Merged(_) => None,
+            Heir::Merged(_) | Heir::Deputy(_) => None,
         }
     }
 
@@ -337,20 +350,21 @@ impl Batch {
         sinks: SinkSet,
         note: &dyn Fn(&Sheet, &Part, bool),
     ) {
-        match &self.heir {
+        let (parts, is_deputy) = match &self.heir {
             Heir::Source { sheet, .. } => {
                 if let Some(sheet) = sheet {
                     note(sheet, part, was_noted);
                 }
+                return;
             }
-            Heir::Merged(parts) => {
-                let concerned = |whole: &&Whole| !whole.sinks.intersection(sinks).is_empty();
-                for whole in parts.iter().filter(concerned) {
-                    let part = whole.part.as_ref().unwrap_or(&Part::Made);
-                    let was_noted = whole.part.is_some();
-                    whole.batch.sheets((part, was_noted), whole.sinks, note);
-                }
-            }
+            Heir::Merged(parts) => (parts, false),
+            Heir::Deputy(parts) => (parts, true),
+        };
+        let concerned = |whole: &&Whole| is_deputy || !whole.sinks.intersection(sinks).is_empty();
+        for whole in parts.iter().filter(concerned) {
+            let part = whole.part.as_ref().unwrap_or(&Part::Made);
+            let was_noted = whole.part.is_some();
+            whole.batch.sheets((part, was_noted), whole.sinks, note);
         }
     }
 
@@ -379,6 +393,11 @@ impl Heir {
                     sheet.lost();
                 }
                 receipts.send(Receipt { mark: *mark, sink, outcome, last }).ok();
+            }
+            Self::Deputy(parts) => {
+                for whole in parts.iter().filter(|_| last) {
+                    whole.batch.close(whole.sinks, outcome);
+                }
             }
             // What was merged is older than what it was merged into, so that locks never wait in
             // a circle.

@@ -45,6 +45,23 @@ fn a_sink_that_no_branch_leads_to_any_more_does_not_keep_a_batch_open() {
 }
 
 #[test]
+fn what_becomes_of_a_deputy_becomes_of_those_that_it_stands_for() {
+    let (tx, mut rx) = mpsc::unbounded_channel();
+    let (first, second) = (Ack::new(1, sinks(&[0, 1]), tx.clone()), Ack::new(2, sinks(&[0]), tx));
+    let shares = [first.share(sinks(&[0])), second.share(sinks(&[0]))];
+    let deputy = Ack::deputy(shares, sinks(&[5]));
+    assert_eq!(deputy.sinks(), sinks(&[5]));
+    first.settle(Outcome::Delivered);
+    second.settle(Outcome::Delivered);
+    assert_eq!(outcomes(&mut rx), [(1, Outcome::Delivered, false)]);
+    let branch = deputy.share(SinkSet::ALL);
+    deputy.settle(Outcome::Delivered);
+    assert_eq!(outcomes(&mut rx), []);
+    branch.settle(Outcome::Dropped);
+    assert_eq!(outcomes(&mut rx), [(0, Outcome::Dropped, true), (0, Outcome::Dropped, true)]);
+}
+
+#[test]
 fn what_becomes_of_a_merged_share_becomes_of_each_that_it_was_made_of() {
     let (tx, mut rx) = mpsc::unbounded_channel();
     let first = Ack::new(1, sinks(&[0, 1]), tx.clone());

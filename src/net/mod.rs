@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod endpoint;
+pub mod endpoints;
 pub mod http;
 pub mod link;
 pub mod listen;

@@ -7,7 +7,7 @@ use crate::net::link::{Address, Framing, KeepAliveSettings, Link, Way};
 use crate::net::tls::TlsSettings;
 use crate::topology::component::{BuildContext, BuiltSink, Encode, Fault, SinkConfig};
 use crate::topology::delivery::{Delivery, RateLimit};
-use crate::topology::request::{Request, Requests};
+use crate::topology::request::Requests;
 use crate::topology::settings::{BatchSettings, ByteSize, Period, RetrySettings};
 use crate::topology::telemetry::ComponentTelemetry;
 use schemars::JsonSchema;
@@ -160,7 +160,7 @@ struct Messages {
 }
 
 impl Messages {
-    fn encode_logs(&mut self, logs: &LogBatch, request: &mut Request) {
+    fn encode_logs(&mut self, logs: &LogBatch, requests: &mut Requests) {
         let mut too_long = 0;
         for record in logs.records() {
             self.message.clear();
@@ -169,6 +169,7 @@ impl Messages {
             if message.len() > self.longest {
                 too_long += 1;
             } else {
+                let request = requests.to("");
                 request.append_record(&record, |body| self.framing.frame(message, body));
             }
         }
@@ -187,14 +188,16 @@ impl Messages {
 
 impl Encode for Messages {
     fn encode(&mut self, batch: &Batch, requests: &mut Requests) -> Result<(), Fault> {
-        let request = requests.to("");
         match batch {
             Batch::Tasks(_) => return Err(Fault::fatal("a socket takes no tasks")),
-            _ if self.is_plain => request.append_without_header(&mut self.encoder, batch)?,
-            Batch::Logs(logs) => self.encode_logs(logs, request),
+            _ if self.is_plain => {
+                requests.to("").append_without_header(&mut self.encoder, batch)?;
+            }
+            Batch::Logs(logs) => self.encode_logs(logs, requests),
             Batch::Metrics(metrics) => {
                 self.message.clear();
                 self.encoder.encode_metrics(metrics, &mut self.message);
+                let request = requests.to("");
                 let lines = self.message.split(|byte| *byte == b'\n');
                 for line in lines.filter(|line| !line.is_empty() && line.len() <= self.longest) {
                     self.framing.frame(line, &mut request.body);

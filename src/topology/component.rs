@@ -302,10 +302,10 @@ pub trait SinkConfig: fmt::Debug + Send + Sync {
     /// # Errors
     /// Where the sink cannot be built, or does not take the batch.
     fn preview(&self, cx: &BuildContext, batch: &Batch) -> Result<Vec<(String, Vec<u8>)>, Fault> {
-        let BuiltSink::Requests { mut encoder, .. } = self.build(cx)? else {
+        let BuiltSink::Requests { mut encoder, delivery, .. } = self.build(cx)? else {
             return Ok(Vec::new());
         };
-        let mut requests = Requests::new(Marking::Nothing);
+        let mut requests = Requests::new(Marking::Nothing, delivery.batch);
         requests.begin();
         encoder.encode(batch, &mut requests)?;
         Ok(requests.iter().map(|it| (it.key.clone(), it.body.clone())).collect())

@@ -97,19 +97,12 @@ impl Route {
 }
 
 impl Route {
-    /// Gives the batch to every branch, whatever sinks `ack` speaks for. Where there is none, or
-    /// nobody reads there any more, it is lost, and so read again by its source.
-    pub(super) async fn send_all(&self, batch: Batch, ack: Ack) {
-        if self.branches.len() > 1 {
-            ack.split();
-        }
-        for branch in &self.branches {
-            let envelope = Envelope::new(batch.clone(), ack.share(ack.sinks()), None);
-            branch.sender.send(envelope).await;
-        }
-        if !self.branches.is_empty() {
-            ack.settle(Outcome::Delivered);
-        }
+    /// Gives the batch to the sink of this route in place of those that `shares` speak for. Where
+    /// there is none, or nobody reads there any more, it is lost, and so read again by its source.
+    pub(super) async fn hand_over(&self, batch: Batch, shares: Vec<Ack>) {
+        let Some(branch) = self.branches.first() else { return };
+        let envelope = Envelope::new(batch, Ack::deputy(shares, branch.reach), None);
+        branch.sender.send(envelope).await;
     }
 }
 

@@ -1,12 +1,16 @@
 //! What a sink sends at a time, and what the other side says to it.
 
+mod filling;
+
+pub use filling::Requests;
+
 use super::component::Fault;
+use super::settings::BatchSettings;
 use crate::event::Batch;
 use crate::event::ack::Ack;
 use crate::event::encode::Encoder;
 use crate::event::log::{Origin, RecordRef};
 use bytes::Bytes;
-use indexmap::IndexMap;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 use tokio::time::Instant;
@@ -85,7 +89,7 @@ pub(super) struct Letter<'r> {
 }
 
 /// The size of a request before a batch was added.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Size {
     at: usize,
     body: usize,
@@ -318,6 +322,12 @@ impl Request {
         }
     }
 
+    /// Whether nothing more should be added.
+    pub(super) fn is_full(&self, batch: &BatchSettings) -> bool {
+        self.records > 0
+            && (self.body.len() >= batch.bytes.as_usize() || self.records >= batch.records)
+    }
+
     fn size(&self, at: usize) -> Size {
         let (marks, texts) = (self.marks.len(), self.texts.len());
         Size { at, body: self.body.len(), records: self.records, marks, texts }
@@ -328,112 +338,6 @@ impl Request {
         self.records = size.records;
         self.marks.truncate(size.marks);
         self.texts.truncate(size.texts);
-    }
-}
-
-/// The requests that are being filled, one a destination, the oldest first.
-#[derive(Default)]
-pub struct Requests {
-    open: IndexMap<String, Request>,
-    /// Those that the batch at hand has added to, as they were before.
-    touched: Vec<Size>,
-    epoch: u64,
-    marking: Marking,
-    /// The destination that was last asked for.
-    last: usize,
-    /// A buffer to fill again.
-    spare: Vec<u8>,
-}
-
-impl Requests {
-    /// None yet; of each record `marking` is noted.
-    pub fn new(marking: Marking) -> Self {
-        Self { marking, ..Self::default() }
-    }
-
-    /// The request for `key`, begun now if there is none.
-    pub fn to(&mut self, key: &str) -> &mut Request {
-        let is_last = self.open.get_index(self.last).is_some_and(|(last, _)| last == key);
-        let known = if is_last { Some(self.last) } else { self.open.get_index_of(key) };
-        let at = known.unwrap_or_else(|| {
-            let mut request = Request::new(key, self.marking);
-            request.body = std::mem::take(&mut self.spare);
-            request.opened = Some(Instant::now());
-            self.open.insert_full(key.to_owned(), request).0
-        });
-        self.last = at;
-        let request = &mut self.open[at];
-        if request.epoch != self.epoch {
-            request.epoch = self.epoch;
-            self.touched.push(request.size(at));
-        }
-        request
-    }
-
-    /// All that are being filled.
-    pub fn iter(&self) -> impl Iterator<Item = &Request> {
-        self.open.values()
-    }
-
-    /// Begins a batch.
-    pub(super) fn begin(&mut self) {
-        self.epoch += 1;
-        self.touched.clear();
-    }
-
-    /// Takes back what the batch at hand has added.
-    pub(super) fn roll_back(&mut self) {
-        while let Some(size) = self.touched.pop() {
-            if size.records == 0 && size.body == 0 {
-                // What the batch has begun stands behind all that was there before.
-                self.open.truncate(size.at);
-            } else if let Some((_, request)) = self.open.get_index_mut(size.at) {
-                request.cut_back(size);
-            }
-        }
-    }
-
-    /// Gives each request that the batch at hand has added to its share of it.
-    pub(super) fn share(&mut self, ack: &Ack) {
-        let open = &self.open;
-        let added = |size: &Size| open.get_index(size.at).map_or(0, |(_, now)| now.since(size));
-        let all = self.touched.iter().map(added).sum();
-        for size in &self.touched {
-            if let Some((_, request)) = self.open.get_index_mut(size.at)
-                && request.records > size.records
-            {
-                let records = request.since(size);
-                request.shares.push(Share { ack: ack.share_some(records, all), records });
-            }
-        }
-    }
-
-    /// Takes out the first that is `done`, if any.
-    pub(super) fn take(&mut self, done: impl Fn(&Request) -> bool) -> Option<Request> {
-        let at = self.open.values().position(done)?;
-        self.open.shift_remove_index(at).map(|(_, request)| request)
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.open.len()
-    }
-
-    /// Bytes in all of them.
-    pub(super) fn bytes(&self) -> usize {
-        self.open.values().map(|request| request.body.len()).sum()
-    }
-
-    /// When the oldest was begun.
-    pub(super) fn oldest(&self) -> Option<Instant> {
-        self.open.first().and_then(|(_, request)| request.opened)
-    }
-
-    /// Takes back the buffer of a request that is done with.
-    pub(super) fn reuse(&mut self, mut body: Vec<u8>) {
-        if body.capacity() > self.spare.capacity() {
-            body.clear();
-            self.spare = body;
-        }
     }
 }
 

@@ -15,7 +15,12 @@ pub(crate) struct Bench {
 
 impl Bench {
     /// A file source on `in.log`, these transforms, and one sink, `out`.
-    pub(crate) fn new(mut transforms: Value, mut sink: Value) -> Self {
+    pub(crate) fn new(transforms: Value, sink: Value) -> Self {
+        Self::with_more(transforms, sink, json!({}))
+    }
+
+    /// The same with `more` sinks beside it.
+    pub(crate) fn with_more(mut transforms: Value, mut sink: Value, mut more: Value) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("config");
         fs::create_dir(&config).unwrap();
@@ -26,9 +31,9 @@ impl Bench {
         }
         sink["inputs"] = json!([last]);
         let source = json!({ "type": "file", "include": [dir.path().join("in.log")] });
-        let topology = json!({
-            "sources": { "in": source }, "transforms": transforms, "sinks": { "out": sink },
-        });
+        more["out"] = sink;
+        let topology =
+            json!({ "sources": { "in": source }, "transforms": transforms, "sinks": more });
         fs::write(config.join("topology.json"), topology.to_string()).unwrap();
         let agent = json!({ "data_dir": dir.path().join("data"), "host": "testhost" });
         fs::write(config.join("agent.json"), agent.to_string()).unwrap();

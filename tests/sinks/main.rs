@@ -14,6 +14,8 @@ mod file;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod http;
+#[cfg(test)]
 mod loki;
 #[cfg(test)]
 #[path = "../support/loki.rs"]
@@ -23,6 +25,8 @@ mod loki_server;
 mod process;
 #[cfg(test)]
 mod rclone;
+#[cfg(test)]
+mod receiver;
 #[cfg(test)]
 mod rsyslog;
 #[cfg(test)]

@@ -43,7 +43,7 @@ fn record(fields: &[(&str, &str)]) -> LogBatch {
 
 /// What is sent for these: action and document of each.
 fn sent(documents: &mut Documents, batch: LogBatch) -> Vec<(Json, Json)> {
-    let mut requests = Requests::new(Marking::Places);
+    let mut requests = Requests::new(Marking::Places, BatchSettings::default());
     documents.encode(&Batch::Logs(batch), &mut requests).unwrap();
     let body = String::from_utf8(requests.to("").body.clone()).unwrap();
     assert!(body.ends_with('\n'), "{body}");

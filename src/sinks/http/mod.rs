@@ -10,7 +10,9 @@ use crate::event::{Batch, Kinds};
 use crate::host::clock;
 use crate::net::auth::Auth;
 use crate::net::endpoint::{Endpoint, Method};
+use crate::net::endpoints::{Balance, Endpoints};
 use crate::net::tls::TlsSettings;
+use crate::net::urls::Urls;
 use crate::topology::component::{BuildContext, BuiltSink, Deliver, Encode, Fault, SinkConfig};
 use crate::topology::delivery::{Concurrency, Delivery, RateLimit};
 use crate::topology::request::{Answer, Request, Requests};
@@ -29,20 +31,38 @@ use std::time::Duration;
 /// server wants it (`Retry-After`). Any other answer gives the request's records to the
 /// `dead_letter`; without one they are dropped, counted as `rejected`.
 ///
+/// Where `url` is a list, a request that meets no answer or 5xx at one server goes to the next at
+/// once, and the one that failed is left alone for 30 s, or longer if it says so (`Retry-After`).
+/// Only when all have failed comes the pause of `retry`. A server that took a request but gave no
+/// answer in time has it then, and so has the next.
+///
 /// ```yaml
 /// sinks:
 ///   collector:
 ///     type: http
 ///     inputs: [app]
-///     url: https://collector.example.com/in
+///     url: [https://one.example.com/in, https://two.example.com/in]
 ///     auth: {bearer: "{{ secrets.COLLECTOR_TOKEN }}"}
 ///     compression: gzip
+///     concurrency: adaptive
+///     rate_limit: {requests: 600, per: 1m}
+///     timeout: 10s
+///     retry: {initial: 500ms, max: 1m, attempts: 50}
+///     dead_letter: refused
+///   refused:
+///     type: file
+///     inputs: []
+///     path: /var/lib/driftless/refused.ndjson
 /// ```
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where to. Shown in messages without its query, which may hold a key.
-    pub url: SecretText,
+    /// Where to: a URL, or a list of URLs of servers that are as good as each other. Shown in
+    /// messages without its query, which may hold a key.
+    pub url: Urls,
+    /// Which server of a list gets a request.
+    #[serde(default)]
+    pub balance: Balance,
     /// The request's method.
     #[serde(default)]
     pub method: Method,
@@ -72,7 +92,7 @@ pub struct Config {
     /// as many as there are.
     #[serde(default)]
     pub rate_limit: Option<RateLimit>,
-    /// How long a request may take, answer included.
+    /// How long a request may take, answer included. After that it counts as lost on the way.
     #[serde(default = "default_timeout")]
     pub timeout: Period,
     /// Another sink, which takes the records that the server rejects for good.
@@ -101,13 +121,14 @@ impl SinkConfig for Config {
     }
 
     fn build(&self, cx: &BuildContext) -> Result<BuiltSink, Fault> {
-        let sender = self.sender(cx.env.masker.clone()).map_err(Fault::fatal)?;
+        let sender = self.sender(&cx.env.masker).map_err(Fault::fatal)?;
         let delivery = Delivery {
             batch: self.batch,
             retry: self.retry,
             concurrency: self.concurrency,
             rate_limit: self.rate_limit,
-            timeout: Some(self.timeout.0),
+            // Each server of a list has its own time.
+            timeout: None,
             key_order: false,
             ..Delivery::default()
         };
@@ -121,9 +142,16 @@ impl Config {
         Encoder::new(&self.encoding, Extra::Origin)
     }
 
-    fn sender(&self, masker: Masker) -> Result<Http, String> {
-        let mut endpoint =
-            Endpoint::new(self.url.expose(), self.method, self.timeout.0, &self.tls, masker)?;
+    fn sender(&self, masker: &Masker) -> Result<Http, String> {
+        let endpoints = self.url.iter().map(|url| self.endpoint(url, masker.clone()));
+        let endpoints = Endpoints::new(endpoints.collect::<Result<_, _>>()?, self.balance);
+        let mut end = Vec::new();
+        self.encoder().end(&mut end);
+        Ok(Http { endpoints, end, compression: self.compression })
+    }
+
+    fn endpoint(&self, url: &str, masker: Masker) -> Result<Endpoint, String> {
+        let mut endpoint = Endpoint::new(url, self.method, self.timeout.0, &self.tls, masker)?;
         endpoint.header("Content-Type", content_type(&self.encoding))?;
         if let Some(name) = self.compression.content_encoding() {
             endpoint.header("Content-Encoding", name)?;
@@ -132,9 +160,7 @@ impl Config {
         for (name, value) in &self.headers {
             endpoint.header(name, value.expose())?;
         }
-        let mut end = Vec::new();
-        self.encoder().end(&mut end);
-        Ok(Http { endpoint, end, compression: self.compression })
+        Ok(endpoint)
     }
 }
 
@@ -151,12 +177,12 @@ struct Body(Encoder);
 
 impl Encode for Body {
     fn encode(&mut self, batch: &Batch, requests: &mut Requests) -> Result<(), Fault> {
-        requests.to("").append(&mut self.0, batch)
+        requests.append("", &mut self.0, batch)
     }
 }
 
 struct Http {
-    endpoint: Endpoint,
+    endpoints: Endpoints,
     /// What a body ends with.
     end: Vec<u8>,
     compression: Compression,
@@ -172,11 +198,11 @@ impl Deliver for Http {
             self.compression.append(&[encoded, &self.end], &mut body).map(|()| body)
         });
         let body = body.map_err(|error| Fault::fatal(format!("compress a request: {error}")))?;
-        self.endpoint.deliver(body, clock::now()).await?;
+        self.endpoints.deliver(&body, clock::now()).await?;
         Ok(Answer::default())
     }
 
     async fn check(&self) -> Result<(), Fault> {
-        self.endpoint.answers().await
+        self.endpoints.answer().await
     }
 }

@@ -78,7 +78,7 @@ fn request(config: &Config) -> Request {
 }
 
 async fn send(config: &Config) -> Result<(), Fault> {
-    let sender = config.sender(Masker::default()).unwrap();
+    let sender = config.sender(&Masker::default()).unwrap();
     sender.deliver(&request(config)).await.map(drop)
 }
 
@@ -117,7 +117,7 @@ async fn a_compressed_body_is_the_same_body_at_every_attempt() {
         let settings =
             serde_json::json!({ "compression": algorithm, "encoding": "text", "method": "put" });
         let config = config(&url, &settings);
-        let (sink, request) = (config.sender(Masker::default()).unwrap(), request(&config));
+        let (sink, request) = (config.sender(&Masker::default()).unwrap(), request(&config));
         for attempt in 0..3 {
             let sent = sink.deliver(&request).await;
             assert_eq!(sent.is_ok(), attempt == 2);
@@ -153,6 +153,52 @@ async fn a_server_that_is_away_is_tried_again() {
     let away = send(&config(&url, &serde_json::json!({}))).await.unwrap_err();
     assert_eq!(away.kind, FaultKind::Passing(None));
     assert!(away.message.contains("refused") && !away.message.contains("hunter2"), "{away}");
+}
+
+#[tokio::test]
+async fn the_next_server_gets_what_one_cannot_take_and_the_one_that_failed_rests() {
+    let (bad, tried) = server(&[(503, "")]).await;
+    let (good, taken) = server(&[(200, ""), (200, ""), (429, ""), (400, "")]).await;
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let away = format!("http://{}/", free.local_addr().unwrap());
+    drop(free);
+    let config = config("", &serde_json::json!({ "url": [away, bad, good] }));
+    let sink = config.sender(&Masker::default()).unwrap();
+    let request = request(&config);
+    sink.deliver(&request).await.unwrap();
+    sink.deliver(&request).await.unwrap();
+    assert_eq!((tried.lock().unwrap().len(), taken.lock().unwrap().len()), (1, 2));
+    // These say something of the request, not of the server.
+    for status in [429, 400] {
+        assert_eq!(sink.deliver(&request).await.unwrap_err().status, Some(status));
+    }
+    assert_eq!(tried.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn where_no_server_is_well_all_are_tried_and_the_shortest_pause_counts() {
+    let (one, first) = server(&[(503, "9")]).await;
+    let (two, second) = server(&[(503, "7")]).await;
+    let settings = serde_json::json!({ "url": [one, two] });
+    let config = config("", &settings);
+    let sink = config.sender(&Masker::default()).unwrap();
+    for attempt in 1..=2 {
+        let fault = sink.deliver(&request(&config)).await.unwrap_err();
+        assert_eq!(fault.kind, FaultKind::Passing(Some(Duration::from_secs(7))));
+        assert_eq!((first.lock().unwrap().len(), second.lock().unwrap().len()), (attempt, attempt));
+    }
+}
+
+#[tokio::test]
+async fn requests_are_spread_over_servers_when_asked() {
+    let (one, first) = server(&[(200, "")]).await;
+    let (two, second) = server(&[(200, "")]).await;
+    let config = config("", &serde_json::json!({ "url": [one, two], "balance": "spread" }));
+    let sink = config.sender(&Masker::default()).unwrap();
+    for _ in 0..6 {
+        sink.deliver(&request(&config)).await.unwrap();
+    }
+    assert_eq!((first.lock().unwrap().len(), second.lock().unwrap().len()), (3, 3));
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn batch(text: &str) -> LogBatch {
 /// What is sent for these, by tenant.
 fn sent(rest: &Json, batches: &[LogBatch]) -> Vec<(String, Json)> {
     let mut entries = config(rest).entries(&Map::new()).unwrap();
-    let mut requests = Requests::new(Marking::Places);
+    let mut requests = Requests::new(Marking::Places, BatchSettings::default());
     for batch in batches {
         entries.encode(&Batch::Logs(batch.clone()), &mut requests).unwrap();
     }

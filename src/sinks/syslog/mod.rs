@@ -303,11 +303,11 @@ impl Encode for Messages {
         let Batch::Logs(logs) = batch else {
             return Err(Fault::fatal("a syslog server takes log records only"));
         };
-        let request = requests.to("");
         self.formatter.prepare(logs);
         for (at, record) in logs.records().enumerate() {
             self.message.clear();
             self.formatter.write(&record, at, &mut self.message);
+            let request = requests.to("");
             request.append_record(&record, |body| self.framing.frame(&self.message, body));
         }
         Ok(())

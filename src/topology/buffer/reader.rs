@@ -4,7 +4,7 @@
 use super::disk::{Cursor, Frame, Next, Reading};
 use super::progress::Progress;
 use super::unit::{Buffer, GRACE, Shared};
-use crate::event::ack::{Ack, Receipt, SinkId, SinkSet};
+use crate::event::ack::{Ack, Receipt, SinkSet};
 use crate::event::ledger::{Book, Sheet};
 use crate::event::pack::{Packed, wire::Taker};
 use crate::topology::component::Fault;
@@ -39,6 +39,8 @@ pub(super) struct Reader<'b> {
     /// Memory for what is read, and for chunks that are made of it: one of each is always there.
     blocks: Reserve,
     chunks: Reserve,
+    /// Frames below this number were counted where all of their sinks are gone.
+    gone_below: u64,
     lost: bool,
     lost_pause: Backoff,
     /// Whether the cursor on disk no longer says how things are.
@@ -69,6 +71,7 @@ impl<'b> Reader<'b> {
             receipts,
             blocks: buffer.env.memory.reserve(),
             chunks: buffer.env.memory.reserve(),
+            gone_below: 0,
             lost: false,
             lost_pause: Backoff::new(Duration::from_secs(1), Duration::from_secs(30)),
             moved: false,
@@ -235,7 +238,7 @@ impl<'b> Reader<'b> {
 
     async fn send(&mut self, frame: Frame) -> Result<bool, Fault> {
         let events = u64::from(frame.events);
-        let Some((sinks, packed)) = self.open(&frame) else {
+        let Some((sinks, all_gone, packed)) = self.open(&frame) else {
             // Its sums are right and it makes no sense: another version wrote it.
             self.shared.numbers.damaged.inc();
             self.buffer.telemetry.dropped("unreadable", events);
@@ -258,6 +261,10 @@ impl<'b> Reader<'b> {
         let batch = if sinks.is_empty() { None } else { packed.unpack(chunk) };
         let Some(batch) = batch else {
             // The sinks that it was for are gone, or have it.
+            if all_gone && frame.number >= self.gone_below {
+                self.gone_below = frame.number + 1;
+                self.buffer.telemetry.dropped("sink_removed", events);
+            }
             self.progress.sent(frame.number, events, SinkSet::NONE);
             self.advance();
             return Ok(true);
@@ -279,8 +286,9 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// The sinks that a frame is to be sent to, and what is in it.
-    fn open(&self, frame: &Frame) -> Option<(SinkSet, Packed)> {
+    /// The sinks that a frame is to be sent to, whether all that it was for are gone, and what is
+    /// in it.
+    fn open(&self, frame: &Frame) -> Option<(SinkSet, bool, Packed)> {
         let mut taker = Taker::new(&frame.body);
         let mut names = Vec::new();
         for _ in 0..taker.count()? {
@@ -288,15 +296,17 @@ impl<'b> Reader<'b> {
         }
         let at = frame.body.len() - taker.rest().len();
         let reach = self.buffer.reach.get();
-        let wants = |sink: &SinkId| {
-            let name = self.buffer.env.sinks.name(*sink);
-            names.contains(&&*name) && !self.progress.has(&name, frame.number)
-        };
-        let sinks = reach
-            .iter()
-            .filter(wants)
-            .fold(SinkSet::NONE, |set, sink| set.union(SinkSet::one(sink)));
-        Some((sinks, Packed::new(frame.kind, &frame.body.slice(at..))?))
+        let (mut sinks, mut all_gone) = (SinkSet::NONE, true);
+        for sink in reach.iter() {
+            let name = self.buffer.env.sinks.name(sink);
+            if names.contains(&&*name) {
+                all_gone = false;
+                if !self.progress.has(&name, frame.number) {
+                    sinks = sinks.union(SinkSet::one(sink));
+                }
+            }
+        }
+        Some((sinks, all_gone, Packed::new(frame.kind, &frame.body.slice(at..))?))
     }
 
     fn settle(&mut self, receipt: Receipt) {

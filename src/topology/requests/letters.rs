@@ -1,7 +1,6 @@
 //! Dead letters: what a sink rejects for good, given to another sink.
 
 use crate::event::Batch;
-use crate::event::ack::Ack;
 use crate::event::log::{LogBatch, Origin, Verdict};
 use crate::topology::output::Fanout;
 use crate::topology::request::{Rejected, Request};
@@ -21,7 +20,7 @@ impl Letters {
     pub(super) async fn send(&self, request: &Request, rejected: &[Rejected], now_ns: i64) {
         let shares = request.shares_at(rejected.iter().map(|rejected| rejected.record));
         let batch = Batch::Logs(self.batch(request, rejected, now_ns));
-        self.way.route().send_all(batch, Ack::merge(shares)).await;
+        self.way.route().hand_over(batch, shares).await;
     }
 
     fn batch(&self, request: &Request, rejected: &[Rejected], now_ns: i64) -> LogBatch {

@@ -16,6 +16,8 @@ const NOISE: Duration = Duration::from_millis(20);
 pub(super) struct Flights {
     adapts: bool,
     limit: f64,
+    /// Its whole part.
+    whole: u32,
     /// The usual time of an answer, in seconds.
     usual: Option<f64>,
     /// Requests sent before then say nothing new.
@@ -28,11 +30,11 @@ impl Flights {
             Concurrency::Fixed(limit) => (false, limit.max(1)),
             Concurrency::Adaptive => (true, 1),
         };
-        Self { adapts, limit: f64::from(limit), usual: None, changed: Instant::now() }
+        Self { adapts, limit: f64::from(limit), whole: limit, usual: None, changed: Instant::now() }
     }
 
     pub(super) fn limit(&self) -> usize {
-        (1..=MOST as usize).rev().find(|limit| *limit as f64 <= self.limit).unwrap_or(1)
+        self.whole as usize
     }
 
     /// Learns from a request that was sent at `sent`: one more at a time while all is well, half
@@ -51,6 +53,7 @@ impl Flights {
         } else if busy {
             self.limit = (self.limit + 1.0 / self.limit).min(f64::from(MOST));
         }
+        self.whole = (1..=MOST).rev().find(|n| f64::from(*n) <= self.limit).unwrap_or(1);
         if is_well {
             // A server that has become slower for good is the usual one after a while.
             let weight = if took < usual { 0.5 } else { 0.05 };

@@ -12,7 +12,8 @@ use super::component::{Deliver, Encode, Fault};
 use super::delivery::Delivery;
 use super::edge::{Envelope, Input};
 use super::output::Fanout;
-use super::request::{Request, Requests};
+use super::request::{Marking, Request, Requests};
+use super::settings::BatchSettings;
 use super::supervise::{Backoff, MAX_CRASHES};
 use super::telemetry::ComponentTelemetry;
 use crate::event::ack::Outcome;
@@ -67,8 +68,8 @@ pub(super) struct Runner<'h> {
 }
 
 impl Hand {
-    pub(super) fn new(marking: super::request::Marking) -> Self {
-        Self { open: Requests::new(marking), ..Self::default() }
+    pub(super) fn new(marking: Marking, batch: BatchSettings) -> Self {
+        Self { open: Requests::new(marking, batch), ..Self::default() }
     }
 
     /// Puts what a run that failed had under way back to where it was before.
@@ -215,7 +216,7 @@ impl Runner<'_> {
         let Some((_, ack, _)) = hand.coming.take().map(Envelope::open) else { return };
         match encoded {
             Ok(()) => {
-                hand.open.share(&ack);
+                hand.ready.extend(hand.open.end(&ack));
                 ack.settle(Outcome::Delivered);
             }
             Err((reason, message)) => {
@@ -224,10 +225,7 @@ impl Runner<'_> {
             }
         }
         let batch = self.delivery.batch;
-        let is_full = |request: &Request| {
-            request.body.len() >= batch.bytes.as_usize() || request.records >= batch.records
-        };
-        self.close(is_full);
+        self.close(|request| request.is_full(&batch));
         let most = self.delivery.open_bytes.max(batch.bytes.as_usize());
         while self.hand.open.len() > self.delivery.open_requests
             || (self.hand.open.len() > 1 && self.hand.open.bytes() > most)

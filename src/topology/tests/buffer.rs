@@ -278,3 +278,28 @@ async fn frames_that_are_larger_than_the_buffer_pass_by_it() {
     topology.finished().await;
     assert_eq!(store.got(), up_to(20));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_kept_for_sinks_that_are_all_gone_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let graph = |feed: &Arc<Numbers>, name: &str, store: &Arc<Store>| {
+        let mut graph = Graph::default();
+        add(&mut graph, "in", &[], "1", source(feed));
+        add(&mut graph, "all", &["in"], "1", transform(Through::all()));
+        add(&mut graph, name, &["all"], "1", sink(store));
+        graph.nodes["all"].buffer.settings = disk();
+        graph
+    };
+    let (feed, away) = (Numbers::up_to(30), Store::checked(|_| Err(Fault::passing("away"))));
+    let old = Topology::start(&graph(&feed, "old", &away), environment_in(dir.path())).unwrap();
+    until("all is safe", || all_had(&feed, "old")).await;
+    let copy = copy_of(dir.path());
+    let (env, new) = (environment_in(copy.path()), Store::new());
+    let graph = graph(&Numbers::up_to(0), "new", &new);
+    let mut topology = Topology::start(&graph, Arc::clone(&env)).unwrap();
+    topology.finished().await;
+    assert_eq!(new.len(), 0);
+    let labels = [("component", "all"), ("reason", "sink_removed")];
+    assert_eq!(metric(&env, "driftless_component_dropped_events_total", &labels), 30.0);
+    old.stop(Duration::ZERO).await;
+}

@@ -11,7 +11,8 @@ use crate::topology::request::{Answer, Rejected, Request, Requests};
 use crate::topology::run::Topology;
 use crate::topology::settings::{BatchSettings, ByteSize, Period, RetrySettings};
 use crate::topology::testing::{
-    Numbers, Through, add, environment, metric, run_to_end, source, transform, until,
+    Numbers, Through, add, environment, environment_in, metric, run_to_end, source, transform,
+    until,
 };
 use async_trait::async_trait;
 use std::fmt;
@@ -288,6 +289,29 @@ async fn what_is_rejected_goes_to_the_dead_letters_and_is_delivered_once_it_is_s
     let counted = metric(&env, "driftless_component_dead_letters_total", &[("component", "out")]);
     assert_eq!(counted, 1.0);
     assert_eq!(metric(&env, "driftless_component_dropped_events_total", &[]), 0.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dead_letters_wait_in_the_buffer_of_their_sink_like_all_that_comes_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let graph = |feed: &Arc<Numbers>, letters: &Arc<Server>| {
+        let server = Server::new(0, |_, _| Err(Fault::fatal("no")));
+        let sink = with_letters(&server, delivery(3, 10));
+        let mut graph = graph(feed, &sink, |n| format!("{n}\n"));
+        let to = Component::Sink(Arc::new(lines(letters, delivery(10, 0))));
+        add(&mut graph, "letters", &[], "1", to);
+        let disk = serde_json::json!({ "type": "disk", "max_bytes": "1MiB", "sync": "10ms" });
+        graph.nodes["letters"].buffer.settings = serde_json::from_value(disk).unwrap();
+        graph
+    };
+    let feed = Numbers::up_to(6);
+    let away = Server::new(0, |_, _| Err(Fault::passing("away")));
+    let topology = Topology::start(&graph(&feed, &away), environment_in(dir.path())).unwrap();
+    until("all is safe", || feed.outcomes("out", 5) == [Outcome::Delivered]).await;
+    topology.stop(Duration::from_secs(60)).await;
+    let back = Server::good();
+    run_to_end(&graph(&Numbers::up_to(0), &back), &environment_in(dir.path())).await;
+    assert_eq!(back.lines("").len(), 6);
 }
 
 #[tokio::test(start_paused = true)]
