@@ -24,6 +24,22 @@ fn every_example_is_valid() {
 }
 
 #[test]
+fn the_tests_of_every_example_pass() {
+    let mut tested = 0;
+    for name in support::example_names() {
+        let example = Example::copy(&name);
+        if !example.config().join("tests").is_dir() {
+            continue;
+        }
+        tested += 1;
+        let output = example.driftless(&["test"]).arg(example.config()).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&said));
+    }
+    assert!(tested >= 3, "the tests of the examples are where they were");
+}
+
+#[test]
 fn the_examples_show_every_component() {
     let mut shown = BTreeSet::new();
     for name in support::example_names() {

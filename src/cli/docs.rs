@@ -63,7 +63,7 @@ fn pages() -> Vec<Page> {
             pages.push(schema_page(&format!("{role}/{name}"), &title, schema, &topology));
         }
     }
-    for kind in FileKind::ALL {
+    for kind in FileKind::DESCRIBED {
         let (name, schema) = (kind.name(), file_schema(kind));
         let title = format!("`{name}` file");
         pages.push(schema_page(&format!("files/{name}"), &title, &schema, &schema));
@@ -175,7 +175,7 @@ mod tests {
                 assert!(paths.contains(&format!("{role}/{name}").as_str()), "{role}/{name}");
             }
         }
-        for kind in FileKind::ALL {
+        for kind in FileKind::DESCRIBED {
             assert!(paths.contains(&format!("files/{}", kind.name()).as_str()));
         }
     }

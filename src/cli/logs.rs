@@ -1,5 +1,6 @@
 //! `driftless logs`: a pipeline for the moment, without a config file.
 
+mod explain;
 mod status;
 mod status_table;
 
@@ -21,9 +22,13 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Read, parse, filter and forward log files, or standard input, without a config.
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true
+)]
 #[command(after_help = "\
-A file that is named as a command is: `./status`.
+A file that is named as a command is: `./status`, `./explain`.
 
 Examples:
   driftless logs /var/log/syslog --keep \"message is search('(?i)error')\"
@@ -73,6 +78,7 @@ pub struct Args {
 /// What there is beside the pipeline for the moment.
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Explain(explain::Args),
     Status(status::Args),
 }
 
@@ -85,6 +91,7 @@ enum From {
 
 pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
     match &args.command {
+        Some(Command::Explain(args)) => explain::run(args, shell),
         Some(Command::Status(args)) => status::run(args, shell),
         None => stream(args, shell),
     }

@@ -8,6 +8,7 @@ pub mod completions;
 pub mod docs;
 mod extra_vars;
 pub mod facts;
+mod found;
 pub mod graph;
 pub mod logs;
 pub mod man;
@@ -16,6 +17,7 @@ mod runtime;
 pub mod schema;
 mod session;
 mod shell;
+pub mod test;
 pub mod validate;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -63,6 +65,7 @@ Examples:
   driftless agent --config /etc/driftless/config    run everything that the config says
   driftless validate .                              check the config in this directory
   driftless apply . --dry-run                       show what would change on this host
+  driftless test .                                  run the tests in its folder `tests`
   driftless graph . --format mermaid                draw it
   driftless facts os                                tell what this host runs";
 
@@ -73,6 +76,7 @@ enum Command {
     Logs(logs::Args),
     Validate(validate::Args),
     Graph(graph::Args),
+    Test(test::Args),
     Facts(facts::Args),
     Audit(audit::Args),
     Schema(schema::Args),
@@ -96,6 +100,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Validate(args) => validate::run(&args, &mut shell),
         Command::Facts(args) => facts::run(&args, &mut shell),
         Command::Graph(args) => graph::run(&args, &mut shell),
+        Command::Test(args) => test::run(&args, &mut shell),
         Command::Schema(args) => schema::run(&args, &mut shell),
         Command::Docs(args) => docs::run(&args, &mut shell),
         Command::Completions(args) => completions::run(&args, &mut shell),

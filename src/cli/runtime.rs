@@ -6,8 +6,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Threads that run components. File tailing and the executor have threads of their own.
 const WORKERS: usize = 2;
-/// Threads for calls that block.
-const BLOCKING: usize = 16;
+/// Threads for calls that block, at most; each ends when it was idle for a while. So many that the
+/// file sinks of one dead mount, which hold one each until it is back, leave enough to the others.
+const BLOCKING: usize = 512;
 
 /// Does `work` on threads of its own. Afterwards no thread that hangs in a system call (a dead
 /// mount) is waited for.

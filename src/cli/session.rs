@@ -56,6 +56,23 @@ impl Session {
         self.load_with(masker, |surroundings| load_topology(topology, surroundings))
     }
 
+    /// Reads the config as if this host had another name, other facts and other secrets.
+    pub(super) fn load_as(
+        &self,
+        host: &str,
+        facts: Facts,
+        secret: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Config, Vec<Diagnostic>> {
+        let surroundings = Surroundings {
+            engine: Arc::clone(&self.engine),
+            facts: Arc::new(facts),
+            host: host.to_owned(),
+            secret_places: Places { environment: secret, files: Vec::new() },
+            masker: Masker::default(),
+        };
+        load(&self.paths, &surroundings)
+    }
+
     fn load_with(
         &self,
         masker: &Masker,
@@ -167,7 +184,7 @@ impl Stamp {
 }
 
 /// `/etc/driftless/config`, else `~/.config/driftless/config`.
-fn standard_config() -> PathBuf {
+pub(super) fn standard_config() -> PathBuf {
     let system = Path::new("/etc/driftless/config");
     let home =
         std::env::var_os("HOME").map(|home| Path::new(&home).join(".config/driftless/config"));

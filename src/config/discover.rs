@@ -21,12 +21,26 @@ pub enum FileKind {
     Topology,
     /// Variables.
     Vars,
+    /// Tests of pipelines, in the folder `tests`. No part of the config: whoever loads it leaves
+    /// them alone.
+    Tests,
 }
 
 impl FileKind {
-    /// All kinds, in the order of their names.
+    /// The kinds that make a config, in the order of their names.
     pub const ALL: [Self; 6] =
         [Self::Agent, Self::Apply, Self::Facts, Self::Logs, Self::Topology, Self::Vars];
+
+    /// All kinds, in the order in which they are described.
+    pub const DESCRIBED: [Self; 7] = [
+        Self::Agent,
+        Self::Apply,
+        Self::Facts,
+        Self::Logs,
+        Self::Topology,
+        Self::Vars,
+        Self::Tests,
+    ];
 
     /// The file's or folder's name without extension.
     pub fn name(self) -> &'static str {
@@ -37,6 +51,7 @@ impl FileKind {
             Self::Logs => "logs",
             Self::Topology => "topology",
             Self::Vars => "vars",
+            Self::Tests => "tests",
         }
     }
 
@@ -47,7 +62,9 @@ impl FileKind {
     fn dialect(self) -> Dialect {
         match self {
             Self::Apply | Self::Vars => Dialect::Yaml11,
-            Self::Agent | Self::Facts | Self::Logs | Self::Topology => Dialect::Yaml12,
+            Self::Agent | Self::Facts | Self::Logs | Self::Topology | Self::Tests => {
+                Dialect::Yaml12
+            }
         }
     }
 

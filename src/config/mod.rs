@@ -17,6 +17,7 @@ pub mod secrets;
 mod secrets_file;
 mod switched_off;
 mod task_set;
+pub mod test_file;
 mod toml;
 mod unread;
 mod wording;

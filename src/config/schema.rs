@@ -3,6 +3,7 @@
 use super::discover::FileKind;
 use super::files::{AgentFile, ApplyFile, FactsFile, LogsFile, TopologyFile};
 use super::lower::{ALIASES, Role, STEPS, has_long_form, main_setting};
+use super::test_file::TestFile;
 use crate::topology::buffer::BufferSettings;
 use crate::{sinks, sources, transforms};
 use schemars::generate::SchemaSettings;
@@ -18,6 +19,7 @@ pub fn file_schema(kind: FileKind) -> Value {
         FileKind::Facts => FactsFile::json_schema(&mut generator),
         FileKind::Logs => LogsFile::json_schema(&mut generator),
         FileKind::Topology => TopologyFile::json_schema(&mut generator),
+        FileKind::Tests => TestFile::json_schema(&mut generator),
         FileKind::Vars => json_schema!({
             "type": "object",
             "description": "Variables for conditions, templates and tasks.",
@@ -27,7 +29,9 @@ pub fn file_schema(kind: FileKind) -> Value {
     let mut components = Components { generator: &mut generator };
     let mut parts = components.parts(kind);
     let when = "The whole file counts only on hosts where this expression holds.";
-    parts.push(("when", json!({"type": ["string", "boolean"], "description": when})));
+    if kind != FileKind::Tests {
+        parts.push(("when", json!({"type": ["string", "boolean"], "description": when})));
+    }
     if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
         for (name, mut part) in parts {
             // What the type says about the key stays.
@@ -81,7 +85,7 @@ impl Components<'_> {
             FileKind::Apply => {
                 vec![("audit", json!({"type": "array", "items": self.one_sink(Map::new())}))]
             }
-            FileKind::Agent | FileKind::Vars => Vec::new(),
+            FileKind::Agent | FileKind::Vars | FileKind::Tests => Vec::new(),
         }
     }
 

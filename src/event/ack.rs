@@ -6,6 +6,7 @@
 //! word (a panic, an aborted task) counts as [`Outcome::Lost`], and the source reads again from
 //! its mark. Only the runners of the topology settle shares; components never see them.
 
+use super::ledger::{Part, Sheet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
@@ -121,43 +122,66 @@ struct Batch {
 /// Who is told when a sink has settled the last share.
 enum Heir {
     /// The source, under the number that it gave the batch.
-    Source { mark: u64, receipts: mpsc::UnboundedSender<Receipt> },
-    /// The shares of other batches that this one stands for, each for these sinks.
-    Merged(Vec<(Arc<Batch>, SinkSet)>),
+    Source { mark: u64, receipts: mpsc::UnboundedSender<Receipt>, sheet: Option<Sheet> },
+    /// The shares of other batches that this one stands for.
+    Merged(Vec<Whole>),
+}
+
+/// A share that was merged: of which batch, for which sinks, and for which of its records.
+struct Whole {
+    batch: Arc<Batch>,
+    sinks: SinkSet,
+    part: Option<Part>,
 }
 
 /// One share in a batch's fate.
 pub struct Ack {
     batch: Option<Arc<Batch>>,
     sinks: SinkSet,
+    /// The records that it is for, once they have come to a sink.
+    part: Option<Part>,
 }
 
 impl Ack {
     /// The first share of a new batch, meant for `sinks`; each of them is heard of once in
     /// `receipts`. Where there are none, nothing is.
     pub fn new(mark: u64, sinks: SinkSet, receipts: mpsc::UnboundedSender<Receipt>) -> Self {
-        Self { batch: Some(Batch::of(Heir::Source { mark, receipts }, sinks)), sinks }
+        Self::booked(mark, sinks, receipts, None)
+    }
+
+    /// As [`Self::new`], with a sheet on which is noted what becomes of each record.
+    pub fn booked(
+        mark: u64,
+        sinks: SinkSet,
+        receipts: mpsc::UnboundedSender<Receipt>,
+        sheet: Option<Sheet>,
+    ) -> Self {
+        let batch = Batch::of(Heir::Source { mark, receipts, sheet }, sinks);
+        Self { batch: Some(batch), sinks, part: None }
     }
 
     /// One share that answers for all of these, for a batch that was made of several: what becomes
     /// of it at a sink becomes of each of them that is meant for that sink.
     pub fn merge(shares: impl IntoIterator<Item = Self>) -> Self {
         let mut sinks = SinkSet::NONE;
-        let mut parts: Vec<(Arc<Batch>, SinkSet)> = Vec::new();
+        let mut parts: Vec<Whole> = Vec::new();
         for mut share in shares {
             sinks = sinks.union(share.sinks);
-            parts.extend(share.batch.take().map(|batch| (batch, share.sinks)));
+            let (of, part) = (share.sinks, share.part.take());
+            parts.extend(share.batch.take().map(|batch| Whole { batch, sinks: of, part }));
         }
-        match parts.as_slice() {
-            [] => Self { batch: None, sinks },
-            [(_, only)] if *only == sinks => Self { batch: parts.pop().map(|part| part.0), sinks },
-            _ => Self { batch: Some(Batch::of(Heir::Merged(parts), sinks)), sinks },
+        if parts.len() == 1
+            && let Some(only) = parts.pop_if(|only| only.sinks == sinks)
+        {
+            return Self { batch: Some(only.batch), sinks, part: only.part };
         }
+        let batch = (!parts.is_empty()).then(|| Batch::of(Heir::Merged(parts), sinks));
+        Self { batch, sinks, part: None }
     }
 
     /// A share that nobody waits for, for batches whose source keeps no mark.
     pub fn unobserved(sinks: SinkSet) -> Self {
-        Self { batch: None, sinks }
+        Self { batch: None, sinks, part: None }
     }
 
     /// The sinks that this share answers for.
@@ -175,12 +199,108 @@ impl Ack {
                 entry.shares += 1;
             }
         }
-        Self { batch: self.batch.clone(), sinks }
+        Self { batch: self.batch.clone(), sinks, part: self.part.clone() }
     }
 
-    /// Says what became of this share.
-    pub fn settle(mut self, outcome: Outcome) {
+    /// Says what became of this share. Records that came to a sink and are dropped there count
+    /// as rejected.
+    pub fn settle(self, outcome: Outcome) {
+        if outcome == Outcome::Dropped {
+            return self.reject_all("rejected");
+        }
+        self.end(outcome);
+    }
+
+    /// As [`Self::settle`], where what was dropped has been noted before.
+    pub fn end(mut self, outcome: Outcome) {
         self.close(outcome);
+    }
+
+    /// From here on there are several ways, on which different things may become of a record.
+    pub fn split(&self) {
+        self.sheets(|sheet, _| sheet.split());
+    }
+
+    /// The batch has come to a sink.
+    pub fn arrive(&mut self, batch: &super::Batch) {
+        if self.part.is_none() {
+            self.part = self.part_of(batch);
+        }
+        self.sheets(|sheet, part| sheet.arrived(part));
+    }
+
+    /// The batch is in a buffer on disk, which answers for it once this share is settled.
+    pub fn buffer(&mut self, batch: &super::Batch) {
+        if self.part.is_none() {
+            self.part = self.part_of(batch);
+        }
+        self.sheets(|sheet, part| sheet.buffered(part));
+    }
+
+    /// Notes that all that this share is for is given up.
+    pub fn note_rejected(&self, reason: &str) {
+        self.sheets(|sheet, part| sheet.rejected(reason, part));
+    }
+
+    /// Gives up what has come to a sink.
+    pub fn reject_all(self, reason: &str) {
+        self.note_rejected(reason);
+        self.end(Outcome::Dropped);
+    }
+
+    /// Notes that some of what has come to a sink is given up: of `all` records, those at these
+    /// positions.
+    pub fn reject(&self, reason: &str, positions: &[usize], all: u64) {
+        let only = |part: &Part| part.only(positions, all);
+        self.sheets(|sheet, part| sheet.rejected(reason, &only(part)));
+    }
+
+    /// Gives up a batch on its way.
+    pub fn give_up(mut self, batch: &super::Batch, reason: &str) {
+        if self.part.is_none() {
+            self.part = self.part_of(batch);
+        }
+        self.sheets(|sheet, part| sheet.given_up(reason, part));
+        self.end(Outcome::Dropped);
+    }
+
+    /// Notes that so many records were given up on their way. The share itself goes on.
+    pub fn leave_out(&self, reason: &str, records: u64) {
+        let some = Part::Some(records);
+        self.sheets(|sheet, _| sheet.given_up(reason, &some));
+    }
+
+    /// A further share, for those `records` of `all` that came to a sink which went into one of
+    /// several requests.
+    #[must_use]
+    pub fn share_some(&self, records: u64, all: u64) -> Self {
+        let mut share = self.share(self.sinks);
+        share.part = self.part.as_ref().map(|part| part.some(records, all));
+        share
+    }
+
+    /// A further share, for those at `positions` of `all` records that came to a sink.
+    #[must_use]
+    pub fn share_at(&self, positions: &[usize], all: u64) -> Self {
+        let mut share = self.share(self.sinks);
+        share.part = self.part.as_ref().map(|part| part.only(positions, all));
+        share
+    }
+
+    /// The records of the source's batch that are in this one. What was merged is told by its
+    /// parts.
+    fn part_of(&self, batch: &super::Batch) -> Option<Part> {
+        match &self.batch.as_ref()?.heir {
+            Heir::Source { sheet, .. } => sheet.as_ref().map(|sheet| sheet.part(batch)),
+            Heir::Merged(_) => None,
+        }
+    }
+
+    /// Calls `note` with each sheet, and the records on it that this share is for.
+    fn sheets(&self, note: impl Fn(&Sheet, &Part)) {
+        if let Some(batch) = &self.batch {
+            batch.sheets(self.part.as_ref().unwrap_or(&Part::All), self.sinks, &note);
+        }
     }
 
     fn close(&mut self, outcome: Outcome) {
@@ -195,6 +315,23 @@ impl Batch {
         let open =
             sinks.iter().map(|sink| Open { sink, shares: 1, worst: Outcome::Delivered }).collect();
         Arc::new(Self { heir, open: Mutex::new(open) })
+    }
+
+    fn sheets(&self, part: &Part, sinks: SinkSet, note: &dyn Fn(&Sheet, &Part)) {
+        match &self.heir {
+            Heir::Source { sheet, .. } => {
+                if let Some(sheet) = sheet {
+                    note(sheet, part);
+                }
+            }
+            Heir::Merged(parts) => {
+                let concerned = |whole: &&Whole| !whole.sinks.intersection(sinks).is_empty();
+                for whole in parts.iter().filter(concerned) {
+                    let part = whole.part.as_ref().unwrap_or(&Part::Made);
+                    whole.batch.sheets(part, whole.sinks, note);
+                }
+            }
+        }
     }
 
     /// One share less for these sinks.
@@ -217,14 +354,17 @@ impl Heir {
     fn hears(&self, sink: SinkId, outcome: Outcome, last: bool) {
         match self {
             // A source that has ended needs no receipts.
-            Self::Source { mark, receipts } => {
+            Self::Source { mark, receipts, sheet } => {
+                if let (Some(sheet), Outcome::Lost) = (sheet, outcome) {
+                    sheet.lost();
+                }
                 receipts.send(Receipt { mark: *mark, sink, outcome, last }).ok();
             }
             // What was merged is older than what it was merged into, so that locks never wait in
             // a circle.
             Self::Merged(parts) => {
-                for (batch, _) in parts.iter().filter(|(_, sinks)| sinks.contains(sink)) {
-                    batch.close(SinkSet::one(sink), outcome);
+                for whole in parts.iter().filter(|whole| whole.sinks.contains(sink)) {
+                    whole.batch.close(SinkSet::one(sink), outcome);
                 }
             }
         }
@@ -238,150 +378,5 @@ impl Drop for Ack {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::collections::HashMap;
-
-    fn sinks(indexes: &[usize]) -> SinkSet {
-        indexes
-            .iter()
-            .fold(SinkSet::NONE, |set, i| set.union(SinkSet::one(SinkId::new(*i).unwrap())))
-    }
-
-    fn outcomes(rx: &mut mpsc::UnboundedReceiver<Receipt>) -> Vec<(usize, Outcome, bool)> {
-        std::iter::from_fn(|| rx.try_recv().ok())
-            .map(|receipt| (receipt.sink.index(), receipt.outcome, receipt.last))
-            .collect()
-    }
-
-    #[test]
-    fn a_batch_nobody_accounts_for_is_lost_not_delivered() {
-        let (tx, mut rx) = mpsc::unbounded_channel();
-        drop(Ack::new(7, sinks(&[0]), tx));
-        assert_eq!(outcomes(&mut rx), [(0, Outcome::Lost, true)]);
-    }
-
-    #[test]
-    fn each_sink_is_told_apart_and_its_worst_share_counts() {
-        let (tx, mut rx) = mpsc::unbounded_channel();
-        let ack = Ack::new(1, sinks(&[0, 127]), tx);
-        let (left, right) = (ack.share(sinks(&[0])), ack.share(sinks(&[0, 127])));
-        ack.settle(Outcome::Delivered);
-        left.settle(Outcome::Dropped);
-        assert_eq!(outcomes(&mut rx), []);
-        right.settle(Outcome::Delivered);
-        assert_eq!(
-            outcomes(&mut rx),
-            [(0, Outcome::Dropped, false), (127, Outcome::Delivered, true)]
-        );
-    }
-
-    #[test]
-    fn a_sink_that_no_branch_leads_to_any_more_does_not_keep_a_batch_open() {
-        let (tx, mut rx) = mpsc::unbounded_channel();
-        let ack = Ack::new(1, sinks(&[0, 1]), tx);
-        let branch = ack.share(sinks(&[0]));
-        ack.settle(Outcome::Delivered);
-        assert_eq!(outcomes(&mut rx), [(1, Outcome::Delivered, false)]);
-        branch.settle(Outcome::Delivered);
-        assert_eq!(outcomes(&mut rx), [(0, Outcome::Delivered, true)]);
-    }
-
-    #[test]
-    fn what_becomes_of_a_merged_share_becomes_of_each_that_it_was_made_of() {
-        let (tx, mut rx) = mpsc::unbounded_channel();
-        let first = Ack::new(1, sinks(&[0, 1]), tx.clone());
-        let second = Ack::new(2, sinks(&[1]), tx);
-        let made = Ack::merge([first.share(SinkSet::ALL), second.share(SinkSet::ALL)]);
-        assert_eq!(made.sinks(), sinks(&[0, 1]));
-        let branch = made.share(sinks(&[1]));
-        first.settle(Outcome::Delivered);
-        made.settle(Outcome::Delivered);
-        assert_eq!(outcomes(&mut rx), [(0, Outcome::Delivered, false)]);
-        drop(branch);
-        assert_eq!(outcomes(&mut rx), [(1, Outcome::Lost, true)], "the second is still held");
-        second.settle(Outcome::Delivered);
-        assert_eq!(outcomes(&mut rx), [(1, Outcome::Lost, true)]);
-    }
-
-    /// A branch of a fan-out: what becomes of a share, or into which it is split and whether
-    /// what is left of it is then settled or dropped without a word.
-    #[derive(Clone, Debug)]
-    enum Fate {
-        End(Option<Outcome>),
-        Split(Vec<(u128, Fate)>, Option<Outcome>),
-    }
-
-    fn fate() -> impl Strategy<Value = Fate> {
-        let end = || {
-            prop_oneof![
-                4 => Just(Some(Outcome::Delivered)),
-                1 => Just(Some(Outcome::Dropped)),
-                1 => Just(Some(Outcome::Lost)),
-                1 => Just(None),
-            ]
-        };
-        end().prop_map(Fate::End).prop_recursive(4, 40, 4, move |inner| {
-            let branches = proptest::collection::vec((any::<u128>(), inner), 0..4);
-            (branches, end()).prop_map(|(branches, rest)| Fate::Split(branches, rest))
-        })
-    }
-
-    /// Lets the shares be settled in the order that `later` says, and notes the worst per sink.
-    fn play(
-        ack: Ack,
-        fate: &Fate,
-        worst: &mut HashMap<SinkId, Outcome>,
-        later: &mut Vec<(Ack, Option<Outcome>)>,
-    ) {
-        let end = match fate {
-            Fate::End(end) => end,
-            Fate::Split(branches, rest) => {
-                for (sinks, fate) in branches {
-                    play(ack.share(SinkSet(*sinks)), fate, worst, later);
-                }
-                rest
-            }
-        };
-        for sink in ack.sinks().iter() {
-            let known = worst.entry(sink).or_insert(Outcome::Delivered);
-            *known = (*known).max(end.unwrap_or(Outcome::Lost));
-        }
-        later.push((ack, *end));
-    }
-
-    proptest! {
-        #[test]
-        fn each_sink_hears_once_and_of_its_worst_share_whatever_the_fan_out(
-            sinks: u128,
-            merged: bool,
-            fate in fate(),
-            order in proptest::collection::vec(any::<proptest::sample::Index>(), 64),
-        ) {
-            let (tx, mut rx) = mpsc::unbounded_channel();
-            let (mut worst, mut later) = (HashMap::new(), Vec::new());
-            let whole = Ack::new(9, SinkSet(sinks), tx);
-            // A share of a share of several is as good as a share.
-            let made = Ack::merge([whole.share(SinkSet::ALL), whole.share(SinkSet::ALL)]);
-            let part = if merged { Ack::merge([made, whole]) } else { made.settle(Outcome::Delivered); whole };
-            play(part, &fate, &mut worst, &mut later);
-            for index in order.iter().cycle() {
-                if later.is_empty() {
-                    break;
-                }
-                match later.swap_remove(index.index(later.len())) {
-                    (ack, Some(outcome)) => ack.settle(outcome),
-                    (ack, None) => drop(ack),
-                }
-            }
-            let receipts: Vec<Receipt> = std::iter::from_fn(|| rx.try_recv().ok()).collect();
-            let told: HashMap<SinkId, Outcome> =
-                receipts.iter().map(|receipt| (receipt.sink, receipt.outcome)).collect();
-            prop_assert_eq!(receipts.len(), SinkSet(sinks).iter().count());
-            prop_assert_eq!(told, worst);
-            let lasts: Vec<bool> = receipts.iter().map(|receipt| receipt.last).collect();
-            prop_assert_eq!(lasts.iter().position(|last| *last), receipts.len().checked_sub(1));
-        }
-    }
-}
+#[path = "ack_tests.rs"]
+mod tests;

@@ -49,6 +49,9 @@ struct Hand {
 /// Batches by the output that they were emitted to.
 type Emitted = Vec<(Arc<str>, Batch)>;
 
+/// How many records were given up, by reason.
+type Dropped = Vec<(&'static str, u64)>;
+
 /// Runs a chain of transforms until its input ends.
 pub(super) async fn run_chain(
     members: Vec<Member>,
@@ -96,17 +99,23 @@ impl Chain {
     ) -> Result<(), Fault> {
         hand.copy = (hand.wary > 0).then(|| batch.clone());
         let kind = batch.kind();
-        let emitted = self.apply(transforms, batch)?;
+        let (emitted, dropped) = self.apply(transforms, batch)?;
         hand.wary = hand.wary.saturating_sub(1);
         hand.crashes = 0;
         hand.copy = None;
         if let Some((ack, demand)) = hand.token.take() {
+            dropped.iter().for_each(|(reason, records)| ack.leave_out(reason, *records));
             self.give_on(emitted, ack, demand, kind).await;
         }
         Ok(())
     }
 
-    fn apply(&self, transforms: &mut [Box<dyn Transform>], batch: Batch) -> Result<Emitted, Fault> {
+    fn apply(
+        &self,
+        transforms: &mut [Box<dyn Transform>],
+        batch: Batch,
+    ) -> Result<(Emitted, Dropped), Fault> {
+        let mut dropped = Dropped::new();
         let mut current: Emitted = vec![(Arc::from(""), batch)];
         for (at, (transform, telemetry)) in transforms.iter_mut().zip(&self.telemetry).enumerate() {
             self.at.store(at, Ordering::Relaxed);
@@ -120,9 +129,11 @@ impl Chain {
                 }
             }
             telemetry.busy(started.elapsed());
-            current = count(out, telemetry);
+            let more;
+            (current, more) = count(out, telemetry);
+            dropped.extend(more);
         }
-        Ok(current)
+        Ok((current, dropped))
     }
 
     /// Sends on what came out. Whatever did not is left out on purpose, and so delivered.
@@ -130,6 +141,10 @@ impl Chain {
         let routes = self.routes();
         give_up_on_moved(&ack, &routes);
         let mut unanswered = if demand.is_some() { ack.sinks() } else { SinkSet::NONE };
+        let is_read = |output: &Arc<str>| routes.iter().any(|(name, _)| *name == output);
+        if emitted.iter().filter(|(output, _)| is_read(output)).count() > 1 {
+            ack.split();
+        }
         for (output, batch) in emitted {
             if let Some((_, route)) = routes.iter().find(|(name, _)| **name == output) {
                 unanswered = unanswered.without(route.reach);
@@ -175,16 +190,17 @@ async fn answer_with_nothing(routes: &[(&Arc<str>, Arc<Route>)], ack: Ack, deman
 }
 
 /// Takes what was emitted, and counts that and everything else that there is to count.
-fn count(mut out: Outputs, telemetry: &ComponentTelemetry) -> Emitted {
+fn count(mut out: Outputs, telemetry: &ComponentTelemetry) -> (Emitted, Dropped) {
     let (emitted, errors) = out.take();
     telemetry.errors(errors);
-    for (reason, records) in out.take_dropped() {
-        telemetry.dropped(reason, records);
+    let dropped = out.take_dropped();
+    for (reason, records) in &dropped {
+        telemetry.dropped(reason, *records);
     }
     for (_, batch) in &emitted {
         telemetry.sent(batch);
     }
-    emitted
+    (emitted, dropped)
 }
 
 impl Hand {
@@ -198,7 +214,7 @@ impl Hand {
         if self.crashes >= MAX_CRASHES {
             self.crashes = 0;
             give_up(&batch);
-            ack.settle(Outcome::Dropped);
+            ack.give_up(&batch, "crashes");
             return None;
         }
         self.token = Some((ack, demand));

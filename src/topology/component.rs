@@ -8,10 +8,12 @@ use super::context::{SinkContext, SourceContext};
 use super::delivery::Delivery;
 use super::edge::Input;
 use super::output::Output;
-use super::request::{Answer, Request, Requests};
+use super::request::{Answer, Marking, Request, Requests};
+use crate::event::log::LogBatch;
 use crate::event::{Batch, Kinds};
 use async_trait::async_trait;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -205,6 +207,28 @@ impl Outputs {
     }
 }
 
+/// Which record of a file is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The one that this byte belongs to, counted from 0.
+    Byte(u64),
+    /// The one that this line belongs to, counted from 1.
+    Line(u64),
+}
+
+/// A record of a file that a source has looked at.
+#[derive(Debug)]
+pub struct Glimpse {
+    /// The record alone.
+    pub record: LogBatch,
+    /// Its first byte in the file; of what is in it, where it is compressed.
+    pub begin: u64,
+    /// Where the next record begins.
+    pub end: u64,
+    /// What else there is to know.
+    pub notes: Vec<String>,
+}
+
 /// A source's part of the config.
 pub trait SourceConfig: fmt::Debug + Send + Sync {
     /// The kinds that it gives.
@@ -213,6 +237,22 @@ pub trait SourceConfig: fmt::Debug + Send + Sync {
     /// Whether it polls on demand, for sinks that are pulled ([`super::demand::Demand`]).
     fn answers_demand(&self) -> bool {
         false
+    }
+
+    /// Whether it reads files, and the one at this path among them.
+    fn reads(&self, _path: &Path) -> bool {
+        false
+    }
+
+    /// A record of a file, as this source would cut and decode it, whether it reads that file or
+    /// not; `None` where it is no source that reads files.
+    fn glimpse(
+        &self,
+        _path: &Path,
+        _place: Place,
+        _cx: &BuildContext,
+    ) -> Option<Result<Glimpse, String>> {
+        None
     }
 
     /// Makes the source. Called again after each failure, so it must not consume anything.
@@ -252,6 +292,23 @@ pub trait SinkConfig: fmt::Debug + Send + Sync {
     /// The sink that takes the records that this one rejects for good.
     fn dead_letter(&self) -> Option<&str> {
         None
+    }
+
+    /// What the sink would make of a batch, without sending anything: the places that it goes to
+    /// (a path, a prefix; empty where there is only one), and the bytes for each, before any
+    /// compression. Nothing for sinks that are no places, such as those that are asked for what
+    /// they have.
+    ///
+    /// # Errors
+    /// Where the sink cannot be built, or does not take the batch.
+    fn preview(&self, cx: &BuildContext, batch: &Batch) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+        let BuiltSink::Requests { mut encoder, .. } = self.build(cx)? else {
+            return Ok(Vec::new());
+        };
+        let mut requests = Requests::new(Marking::Nothing);
+        requests.begin();
+        encoder.encode(batch, &mut requests)?;
+        Ok(requests.iter().map(|it| (it.key.clone(), it.body.clone())).collect())
     }
 
     /// Makes the sink.

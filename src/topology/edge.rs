@@ -6,7 +6,7 @@
 use super::buffer::WhenFull;
 use super::telemetry::EdgeTelemetry;
 use crate::event::Batch;
-use crate::event::ack::{Ack, Outcome};
+use crate::event::ack::Ack;
 use std::sync::Arc;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -98,6 +98,8 @@ impl WeakEdgeSender {
 #[derive(Clone)]
 pub struct Input {
     queue: Arc<Mutex<mpsc::Receiver<Envelope>>>,
+    /// Whether it is a sink that reads.
+    at_sink: bool,
 }
 
 /// Makes an edge.
@@ -105,7 +107,7 @@ pub fn edge(limits: EdgeLimits, telemetry: EdgeTelemetry) -> (EdgeSender, Input)
     let (sender, receiver) = mpsc::channel(limits.batches.max(1));
     let limit = u32::try_from(limits.bytes).unwrap_or(u32::MAX).max(1);
     let bytes = Arc::new(Semaphore::new(limit as usize));
-    let input = Input { queue: Arc::new(Mutex::new(receiver)) };
+    let input = Input { queue: Arc::new(Mutex::new(receiver)), at_sink: false };
     let when_full = limits.when_full;
     (EdgeSender { queue: sender, bytes, limit, when_full, telemetry }, input)
 }
@@ -129,7 +131,7 @@ impl EdgeSender {
     fn send_or_drop(&self, mut envelope: Envelope, held: u32) -> bool {
         let records = envelope.batch.len() as u64;
         let permit = Arc::clone(&self.bytes).try_acquire_many_owned(held);
-        let ack = match (permit, self.queue.try_reserve()) {
+        match (permit, self.queue.try_reserve()) {
             (_, Err(mpsc::error::TrySendError::Closed(()))) => return false,
             (Ok(permit), Ok(slot)) => {
                 self.telemetry.enters(held);
@@ -138,10 +140,12 @@ impl EdgeSender {
                 slot.send(envelope);
                 return true;
             }
-            (Err(_), _) | (_, Err(mpsc::error::TrySendError::Full(()))) => envelope.open().1,
-        };
+            (Err(_), _) | (_, Err(mpsc::error::TrySendError::Full(()))) => {
+                let (batch, ack, _) = envelope.open();
+                ack.give_up(&batch, "buffer_full");
+            }
+        }
         self.telemetry.dropped(records);
-        ack.settle(Outcome::Dropped);
         true
     }
 
@@ -153,14 +157,26 @@ impl EdgeSender {
 }
 
 impl Input {
+    /// The same edge, read by a sink: what comes out has arrived.
+    pub(super) fn at_sink(self) -> Self {
+        Self { at_sink: true, ..self }
+    }
+
+    fn came(&self, mut envelope: Envelope) -> Envelope {
+        if self.at_sink {
+            envelope.ack.arrive(&envelope.batch);
+        }
+        envelope
+    }
+
     /// The next batch; `None` once all writers are gone and the edge is empty.
     pub async fn next(&self) -> Option<Envelope> {
-        self.queue.lock().await.recv().await
+        self.queue.lock().await.recv().await.map(|envelope| self.came(envelope))
     }
 
     /// The next batch, if one is there now.
     pub async fn try_next(&self) -> Option<Envelope> {
-        self.queue.lock().await.try_recv().ok()
+        self.queue.lock().await.try_recv().ok().map(|envelope| self.came(envelope))
     }
 
     /// Whether all writers are gone and the edge is empty.

@@ -76,7 +76,8 @@ pub struct Wiring {
 }
 
 impl GraphNode {
-    fn outputs(&self) -> (bool, Vec<Arc<str>>) {
+    /// Whether it has an output without a name, and the names of the others.
+    pub(super) fn outputs(&self) -> (bool, Vec<Arc<str>>) {
         match &self.component {
             Component::Source(_) => (true, Vec::new()),
             Component::Transform(transform) => {

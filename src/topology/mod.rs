@@ -10,6 +10,7 @@ pub mod edge;
 pub mod graph;
 pub mod held;
 mod job;
+mod ledger;
 pub mod memory;
 pub mod multiline;
 pub mod output;
@@ -27,6 +28,7 @@ mod supervise;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;
+pub mod trial;
 mod units;
 
 #[cfg(test)]

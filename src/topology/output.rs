@@ -6,6 +6,7 @@ use super::edge::{EdgeSender, Envelope};
 use super::telemetry::ComponentTelemetry;
 use crate::event::Batch;
 use crate::event::ack::{Ack, Outcome, Receipt, SinkSet};
+use crate::event::ledger::{Book, Sheet};
 use arc_swap::ArcSwap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
@@ -79,6 +80,9 @@ impl Route {
             .iter()
             .filter(|branch| !branch.reach.intersection(ack.sinks()).is_empty())
             .collect();
+        if wanted.len() > 1 {
+            ack.split();
+        }
         let mut arrived = wanted.is_empty();
         let mut batch = Some(batch);
         for (at, branch) in wanted.iter().enumerate() {
@@ -96,6 +100,9 @@ impl Route {
     /// Gives the batch to every branch, whatever sinks `ack` speaks for. Where there is none, or
     /// nobody reads there any more, it is lost, and so read again by its source.
     pub(super) async fn send_all(&self, batch: Batch, ack: Ack) {
+        if self.branches.len() > 1 {
+            ack.split();
+        }
         for branch in &self.branches {
             let envelope = Envelope::new(batch.clone(), ack.share(ack.sinks()), None);
             branch.sender.send(envelope).await;
@@ -121,6 +128,8 @@ pub struct Output {
     pub(super) fanout: Fanout,
     pub(super) receipts: mpsc::UnboundedSender<Receipt>,
     pub(super) telemetry: ComponentTelemetry,
+    /// Where the ledger has what becomes of its records.
+    pub(super) account: Arc<dyn Book>,
 }
 
 impl Output {
@@ -135,7 +144,7 @@ impl Output {
     /// Where nobody reads any more: the topology is being taken down.
     pub async fn send(&self, batch: Batch, mark: u64) -> Result<(), Fault> {
         let route = self.fanout.route();
-        let ack = Ack::new(mark, route.reach, self.receipts.clone());
+        let ack = self.ack(&batch, mark, route.reach);
         self.pass(&route, batch, ack, None).await
     }
 
@@ -148,7 +157,7 @@ impl Output {
         if sinks == SinkSet::ALL {
             return self.send(batch, mark).await;
         }
-        let ack = Ack::new(mark, sinks, self.receipts.clone());
+        let ack = self.ack(&batch, mark, sinks);
         self.pass(&self.fanout.route(), batch, ack, None).await
     }
 
@@ -165,6 +174,11 @@ impl Output {
     pub async fn answer(&self, batch: Batch, demand: &Demand) -> Result<(), Fault> {
         let ack = Ack::unobserved(SinkSet::one(demand.sink));
         self.pass(&self.fanout.route(), batch, ack, Some(demand.id)).await
+    }
+
+    fn ack(&self, batch: &Batch, mark: u64, sinks: SinkSet) -> Ack {
+        let sheet = Sheet::of(batch, &self.account);
+        Ack::booked(mark, sinks, self.receipts.clone(), sheet)
     }
 
     async fn pass(

@@ -27,8 +27,8 @@ pub struct Request {
     /// Raw texts of records that no transform had touched, for the dead letter.
     texts: Vec<u8>,
     origins: Vec<Arc<Origin>>,
-    /// Shares of the batches that the records are from.
-    pub(super) acks: Vec<Ack>,
+    /// Shares of the batches that the records are from, in order, and what of each is in it.
+    pub(super) shares: Vec<Share>,
     /// When its first record came.
     pub(super) opened: Option<Instant>,
     /// Runs in a row that ended while it was sent.
@@ -37,6 +37,13 @@ pub struct Request {
     pub(super) dropped: bool,
     /// The batch that last added to it.
     epoch: u64,
+}
+
+/// A batch's share in a request.
+pub(super) struct Share {
+    pub(super) ack: Ack,
+    /// The records of the batch that went into the request, as they can be told apart.
+    pub(super) records: u64,
 }
 
 /// What is noted of each record beside its encoded form.
@@ -62,6 +69,8 @@ struct Mark {
     raw_end: usize,
     is_raw: bool,
     records: u64,
+    /// Its place among all that the request once had.
+    ordinal: usize,
     origin: Option<usize>,
     offset: u64,
     time_ns: i64,
@@ -170,6 +179,7 @@ impl Request {
             raw_end: self.texts.len(),
             is_raw: false,
             records,
+            ordinal: self.marks.len(),
             origin: None,
             offset: 0,
             time_ns: 0,
@@ -255,6 +265,59 @@ impl Request {
         Some(Letter { text, origin, offset: mark.offset, time_ns: mark.time_ns })
     }
 
+    /// Notes that these records, by their places in this request, are given up.
+    pub(super) fn reject(&self, reason: &str, records: impl Iterator<Item = usize>) {
+        for (share, positions) in self.by_share(records) {
+            if !positions.is_empty() {
+                share.ack.reject(reason, &positions, share.records);
+            }
+        }
+    }
+
+    /// Notes that all records that are still in it are given up.
+    pub(super) fn reject_rest(&self, reason: &str) {
+        if self.marking == Marking::Nothing {
+            // Nothing was ever taken out of it.
+            self.shares.iter().for_each(|share| share.ack.note_rejected(reason));
+        } else {
+            self.reject(reason, 0..self.marks.len());
+        }
+    }
+
+    /// Shares for these records of the request, and for no others.
+    pub(super) fn shares_at(&self, records: impl Iterator<Item = usize>) -> Vec<Ack> {
+        let by_share = self.by_share(records).into_iter();
+        by_share.map(|(share, positions)| share.ack.share_at(&positions, share.records)).collect()
+    }
+
+    /// For each share, the positions among its records of those at these places of the request.
+    fn by_share(&self, records: impl Iterator<Item = usize>) -> Vec<(&Share, Vec<usize>)> {
+        let mut ordinals: Vec<usize> =
+            records.filter_map(|at| self.marks.get(at)).map(|mark| mark.ordinal).collect();
+        ordinals.sort_unstable();
+        let mut ordinals = ordinals.into_iter().peekable();
+        let mut begin = 0;
+        let mut all = Vec::new();
+        for share in &self.shares {
+            let end = begin + usize::try_from(share.records).unwrap_or(usize::MAX);
+            let mut positions = Vec::new();
+            while let Some(ordinal) = ordinals.next_if(|ordinal| *ordinal < end) {
+                positions.push(ordinal - begin);
+            }
+            all.push((share, positions));
+            begin = end;
+        }
+        all
+    }
+
+    /// How many records were added since it was of this size, as they can be told apart.
+    fn since(&self, size: &Size) -> u64 {
+        match self.marking {
+            Marking::Nothing => self.records - size.records,
+            Marking::Places | Marking::Letters => (self.marks.len() - size.marks) as u64,
+        }
+    }
+
     fn size(&self, at: usize) -> Size {
         let (marks, texts) = (self.marks.len(), self.texts.len());
         Size { at, body: self.body.len(), records: self.records, marks, texts }
@@ -332,11 +395,15 @@ impl Requests {
 
     /// Gives each request that the batch at hand has added to its share of it.
     pub(super) fn share(&mut self, ack: &Ack) {
+        let open = &self.open;
+        let added = |size: &Size| open.get_index(size.at).map_or(0, |(_, now)| now.since(size));
+        let all = self.touched.iter().map(added).sum();
         for size in &self.touched {
             if let Some((_, request)) = self.open.get_index_mut(size.at)
                 && request.records > size.records
             {
-                request.acks.push(ack.share(ack.sinks()));
+                let records = request.since(size);
+                request.shares.push(Share { ack: ack.share_some(records, all), records });
             }
         }
     }

@@ -73,7 +73,7 @@ impl Retained {
         let mut records = 0;
         for entry in self.entries.drain(..) {
             records += entry.records;
-            entry.ack.settle(Outcome::Dropped);
+            entry.ack.reject_all("crashes");
         }
         records
     }

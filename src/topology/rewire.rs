@@ -67,7 +67,7 @@ pub(super) fn try_build<'n>(
 }
 
 /// The setting that a complaint quotes, by its name or by its text; else the component.
-fn place(node: &GraphNode, message: &str) -> Option<Span> {
+pub(super) fn place(node: &GraphNode, message: &str) -> Option<Span> {
     let settings = node.spec.get("settings").unwrap_or(&node.spec);
     let quoted = || message.split('`').skip(1).step_by(2);
     let named = quoted().find_map(|word| settings.get(word));

@@ -253,6 +253,7 @@ impl Topology {
                 let id = self.env.sinks.intern(first).unwrap_or_default();
                 let demand = Arc::new(DemandPort::new(id));
                 let letters = fanouts.first().map(|(_, fanout)| fanout.clone());
+                let input = input.at_sink();
                 let run = run_sink(Arc::clone(config), build, input, Arc::clone(&demand), letters);
                 let entry = Entry::Sink(sender.downgrade(), demand);
                 (entry, Some(sender), Job::spawn(buffered(start, buffer, run)))

@@ -20,6 +20,7 @@ pub(super) async fn run_source(
 ) {
     let _end = CloseOnEnd(vec![fanout.clone()]);
     let telemetry = build.env.telemetry.component(&build.name);
+    let account = build.env.telemetry.account(&build.name);
     supervise(
         || &telemetry,
         Some(&stop),
@@ -30,6 +31,7 @@ pub(super) async fn run_source(
                 fanout: fanout.clone(),
                 receipts: receipts_in,
                 telemetry: telemetry.clone(),
+                account: Arc::clone(&account),
             };
             let cx = SourceContext {
                 name: Arc::clone(&build.name),

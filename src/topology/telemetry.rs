@@ -1,7 +1,9 @@
 //! The engine's own metrics: what each component and each edge does.
 
 use super::buffer::BufferMetrics;
+use super::ledger::Ledger;
 use crate::event::Batch;
+use crate::event::ledger::Book;
 use crate::event::metric::{Family, MetricKind, Sample, SampleValue};
 use prometheus::core::Collector;
 use prometheus::proto::MetricType;
@@ -17,6 +19,7 @@ use std::time::Duration;
 pub struct Telemetry {
     registry: Registry,
     metrics: Arc<Metrics>,
+    ledger: Ledger,
     own: Arc<Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>>,
 }
 
@@ -142,7 +145,9 @@ impl Telemetry {
                 "Bytes that wait in front of the component.",
             )?,
         };
-        Ok(Self { registry, metrics: Arc::new(metrics), own: Arc::default() })
+        let ledger = Ledger::new()?;
+        registry.register(Box::new(ledger.clone()))?;
+        Ok(Self { registry, metrics: Arc::new(metrics), ledger, own: Arc::default() })
     }
 
     /// The counters of one component.
@@ -161,6 +166,12 @@ impl Telemetry {
             retries: metrics.retries.with_label_values(label),
             busy: metrics.busy.with_label_values(label),
         }
+    }
+
+    /// The account of what becomes of the records that a source, or the buffer in front of a
+    /// component, gives.
+    pub(super) fn account(&self, name: &Arc<str>) -> Arc<dyn Book> {
+        self.ledger.account(name)
     }
 
     /// The gauges of the edge in front of one component.
@@ -193,6 +204,7 @@ impl Telemetry {
         metrics.busy.remove_label_values(&[component]).ok();
         metrics.buffer_batches.remove_label_values(&[component]).ok();
         metrics.buffer_bytes.remove_label_values(&[component]).ok();
+        self.ledger.forget(component);
         if let Some(buffers) = self.known::<BufferMetrics>() {
             buffers.forget(component);
         }

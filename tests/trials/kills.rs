@@ -1,6 +1,6 @@
 //! kill -9, again and again, at random moments, while a writer writes.
 
-use super::oracle::{Oracle, Verdict};
+use super::oracle::Verdict;
 use super::receivers;
 use super::rig::{Rig, content};
 use super::scale;
@@ -18,21 +18,9 @@ fn kill_again_and_again(mut rig: Rig, arrived: impl Fn(&Rig) -> Vec<u8>) -> Verd
     }
     let written = writer.stop();
     let agent = rig.start();
-    let judge = |rig: &Rig| {
-        let mut oracle = Oracle::default();
-        oracle.take(&arrived(rig));
-        oracle
-    };
-    // Reading all of it again and again would take longer than the trial.
-    let mut length = 0;
-    rig.wait_until("all lines have arrived", || {
-        let now = arrived(&rig).len();
-        let quiet = now == length;
-        length = now;
-        quiet && judge(&rig).distinct(1) == written
-    });
+    let verdict = rig.verdict(&[(1, written)], || arrived(&rig));
     assert!(agent.stop().success(), "{}", rig.said());
-    judge(&rig).verdict(&[(1, written)])
+    verdict
 }
 
 #[test]
@@ -51,6 +39,18 @@ fn killed_on_the_way_to_http_it_loses_nothing_and_keeps_the_order() {
     let rig = Rig::new(&format!(
         "sources: {{app: {{type: file, include: ['{{dir}}/logs/*.log']}}}}\n\
          sinks: {{out: {{type: http, inputs: [app], encoding: text, url: 'http://{}/'}}}}\n",
+        server.address
+    ));
+    let verdict = kill_again_and_again(rig, |_| server.received.bytes());
+    assert_eq!(Verdict { doubled: 0, ..verdict }, Verdict::default(), "{verdict:?}");
+}
+
+#[test]
+fn killed_on_the_way_to_syslog_it_loses_nothing_and_keeps_the_order() {
+    let server = receivers::lines();
+    let rig = Rig::new(&format!(
+        "sources: {{app: {{type: file, include: ['{{dir}}/logs/*.log']}}}}\n\
+         sinks: {{out: {{type: syslog, inputs: [app], url: 'tcp://{}'}}}}\n",
         server.address
     ));
     let verdict = kill_again_and_again(rig, |_| server.received.bytes());

@@ -6,9 +6,19 @@
 //! are given for (then with `--release`, and one at a time).
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod buffers;
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
+mod frozen;
+#[cfg(test)]
 mod kills;
+#[cfg(test)]
+mod lines;
+#[cfg(test)]
+mod many;
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]
@@ -20,6 +30,8 @@ mod process;
 mod programs;
 #[cfg(test)]
 mod receivers;
+#[cfg(test)]
+mod reload;
 #[cfg(test)]
 mod rig;
 #[cfg(test)]
@@ -40,8 +52,13 @@ struct Scale {
 }
 
 #[cfg(test)]
+fn is_long() -> bool {
+    std::env::var_os("DRIFTLESS_TRIALS").is_some_and(|form| form == "long")
+}
+
+#[cfg(test)]
 fn scale() -> Scale {
-    if std::env::var_os("DRIFTLESS_TRIALS").is_some_and(|form| form == "long") {
+    if is_long() {
         Scale { kills: 500, bytes_per_second: 20_000_000, seconds: 60 }
     } else {
         Scale { kills: 12, bytes_per_second: 1_000_000, seconds: 4 }

@@ -2,13 +2,13 @@
 
 use super::oracle::{Oracle, Verdict};
 use super::process::Process;
-use super::rig::{Rig, content};
+use super::rig::{Rig, content, free_port};
 use super::scale;
 use super::skip::has;
 use super::writer::Writer;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -77,7 +77,7 @@ struct Nginx {
 
 impl Nginx {
     fn start(rig: &Rig) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let dir = rig.path("nginx");
         fs::create_dir(&dir).unwrap();
         let (here, log) = (dir.display(), rig.path("logs/access.log"));

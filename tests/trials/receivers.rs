@@ -88,6 +88,20 @@ pub(crate) fn http() -> Receiver {
     })
 }
 
+/// A server that keeps whole lines, of one connection after the other; a line that a connection
+/// ends in is no message (RFC 6587).
+pub(crate) fn lines() -> Receiver {
+    listen(|stream, received| {
+        static ONE: Mutex<()> = Mutex::new(());
+        let _turn = ONE.lock();
+        let mut reader = BufReader::with_capacity(1 << 16, stream);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).is_ok() && line.ends_with(b"\n") {
+            received.kept.lock().unwrap().append(&mut line);
+        }
+    })
+}
+
 fn listen(serve: fn(TcpStream, &Received)) -> Receiver {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let receiver = Receiver { address: listener.local_addr().unwrap(), received: Received::new() };

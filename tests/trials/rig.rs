@@ -1,11 +1,14 @@
 //! A place for one trial: logs, a config, state, and an agent that is started and killed.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+use super::oracle::{Oracle, Verdict};
 use super::process::Process;
 
 /// What should come about comes about by then, or never.
@@ -35,6 +38,13 @@ impl Rig {
         fs::write(config.join("agent.yml"), format!("data_dir: {here}/data\n")).unwrap();
     }
 
+    /// Adds to the agent's own settings.
+    pub(crate) fn settings(&self, text: &str) {
+        let path = self.path("config/agent.yml");
+        let before = fs::read_to_string(&path).unwrap();
+        fs::write(path, before + text).unwrap();
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -47,6 +57,11 @@ impl Rig {
     /// As [`Self::start`], by a command that takes the agent's own as its last arguments.
     pub(crate) fn start_by(&self, mut command: Command) -> Process {
         self.run(command.arg(env!("CARGO_BIN_EXE_driftless")))
+    }
+
+    /// As [`Self::start_by`], for a copy of the program.
+    pub(crate) fn start_by_as(&self, mut command: Command, program: &Path) -> Process {
+        self.run(command.arg(program))
     }
 
     fn run(&self, command: &mut Command) -> Process {
@@ -79,9 +94,38 @@ impl Rig {
         }
     }
 
+    /// Waits until everything that was `written` has arrived, and gives the verdict on it.
+    pub(crate) fn verdict(&self, written: &[(u32, u64)], arrived: impl Fn() -> Vec<u8>) -> Verdict {
+        // Judging all of it again and again would take longer than the trial.
+        let mut length = 0;
+        self.wait_until("all lines have arrived", || {
+            let now = arrived();
+            let quiet = now.len() == length;
+            length = now.len();
+            quiet && {
+                let oracle = Oracle::of(&now);
+                written.iter().all(|(id, lines)| oracle.distinct(*id) == *lines)
+            }
+        });
+        Oracle::of(&arrived()).verdict(written)
+    }
+
+    /// Puts another topology in the place of the one that an agent runs by, at one blow.
+    pub(crate) fn change(&self, topology: &str) {
+        let here = self.dir.path().display().to_string();
+        let beside = self.path("topology.new");
+        fs::write(&beside, topology.replace("{dir}", &here)).unwrap();
+        fs::rename(beside, self.path("config/topology.yml")).unwrap();
+    }
+
+    /// All that the agent said.
+    pub(crate) fn all_said(&self) -> String {
+        fs::read_to_string(self.path("agent.log")).unwrap_or_default()
+    }
+
     /// The end of what the agent said.
     pub(crate) fn said(&self) -> String {
-        let all = fs::read_to_string(self.path("agent.log")).unwrap_or_default();
+        let all = self.all_said();
         let from = all.len().saturating_sub(6000);
         all.get(from..).unwrap_or(&all).to_owned()
     }
@@ -89,9 +133,42 @@ impl Rig {
 
 /// What a process has in RAM, in bytes.
 pub(crate) fn resident_bytes(process: &Process) -> u64 {
+    memory_bytes(process, "VmRSS:")
+}
+
+/// The part of it that is not a copy of a file, such as of the program, whose debug form is large.
+pub(crate) fn anonymous_bytes(process: &Process) -> u64 {
+    memory_bytes(process, "RssAnon:")
+}
+
+fn memory_bytes(process: &Process, which: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(which)).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+/// A port that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// What an agent tells at this port; nothing while it does not listen.
+pub(crate) fn scrape(port: u16) -> String {
+    let mut answer = String::new();
+    if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let request = "GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        stream.read_to_string(&mut answer).unwrap();
+    }
+    answer
+}
+
+/// The sum of all series of this name, in what was scraped, whose labels contain `labels`.
+pub(crate) fn metric(scraped: &str, name: &str, labels: &str) -> f64 {
+    let series = scraped.lines().filter_map(|line| line.strip_prefix(name));
+    let series = series.filter(|rest| rest.starts_with('{') && rest.contains(labels));
+    series.map(|rest| rest.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
 }
 
 /// All that the files below `dir` hold whose name begins with `prefix`, in name order.

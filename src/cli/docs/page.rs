@@ -115,6 +115,10 @@ impl<'s> Settings<'s> {
                 if inner.get("properties").is_some() {
                     self.write(inner, &format!("{full}."), page);
                 }
+                let item = inner.get("items").map(|items| self.resolve(items));
+                if let Some(item) = item.filter(|item| item.get("properties").is_some()) {
+                    self.write(item, &format!("{full}[]."), page);
+                }
             }
         }
     }

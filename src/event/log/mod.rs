@@ -126,6 +126,42 @@ impl LogBatch {
         self.table.get().map_or(self.lines, |table| table.live())
     }
 
+    /// How many records it began with, or was cut down to when it was made.
+    pub(super) fn places(&self) -> usize {
+        self.table.get().map_or(self.lines, |table| table.records().len())
+    }
+
+    /// Calls `each` with the place of every record that no filter has left out, in order, counted
+    /// over the `places` that the batch once had. `false` where they cannot be told any more.
+    pub(super) fn each_place(&self, places: usize, mut each: impl FnMut(u32)) -> bool {
+        let at = |place: usize| u32::try_from(place).unwrap_or(u32::MAX);
+        let Some(table) = self.table.get() else {
+            (0..places).map(at).for_each(each);
+            return places == self.lines;
+        };
+        if table.records().len() == places {
+            let records = table.records().iter().enumerate();
+            let live = records.filter(|(_, record)| !record.is_dropped());
+            live.for_each(|(place, _)| each(at(place)));
+            return true;
+        }
+        if self.lines != places {
+            return false;
+        }
+        // Only the lines that were found were cut: their places follow from the line ends between.
+        let (mut place, mut begin) = (0, 0);
+        for record in table.records() {
+            let start = record.start as usize;
+            let before = self.chunk.get(begin..start).unwrap_or_default();
+            place += memchr::memchr_iter(b'\n', before).count();
+            begin = start;
+            if !record.is_dropped() {
+                each(at(place));
+            }
+        }
+        true
+    }
+
     /// Whether every record has been left out.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -117,6 +117,17 @@ impl Facts {
         Self::of(Host { roots, watchdog })
     }
 
+    /// The same, but these facts are what is said here. Names that no fact has are passed over.
+    #[must_use]
+    pub fn told<'v>(mut self, facts: impl IntoIterator<Item = (&'v str, &'v Value)>) -> Self {
+        for (name, value) in facts {
+            if let Ok(at) = FACTS.binary_search_by_key(&name, |(name, _)| name) {
+                self.gathered[at] = OnceLock::from(value.clone());
+            }
+        }
+        self
+    }
+
     fn of(host: Host) -> Self {
         Self { host, gathered: std::array::from_fn(|_| OnceLock::new()) }
     }

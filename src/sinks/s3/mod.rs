@@ -8,7 +8,7 @@ mod run;
 mod tests;
 mod upload;
 
-use crate::event::Kinds;
+use crate::event::{Batch, Kinds};
 use crate::event::encode::compress::{Algorithm, Compression};
 use crate::event::encode::{Encoder, Encoding, Extra};
 use crate::event::secret::Masker;
@@ -249,6 +249,19 @@ impl SinkConfig for Config {
             telemetry: cx.env.telemetry.component(&cx.name),
         };
         Ok(BuiltSink::Stream(Box::new(self.stream(Arc::new(uploader)).map_err(Fault::fatal)?)))
+    }
+
+    /// By prefix, since an object is named after all of its records.
+    fn preview(&self, _: &BuildContext, batch: &Batch) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+        let Batch::Logs(logs) = batch else { return Ok(Vec::new()) };
+        let mut encoder = Encoder::new(&self.encoding, Extra::Origin);
+        let mut renderer = self.prefix.renderer();
+        let mut parts: IndexMap<String, Vec<u8>> = IndexMap::new();
+        for record in logs.records() {
+            let key = format!("s3://{}/{}", self.bucket, renderer.render(&record));
+            encoder.encode_record(&record, parts.entry(key).or_default());
+        }
+        Ok(parts.into_iter().collect())
     }
 }
 

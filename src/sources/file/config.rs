@@ -1,15 +1,17 @@
 //! What a `file` source can be told.
 
 use super::framing::Framing;
+use super::glimpse::glimpse;
 use super::patterns::Patterns;
 use super::{FileSource, Limits};
 use crate::event::Kinds;
-use crate::topology::component::{BuildContext, Fault, Source, SourceConfig};
+use crate::topology::component::{BuildContext, Fault, Glimpse, Place, Source, SourceConfig};
 use crate::topology::multiline;
 use crate::topology::settings::{ByteSize, Period};
 use encoding_rs::Encoding;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::path::Path;
 use std::time::Duration;
 
 /// Follows files and gives each line as a record.
@@ -149,6 +151,20 @@ fn pin_limit() -> ByteSize {
 impl SourceConfig for Config {
     fn gives(&self) -> Kinds {
         Kinds::LOGS
+    }
+
+    fn reads(&self, path: &Path) -> bool {
+        self.source().is_ok_and(|source| source.patterns.matches(path))
+    }
+
+    fn glimpse(
+        &self,
+        path: &Path,
+        place: Place,
+        cx: &BuildContext,
+    ) -> Option<Result<Glimpse, String>> {
+        let about = (&cx.name, &cx.env.host);
+        Some(self.source().and_then(|source| glimpse(&source, path, place, about)))
     }
 
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Source>, Fault> {

@@ -6,6 +6,7 @@ mod config;
 mod content;
 mod follow;
 mod framing;
+mod glimpse;
 mod marks;
 mod metrics;
 mod patterns;

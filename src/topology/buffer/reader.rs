@@ -5,6 +5,7 @@ use super::disk::{Cursor, Frame, Next, Reading};
 use super::progress::Progress;
 use super::unit::{Buffer, GRACE, Shared};
 use crate::event::ack::{Ack, Receipt, SinkId, SinkSet};
+use crate::event::ledger::{Book, Sheet};
 use crate::event::pack::{Packed, wire::Taker};
 use crate::topology::component::Fault;
 use crate::topology::edge::Envelope;
@@ -30,6 +31,7 @@ const READ_ATTEMPTS: u32 = 3;
 pub(super) struct Reader<'b> {
     buffer: &'b Buffer,
     shared: Arc<Shared>,
+    account: Arc<dyn Book>,
     reading: Reading,
     progress: Progress,
     receipts_in: mpsc::UnboundedSender<Receipt>,
@@ -60,6 +62,7 @@ impl<'b> Reader<'b> {
         Self {
             buffer,
             shared,
+            account: buffer.env.telemetry.account(&buffer.name),
             reading: Reading::from(cursor.settled),
             progress: Progress::new(cursor),
             receipts_in,
@@ -261,7 +264,8 @@ impl<'b> Reader<'b> {
         };
         drop(frame.body);
         self.progress.sent(frame.number, events, sinks);
-        let ack = Ack::new(frame.number, sinks, self.receipts_in.clone());
+        let sheet = Sheet::of(&batch, &self.account);
+        let ack = Ack::booked(frame.number, sinks, self.receipts_in.clone(), sheet);
         let buffer = self.buffer;
         let mut sending = pin!(buffer.way.send(Envelope::new(batch, ack, None)));
         loop {

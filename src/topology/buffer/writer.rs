@@ -105,7 +105,8 @@ impl<'b> Writer<'b> {
         loop {
             match self.append(kind, events).await? {
                 Appended::Yes => {
-                    let (_, ack, _) = envelope.open();
+                    let (batch, mut ack, _) = envelope.open();
+                    ack.buffer(&batch);
                     self.unsafe_acks.push(ack);
                     self.unsafe_bytes += self.frame.len();
                     self.unsafe_since.get_or_insert_with(Instant::now);
@@ -148,7 +149,7 @@ impl<'b> Writer<'b> {
     fn drop_newest(&self, envelope: Envelope) {
         let (batch, ack, _) = envelope.open();
         self.buffer.telemetry.dropped("buffer_full", batch.len() as u64);
-        ack.settle(Outcome::Dropped);
+        ack.give_up(&batch, "buffer_full");
     }
 
     /// Packs the batch, with the sinks that it is for, behind the room for a header.

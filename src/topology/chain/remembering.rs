@@ -5,7 +5,7 @@
 //! batch of which the transform may hold something. A batch is let go by the transform once
 //! nothing of it is held, and is delivered once all that it went into is.
 
-use super::{Chain, answer_with_nothing, count, give_up_on_moved};
+use super::{Chain, Dropped, answer_with_nothing, count, give_up_on_moved};
 use crate::event::ack::{Ack, Outcome, SinkSet};
 use crate::event::log::Origin;
 use crate::event::{Batch, Kind};
@@ -124,7 +124,7 @@ impl Chain {
         if memory.at == memory.failed_at && memory.crashes >= MAX_CRASHES {
             memory.crashes = 0;
             self.give_up(&batch);
-            ack.settle(Outcome::Dropped);
+            ack.give_up(&batch, "crashes");
             return Ok(());
         }
         let asked =
@@ -183,19 +183,27 @@ impl Chain {
             let mut out = Outputs::default();
             transform.transform(batch, &mut out)?;
             telemetry.busy(started.elapsed());
-            for (output, batch) in count(out, telemetry) {
+            let (emitted, dropped) = count(out, telemetry);
+            dropped.iter().for_each(|(reason, records)| ack.leave_out(reason, *records));
+            if emitted.len() > 1 {
+                ack.split();
+            }
+            for (output, batch) in emitted {
                 next.push(Piece { output, batch, ack: ack.share(SinkSet::ALL) });
             }
             ack.settle(Outcome::Delivered);
             return Ok(());
         }
+        // Answers for no sink, and tells whose records they are that are given up here.
+        let aside = ack.share(SinkSet::NONE);
         let mut out = Outputs::of(retained.add(ack, batch.len() as u64));
         if let Some(memory) = transform.memory() {
             memory.tick(now, &mut out)?;
         }
         transform.transform(batch, &mut out)?;
         telemetry.busy(started.elapsed());
-        self.emit(transform, retained, at, out, next);
+        let dropped = self.emit(transform, retained, at, out, next);
+        dropped.iter().for_each(|(reason, records)| aside.leave_out(reason, *records));
         Ok(())
     }
 
@@ -207,15 +215,21 @@ impl Chain {
         at: usize,
         out: Outputs,
         next: &mut Vec<Piece>,
-    ) {
-        for (output, batch) in count(out, &self.telemetry[at]) {
+    ) -> Dropped {
+        let (emitted, dropped) = count(out, &self.telemetry[at]);
+        let several = emitted.len() > 1;
+        for (output, batch) in emitted {
             // What is made of no batch in particular, such as a total that did not change, is for
             // everybody.
             let nobody = retained.batches() == 0;
             let ack = if nobody { Ack::unobserved(SinkSet::ALL) } else { retained.share() };
+            if several {
+                ack.split();
+            }
             next.push(Piece { output, batch, ack });
         }
         retained.release_before(transform.memory().and_then(|memory| memory.held_since()));
+        dropped
     }
 
     /// Asks every member that remembers, in order, and takes what it emits to the edges.

@@ -151,6 +151,7 @@ impl Attempts<'_> {
     async fn give_up_all(&self, request: &Request, reason: &str, fault: Fault) -> Outcome {
         let Fault { message, status, .. } = fault;
         if self.letters.is_none() {
+            request.reject_rest(reason);
             self.drop_records(reason, &message, request.records);
             return Outcome::Dropped;
         }
@@ -165,6 +166,7 @@ impl Attempts<'_> {
         let message = rejected.first().map_or("", |first| &*first.reason);
         let records = rejected.len() as u64;
         let Some(letters) = &self.letters else {
+            request.reject(reason, rejected.iter().map(|rejected| rejected.record));
             self.drop_records(reason, message, records);
             return Outcome::Dropped;
         };

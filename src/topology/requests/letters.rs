@@ -19,7 +19,7 @@ impl Letters {
     /// Gives the rejected records on. What was in the request counts as delivered only once they
     /// are safe there.
     pub(super) async fn send(&self, request: &Request, rejected: &[Rejected], now_ns: i64) {
-        let shares = request.acks.iter().map(|ack| ack.share(ack.sinks()));
+        let shares = request.shares_at(rejected.iter().map(|rejected| rejected.record));
         let batch = Batch::Logs(self.batch(request, rejected, now_ns));
         self.way.route().send_all(batch, Ack::merge(shares)).await;
     }

@@ -219,7 +219,7 @@ impl Runner<'_> {
                 ack.settle(Outcome::Delivered);
             }
             Err((reason, message)) => {
-                ack.settle(Outcome::Dropped);
+                ack.reject_all(reason);
                 self.give_up(reason, &message, records);
             }
         }
@@ -246,7 +246,7 @@ impl Runner<'_> {
                 let flight = self.hand.flying.remove(&landed.number)?;
                 // The attempt that held it too has ended.
                 if let Ok(mut request) = Arc::try_unwrap(flight.request) {
-                    request.acks.drain(..).for_each(|ack| ack.settle(outcome));
+                    request.shares.drain(..).for_each(|share| share.ack.end(outcome));
                     self.hand.open.reuse(request.body);
                 }
                 return None;
@@ -256,7 +256,7 @@ impl Runner<'_> {
         if let Some(mut rest) = rest
             && let Some(whole) = Arc::get_mut(&mut flight.request)
         {
-            rest.acks = std::mem::take(&mut whole.acks);
+            rest.shares = std::mem::take(&mut whole.shares);
             flight.request = Arc::from(rest);
         }
         let request = Arc::clone(&flight.request);

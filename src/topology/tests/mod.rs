@@ -8,6 +8,8 @@ mod failures;
 mod flow;
 mod graph;
 mod held;
+mod ledger;
 mod memory;
 mod reload;
 mod remembering;
+mod trial;

@@ -215,6 +215,9 @@ impl Transform for Parse {
         let mut wrong = Vec::new();
         let errors = self.parse(&mut batch, &mut wrong);
         out.count_errors(errors);
+        if self.on_error == OnError::Drop {
+            out.count_dropped("unparsed", errors);
+        }
         if let (Some(mut failed), false) = (original, wrong.is_empty()) {
             self.pick(&mut failed, wrong);
             out.emit_to(&self.failed, Batch::Logs(failed));

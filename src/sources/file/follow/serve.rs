@@ -3,14 +3,13 @@
 use super::{End, Follower};
 use crate::event::Batch;
 use crate::event::ack::SinkSet;
-use crate::event::log::{FieldRef, LogBatch, Value, Verdict};
 use crate::host::clock;
-use crate::sources::file::Metadata;
 use crate::sources::file::catalog::Kinship;
 use crate::sources::file::position::ANCHOR_BYTES;
 use crate::sources::file::tracked::{Ahead, CHUNK_BYTES, Lines, Reading, Taken, Tracked};
 use crate::topology::memory::Chunk;
 use rustix::io::Errno;
+use std::sync::Arc;
 use std::time::Instant;
 
 impl Follower {
@@ -231,21 +230,13 @@ impl Follower {
         if taken.truncated {
             self.metrics.truncated_lines.inc();
         }
-        let (origin, now) = (file.origin.clone(), clock::now_ns());
-        let mut logs = match taken.records {
-            None => LogBatch::from_lines(&taken.text, origin, taken.begin, now),
-            Some(records) => {
-                let places = taken.places;
-                LogBatch::from_records(taken.text, &records, places, (origin, taken.begin, now))
-            }
-        };
-        if !self.limits.metadata.is_empty() {
-            add_metadata(&mut logs, &self.limits.metadata, file.inode);
-        }
+        let (origin, end) = (Arc::clone(&file.origin), taken.end);
+        let metadata = (self.limits.metadata.as_slice(), file.inode);
+        let logs = taken.into_batch(origin, clock::now_ns(), metadata);
         let mark = self.next_mark;
         self.next_mark += 1;
         if !sinks.is_empty() {
-            file.marks.sent(mark, taken.end, sinks);
+            file.marks.sent(mark, end, sinks);
             self.open.insert(mark, id);
         }
         let Some(out) = self.out.take() else { return Ok(()) };
@@ -256,24 +247,4 @@ impl Follower {
         self.out = Some(out);
         sent.map_err(End::Fault)
     }
-}
-
-/// Adds what is asked for to each record, after its line as `message`.
-fn add_metadata(logs: &mut LogBatch, wanted: &[Metadata], inode: u64) {
-    let path = logs.origin.path.clone();
-    let number = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
-    logs.rewrite(|record, fields| {
-        fields.push("message", record.text_at(record.message()));
-        for metadata in wanted {
-            match metadata {
-                Metadata::Offset => fields.push("offset", number(record.offset())),
-                Metadata::Inode => fields.push("inode", number(inode)),
-                Metadata::Path => {
-                    let path = path.as_deref().unwrap_or_default();
-                    fields.push_copy("path", FieldRef::Text(path.as_bytes()));
-                }
-            }
-        }
-        Verdict::Touched
-    });
 }

@@ -1,12 +1,14 @@
 //! Reading: the next records of a file.
 
 use super::{CHUNK_BYTES, Tracked};
-use crate::sources::file::OnLongLine;
+use crate::event::log::{FieldRef, LogBatch, Origin, Value, Verdict};
+use crate::sources::file::{Metadata, OnLongLine};
 use crate::sources::file::framing::{Coding, Cut, Flush, Framing};
 use crate::sources::file::position::{FINGERPRINT_BYTES, Position, checksum};
 use crate::topology::memory::Chunk;
 use bytes::Bytes;
 use rustix::io::Errno;
+use std::sync::Arc;
 
 /// How the records of a source are read.
 #[derive(Clone, Copy)]
@@ -220,4 +222,46 @@ fn taken(chunk: Chunk, cut: Cut, begin: u64, end: Position) -> Taken {
     let text = chunk.freeze().slice(cut.text.0..cut.text.1);
     let Cut { records, places, .. } = cut;
     Taken { text, records, places, begin, end, truncated: false }
+}
+
+impl Taken {
+    /// As a batch, with what is asked for of the file as fields.
+    pub(in crate::sources::file) fn into_batch(
+        self,
+        origin: Arc<Origin>,
+        now_ns: i64,
+        (metadata, inode): (&[Metadata], u64),
+    ) -> LogBatch {
+        let mut logs = match self.records {
+            None => LogBatch::from_lines(&self.text, origin, self.begin, now_ns),
+            Some(records) => {
+                let about = (origin, self.begin, now_ns);
+                LogBatch::from_records(self.text, &records, self.places, about)
+            }
+        };
+        if !metadata.is_empty() {
+            add_metadata(&mut logs, metadata, inode);
+        }
+        logs
+    }
+}
+
+/// Adds what is asked for to each record, after its line as `message`.
+fn add_metadata(logs: &mut LogBatch, wanted: &[Metadata], inode: u64) {
+    let path = logs.origin.path.clone();
+    let number = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
+    logs.rewrite(|record, fields| {
+        fields.push("message", record.text_at(record.message()));
+        for metadata in wanted {
+            match metadata {
+                Metadata::Offset => fields.push("offset", number(record.offset())),
+                Metadata::Inode => fields.push("inode", number(inode)),
+                Metadata::Path => {
+                    let path = path.as_deref().unwrap_or_default();
+                    fields.push_copy("path", FieldRef::Text(path.as_bytes()));
+                }
+            }
+        }
+        Verdict::Touched
+    });
 }
