@@ -39,7 +39,7 @@ pub(super) struct Catalog {
     next: u64,
     /// The next number in the checkpoint.
     next_key: u64,
-    /// The number that was last given to a file's content.
+    /// The number that was last given to a file's content, and whether no checkpoint knows of it.
     last_content: u64,
     has_new_content: bool,
     by_path: HashMap<PathBuf, u64>,
@@ -418,8 +418,7 @@ impl Catalog {
         self.by_path = named.map(|(id, file)| (file.path.clone(), *id)).collect();
     }
 
-    /// Whether some content has got its number since this was last asked, so that a checkpoint has
-    /// to tell of it before a record does: after a crash the content has to have the same number.
+    /// Whether some content is new since this was last asked: a checkpoint tells of it first.
     pub(super) fn has_new_content(&mut self) -> bool {
         std::mem::take(&mut self.has_new_content)
     }
