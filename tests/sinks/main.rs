@@ -10,11 +10,16 @@ mod command;
 #[cfg(test)]
 mod elasticsearch;
 #[cfg(test)]
+mod fetched;
+#[cfg(test)]
 mod file;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod http;
+#[cfg(test)]
+#[path = "../support/installed.rs"]
+mod installed;
 #[cfg(test)]
 mod loki;
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! The `s3` sink against rclone, a second server that checks signatures, by code of its own.
 
 use crate::bucket::{ACCESS_KEY, SECRET_KEY, Store};
+use crate::fetched::fetched;
 use crate::harness::{Bench, Process, comes_about};
 use crate::s3::unpacked;
-use crate::skip::fetched;
 use serde_json::json;
 use std::fs;
 use std::net::TcpStream;

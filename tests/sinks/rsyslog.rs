@@ -1,7 +1,8 @@
 //! A real rsyslogd as receiver, which ends with its test.
 
 use crate::harness::{comes_about, free_port, lines};
-use crate::skip::{has, skipped};
+use crate::installed::has;
+use crate::skip::skipped;
 use serde_json::Value;
 use std::fs::{self, File};
 use std::net::TcpStream;

@@ -1,7 +1,7 @@
 //! The `syslog` sink against a real syslog-ng, which understands by other rules than rsyslog.
 
+use crate::fetched::fetched;
 use crate::harness::{Bench, Process, comes_about, free_port, lines};
-use crate::skip::fetched;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs::{self, File};

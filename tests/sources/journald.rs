@@ -1,7 +1,7 @@
 //! `journald`: real journal files, made by `systemd-journal-remote`, read while they grow.
 
+use crate::installed::has;
 use crate::rig::Rig;
-use crate::skip::has;
 use std::fs;
 use std::io::Write;
 use std::ops::Range;

@@ -5,6 +5,9 @@ mod exec;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+#[path = "../support/installed.rs"]
+mod installed;
+#[cfg(test)]
 mod internal;
 #[cfg(test)]
 mod journald;

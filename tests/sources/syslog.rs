@@ -1,7 +1,7 @@
 //! `syslog` and `socket`: what clients send is what comes out.
 
+use crate::installed::has;
 use crate::rig::Rig;
-use crate::skip::has;
 use crate::tls::Authority;
 use std::fs;
 use std::io::{Read, Write};

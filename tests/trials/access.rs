@@ -1,9 +1,10 @@
 //! Files that cannot be read yet, and names that lead elsewhere all the time.
 
+use super::installed::has;
 use super::oracle::{Oracle, Verdict};
 use super::rig::{Rig, content};
 use super::scale;
-use super::skip::{has, skipped};
+use super::skip::skipped;
 use super::writer::Writer;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};

@@ -2,11 +2,12 @@
 //!
 //! The mount is in the agent's own mount namespace alone. The test looks at the directory behind.
 
+use super::installed::has;
 use super::oracle::{Oracle, Verdict};
 use super::process::Process;
 use super::rig::{Rig, content, free_port, scrape};
 use super::scale;
-use super::skip::{has, skipped};
+use super::skip::skipped;
 use super::writer::Writer;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

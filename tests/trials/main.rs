@@ -14,6 +14,9 @@ mod damage;
 #[cfg(test)]
 mod frozen;
 #[cfg(test)]
+#[path = "../support/installed.rs"]
+mod installed;
+#[cfg(test)]
 mod kills;
 #[cfg(test)]
 mod lines;

@@ -1,10 +1,10 @@
 //! Programs as they are found on hosts: nginx writes under load, logrotate rotates.
 
+use super::installed::has;
 use super::oracle::{Oracle, Verdict};
 use super::process::Process;
 use super::rig::{Rig, content, free_port};
 use super::scale;
-use super::skip::has;
 use super::writer::Writer;
 use std::fs;
 use std::io::{Read, Write};
