@@ -36,6 +36,12 @@ pub(super) struct Flags {
     pub(super) append_only: bool,
     /// Something is mounted on it.
     pub(super) mount_point: bool,
+    /// `chattr +c`: the file system compresses it.
+    pub(super) compressed: bool,
+    /// `chattr +d`: left out of dumps.
+    pub(super) no_dump: bool,
+    /// The file system encrypts it.
+    pub(super) encrypted: bool,
 }
 
 fn c_path(path: &Path) -> Result<CString, Errno> {
@@ -64,6 +70,9 @@ pub(super) fn flags(path: &Path) -> Result<Flags, Errno> {
         immutable: has(libc::STATX_ATTR_IMMUTABLE),
         append_only: has(libc::STATX_ATTR_APPEND),
         mount_point: has(libc::STATX_ATTR_MOUNT_ROOT),
+        compressed: has(libc::STATX_ATTR_COMPRESSED),
+        no_dump: has(libc::STATX_ATTR_NODUMP),
+        encrypted: has(libc::STATX_ATTR_ENCRYPTED),
     })
 }
 

@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod endpoint;
 pub mod endpoints;
+pub mod fetch;
 pub mod http;
 pub mod link;
 pub mod listen;

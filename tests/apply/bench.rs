@@ -23,11 +23,13 @@ use tempfile::TempDir;
 pub(super) struct Bench {
     pub(super) root: TempDir,
     pub(super) base: TempDir,
+    config: Option<PathBuf>,
 }
 
 impl Bench {
     pub(super) fn new() -> Self {
-        let bench = Self { root: TempDir::new().unwrap(), base: TempDir::new().unwrap() };
+        let (root, base) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let bench = Self { root, base, config: None };
         let base = bench.base.path();
         fs::create_dir_all(base.join("files/tree/sub")).unwrap();
         fs::create_dir(base.join("templates")).unwrap();
@@ -37,6 +39,11 @@ impl Bench {
         fs::write(base.join("templates/site.j2"), "{% if port %}\nport {{ port }}\n{% endif %}\n")
             .unwrap();
         bench
+    }
+
+    /// Lets the config's own files be those of `directory`.
+    pub(super) fn stand_in(&mut self, directory: &Path) {
+        self.config = Some(directory.to_owned());
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -66,7 +73,7 @@ impl Bench {
             let more = more.as_map().unwrap();
             vars.extend(more.iter().map(|(key, node)| (key.name.to_string(), node.clone())));
         }
-        let base = self.base.path().to_owned();
+        let base = self.config.clone().unwrap_or_else(|| self.base.path().to_owned());
         let secrets = Secrets::default();
         let set = TaskSet { revision: "r1".into(), base, vars, secrets, tasks, handlers };
         complaints.extend(check(&set, &Engine::new()));

@@ -10,3 +10,9 @@ mod language;
 mod plan;
 #[cfg(test)]
 mod tasks;
+#[cfg(test)]
+mod tasks_edit;
+#[cfg(test)]
+mod tasks_look;
+#[cfg(test)]
+mod tasks_net;

@@ -19,7 +19,25 @@ fn task() -> impl Strategy<Value = String> {
     let state = prop::sample::select(vec!["directory", "absent", "file", "touch"]);
     let exact = prop::sample::select(vec!["'0600'", "'0755'", "'u=rwX,g=rX,o='"]);
     let times = "modification_time: preserve, access_time: preserve";
+    let line = prop::sample::select(vec!["one", "two", "hello", "a=b"]);
+    let edit = prop::sample::select(vec![
+        "lineinfile: {path: AT, line: LINE, create: yes}",
+        "lineinfile: {path: AT, line: LINE, insertbefore: BOF}",
+        "lineinfile: {path: AT, regexp: '^[ot]', line: LINE}",
+        "lineinfile: {path: AT, regexp: o, state: absent}",
+        "blockinfile: {path: AT, block: LINE, create: yes}",
+        "blockinfile: {path: AT, state: absent}",
+        "replace: {path: AT, regexp: '^(.)o', replace: '\\1O'}",
+        "ini_file: {path: AT, section: s, option: LINE, value: '1'}",
+        "ini_file: {path: AT, section: s, state: absent}",
+        "assemble: {src: AT, dest: '{{ root }}/b'}",
+        "fetch: {src: AT, dest: '{{ root }}/kept'}",
+        "unarchive: {src: tree.tar, dest: AT}",
+    ]);
     prop_oneof![
+        (edit, name(), line).prop_map(|(edit, at, line)| {
+            edit.replace("AT", &format!("'{{{{ root }}}}/{at}'")).replace("LINE", line)
+        }),
         (name(), word, any::<bool>()).prop_map(|(at, text, follow)| format!(
             "copy: {{content: '{text}', dest: '{{{{ root }}}}/{at}', follow: {follow}}}"
         )),
@@ -56,6 +74,8 @@ proptest! {
         then in prop::collection::vec(task(), 1..8),
     ) {
         let bench = Bench::new();
+        let tar = include_bytes!("../fixtures/apply/tree.tar");
+        std::fs::write(bench.base.path().join("files/tree.tar"), tar).unwrap();
         if !first.is_empty() {
             bench.run(&file(&first)); // any starting state
         }

@@ -31,7 +31,7 @@ const STARTS: [Start; 8] = [
     ("a link to nowhere", |x| symlink("nowhere", x).unwrap()),
 ];
 
-const TASKS: [&str; 26] = [
+const TASKS: [&str; 45] = [
     "copy: {content: \"hello\\n\", dest: '{{ root }}/x'}",
     "copy: {content: \"hello\\n\", dest: '{{ root }}/x', mode: '0640'}",
     "copy: {content: \"hello\\n\", dest: '{{ root }}/x', follow: true, mode: 'u=rw,go='}",
@@ -58,6 +58,25 @@ const TASKS: [&str; 26] = [
     "file: {path: '{{ root }}/x', state: touch, modification_time: preserve, access_time: preserve}",
     "file: {path: '{{ root }}/x', state: touch, modification_time: '202001020304.05', access_time: preserve}",
     "file: {path: '{{ root }}/x', owner: '0', group: 0}",
+    "lineinfile: {path: '{{ root }}/x', line: hello}",
+    "lineinfile: {path: '{{ root }}/x', line: new, create: yes, mode: '0600'}",
+    "lineinfile: {path: '{{ root }}/x/y/z', line: new, create: yes}",
+    "lineinfile: {path: '{{ root }}/x', regexp: '^h', state: absent, backup: no}",
+    "lineinfile: {path: '{{ root }}/x', regexp: '^(o.*)d$', line: '\\1der', backrefs: yes}",
+    "lineinfile: {path: '{{ root }}/x', line: new, validate: 'grep -q other %s'}",
+    "blockinfile: {path: '{{ root }}/x', block: new, create: yes, mode: 'u=rw,go='}",
+    "blockinfile: {path: '{{ root }}/x', block: new, insertbefore: BOF}",
+    "blockinfile: {path: '{{ root }}/x', state: absent}",
+    "replace: {path: '{{ root }}/x', regexp: 'h(.)', replace: 'H\\1', mode: '0640'}",
+    "replace: {path: '{{ root }}/x', regexp: o, replace: 0, after: l}",
+    "ini_file: {path: '{{ root }}/x', section: s, option: o, value: v}",
+    "ini_file: {path: '{{ root }}/x', section: s, state: absent, create: no}",
+    "assemble: {src: '{{ root }}/x', dest: '{{ root }}/y'}",
+    "stat: {path: '{{ root }}/x'}",
+    "slurp: {src: '{{ root }}/x'}",
+    "find: {paths: '{{ root }}/x', recurse: yes}",
+    "fetch: {src: '{{ root }}/x', dest: '{{ root }}/kept/', flat: yes}",
+    "fetch: {src: '{{ root }}/x', dest: '{{ root }}/kept', fail_on_missing: no}",
 ];
 
 #[test]

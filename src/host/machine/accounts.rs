@@ -10,6 +10,11 @@ pub(super) fn own_ids() -> (u32, u32) {
 }
 
 impl Machine {
+    /// Whether this process is root, who alone may give files to others.
+    pub fn is_root(&self) -> bool {
+        own_ids().0 == 0
+    }
+
     /// The id of the user called `name`; digits are an id.
     pub fn user_id(&self, name: &str) -> Result<u32, Fault> {
         let found =

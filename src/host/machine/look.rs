@@ -23,6 +23,14 @@ pub(super) fn read(path: &Path) -> Result<Bytes, Fault> {
     fs::read(path).map(Bytes::from).map_err(|error| Fault::kernel("read", path, error))
 }
 
+/// The bytes of a file, piece by piece.
+pub(super) fn open(path: &Path) -> Result<Box<dyn io::Read>, Fault> {
+    match fs::File::open(path) {
+        Ok(file) => Ok(Box::new(file)),
+        Err(error) => Err(Fault::kernel("read", path, error)),
+    }
+}
+
 /// Where a link leads, as written.
 pub(super) fn read_link(path: &Path) -> Result<PathBuf, Fault> {
     fs::read_link(path).map_err(|error| Fault::kernel("read the link", path, error))

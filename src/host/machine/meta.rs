@@ -63,8 +63,20 @@ pub struct Meta {
     pub accessed: Stamp,
     /// Last written.
     pub modified: Stamp,
+    /// Its inode last changed: content, names or permissions.
+    pub changed: Stamp,
     /// Which inode, so that hard links can be told.
     pub inode: Inode,
+    /// How many names it has.
+    pub links: u64,
+    /// Space on the disk, in blocks of 512 bytes.
+    pub blocks: u64,
+    /// What the file system likes to read at a time, in bytes.
+    pub block_bytes: u64,
+    /// Which device it stands for, where it is one.
+    pub device: u64,
+    /// Whether it is a device of characters, not of blocks.
+    pub is_char_device: bool,
 }
 
 impl From<&Metadata> for Meta {
@@ -85,12 +97,23 @@ impl From<&Metadata> for Meta {
             size_bytes: found.size(),
             accessed: Stamp { seconds: found.atime(), nanoseconds: found.atime_nsec() },
             modified: Stamp { seconds: found.mtime(), nanoseconds: found.mtime_nsec() },
+            changed: Stamp { seconds: found.ctime(), nanoseconds: found.ctime_nsec() },
             inode: (found.dev(), found.ino()),
+            links: found.nlink(),
+            blocks: found.blocks(),
+            block_bytes: found.blksize(),
+            device: found.rdev(),
+            is_char_device: found.file_type().is_char_device(),
         }
     }
 }
 
 impl Stamp {
+    /// Seconds since the epoch with their fraction, as Python tells times.
+    pub fn as_seconds(self) -> f64 {
+        self.seconds as f64 + self.nanoseconds as f64 / 1e9
+    }
+
     /// The host's clock.
     pub(super) fn now() -> Self {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);

@@ -15,6 +15,7 @@ pub mod command;
 pub mod diff;
 pub mod fault;
 mod foretell;
+mod http;
 mod live;
 mod look;
 pub mod meta;
@@ -22,6 +23,9 @@ pub mod mode;
 mod overlay;
 pub mod path;
 mod remove;
+pub mod rights;
+pub mod temporary;
+pub mod wait;
 pub mod write;
 
 use crate::event::secret::Masker;
@@ -136,6 +140,19 @@ impl Machine {
                 let kind = found.kind.described();
                 Err(Fault::new(format!("{} is {kind}, and a file is expected", path.display())))
             }
+        }
+    }
+
+    /// The content of the file at `path`, links followed, piece by piece: for files that may be
+    /// too large to hold.
+    pub fn reader(&self, path: &Path) -> Result<Box<dyn std::io::Read>, Fault> {
+        let resolved = self.see(path, Follow::Yes)?;
+        match (&self.back, self.lstat_resolved(&resolved)?) {
+            (Back::Live, Some(Meta { kind: Kind::File, .. })) => look::open(&resolved),
+            (Back::Overlay(overlay), Some(Meta { kind: Kind::File, .. })) => {
+                overlay.open(&resolved)
+            }
+            _ => self.read(path).map(|bytes| Box::new(std::io::Cursor::new(bytes)) as _),
         }
     }
 

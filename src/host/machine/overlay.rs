@@ -83,6 +83,15 @@ impl Overlay {
         }
     }
 
+    /// See [`look::open`].
+    pub(super) fn open(&self, path: &Path) -> Result<Box<dyn std::io::Read>, Fault> {
+        match self.find(path)?.map(|found| found.content) {
+            Some(Body::Bytes(bytes)) => Ok(Box::new(std::io::Cursor::new(bytes))),
+            Some(Body::Host(path)) => look::open(&path),
+            _ => look::open(path),
+        }
+    }
+
     /// See [`look::read_link`].
     pub(super) fn read_link(&self, path: &Path) -> Result<PathBuf, Fault> {
         match self.find(path)?.map(|found| found.content) {
@@ -166,7 +175,13 @@ impl Overlay {
             size_bytes,
             accessed: now,
             modified: now,
+            changed: now,
             inode: (0, self.made),
+            links: if kind == Kind::Directory { 2 } else { 1 },
+            blocks: size_bytes.div_ceil(4096) * 8,
+            block_bytes: 4096,
+            device: 0,
+            is_char_device: false,
         };
         self.names.insert(path.to_owned(), Some(meta.inode));
         self.inodes.insert(meta.inode, Foretold { meta, content });

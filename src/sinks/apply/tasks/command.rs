@@ -4,11 +4,12 @@ use super::{Failure, Module, Outcome, Task, TaskContext};
 use crate::event::fault::Diagnostic;
 use crate::host::machine::Machine;
 use crate::host::machine::command::{Command, Output, Ran};
-use crate::host::machine::meta::Stamp;
+use crate::host::machine::meta::{Kind as FileKind, Stamp};
 use crate::host::machine::path::Follow;
 use crate::sinks::apply::params::{Kind, Param, Params, Spec};
 use crate::sinks::apply::words::{Quotes, split};
 use chrono::DateTime;
+use globset::Glob;
 use minijinja::Value;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,7 @@ pub(super) static MODULE: Module = Module {
     acts_unless: Some(&["creates", "removes"]),
     spec: Spec {
         free_form: Some("cmd"),
-        not_yet: &["executable", "expand_argument_vars", "warn"],
+        not_yet: &["executable", "expand_argument_vars"],
         exclusive: &[&["cmd", "argv"]],
         one_of: &[&["cmd", "argv"]],
         ..Spec::new(&[
@@ -30,6 +31,7 @@ pub(super) static MODULE: Module = Module {
             Param::new("stdin", Kind::Text),
             Param::new("stdin_add_newline", Kind::Bool),
             Param::new("strip_empty_ends", Kind::Bool),
+            Param::new("warn", Kind::Bool),
         ])
     },
     check,
@@ -64,90 +66,141 @@ fn check(params: &Params) -> Vec<Diagnostic> {
 
 impl Task for Run {
     fn converge(&self, machine: &mut Machine, cx: &TaskContext<'_>) -> Result<Outcome, Failure> {
-        let params = &self.params;
-        let argv = words(params).map_err(Failure::new)?;
+        let argv = words(&self.params).map_err(Failure::new)?;
         let cmd: Value = argv.iter().map(Value::from).collect();
-        if let Some(reason) = self.not_needed(machine)? {
-            let returned = Outcome { message: Some(reason.clone()), ..Outcome::default() };
-            let returned = returned.with("cmd", cmd).with("rc", 0).with("msg", reason.as_str());
-            let returned = returned.with("stdout", format!("skipped, since {reason}"));
-            let lines: Value = [format!("skipped, since {reason}")].into_iter().collect();
-            let empty: Value = Vec::<Value>::new().into();
-            let returned = returned.with("stdout_lines", lines).with("stderr", "");
-            return Ok(returned.with("stderr_lines", empty));
-        }
-        let newline = if params.flag("stdin_add_newline", true) { "\n" } else { "" };
-        let command = Command {
-            argv,
-            chdir: params.path("chdir"),
-            environment: cx.environment.to_vec(),
-            stdin: params.text("stdin").map(|text| format!("{text}{newline}").into_bytes()),
-        };
-        match machine.run(&command)? {
-            Ran::Unknown => Ok(Outcome { unknown: true, ..Outcome::default() }),
-            Ran::Done(output) => Ok(self.returned(&output).with("cmd", cmd)),
+        run(&self.params, machine, cx, argv, cmd)
+    }
+}
+
+/// Runs `argv`, unless the parameters `creates` and `removes` say that it need not; shared by all
+/// tasks that run programs. `cmd` is how the command is told.
+pub(super) fn run(
+    params: &Params,
+    machine: &mut Machine,
+    cx: &TaskContext<'_>,
+    argv: Vec<String>,
+    cmd: Value,
+) -> Result<Outcome, Failure> {
+    if let Some(reason) = not_needed(params, machine)? {
+        let returned = Outcome { message: Some(reason.clone()), ..Outcome::default() };
+        let returned = returned.with("cmd", cmd).with("rc", 0).with("msg", reason.as_str());
+        let returned = returned.with("stdout", format!("skipped, since {reason}"));
+        let lines: Value = [format!("skipped, since {reason}")].into_iter().collect();
+        let empty: Value = Vec::<Value>::new().into();
+        let returned = returned.with("stdout_lines", lines).with("stderr", "");
+        return Ok(returned.with("stderr_lines", empty));
+    }
+    let newline = if params.flag("stdin_add_newline", true) { "\n" } else { "" };
+    let command = Command {
+        argv,
+        chdir: params.path("chdir"),
+        environment: cx.environment.to_vec(),
+        stdin: params.text("stdin").map(|text| format!("{text}{newline}").into_bytes()),
+    };
+    match machine.run(&command)? {
+        Ran::Unknown => Ok(Outcome { unknown: true, ..Outcome::default() }),
+        Ran::Done(output) => {
+            let strip = params.flag("strip_empty_ends", true);
+            Ok(returned(&output, strip).with("cmd", cmd))
         }
     }
 }
 
-impl Run {
-    /// Why the command need not run, where `creates` or `removes` say so.
-    fn not_needed(&self, machine: &Machine) -> Result<Option<String>, Failure> {
-        let params = &self.params;
-        let path = |name: &str| -> Option<PathBuf> {
-            let path = params.path(name)?;
-            Some(params.path("chdir").map_or(path.clone(), |directory| directory.join(path)))
-        };
-        let exists = |path: &Path| machine.stat(path, Follow::Yes).map(|found| found.is_some());
-        if let Some(path) = path("creates")
-            && exists(&path)?
-        {
-            return Ok(Some(format!("{} exists", path.display())));
-        }
-        if let Some(path) = path("removes")
-            && !exists(&path)?
-        {
-            return Ok(Some(format!("{} does not exist", path.display())));
-        }
-        Ok(None)
+/// Why the command need not run, where `creates` or `removes` say so. Both may be patterns.
+pub(super) fn not_needed(params: &Params, machine: &Machine) -> Result<Option<String>, Failure> {
+    let path = |name: &str| -> Option<PathBuf> {
+        let path = params.path(name)?;
+        Some(params.path("chdir").map_or(path.clone(), |directory| directory.join(path)))
+    };
+    if let Some(path) = path("creates")
+        && exists(&path, machine)?
+    {
+        return Ok(Some(format!("{} exists", path.display())));
     }
-
-    fn returned(&self, output: &Output) -> Outcome {
-        let text = |bytes: &[u8]| {
-            let text = String::from_utf8_lossy(bytes);
-            let strip = self.params.flag("strip_empty_ends", true);
-            if strip { text.trim_end_matches(['\r', '\n']).to_owned() } else { text.into_owned() }
-        };
-        let lines = |text: &str| -> Value { text.lines().map(Value::from).collect() };
-        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-        let failed = (!output.is_success()).then(|| {
-            let said = if stderr.is_empty() { &stdout } else { &stderr };
-            let last = said.lines().last().unwrap_or_default();
-            let how = output.how_it_ended();
-            if last.is_empty() { how } else { format!("{how}: {last}") }
-        });
-        let message = if failed.is_some() { "non-zero return code" } else { "" };
-        Outcome { failed, ..Outcome::default() }
-            .with("rc", output.code())
-            .with("stdout_lines", lines(&stdout))
-            .with("stderr_lines", lines(&stderr))
-            .with("stdout", stdout)
-            .with("stderr", stderr)
-            .with("start", time(output.started))
-            .with("end", time(output.ended))
-            .with("delta", elapsed(output.started, output.ended))
-            .with("msg", message)
+    if let Some(path) = path("removes")
+        && !exists(&path, machine)?
+    {
+        return Ok(Some(format!("{} does not exist", path.display())));
     }
+    Ok(None)
 }
 
-fn time(stamp: Stamp) -> String {
+/// Whether something is at a path, or at any that its `*`, `?` and `[…]` stand for.
+fn exists(path: &Path, machine: &Machine) -> Result<bool, Failure> {
+    if machine.stat(path, Follow::Yes)?.is_some() {
+        return Ok(true);
+    }
+    let is_pattern = |part: &str| part.contains(['*', '?', '[']);
+    let mut found = vec![PathBuf::from("/")];
+    if !path.to_str().is_some_and(is_pattern) {
+        return Ok(false);
+    }
+    for part in path.components().skip(1) {
+        let part = part.as_os_str().to_string_lossy();
+        let mut next = Vec::new();
+        if is_pattern(&part) {
+            let glob = Glob::new(&part)
+                .map_err(|error| Failure::new(format!("`{part}` is no pattern: {error}")))?
+                .compile_matcher();
+            for directory in &found {
+                let is_directory = machine
+                    .stat(directory, Follow::Yes)?
+                    .is_some_and(|found| found.kind == FileKind::Directory);
+                let names = if is_directory { machine.list(directory)? } else { Vec::new() };
+                let hidden = part.starts_with('.');
+                let names = names.into_iter().filter(|name| {
+                    glob.is_match(name) && (hidden || !name.as_encoded_bytes().starts_with(b"."))
+                });
+                next.extend(names.map(|name| directory.join(name)));
+            }
+        } else {
+            for directory in &found {
+                let path = directory.join(&*part);
+                if machine.stat(&path, Follow::Yes)?.is_some() {
+                    next.push(path);
+                }
+            }
+        }
+        found = next;
+    }
+    Ok(!found.is_empty())
+}
+
+fn returned(output: &Output, strip: bool) -> Outcome {
+    let text = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        if strip { text.trim_end_matches(['\r', '\n']).to_owned() } else { text.into_owned() }
+    };
+    let lines = |text: &str| -> Value { text.lines().map(Value::from).collect() };
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    let failed = (!output.is_success()).then(|| {
+        let said = if stderr.is_empty() { &stdout } else { &stderr };
+        let last = said.lines().last().unwrap_or_default();
+        let how = output.how_it_ended();
+        if last.is_empty() { how } else { format!("{how}: {last}") }
+    });
+    let message = if failed.is_some() { "non-zero return code" } else { "" };
+    Outcome { failed, ..Outcome::default() }
+        .with("rc", output.code())
+        .with("stdout_lines", lines(&stdout))
+        .with("stderr_lines", lines(&stderr))
+        .with("stdout", stdout)
+        .with("stderr", stderr)
+        .with("start", time(output.started))
+        .with("end", time(output.ended))
+        .with("delta", elapsed(output.started, output.ended))
+        .with("msg", message)
+}
+
+/// A point in time as Ansible writes it.
+pub(super) fn time(stamp: Stamp) -> String {
     let nanoseconds = u32::try_from(stamp.nanoseconds).unwrap_or(0);
     let time = DateTime::from_timestamp(stamp.seconds, nanoseconds).unwrap_or_default();
     time.format("%Y-%m-%d %H:%M:%S%.6f").to_string()
 }
 
 /// `0:00:01.250000`, as Python writes a time that has passed.
-fn elapsed(start: Stamp, end: Stamp) -> String {
+pub(super) fn elapsed(start: Stamp, end: Stamp) -> String {
     let micros = |stamp: Stamp| stamp.seconds * 1_000_000 + stamp.nanoseconds / 1000;
     let passed = (micros(end) - micros(start)).max(0);
     let seconds = passed / 1_000_000;

@@ -1,6 +1,6 @@
 //! `copy`: a file, or a tree of files, with given content.
 
-use super::{Failure, Module, Outcome, Task, TaskContext, file_attributes};
+use super::{Failure, Module, Outcome, Task, TaskContext, facts, file_attributes};
 use crate::event::fault::Diagnostic;
 use crate::host::machine::Machine;
 use crate::host::machine::meta::Kind as FileKind;
@@ -8,7 +8,6 @@ use crate::host::machine::mode::Mode;
 use crate::host::machine::path::Follow;
 use crate::host::machine::write::{Attributes, WriteOptions};
 use crate::sinks::apply::params::{Kind, Param, Params, Spec};
-use crate::sinks::apply::words::{Quotes, split};
 use bytes::Bytes;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +16,7 @@ pub(super) static MODULE: Module = Module {
     summary: "Makes sure that a file has this content, or that a tree of files is there.",
     acts_unless: None,
     spec: Spec {
-        not_yet: file_attributes::NOT_YET,
+        not_yet: &["attributes", "attr", "selevel", "serole", "setype", "seuser"],
         exclusive: &[&["content", "src"]],
         one_of: &[&["content", "src"]],
         ..Spec::new(&[
@@ -30,6 +29,8 @@ pub(super) static MODULE: Module = Module {
             Param::new("backup", Kind::Bool),
             Param::new("force", Kind::Bool).or(&["thirsty"]),
             Param::new("validate", Kind::CommandLine),
+            Param::new("checksum", Kind::Text),
+            Param::new("decrypt", Kind::Bool),
             Param::new("directory_mode", Kind::Mode),
             Param::new("remote_src", Kind::Bool),
             Param::new("follow", Kind::Bool),
@@ -80,6 +81,14 @@ impl Task for Copy {
             return self.copy_tree(machine, src, &source, &dest, &attributes);
         }
         let content = machine.read(&source)?;
+        if let Some(wanted) = params.text("checksum") {
+            let found = facts::sum_of(&content, "sha1");
+            if !found.eq_ignore_ascii_case(wanted) {
+                let (source, why) = (source.display(), "is expected");
+                let why = format!("the SHA-1 of {source} is {found}, and {wanted} {why}");
+                return Err(Failure::new(why));
+            }
+        }
         let mut attributes = attributes;
         preserve(&mut attributes, &source, machine)?;
         write(params, machine, &source, &content, &attributes)
@@ -185,20 +194,14 @@ pub(super) fn write(
     }
     let outcome = outcome
         .with("dest", dest.display().to_string())
-        .with("checksum", file_attributes::checksum(content));
+        .with("checksum", facts::sum_of(content, "sha1"))
+        .with("md5sum", facts::sum_of(content, "md5"));
     file_attributes::returned(outcome, machine, &dest, follow)
 }
 
 fn options(params: &Params) -> Result<WriteOptions, Failure> {
-    let validate = params.text("validate").map(|text| split(text, Quotes::Resolve)).transpose();
-    let unclosed =
-        |quote| Failure::new(format!("`validate` opens a quote ({quote}) and does not close it"));
-    Ok(WriteOptions {
-        follow: params.flag("follow", false),
-        validate: validate.map_err(unclosed)?,
-        unsafe_writes: params.flag("unsafe_writes", false),
-        backup: params.flag("backup", false),
-    })
+    let follow = if params.flag("follow", false) { Follow::Yes } else { Follow::No };
+    super::edit::options(params, follow)
 }
 
 /// `mode: preserve` is the mode of the source.

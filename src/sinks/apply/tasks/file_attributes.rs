@@ -1,13 +1,11 @@
 //! Owner, group and mode: parameters and results that all file tasks share.
 
 use super::{Failure, Outcome};
-use crate::expr::value::from_json;
 use crate::host::machine::Machine;
 use crate::host::machine::meta::{Kind, Meta};
 use crate::host::machine::path::Follow;
 use crate::host::machine::write::Attributes;
 use crate::sinks::apply::params::Params;
-use sha1::{Digest as _, Sha1};
 use std::path::Path;
 
 /// Parameters of Ansible's file tasks that no file task here has yet.
@@ -48,10 +46,4 @@ pub(super) fn state(found: &Meta) -> &'static str {
         Kind::Link => "link",
         Kind::File | Kind::Fifo | Kind::Socket | Kind::Device => "file",
     }
-}
-
-/// The SHA-1 of a file's content in hex, which Ansible calls its checksum.
-pub(super) fn checksum(content: &[u8]) -> minijinja::Value {
-    let hex: String = Sha1::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
-    from_json(&hex.into())
 }

@@ -1,14 +1,40 @@
 //! The task types: the table of contents. One file each; a new one is its file and one line.
 
+mod assemble;
 mod assert;
+mod blockinfile;
 mod command;
 mod copy;
 mod debug;
+mod edit;
+mod facts;
+mod fail;
+mod fetch;
 mod file;
 mod file_attributes;
+mod find;
+mod get_url;
+mod git;
+mod ini_file;
+mod lineinfile;
 mod meta;
+mod pattern;
+mod pause;
+mod raw;
+mod replace;
+mod script;
 mod set_fact;
+mod shell;
+mod slurp;
+mod stat;
+mod tempfile;
 mod template;
+mod unarchive;
+mod unpack;
+mod uri;
+mod values;
+mod wait_for;
+mod web;
 
 use super::params::{Params, Spec};
 use crate::event::fault::Diagnostic;
@@ -26,38 +52,51 @@ pub(super) use meta::ACTION as META_ACTION;
 
 /// All modules.
 pub static MODULES: &[&Module] = &[
+    &assemble::MODULE,
     &assert::MODULE,
+    &blockinfile::MODULE,
     &command::MODULE,
     &copy::MODULE,
     &debug::MODULE,
+    &fail::MODULE,
+    &fetch::MODULE,
     &file::MODULE,
+    &find::MODULE,
+    &get_url::MODULE,
+    &git::MODULE,
+    &ini_file::MODULE,
+    &lineinfile::MODULE,
     &meta::MODULE,
+    &pause::MODULE,
+    &raw::MODULE,
+    &replace::MODULE,
+    &script::MODULE,
     &set_fact::MODULE,
+    &shell::MODULE,
+    &slurp::MODULE,
+    &stat::MODULE,
+    &tempfile::MODULE,
     &template::MODULE,
+    &unarchive::MODULE,
+    &uri::MODULE,
+    &wait_for::MODULE,
 ];
 
 /// Modules that task files use and this version has not.
-pub const NOT_YET: [&str; 45] = [
+pub const NOT_YET: &[&str] = &[
     "apt",
     "apt_key",
     "apt_repository",
     "archive",
-    "assemble",
     "async_status",
     "authorized_key",
-    "blockinfile",
     "cron",
     "deb822_repository",
     "debconf",
     "dnf",
     "dpkg_selections",
     "expect",
-    "fail",
-    "fetch",
-    "find",
-    "get_url",
     "getent",
-    "git",
     "group",
     "hostname",
     "import_role",
@@ -67,22 +106,14 @@ pub const NOT_YET: [&str; 45] = [
     "include_vars",
     "iptables",
     "known_hosts",
-    "lineinfile",
     "mount",
     "package",
-    "pause",
     "pip",
     "reboot",
-    "replace",
-    "script",
     "service",
-    "shell",
-    "stat",
     "sysctl",
     "systemd",
-    "unarchive",
     "user",
-    "wait_for",
 ];
 
 /// One task type.
@@ -212,7 +243,7 @@ pub fn find(name: &str) -> Option<&'static Module> {
 
 /// A module's name without the prefix of Ansible's own collections.
 pub fn without_prefix(name: &str) -> &str {
-    let short =
-        name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy."));
-    short.unwrap_or(name)
+    const COLLECTIONS: [&str; 4] =
+        ["ansible.builtin.", "ansible.legacy.", "ansible.posix.", "community.general."];
+    COLLECTIONS.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
 }
