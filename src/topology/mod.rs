@@ -13,6 +13,7 @@ mod job;
 mod ledger;
 pub mod memory;
 pub mod multiline;
+pub mod once;
 pub mod output;
 pub mod own_log;
 pub(crate) mod registry;

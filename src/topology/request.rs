@@ -5,6 +5,7 @@ mod filling;
 pub use filling::Requests;
 
 use super::component::Fault;
+use super::once::{Extents, ExtentsSize};
 use super::settings::BatchSettings;
 use crate::event::Batch;
 use crate::event::ack::Ack;
@@ -33,6 +34,8 @@ pub struct Request {
     origins: Vec<Arc<Origin>>,
     /// Shares of the batches that the records are from, in order, and what of each is in it.
     pub(super) shares: Vec<Share>,
+    /// Where its records are from, for a sink that keeps a journal.
+    extents: Option<Extents>,
     /// When its first record came.
     pub(super) opened: Option<Instant>,
     /// Runs in a row that ended while it was sent.
@@ -96,6 +99,7 @@ struct Size {
     records: u64,
     marks: usize,
     texts: usize,
+    extents: ExtentsSize,
 }
 
 impl Request {
@@ -139,6 +143,9 @@ impl Request {
                 }
             }
             Batch::Logs(logs) => {
+                if let Some(extents) = &mut self.extents {
+                    extents.add_batch(logs);
+                }
                 encoder.encode(logs, &mut self.body);
                 self.records += logs.len() as u64;
             }
@@ -164,6 +171,9 @@ impl Request {
         let start = self.body.len();
         let text_start = write(&mut self.body);
         self.records += 1;
+        if let Some(extents) = &mut self.extents {
+            extents.add_record(record);
+        }
         if self.marking != Marking::Nothing {
             self.mark(start, text_start, 1, Some(record));
         }
@@ -216,6 +226,11 @@ impl Request {
         }
         let made = Bytes::from(make(&self.body)?);
         Ok(self.wire.get_or_init(|| made).clone())
+    }
+
+    /// Where its records are from; nothing where the sink keeps no journal.
+    pub fn extents(&self) -> Option<&Extents> {
+        self.extents.as_ref()
     }
 
     /// The encoded form of each record, where places are marked.
@@ -330,7 +345,8 @@ impl Request {
 
     fn size(&self, at: usize) -> Size {
         let (marks, texts) = (self.marks.len(), self.texts.len());
-        Size { at, body: self.body.len(), records: self.records, marks, texts }
+        let extents = self.extents.as_ref().map(Extents::size).unwrap_or_default();
+        Size { at, body: self.body.len(), records: self.records, marks, texts, extents }
     }
 
     fn cut_back(&mut self, size: Size) {
@@ -338,6 +354,9 @@ impl Request {
         self.records = size.records;
         self.marks.truncate(size.marks);
         self.texts.truncate(size.texts);
+        if let Some(extents) = &mut self.extents {
+            extents.cut_back(size.extents);
+        }
     }
 }
 

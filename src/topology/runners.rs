@@ -81,7 +81,7 @@ pub(super) async fn run_sink(
                 BuiltSink::Requests { encoder, sender, delivery } => {
                     let mut hand = hand.lock().await;
                     let marking = delivery.marking(dead_letters.is_some());
-                    let hand = hand.get_or_insert_with(|| Hand::new(marking, delivery.batch));
+                    let hand = hand.get_or_insert_with(|| Hand::new(marking, &delivery));
                     let dead_letters = dead_letters.clone();
                     let (host, telemetry) = (Arc::clone(&build.env.host), &telemetry);
                     let runner =

@@ -13,7 +13,6 @@ use super::delivery::Delivery;
 use super::edge::{Envelope, Input};
 use super::output::Fanout;
 use super::request::{Marking, Request, Requests};
-use super::settings::BatchSettings;
 use super::supervise::{Backoff, MAX_CRASHES};
 use super::telemetry::ComponentTelemetry;
 use crate::event::ack::Outcome;
@@ -68,8 +67,9 @@ pub(super) struct Runner<'h> {
 }
 
 impl Hand {
-    pub(super) fn new(marking: Marking, batch: BatchSettings) -> Self {
-        Self { open: Requests::new(marking, batch), ..Self::default() }
+    pub(super) fn new(marking: Marking, delivery: &Delivery) -> Self {
+        let open = Requests::new(marking, delivery.batch).noting(delivery.extents);
+        Self { open, ..Self::default() }
     }
 
     /// Puts what a run that failed had under way back to where it was before.
@@ -99,6 +99,7 @@ impl Runner<'_> {
             telemetry: self.telemetry,
         };
         let mut flights = Flights::new(self.delivery.concurrency);
+        self.sender.prepare().await?;
         self.hand.take_up();
         let mut flying = FuturesUnordered::new();
         if self.hand.coming.is_some() {
