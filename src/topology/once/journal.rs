@@ -83,7 +83,10 @@ struct State {
 
 #[derive(Debug)]
 struct Entry {
+    /// What it says; once it is done, only where its contents end, since many may be kept.
     begin: Begin,
+    /// The same, as it is written.
+    frame: Vec<u8>,
     is_done: bool,
     /// The machine's start at which it was written; empty where the disk has it.
     since: Arc<str>,
@@ -159,8 +162,10 @@ impl Journal {
                 Frame::Start(name) => since = name.into(),
                 Frame::Begin(begin) => {
                     state.next = state.next.max(begin.id.saturating_add(1));
-                    let since = Arc::clone(&since);
-                    state.entries.insert(begin.id, Entry { begin, is_done: false, since });
+                    let (since, mut frame) = (Arc::clone(&since), Vec::new());
+                    codec::push_begin(&begin, &mut frame);
+                    let entry = Entry { begin, frame, is_done: false, since };
+                    state.entries.insert(entry.begin.id, entry);
                 }
                 Frame::Done(id) => {
                     if let Some(entry) = state.entries.get_mut(&id) {
@@ -220,10 +225,12 @@ impl Journal {
         let id = state.next;
         state.next += 1;
         let begin = Begin { id, records, note: note.to_owned(), contents };
+        let mut frame = Vec::new();
+        codec::push_begin(&begin, &mut frame);
         let mut bytes = std::mem::take(&mut state.waiting);
-        codec::push_begin(&begin, &mut bytes);
+        bytes.extend_from_slice(&frame);
         let since = Arc::clone(&state.since);
-        state.entries.insert(id, Entry { begin, is_done: false, since });
+        state.entries.insert(id, Entry { begin, frame, is_done: false, since });
         let written = self.write(&mut state, &bytes);
         bytes.clear();
         state.waiting = bytes;
@@ -352,10 +359,14 @@ impl State {
 
     /// Notes that the place has what the entry tells of.
     fn deliver(&mut self, id: u64) {
-        let Some(entry) = self.entries.get(&id) else { return };
-        for ((source, content), spans) in &entry.begin.contents {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        entry.begin.note = Vec::new();
+        for ((source, content), spans) in &mut entry.begin.contents {
             let of_source = self.delivered.entry(Arc::clone(source)).or_default();
             of_source.entry(*content).or_default().add_all(spans);
+            let end = spans.end();
+            *spans = Spans::default();
+            spans.add(end.saturating_sub(1), end);
         }
     }
 }

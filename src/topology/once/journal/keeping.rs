@@ -2,14 +2,14 @@
 
 use super::{Content, Entry, Journal, Safe, State};
 use crate::host::clock;
-use crate::topology::once::codec::{self, Begin};
+use crate::topology::once::codec;
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-/// A journal that has grown by this and to four times its size is written anew.
+/// A journal that has grown by this and to twice its size is written anew.
 const COMPACT_BYTES: u64 = 256 << 10;
 
 /// More than this is not kept: the oldest entries go, and what they tell of may come twice.
@@ -19,7 +19,7 @@ impl Journal {
     /// Adds `bytes`, or writes all anew, what `bytes` say included. Says whether it is there.
     pub(super) fn write(&self, state: &mut State, bytes: &[u8]) -> bool {
         let (whole, now) = state.sizes;
-        if state.file.is_none() || now > whole * 4 + COMPACT_BYTES {
+        if state.file.is_none() || now > whole * 2 + COMPACT_BYTES {
             return self.rewrite(state);
         }
         let written = self.append(state, bytes);
@@ -53,7 +53,7 @@ impl Journal {
                 codec::push_start(&entry.since, &mut bytes);
                 since = Some(&entry.since);
             }
-            codec::push_begin(&entry.begin, &mut bytes);
+            bytes.extend_from_slice(&entry.frame);
             if entry.is_done {
                 codec::push_done(entry.begin.id, &mut bytes);
             }
@@ -84,7 +84,7 @@ impl Journal {
         state.entries.retain(|_, entry| {
             entry.begin.contents.iter().any(|(content, spans)| mark(content) < spans.end())
         });
-        let size = |entry: &Entry| entry.begin.note.len() as u64 + entry.begin.spans() * 8;
+        let size = |entry: &Entry| entry.frame.len() as u64;
         let mut bytes: u64 = state.entries.values().map(size).sum();
         let mut lost = 0;
         while bytes > MOST_BYTES
@@ -123,12 +123,6 @@ impl Journal {
             self.complain("cannot be written", &error);
         }
         false
-    }
-}
-
-impl Begin {
-    fn spans(&self) -> u64 {
-        self.contents.iter().map(|(_, spans)| spans.len() as u64).sum()
     }
 }
 
