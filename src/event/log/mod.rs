@@ -6,6 +6,7 @@
 //! In the steady state nothing is allocated per record.
 
 mod field;
+pub mod framing;
 mod kept;
 mod keys;
 pub mod multiline;

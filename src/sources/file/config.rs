@@ -1,6 +1,6 @@
 //! What a `file` source can be told.
 
-use super::framing::Framing;
+use crate::event::log::framing::Framing;
 use super::glimpse::glimpse;
 use super::patterns::Patterns;
 use super::{FileSource, Limits};

@@ -4,7 +4,7 @@ mod packed;
 mod read;
 
 use super::content::{Content, Identity, OpenFiles};
-use super::framing::Coding;
+use crate::event::log::framing::Coding;
 use super::marks::Marks;
 use super::position::{FINGERPRINT_BYTES, Fingerprint, Position};
 use crate::event::ack::SinkId;

@@ -3,7 +3,7 @@
 use super::{CHUNK_BYTES, Tracked};
 use crate::event::log::{FieldRef, LogBatch, Origin, Value, Verdict};
 use crate::sources::file::{Metadata, OnLongLine};
-use crate::sources::file::framing::{Coding, Cut, Flush, Framing};
+use crate::event::log::framing::{Coding, Cut, Flush, Framing};
 use crate::sources::file::position::{FINGERPRINT_BYTES, Position, checksum};
 use crate::topology::memory::Chunk;
 use bytes::Bytes;
