@@ -7,6 +7,7 @@
 use super::multiline::{Joined, Joiner, Line, lines};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use memchr::memmem;
+use std::borrow::Cow;
 
 /// How a source's text is made of records.
 #[derive(Clone, Debug)]
@@ -135,6 +136,18 @@ impl Framing {
         cut
     }
 
+    /// A whole text as it is meant, for what comes in one piece.
+    pub fn decode<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        let (encoding, mark) = Encoding::for_bom(text).unwrap_or((self.encoding, 0));
+        if encoding == UTF_8 {
+            return Cow::Borrowed(&text[mark..]);
+        }
+        match encoding.decode_without_bom_handling(&text[mark..]).0 {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        }
+    }
+
     fn join(&self, text: &[u8], lines: &[Line], flush: Flush) -> Joined {
         match &self.joiner {
             Some(joiner) => joiner.join(text, lines.iter().copied(), flush > Flush::Nothing),
@@ -249,6 +262,11 @@ impl Coding {
     /// How many bytes a search must look back so that no delimiter is missed at the seam.
     pub fn overlap(&self) -> usize {
         if self.is_wide() { self.delimiter.len() - 2 } else { self.delimiter.len() - 1 }
+    }
+
+    /// So many bytes, or the fewer that are whole units of UTF-16.
+    pub fn whole_units(&self, bytes: usize) -> usize {
+        if self.is_wide() { bytes & !1 } else { bytes }
     }
 
     /// Where to cut a line after at most `longest` bytes: not within a character where that can

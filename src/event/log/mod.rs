@@ -12,6 +12,7 @@ mod keys;
 pub mod multiline;
 mod name;
 mod split;
+pub mod stream;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,8 @@ mod tracked;
 mod unpack;
 mod watch;
 
-pub use config::{Config, Metadata, OnLongLine, ReadFrom};
+pub use crate::event::log::stream::OnLongLine;
+pub use config::{Config, Metadata, ReadFrom};
 
 use crate::topology::component::{Fault, Source};
 use crate::topology::context::SourceContext;
