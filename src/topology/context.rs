@@ -4,6 +4,7 @@ use super::component::{BuildContext, Fault};
 use super::dead_letters::DeadLetters;
 use super::demand::{DemandPort, Demands};
 use super::memory::Memory;
+use super::once::Deliveries;
 use super::runs::Runs;
 use super::telemetry::{ComponentTelemetry, Telemetry};
 use crate::event::ack::{Receipt, SinkId};
@@ -39,6 +40,8 @@ pub struct Environment {
     pub constants: ArcSwap<serde_json::Map<String, serde_json::Value>>,
     /// The desired state, newest first in line; a new one replaces one that still waits.
     pub tasks: watch::Receiver<Option<SharedTaskSet>>,
+    /// What sources and the journals of sinks tell each other.
+    pub deliveries: Deliveries,
     /// How far the runs of the desired state are.
     pub runs: Runs,
     /// Whether sources end at the end of what is there now, as `--once` asks.

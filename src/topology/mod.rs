@@ -15,6 +15,7 @@ mod ledger;
 mod limits;
 pub mod memory;
 pub mod multiline;
+pub mod once;
 pub mod output;
 pub mod own_log;
 pub(crate) mod registry;

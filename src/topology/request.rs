@@ -6,6 +6,7 @@ pub use filling::Requests;
 
 use super::component::Fault;
 use super::dead_letters::Letter;
+use super::once::{Extents, ExtentsSize};
 use super::settings::BatchSettings;
 use crate::event::Batch;
 use crate::event::ack::Ack;
@@ -34,6 +35,8 @@ pub struct Request {
     origins: Vec<Arc<Origin>>,
     /// Shares of the batches that the records are from, in order, and what of each is in it.
     pub(super) shares: Vec<Share>,
+    /// Where its records are from, for a sink that keeps a journal.
+    extents: Option<Extents>,
     /// When its first record came.
     pub(super) opened: Option<Instant>,
     /// Runs in a row that ended while it was sent.
@@ -90,6 +93,7 @@ struct Size {
     records: u64,
     marks: usize,
     texts: usize,
+    extents: ExtentsSize,
 }
 
 impl Request {
@@ -133,6 +137,9 @@ impl Request {
                 }
             }
             Batch::Logs(logs) => {
+                if let Some(extents) = &mut self.extents {
+                    extents.add_batch(logs);
+                }
                 encoder.encode(logs, &mut self.body);
                 self.records += logs.len() as u64;
             }
@@ -158,6 +165,9 @@ impl Request {
         let start = self.body.len();
         let text_start = write(&mut self.body);
         self.records += 1;
+        if let Some(extents) = &mut self.extents {
+            extents.add_record(record);
+        }
         if self.marking != Marking::Nothing {
             self.mark(start, text_start, 1, Some(record));
         }
@@ -210,6 +220,11 @@ impl Request {
         }
         let made = Bytes::from(make(&self.body)?);
         Ok(self.wire.get_or_init(|| made).clone())
+    }
+
+    /// Where its records are from; nothing where the sink keeps no journal.
+    pub fn extents(&self) -> Option<&Extents> {
+        self.extents.as_ref()
     }
 
     /// The encoded form of each record, where places are marked.
@@ -315,7 +330,8 @@ impl Request {
 
     fn size(&self, at: usize) -> Size {
         let (marks, texts) = (self.marks.len(), self.texts.len());
-        Size { at, body: self.body.len(), records: self.records, marks, texts }
+        let extents = self.extents.as_ref().map(Extents::size).unwrap_or_default();
+        Size { at, body: self.body.len(), records: self.records, marks, texts, extents }
     }
 
     fn cut_back(&mut self, size: Size) {
@@ -323,6 +339,9 @@ impl Request {
         self.records = size.records;
         self.marks.truncate(size.marks);
         self.texts.truncate(size.texts);
+        if let Some(extents) = &mut self.extents {
+            extents.cut_back(size.extents);
+        }
     }
 }
 

@@ -85,7 +85,7 @@ pub(super) async fn run_sink(
                 BuiltSink::Requests { encoder, sender, delivery } => {
                     let mut hand = hand.lock().await;
                     let marking = delivery.marking(dead_letters.is_some());
-                    let hand = hand.get_or_insert_with(|| Hand::new(marking, delivery.batch));
+                    let hand = hand.get_or_insert_with(|| Hand::new(marking, &delivery));
                     let dead_letters = dead_letters.clone();
                     let telemetry = &telemetry;
                     let runner =

@@ -13,7 +13,6 @@ use super::edge::{Envelope, Input};
 use super::limits::{Flights, Rate};
 use super::request::{Marking, Request, Requests};
 use super::sending::look;
-use super::settings::BatchSettings;
 use super::supervise::{Backoff, MAX_CRASHES};
 use super::telemetry::ComponentTelemetry;
 use crate::event::ack::Outcome;
@@ -63,8 +62,9 @@ pub(super) struct Runner<'h> {
 }
 
 impl Hand {
-    pub(super) fn new(marking: Marking, batch: BatchSettings) -> Self {
-        Self { open: Requests::new(marking, batch), ..Self::default() }
+    pub(super) fn new(marking: Marking, delivery: &Delivery) -> Self {
+        let open = Requests::new(marking, delivery.batch).noting(delivery.extents);
+        Self { open, ..Self::default() }
     }
 
     /// Puts what a run that failed had under way back to where it was before.
@@ -88,6 +88,7 @@ impl Runner<'_> {
             telemetry: self.telemetry,
         };
         let mut flights = Flights::new(self.delivery.concurrency);
+        self.sender.prepare().await?;
         self.hand.take_up();
         let mut flying = FuturesUnordered::new();
         if self.hand.coming.is_some() {
