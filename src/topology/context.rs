@@ -1,6 +1,7 @@
 //! What the engine lends to a component while it runs.
 
 use super::component::{BuildContext, Fault};
+use super::dead_letters::DeadLetters;
 use super::demand::{DemandPort, Demands};
 use super::memory::Memory;
 use super::once::Deliveries;
@@ -169,6 +170,8 @@ pub struct SinkContext {
     pub name: Arc<str>,
     /// Its line to the sources that poll on demand.
     pub demand: Arc<DemandPort>,
+    /// The way to the sink that takes what this one rejects for good, where it names one.
+    pub dead_letters: Option<DeadLetters>,
     /// Its own counters.
     pub telemetry: ComponentTelemetry,
     /// What all components share.

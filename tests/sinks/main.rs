@@ -26,6 +26,8 @@ mod loki;
 #[path = "../support/loki.rs"]
 mod loki_server;
 #[cfg(test)]
+mod moto;
+#[cfg(test)]
 #[path = "../support/process.rs"]
 mod process;
 #[cfg(test)]
@@ -36,6 +38,8 @@ mod receiver;
 mod rsyslog;
 #[cfg(test)]
 mod s3;
+#[cfg(test)]
+mod s3_refusals;
 #[cfg(test)]
 #[path = "../support/skip.rs"]
 mod skip;
