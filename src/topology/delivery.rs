@@ -23,7 +23,7 @@ pub struct Delivery {
     pub timeout: Option<Duration>,
     /// Whether requests of one destination go one after the other, whatever the concurrency.
     pub key_order: bool,
-    /// Whether the server answers for each record.
+    /// Whether the server answers for each record, or may be sent some of them alone.
     pub partial: bool,
     /// Destinations that are filled at a time. Beyond that the oldest goes first.
     pub open_requests: usize,
