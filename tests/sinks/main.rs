@@ -26,6 +26,11 @@ mod loki;
 #[path = "../support/loki.rs"]
 mod loki_server;
 #[cfg(test)]
+mod osmem;
+#[cfg(test)]
+#[path = "../support/network.rs"]
+mod own_network;
+#[cfg(test)]
 #[path = "../support/process.rs"]
 mod process;
 #[cfg(test)]

@@ -3,6 +3,8 @@
 mod datagram;
 mod frames;
 mod gather;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod socket;
 mod stream;
 

@@ -7,6 +7,8 @@ mod content;
 mod follow;
 mod framing;
 mod glimpse;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod marks;
 mod metrics;
 mod patterns;

@@ -33,8 +33,7 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let known = serde_json::from_slice::<Known>(&bytes).ok();
-        let cursor = known.map(|known| known.cursor).filter(|cursor| is_cursor(cursor));
+        let cursor = read(&bytes);
         if cursor.is_none() {
             let path = self.path.display();
             tracing::error!(%path, "damaged checkpoint; the journal is read as at the first start");
@@ -52,6 +51,12 @@ impl Store {
         fs::rename(&beside, &self.path)?;
         File::open(directory)?.sync_all()
     }
+}
+
+/// The cursor that the bytes of a checkpoint hold.
+pub(super) fn read(bytes: &[u8]) -> Option<String> {
+    let known = serde_json::from_slice::<Known>(bytes).ok()?;
+    Some(known.cursor).filter(|cursor| is_cursor(cursor))
 }
 
 /// Whether journalctl would take it for one: `s=...;i=...`.
