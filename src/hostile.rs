@@ -34,7 +34,8 @@ enum Body {
 /// All of them.
 pub const TARGETS: &[Target] = &[
     bytes("parse", transforms::parse::hostile::line, transforms::parse::hostile::lines),
-    bytes("framing", sources::file::hostile::framing, sources::file::hostile::texts),
+    bytes("framing", event::log::hostile::framing, event::log::hostile::texts),
+    bytes("lines", event::log::hostile::stream, event::log::hostile::streams),
     bytes("checkpoint", sources::file::hostile::checkpoint, sources::file::hostile::checkpoints),
     bytes("stream", net::listen::hostile::stream, net::listen::hostile::streams),
     bytes("journal", sources::journald::hostile::journal, sources::journald::hostile::journals),

@@ -13,6 +13,7 @@ use super::demand::{Demand, DemandPort, Demands};
 use super::edge::{EdgeSender, Input, WeakEdgeSender, edge};
 use super::graph::{Component, Graph, Port};
 use super::job::{Job, Leaving};
+use super::once::clear_ways;
 use super::output::Fanout;
 use super::rewire::{connect, live_sinks, try_build};
 use super::runners::{run_sink, run_source};
@@ -143,6 +144,7 @@ impl Topology {
             }
         }
         connect(&units, &planned, live);
+        self.env.deliveries.lead(clear_ways(graph, &wiring));
         drop(ways_laid);
         self.running = planned.into_iter().map(|(name, plan)| (name, plan.running)).collect();
         Ok(changes)

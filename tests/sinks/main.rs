@@ -26,6 +26,8 @@ mod loki;
 #[path = "../support/loki.rs"]
 mod loki_server;
 #[cfg(test)]
+mod moto;
+#[cfg(test)]
 mod osmem;
 #[cfg(test)]
 #[path = "../support/network.rs"]
@@ -41,6 +43,8 @@ mod receiver;
 mod rsyslog;
 #[cfg(test)]
 mod s3;
+#[cfg(test)]
+mod s3_refusals;
 #[cfg(test)]
 #[path = "../support/skip.rs"]
 mod skip;

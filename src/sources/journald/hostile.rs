@@ -10,8 +10,10 @@ pub(crate) fn journal(input: &[u8]) {
     for end in [input.len() / 3, input.len() / 2, input.len().saturating_sub(1)] {
         assert!(all.starts_with(&entries(&input[..end])), "a beginning has no others");
     }
-    if let Some(cursor) = cursor::read(input) {
+    let known = cursor::read(input);
+    for cursor in known.iter().filter_map(|known| known.cursor.as_deref()) {
         assert!(!cursor.starts_with('-') && !cursor.contains([' ', '\n', '\0']), "{cursor}");
+        cursor::is_past(cursor, "s=0639c7;i=1f;t=5f");
     }
 }
 
@@ -33,6 +35,6 @@ fn entries(bytes: &[u8]) -> Vec<(Vec<Field>, usize)> {
 pub(crate) fn journals() -> Vec<Vec<u8>> {
     let entries = b"__CURSOR=s=1;i=2\nMESSAGE=one=1\nPRIORITY=6\n\n\
         MESSAGE\n\x03\0\0\0\0\0\0\0a\nb\n\nM=\n\n";
-    let cursor = br#"{"cursor":"s=0639c7;i=1f;b=8a;m=2c;t=5f;x=9"}"#;
+    let cursor = br#"[{"sink":"a","cursor":null},{"sink":"b","cursor":"s=0639c7;i=1f;t=5f;x=9"}]"#;
     vec![entries.to_vec(), cursor.to_vec()]
 }

@@ -46,6 +46,7 @@ pub(super) fn environment_in(data_dir: &Path) -> Arc<Environment> {
         masker: Default::default(),
         constants: ArcSwap::default(),
         tasks: watch::channel(None).1,
+        deliveries: Default::default(),
         runs: Default::default(),
         once: false,
     })
