@@ -28,6 +28,11 @@ mod loki_server;
 #[cfg(test)]
 mod moto;
 #[cfg(test)]
+mod osmem;
+#[cfg(test)]
+#[path = "../support/network.rs"]
+mod own_network;
+#[cfg(test)]
 #[path = "../support/process.rs"]
 mod process;
 #[cfg(test)]
