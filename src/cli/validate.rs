@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
         Output::Json => noted,
         Output::Text => {
             let components = config.graph.nodes.len();
-            let tasks = config.tasks.map_or(0, |set| set.tasks.len());
+            let tasks = config.tasks.map_or(0, |set| set.count());
             shell.print(&format!("valid: {components} components, {tasks} tasks\n"))
         }
     }
