@@ -32,6 +32,7 @@ mod supervise;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;
+pub mod text;
 pub mod trial;
 mod units;
 

@@ -6,11 +6,13 @@
 //! In the steady state nothing is allocated per record.
 
 mod field;
+pub mod framing;
 mod kept;
 mod keys;
 pub mod multiline;
 mod name;
 mod split;
+pub mod stream;
 mod table;
 #[cfg(test)]
 mod tests;

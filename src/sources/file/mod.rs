@@ -5,7 +5,6 @@ mod checkpoint;
 mod config;
 mod content;
 mod follow;
-mod framing;
 mod glimpse;
 mod marks;
 mod metrics;
@@ -18,14 +17,15 @@ mod tracked;
 mod unpack;
 mod watch;
 
-pub use config::{Config, Metadata, OnLongLine, ReadFrom};
+pub use crate::event::log::stream::OnLongLine;
+pub use config::{Config, Metadata, ReadFrom};
 
 use crate::topology::component::{Fault, Source};
 use crate::topology::context::SourceContext;
 use crate::topology::output::Output;
 use async_trait::async_trait;
 use follow::Follower;
-use framing::Framing;
+use crate::event::log::framing::Framing;
 use patterns::Patterns;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch as signal};
