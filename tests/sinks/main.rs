@@ -40,6 +40,8 @@ mod rsyslog;
 #[cfg(test)]
 mod s3;
 #[cfg(test)]
+mod s3_once;
+#[cfg(test)]
 mod s3_refusals;
 #[cfg(test)]
 #[path = "../support/skip.rs"]

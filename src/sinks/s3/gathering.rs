@@ -1,6 +1,6 @@
 //! What is gathered: the objects that are being made, by prefix, and those that wait to be put.
 
-use super::again::Again;
+use super::again::{Again, PATIENCE};
 use super::letters::Records;
 use super::manifest::{Manifests, pieces};
 use super::partition::{Coming, Object, Partition};
@@ -184,11 +184,12 @@ impl Gathering {
 
     /// Nothing more will come in this run, nor, where `ever`, in another one.
     pub(super) fn finish_again(&mut self, ever: bool) -> io::Result<()> {
-        match ever {
-            true => self.give_up_again(Instant::now() + super::again::PATIENCE),
-            // The next run reads it again, and more.
-            false => Ok(self.again.leave()),
+        if ever {
+            return self.give_up_again(Instant::now() + PATIENCE);
         }
+        // The next run reads it again, and more.
+        self.again.leave();
+        Ok(())
     }
 
     /// Ends the oldest object; `false` where there is none.

@@ -42,13 +42,22 @@ const MOST_PARTS: u64 = 10_000;
 ///
 /// Records are gathered by the prefix of their key, and each prefix's become an object once they
 /// are enough or old enough (`batch`, measured as stored). An object counts as delivered once the
-/// server has all of it. While the server is away or refuses, for whatever reason, everything
-/// waits, and nothing is dropped.
+/// server has all of it. While the server is away, refuses the key or does not know the bucket,
+/// everything waits, and nothing is dropped, unless `retry` says `attempts`. What it will never
+/// take, such as a key that is too long or an object that is too large, goes to the `dead_letter`;
+/// without one it is dropped, counted as `rejected`. The names of such codes: `EntityTooLarge`,
+/// `InvalidObjectName`, `InvalidTag`, `InvalidURI`, `KeyTooLongError`, `MetadataTooLarge`,
+/// `XMinioInvalidObjectName`, and the statuses 413 and 414.
 ///
-/// An object's name is made of where its records were read: host, source, path and offsets. So a
-/// retry, even one after a crash that reads the same lines again, replaces the object and does not
-/// double it. A restart may gather the lines in other portions, though; then some stand in two
-/// objects.
+/// At the start it looks whether the server is there and knows the key and the bucket, and warns
+/// where not. The key need not be allowed to list.
+///
+/// An object's name is made of where its records were read: host, source, path and offsets. What it
+/// is made of is on record, in `deliveries/` of `data_dir`, before its first byte is sent. After a
+/// crash the same lines of files become the same object once more, which replaces what may be
+/// there, and lines that had arrived are left out: none stands there twice. That holds for files
+/// that are read, transforms that remember nothing, and no buffer on disk in front of the sink;
+/// else, or where a file is gone or settings changed meanwhile, some lines may stand in two objects.
 ///
 /// ```yaml
 /// sinks:
@@ -60,6 +69,11 @@ const MOST_PARTS: u64 = 10_000;
 ///     region: eu-central-1
 ///     compression: zstd
 ///     batch: {bytes: 32MiB, age: 10m}
+///     dead_letter: refused
+///   refused:
+///     type: file
+///     inputs: []
+///     path: /var/lib/driftless/refused.ndjson
 ///   minio:
 ///     type: s3
 ///     inputs: [app]

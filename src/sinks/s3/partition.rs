@@ -86,7 +86,8 @@ impl Partition {
 
     /// What it takes here.
     pub(super) fn held_bytes(&self) -> usize {
-        self.stored_bytes() + self.letters.as_ref().map_or(0, Records::bytes)
+        let letters = self.letters.as_ref().map_or(0, Records::bytes);
+        self.stored_bytes() + letters + self.told.extents.bytes()
     }
 
     /// Adds what stands between records.

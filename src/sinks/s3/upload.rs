@@ -84,9 +84,10 @@ impl Uploader {
                     self.abort(&object.key, &parts.id).await;
                 }
                 if let Some(manifests) = &self.manifests {
-                    match why.is_refused() {
-                        true => manifests.journal.void(entry),
-                        false => manifests.journal.unsure(entry),
+                    if why.is_refused() {
+                        manifests.journal.void(entry);
+                    } else {
+                        manifests.journal.unsure(entry);
                     }
                 }
                 letters::give_up(&self.sending, object, &why).await;

@@ -70,6 +70,11 @@ impl Extents {
         self.runs.is_empty()
     }
 
+    /// What it takes in memory, about.
+    pub fn bytes(&self) -> usize {
+        self.runs.len() * size_of::<Run>()
+    }
+
     pub(in crate::topology) fn size(&self) -> Size {
         let end = self.runs.last().map_or(0, |last| last.end);
         Size { origins: self.origins.len(), runs: self.runs.len(), end }
