@@ -1,6 +1,7 @@
 //! Sinks as a user runs them: the program with a config, and a real receiver at the other end.
 
 #[cfg(test)]
+#[path = "../support/bucket.rs"]
 mod bucket;
 #[cfg(test)]
 #[path = "../support/bulk.rs"]

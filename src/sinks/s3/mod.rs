@@ -1,7 +1,9 @@
 //! `s3`: puts records as objects into a bucket.
 
+mod again;
 mod gathering;
 mod letters;
+mod manifest;
 mod object;
 mod orphans;
 mod partition;
@@ -24,9 +26,11 @@ use crate::topology::delivery::{Concurrency, RateLimit};
 use crate::topology::settings::{BatchSettings, ByteSize, Period, RetrySettings};
 use gathering::{Limits, Made};
 use indexmap::IndexMap;
+use manifest::Manifests;
 use run::S3;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The least that S3 takes as a part that is not the last.
@@ -247,11 +251,22 @@ impl SinkConfig for Config {
         self.dead_letter.as_deref()
     }
 
+    fn delivers_once(&self) -> bool {
+        true
+    }
+
     fn build(&self, cx: &BuildContext) -> Result<BuiltSink, Fault> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let bucket = self.bucket(&variable, cx.env.masker.clone()).map_err(Fault::fatal)?;
         let headers = self.headers().map_err(Fault::fatal)?;
-        Ok(BuiltSink::Stream(Box::new(self.stream(bucket, headers).map_err(Fault::fatal)?)))
+        let mut sink = self.stream(bucket, headers).map_err(Fault::fatal)?;
+        if cx.env.keeps_state {
+            let Self { bucket, endpoint, prefix, encoding, compression, extension, .. } = self;
+            let place = (bucket, endpoint, prefix.as_str());
+            let settings = format!("{place:?} {:?}", (encoding, compression, extension));
+            sink.manifests = Some(Arc::new(Manifests::new(cx, &settings)));
+        }
+        Ok(BuiltSink::Stream(Box::new(sink)))
     }
 
     /// By prefix, since an object is named after all of its records.
@@ -313,6 +328,7 @@ impl Config {
             retry: self.retry,
             concurrency: self.concurrency,
             rate_limit: self.rate_limit,
+            manifests: None,
         })
     }
 
