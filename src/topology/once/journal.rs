@@ -267,6 +267,17 @@ impl Journal {
         self.count("unsure", 1);
     }
 
+    /// Writes down at once what was done, for sinks whose entries are of many contents: a source
+    /// must not hear that a part of one is at its place while the journal still asks about it.
+    pub fn write_down(&self) {
+        let mut state = self.state();
+        let bytes = std::mem::take(&mut state.waiting);
+        if !bytes.is_empty() && state.file.is_some() {
+            let written = self.append(&mut state, &bytes);
+            self.note_outcome(&mut state, written);
+        }
+    }
+
     /// What of the batch came before; `None` where nothing did, as in most batches.
     pub fn replays(&self, logs: &LogBatch) -> Option<Replays> {
         let origin = &logs.origin;
@@ -343,12 +354,8 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        let mut state = self.state();
-        let bytes = std::mem::take(&mut state.waiting);
-        if !bytes.is_empty() && state.file.is_some() {
-            // What is not written is looked for at its place.
-            self.append(&mut state, &bytes).ok();
-        }
+        // What is not written is looked for at its place.
+        self.write_down();
     }
 }
 

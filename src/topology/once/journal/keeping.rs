@@ -112,7 +112,7 @@ impl Journal {
     }
 
     /// Says once that the journal cannot be written, until it can.
-    fn note_outcome(&self, state: &mut State, written: io::Result<()>) -> bool {
+    pub(super) fn note_outcome(&self, state: &mut State, written: io::Result<()>) -> bool {
         let Err(error) = written else {
             state.failed = false;
             return true;
