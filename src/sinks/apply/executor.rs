@@ -132,6 +132,7 @@ pub fn run(
         play: PlayState::default(),
         results: Arc::default(),
         included: Arc::default(),
+        groups: set.groups.clone(),
         failed: None,
         waits_for: selection.start_at.clone(),
         report,
@@ -152,6 +153,8 @@ pub(super) struct Executor<'a> {
     pub(super) play: PlayState,
     /// Registered results and what `set_fact` set.
     pub(super) results: Arc<IndexMap<String, Value>>,
+    /// The groups that this host belongs to by now.
+    pub(super) groups: Vec<String>,
     /// What `include_vars` read.
     pub(super) included: Arc<Vars>,
     /// The task that failed last, and its result, for `rescue`.
@@ -253,7 +256,7 @@ impl Executor<'_> {
             .engine()
             .render_node(hosts, &scope)
             .map_err(|problem| problem.diagnostic().to_string())?;
-        let host = Host { name: &self.inputs.host, groups: &self.set.groups };
+        let host = Host { name: &self.inputs.host, groups: &self.groups };
         host.is_meant(&pattern_of(&hosts))
     }
 
@@ -373,6 +376,8 @@ impl Executor<'_> {
                 .with_fixed("ansible_role_name", role.name.as_str().into())
                 .with_fixed("role_path", path.display().to_string().into());
         }
+        let own = (self.inputs.host.as_str(), scope.lookup("vars"));
+        scope = scope.with_fixed("hostvars", Value::from_pairs([own]));
         let search = Arc::new(super::parse::search(home, &self.set.base));
         let lived = Lived { _home: Arc::clone(home), scope, search };
         self.play.scopes.insert(address, lived.clone());
