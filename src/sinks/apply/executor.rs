@@ -2,6 +2,7 @@
 
 use super::items;
 use super::keywords::Keywords;
+use super::looks::Looks;
 use super::report::{ItemReport, Report, Status, TaskReport};
 use super::tasks::{self, Failure, Module};
 use super::turn::{Done, Job, Turn};
@@ -92,12 +93,15 @@ pub fn run(
     observer: &mut dyn Observer,
 ) -> Report {
     machine.refuse_secrets(inputs.masker.clone());
+    let looks = Looks::new(machine, &set.base);
     let scope = Scope::new(Arc::clone(&inputs.engine))
         .with_fixed("facts", inputs.facts.clone())
         .with_fixed("host", inputs.host.as_str().into())
         .with_fixed("inventory_hostname", inputs.host.as_str().into())
         .with_fixed("ansible_check_mode", machine.is_dry_run().into())
         .with_secrets(inputs.secrets.clone())
+        .with_masker(inputs.masker.clone())
+        .with_host(looks.clone())
         .with_vars(Arc::new(set.vars.clone()))
         .with_overriding(Arc::new(inputs.extra_vars.clone()));
     let report = Report {
@@ -112,6 +116,7 @@ pub fn run(
         selection,
         observer,
         scope,
+        looks,
         results: Arc::default(),
         notified: BTreeSet::new(),
         report,
@@ -127,6 +132,7 @@ struct Executor<'a> {
     selection: &'a Selection,
     observer: &'a mut dyn Observer,
     scope: Scope,
+    looks: Arc<Looks>,
     results: Arc<IndexMap<String, Value>>,
     /// Handlers (by their place in the set) that were notified and have not run yet.
     notified: BTreeSet<usize>,
@@ -190,6 +196,7 @@ impl Executor<'_> {
         let name = self.inputs.engine.render(&task.name, &scope).map(|name| name.to_string());
         let name = self.masked(name.as_deref().unwrap_or(&task.name));
         self.observer.started(&name, role == Role::Handler);
+        self.looks.catch_up(self.machine);
 
         let started = Instant::now();
         drop(self.machine.take_seen());
@@ -210,6 +217,7 @@ impl Executor<'_> {
         {
             done.fail(failure);
         }
+        self.looks.note(self.machine);
         let text = |text: String| match keywords.no_log {
             true => "(hidden: the task says `no_log`)".to_owned(),
             false => self.masked(&text),
@@ -286,7 +294,8 @@ impl Executor<'_> {
     ) -> Done {
         let base = &self.set.base;
         let masker = &self.inputs.masker;
-        let job = Job { task, module, keywords, base, masker, number };
+        let looks = Arc::clone(&self.looks);
+        let job = Job { task, module, keywords, base, masker, looks: &looks, number };
         let Some(items) = &keywords.items else {
             let turn = job.run(self.machine, scope);
             self.keep_facts(&turn);

@@ -5,6 +5,7 @@ mod done;
 pub mod executor;
 mod items;
 mod keywords;
+mod looks;
 mod numbers;
 pub mod params;
 pub mod parse;
