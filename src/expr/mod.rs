@@ -7,6 +7,8 @@ pub mod condition;
 pub mod filters;
 mod functions;
 pub mod host;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod includes;
 pub mod jinja;
 mod lenient;

@@ -3,6 +3,7 @@
 use crate::harness::free_port;
 use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
+use s3s::host::MultiDomain;
 use s3s::service::S3ServiceBuilder;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 pub(crate) const ACCESS_KEY: &str = "shipper";
+pub(crate) const DOMAIN: &str = "s3.test";
 pub(crate) const SECRET_KEY: &str = "hunter2-hunter2";
 
 /// A server with one bucket, `logs`.
@@ -40,6 +42,9 @@ impl Store {
         let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", self.port))).unwrap();
         let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(self.dir.path()).unwrap());
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        // Buckets may stand before this name, too.
+        let domain = format!("{DOMAIN}:{}", self.port);
+        builder.set_host(MultiDomain::new([domain, format!("127.0.0.1:{}", self.port)]).unwrap());
         let service = builder.build();
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -64,6 +69,11 @@ impl Store {
 
     pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The same by a name that a bucket can stand before.
+    pub(crate) fn endpoint_by_name(&self) -> String {
+        format!("http://{DOMAIN}:{}", self.port)
     }
 
     /// A sink for the bucket.

@@ -26,6 +26,13 @@ mod loki;
 #[path = "../support/loki.rs"]
 mod loki_server;
 #[cfg(test)]
+mod moto;
+#[cfg(test)]
+mod osmem;
+#[cfg(test)]
+#[path = "../support/network.rs"]
+mod own_network;
+#[cfg(test)]
 #[path = "../support/process.rs"]
 mod process;
 #[cfg(test)]
@@ -36,6 +43,8 @@ mod receiver;
 mod rsyslog;
 #[cfg(test)]
 mod s3;
+#[cfg(test)]
+mod s3_refusals;
 #[cfg(test)]
 #[path = "../support/skip.rs"]
 mod skip;

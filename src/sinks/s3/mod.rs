@@ -1,5 +1,7 @@
 //! `s3`: puts records as objects into a bucket.
 
+mod gathering;
+mod letters;
 mod object;
 mod orphans;
 mod partition;
@@ -18,15 +20,14 @@ use crate::net::s3::{
 };
 use crate::net::tls::TlsSettings;
 use crate::topology::component::{BuildContext, BuiltSink, Fault, SinkConfig};
+use crate::topology::delivery::{Concurrency, RateLimit};
 use crate::topology::settings::{BatchSettings, ByteSize, Period, RetrySettings};
+use gathering::{Limits, Made};
 use indexmap::IndexMap;
-use orphans::Orphans;
-use run::{Limits, Made, S3};
+use run::S3;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::sync::Arc;
 use std::time::Duration;
-use upload::Uploader;
 
 /// The least that S3 takes as a part that is not the last.
 const LEAST_PART_BYTES: u64 = 5 << 20;
@@ -108,10 +109,14 @@ pub struct Config {
     /// What all prefixes together may gather. Over this, the largest object is put.
     #[serde(default = "default_max_gathered")]
     pub max_gathered_bytes: ByteSize,
-    /// Objects that are on their way at the same time, at most. From 1.
+    /// Objects that are on their way at the same time, at most: a number up to 64, or `adaptive`.
+    /// By default 4.
     #[serde(default = "default_concurrency")]
-    #[schemars(range(min = 1))]
-    pub concurrency: usize,
+    pub concurrency: Concurrency,
+    /// How many requests may be sent, each part of a large object being one: so many a second, or
+    /// `{requests: 100, per: 1m}`. By default as many as there are.
+    #[serde(default)]
+    pub rate_limit: Option<RateLimit>,
     /// A larger object goes in parts of this size, each of which is retried by itself. From 5MiB.
     /// Parts that a crash left behind are removed at the next start.
     #[serde(default = "default_part")]
@@ -138,6 +143,10 @@ pub struct Config {
     /// Pauses after a failure.
     #[serde(default)]
     pub retry: RetrySettings,
+    /// Another sink, which takes the records of objects that the server rejects for good, and of
+    /// those that are given up after `retry.attempts`.
+    #[serde(default)]
+    pub dead_letter: Option<String>,
 }
 
 /// Who may do what with an object.
@@ -203,8 +212,8 @@ fn default_max_gathered() -> ByteSize {
     ByteSize(64 << 20)
 }
 
-fn default_concurrency() -> usize {
-    4
+fn default_concurrency() -> Concurrency {
+    Concurrency::Fixed(4)
 }
 
 fn default_part() -> ByteSize {
@@ -234,21 +243,15 @@ impl SinkConfig for Config {
         Kinds::LOGS
     }
 
+    fn dead_letter(&self) -> Option<&str> {
+        self.dead_letter.as_deref()
+    }
+
     fn build(&self, cx: &BuildContext) -> Result<BuiltSink, Fault> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let bucket = self.bucket(&variable, cx.env.masker.clone()).map_err(Fault::fatal)?;
         let headers = self.headers().map_err(Fault::fatal)?;
-        let name = format!("s3/{}.uploads", cx.name);
-        let orphans = Orphans::new(cx.env.keeps_state.then(|| cx.env.data_dir.join(name)));
-        let uploader = Uploader {
-            bucket,
-            headers,
-            part_bytes: self.part_bytes.as_usize(),
-            retry: self.retry,
-            orphans,
-            telemetry: cx.env.telemetry.component(&cx.name),
-        };
-        Ok(BuiltSink::Stream(Box::new(self.stream(Arc::new(uploader)).map_err(Fault::fatal)?)))
+        Ok(BuiltSink::Stream(Box::new(self.stream(bucket, headers).map_err(Fault::fatal)?)))
     }
 
     /// By prefix, since an object is named after all of its records.
@@ -266,9 +269,9 @@ impl SinkConfig for Config {
 }
 
 impl Config {
-    fn stream(&self, uploader: Arc<Uploader>) -> Result<S3, String> {
-        if self.max_partitions == 0 || self.concurrency == 0 {
-            return Err("`max_partitions` and `concurrency` are at least 1".to_owned());
+    fn stream(&self, bucket: Bucket, headers: ObjectHeaders) -> Result<S3, String> {
+        if self.max_partitions == 0 {
+            return Err("`max_partitions` is at least 1".to_owned());
         }
         if self.part_bytes.0 < LEAST_PART_BYTES {
             return Err("`part_bytes` is below 5MiB, which no server takes".to_owned());
@@ -292,20 +295,24 @@ impl Config {
             age: self.batch.age.0,
             partitions: self.max_partitions,
             gathered_bytes: self.max_gathered_bytes.as_usize(),
-            uploads: self.concurrency,
+        };
+        let made = Made {
+            encoder: Encoder::new(&self.encoding, Extra::Origin),
+            is_array: self.encoding == Encoding::Json,
+            compression: self.compression,
+            extension,
+            keeps_letters: false,
         };
         Ok(S3 {
-            uploader,
+            bucket,
+            headers,
+            part_bytes: self.part_bytes.as_usize(),
             limits,
-            renderer: self.prefix.renderer(),
             template: self.prefix.clone(),
-            made: Made {
-                encoder: Encoder::new(&self.encoding, Extra::Origin),
-                is_array: self.encoding == Encoding::Json,
-                compression: self.compression,
-            },
-            extension,
-            scratch: Vec::new(),
+            made,
+            retry: self.retry,
+            concurrency: self.concurrency,
+            rate_limit: self.rate_limit,
         })
     }
 

@@ -1,9 +1,11 @@
 //! A partition: the object that is being gathered for one prefix.
 
+use super::letters::Records;
 use super::object::Identity;
 use crate::event::ack::Ack;
 use crate::event::encode::Encoder;
 use crate::event::encode::compress::{Compression, Writer};
+use crate::topology::request::Share;
 use std::io::{self, Write};
 use tokio::time::Instant;
 
@@ -14,10 +16,12 @@ pub(super) struct Partition {
     pub(super) since: Instant,
     pub(super) records: u64,
     pub(super) identity: Identity,
+    /// For the dead letters, where there are any.
+    pub(super) letters: Option<Records>,
     /// What waits to hear of it.
-    acks: Vec<Ack>,
-    /// The number of the batch that was last added.
-    batch: u64,
+    shares: Vec<Share>,
+    /// Records of the batch at hand, which has no share yet.
+    fresh: u64,
 }
 
 /// An object that is ready to be put.
@@ -25,40 +29,57 @@ pub(super) struct Object {
     pub(super) key: String,
     pub(super) body: Vec<u8>,
     pub(super) records: u64,
-    pub(super) acks: Vec<Ack>,
+    pub(super) letters: Option<Records>,
+    pub(super) shares: Vec<Share>,
+}
+
+/// The batch at hand.
+#[derive(Clone, Copy)]
+pub(super) struct Coming<'b> {
+    pub(super) ack: &'b Ack,
+    /// How many records it has.
+    pub(super) records: u64,
 }
 
 impl Partition {
-    pub(super) fn new(compression: Compression, encoder: &Encoder) -> io::Result<Self> {
+    pub(super) fn new(
+        compression: Compression,
+        encoder: &Encoder,
+        letters: Option<Records>,
+    ) -> io::Result<Self> {
         let mut head = Vec::new();
         encoder.begin(&mut head);
         let mut writer = compression.writer(Vec::new())?;
         writer.write_all(&head)?;
-        let (identity, acks) = (Identity::default(), Vec::new());
-        Ok(Self { writer, since: Instant::now(), records: 0, identity, acks, batch: 0 })
+        let (identity, shares) = (Identity::default(), Vec::new());
+        let since = Instant::now();
+        Ok(Self { writer, since, records: 0, identity, letters, shares, fresh: 0 })
     }
 
     /// What it takes as it is stored, but for what the compression still holds back.
     pub(super) fn stored_bytes(&self) -> usize {
-        match &self.writer {
-            Writer::Plain(body) => body.len(),
-            Writer::Gzip(encoder) => encoder.get_ref().len(),
-            Writer::Zstd(encoder) => encoder.get_ref().len(),
-        }
+        self.writer.written().len()
     }
 
-    /// Adds encoded records.
+    /// What it takes here.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.stored_bytes() + self.letters.as_ref().map_or(0, Records::bytes)
+    }
+
+    /// Adds encoded records of the batch at hand.
     pub(super) fn add(&mut self, encoded: &[u8], records: u64) -> io::Result<()> {
         self.writer.write_all(encoded)?;
         self.records += records;
+        self.fresh += records;
         Ok(())
     }
 
-    /// Lets a batch wait for this object; `number` tells batches apart.
-    pub(super) fn holds(&mut self, number: u64, ack: &Ack) {
-        if self.batch != number || self.acks.is_empty() {
-            self.batch = number;
-            self.acks.push(ack.share(ack.sinks()));
+    /// Lets the batch at hand wait for this object, where some of it is in it.
+    pub(super) fn holds(&mut self, batch: Coming<'_>) {
+        let records = std::mem::take(&mut self.fresh);
+        if records > 0 {
+            let ack = batch.ack.share_some(records, batch.records);
+            self.shares.push(Share { ack, records });
         }
     }
 
@@ -74,6 +95,7 @@ impl Partition {
         self.writer.write_all(&end)?;
         let body = self.writer.finish()?;
         let key = place(&self.identity.name(salt));
-        Ok(Object { key, body, records: self.records, acks: self.acks })
+        let (records, letters, shares) = (self.records, self.letters, self.shares);
+        Ok(Object { key, body, records, letters, shares })
     }
 }
