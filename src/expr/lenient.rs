@@ -4,8 +4,8 @@
 
 use super::call::refuse_undefined;
 use super::filters;
+use super::format::printf;
 use super::unparse::{Uses, unparse};
-use minijinja::formatting::{FormatStyle, format};
 use minijinja::machinery::{Span, Token, parse_expr, tokenize};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Rest, Value};
@@ -58,7 +58,7 @@ pub(super) fn register(environment: &mut Environment<'static>) {
                     true => b.try_iter()?.collect(),
                     false => vec![b.clone()],
                 };
-                Ok(format(FormatStyle::Printf, text, &values)?.into())
+                Ok(printf(text, &values)?.into())
             }
             None => {
                 let plain = state.env().compile_expression("a % b")?;

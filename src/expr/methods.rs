@@ -1,7 +1,7 @@
 //! Python's methods of text, lists and mappings that task files call inside expressions.
 
 use super::call::{list, wrong};
-use minijinja::formatting::{FormatStyle, format};
+use super::format::braces;
 use minijinja::value::{Kwargs, Tuple, Value, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State};
 
@@ -151,7 +151,7 @@ fn text(this: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
             let items = items.try_iter()?.map(|item| item.to_string());
             items.collect::<Vec<_>>().join(this).into()
         }
-        "format" => format(FormatStyle::StrFormat, this, args)?.into(),
+        "format" => braces(this, args)?.into(),
         "title" => title(this).into(),
         "capitalize" => {
             let mut rest = this.chars();

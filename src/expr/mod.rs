@@ -1,12 +1,15 @@
 //! Jinja: conditions, templates, filters, tests. The one expression language.
 
 #[cfg(test)]
-mod agreement;
+mod agreement_tests;
 pub mod call;
 pub mod condition;
 pub mod filters;
+mod format;
 mod functions;
 pub mod host;
+#[cfg(test)]
+mod host_tests;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod hostile;
 mod includes;
@@ -14,8 +17,6 @@ pub mod jinja;
 mod lenient;
 pub mod lookups;
 mod methods;
-#[cfg(test)]
-mod on_host;
 pub mod path_template;
 mod pattern;
 mod problem;

@@ -125,6 +125,9 @@ fn password_hash(call: &mut Call<'_, '_, '_>) -> Result<Value, Error> {
 /// Characters of salts, in the order of crypt's own base64.
 const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
+/// Rounds of SHA that a password hash may take.
+const MOST_ROUNDS: u32 = 5_000_000;
+
 /// A salt that nobody can foretell.
 fn salt(kind: &str, size: usize) -> String {
     let size = match (size, kind) {
@@ -155,8 +158,10 @@ pub(in crate::expr) fn crypt(
         _ => String::new(),
     };
     let params = || {
-        let params = sha_crypt::Params::new(rounds.unwrap_or(5000));
-        params.map_err(|_| "takes from 1000 to 999999999 rounds".to_owned())
+        // More would keep the host busy for minutes.
+        let rounds = rounds.unwrap_or(5000).min(MOST_ROUNDS + 1);
+        let params = (rounds <= MOST_ROUNDS).then(|| sha_crypt::Params::new(rounds).ok());
+        params.flatten().ok_or_else(|| format!("takes from 1000 to {MOST_ROUNDS} rounds"))
     };
     let short = |salt: &str| -> Result<String, String> {
         match salt.len() {

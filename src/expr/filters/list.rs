@@ -211,7 +211,7 @@ fn random(call: &mut Call<'_, '_, '_>) -> Result<Value, Error> {
         let span = end.checked_sub(start).filter(|span| *span > 0 && step > 0);
         let span =
             span.ok_or_else(|| call.wrong(format!("finds no number from {start} to below {end}")))?;
-        let count = (span + step - 1) / step;
+        let count = (span - 1) / step + 1;
         let drawn = random.below(u64::try_from(count).unwrap_or(1));
         return Ok((start + step * i64::try_from(drawn).unwrap_or(0)).into());
     }

@@ -137,7 +137,7 @@ fn human_to_bytes(call: &mut Call<'_, '_, '_>) -> Result<Value, Error> {
         return Ok(whole(number.round()));
     };
     let (_, factor) = UNITS.iter().find(|(name, _)| *name == first).ok_or_else(unfit)?;
-    let rest = &unit[1..];
+    let rest = unit.get(1..).unwrap_or_default();
     let (letter, word) = if bits { ("b", "bit") } else { ("B", "byte") };
     let fits = match first {
         'B' => {

@@ -115,6 +115,9 @@ struct Layout {
 }
 
 fn json(call: &Call<'_, '_, '_>, indent: Option<usize>, sorted: bool) -> Result<Value, Error> {
+    if indent.is_some_and(|indent| indent > 64) {
+        return Err(call.wrong("takes an indent of up to 64"));
+    }
     let mut json = to_json(&call.value);
     if call.flag("sort_keys", sorted) {
         json.sort_all_objects();

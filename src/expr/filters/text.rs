@@ -232,6 +232,8 @@ fn comment(call: &mut Call<'_, '_, '_>) -> Result<Value, Error> {
     let (prefix, postfix) = (part("prefix", around), part("postfix", around));
     let (prefixes, postfixes) = (call.count("prefix_count", 1)?, call.count("postfix_count", 1)?);
     let (first, last) = (part("beginning", first), part("end", last));
+    let written = prefix.len().saturating_mul(prefixes) + postfix.len().saturating_mul(postfixes);
+    call.state.consume_fuel(written as u64)?;
 
     let mut out = String::new();
     if !first.is_empty() {
@@ -326,10 +328,13 @@ fn wrap(line: &str, width: usize, breaks: bool) -> Vec<String> {
 fn striptags(call: &mut Call<'_, '_, '_>) -> Result<Value, Error> {
     let mut text = call.value.to_string();
     for (open, close) in [("<!--", "-->"), ("<", ">")] {
-        while let Some(start) = text.find(open) {
-            let Some(end) = text[start..].find(close) else { break };
-            text.replace_range(start..start + end + close.len(), "");
+        let (mut kept, mut rest) = (String::new(), text.as_str());
+        while let Some((before, after)) = rest.split_once(open) {
+            let Some((_, after)) = after.split_once(close) else { break };
+            kept.push_str(before);
+            rest = after;
         }
+        text = kept + rest;
     }
     let mut plain = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for (name, meant) in [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'")] {

@@ -34,11 +34,16 @@ enum Open {
     Map(IndexMap<Value, Value>, Option<Value>, Vec<Value>),
 }
 
+/// How deep lists and mappings may stand in each other.
+const DEEPEST: usize = 64;
 /// Values that one text may stand for; aliases of aliases would else fill the memory.
 const MOST_VALUES: usize = 1_000_000;
 
 impl Reader {
     fn take(&mut self, event: Event<'_>) -> Result<(), String> {
+        if self.open.len() > DEEPEST {
+            return Err(format!("lists and mappings stand in each other {DEEPEST} deep"));
+        }
         match event {
             Event::SequenceStart(anchor, _) => self.open.push((Open::List(Vec::new()), anchor)),
             Event::MappingStart(anchor, _) => {

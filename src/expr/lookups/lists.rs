@@ -207,9 +207,16 @@ fn numbers(asked: &Asked<'_>, options: &IndexMap<String, Value>) -> Result<Vec<V
     let end = match (number("end")?, number("count")?) {
         (Some(_), Some(_)) => return Err(asked.wrong("takes `end` or `count`, not both")),
         (None, None) => return Err(asked.wrong("needs `end` or `count`")),
-        (Some(end), None) => end,
+        (Some(end), None) => Some(end),
         (None, Some(0)) => return Ok(Vec::new()),
-        (None, Some(count)) => start + (count - 1) * stride,
+        (None, Some(count)) => count
+            .checked_sub(1)
+            .and_then(|n| n.checked_mul(stride))
+            .and_then(|n| start.checked_add(n)),
+    };
+    let span = end.and_then(|end| end.checked_sub(start));
+    let (Some(end), Some(span)) = (end, span) else {
+        return Err(asked.wrong("makes numbers of up to 63 bits"));
     };
     if stride == 0 {
         return Ok(Vec::new());
@@ -217,20 +224,12 @@ fn numbers(asked: &Asked<'_>, options: &IndexMap<String, Value>) -> Result<Vec<V
     if (stride > 0 && end < start) || (stride < 0 && end > start) {
         return Err(asked.wrong(format!("cannot count from {start} to {end} by {stride}")));
     }
-    if (end - start) / stride > 1 << 20 {
+    if span.checked_div(stride).is_none_or(|count| count > 1 << 20) {
         return Err(asked.wrong("makes up to a million numbers"));
     }
     let format = options.get("format").map_or_else(|| "%d".into(), ToString::to_string);
-    let mut made = Vec::new();
-    let mut at = start;
-    while (stride > 0 && at <= end) || (stride < 0 && at >= end) {
-        let text = minijinja::formatting::format(
-            minijinja::formatting::FormatStyle::Printf,
-            &format,
-            &[Value::from(at)],
-        )?;
-        made.push(text.into());
-        at += stride;
-    }
-    Ok(made)
+    let one = |at: i64| -> Result<Value, Error> {
+        Ok(crate::expr::format::printf(&format, &[Value::from(at)])?.into())
+    };
+    (0..=span / stride).map(|step| one(start + step * stride)).collect()
 }
