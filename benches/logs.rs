@@ -47,6 +47,7 @@ fn transform(type_name: &str, settings: &[(&str, &str)]) -> Box<dyn Transform> {
         masker: Default::default(),
         constants: Default::default(),
         tasks: tokio::sync::watch::channel(None).1,
+        deliveries: Default::default(),
         runs: Default::default(),
         once: true,
     };

@@ -127,6 +127,27 @@ mod tests {
     }
 
     #[test]
+    fn lines_of_standard_input_that_belong_together_are_one_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let arguments = ["-", "--multiline", "python", "--keep", "'Traceback' in message"];
+        let mut child = logs(dir.path())
+            .args(arguments)
+            .args(["--encoding", "ndjson"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let trace = "Traceback (most recent call last):\n  File \"a\", line 1\nOSError: no";
+        write!(child.stdin.take().unwrap(), "fine\nit broke\n{trace}\nfine\n{trace}").unwrap();
+        let output = child.wait_with_output().unwrap();
+        let records: Vec<serde_json::Value> =
+            text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let messages: Vec<&str> =
+            records.iter().map(|record| record["message"].as_str().unwrap()).collect();
+        assert_eq!(messages, [format!("it broke\n{trace}"), format!("fine\n{trace}")]);
+    }
+
+    #[test]
     fn a_reader_that_has_seen_enough_ends_it_quietly() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("in.log"), "line\n".repeat(2_000_000)).unwrap();
@@ -140,6 +161,7 @@ mod tests {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
         let output = child.wait_with_output().unwrap();
         assert_eq!((first.as_str(), output.status.code()), ("line\n", Some(0)));
+        assert_eq!(text(&output.stderr), "", "that nobody reads any more is nothing to tell");
     }
 
     #[test]

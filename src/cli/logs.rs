@@ -52,7 +52,7 @@ pub struct Args {
     #[arg(long, value_name = "FORMAT")]
     parse: Option<String>,
     /// Joins lines that belong together: `java`, `python`, `go`, `ruby`, `dotnet`, `cri`,
-    /// `docker`, or `start=REGEX`, `continuation=REGEX`, `end=REGEX`. For files only.
+    /// `docker`, or `start=REGEX`, `continuation=REGEX`, `end=REGEX`.
     #[arg(long, value_name = "RULE")]
     multiline: Option<String>,
     /// Keep records for which this holds.
@@ -194,12 +194,22 @@ fn pipeline(args: &Args) -> Result<Node, String> {
 }
 
 fn source(args: &Args) -> Result<Node, String> {
-    if args.paths == ["-"] {
-        if args.multiline.is_some() {
-            return Err("`--multiline` goes with files, not with standard input".to_owned());
+    let mut source =
+        if args.paths == ["-"] { map(vec![("type", Node::string("stdin"))]) } else { files(args)? };
+    if let Some(rule) = &args.multiline {
+        let (name, value) = rule.split_once('=').unwrap_or(("mode", rule));
+        if !["mode", "start", "continuation", "end"].contains(&name) {
+            return Err(format!(
+                "`--multiline {rule}`: expected a mode, or start=, continuation= or end= and a \
+                 regular expression"
+            ));
         }
-        return Ok(map(vec![("type", Node::string("stdin"))]));
+        add(&mut source, "multiline", map(vec![(name, argument("--multiline", value))]));
     }
+    Ok(source)
+}
+
+fn files(args: &Args) -> Result<Node, String> {
     let here = std::env::current_dir().map_err(|error| error.to_string())?;
     let mut include = Vec::new();
     for path in &args.paths {
@@ -218,22 +228,11 @@ fn source(args: &Args) -> Result<Node, String> {
     }
     let from = args.from.unwrap_or(if args.follow { From::End } else { From::Beginning });
     let from = if from == From::End { "end" } else { "beginning" };
-    let mut source = map(vec![
+    Ok(map(vec![
         ("type", Node::string("file")),
         ("include", list(&include)),
         ("read_from", Node::string(from)),
-    ]);
-    if let Some(rule) = &args.multiline {
-        let (name, value) = rule.split_once('=').unwrap_or(("mode", rule));
-        if !["mode", "start", "continuation", "end"].contains(&name) {
-            return Err(format!(
-                "`--multiline {rule}`: expected a mode, or start=, continuation= or end= and a \
-                 regular expression"
-            ));
-        }
-        add(&mut source, "multiline", map(vec![(name, argument("--multiline", value))]));
-    }
-    Ok(source)
+    ]))
 }
 
 /// The pattern that matches this path alone.

@@ -143,6 +143,7 @@ impl Session {
             masker: shell.masker.clone(),
             constants: ArcSwap::from_pointee(config.constants.clone()),
             tasks,
+            deliveries: Default::default(),
             runs: Runs::default(),
             once,
         };

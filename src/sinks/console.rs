@@ -85,7 +85,11 @@ impl SinkConfig for Config {
         let batch = BatchSettings { bytes: ByteSize(1 << 20), records: u64::MAX, age };
         Ok(BuiltSink::Requests {
             encoder: Box::new(Lines(encoder(&self.encoding))),
-            sender: Arc::new(Console::new(writer, &self.encoding, color)),
+            sender: Arc::new(Console {
+                // A run for the moment ends with its reader, and whoever started it sees to that.
+                waits_for_end: !cx.env.keeps_state && matches!(self.target, Target::Stdout),
+                ..Console::new(writer, &self.encoding, color)
+            }),
             delivery: Delivery { batch, ..Delivery::default() },
         })
     }
@@ -110,6 +114,8 @@ pub struct Console<W> {
     /// What a body ends with.
     end: Vec<u8>,
     color: bool,
+    /// Whether nothing is to be said of a reader that is gone.
+    waits_for_end: bool,
     out: Mutex<Out<W>>,
 }
 
@@ -124,7 +130,7 @@ impl<W: Write + Send> Console<W> {
     pub fn new(writer: W, encoding: &Encoding, color: bool) -> Self {
         let mut end = Vec::new();
         encoder(encoding).end(&mut end);
-        Self { end, color, out: Mutex::new(Out { writer, painted: Vec::new() }) }
+        Self { end, color, waits_for_end: false, out: Mutex::new(Out { writer, painted: Vec::new() }) }
     }
 
     fn write(&self, body: &[u8]) -> io::Result<()> {
@@ -147,13 +153,16 @@ impl<W: Write + Send> Console<W> {
 #[async_trait]
 impl<W: Write + Send> Deliver for Console<W> {
     async fn deliver(&self, request: &Request) -> Result<Answer, Fault> {
-        self.write(&request.body).map(|()| Answer::default()).map_err(|error| {
-            if error.kind() == io::ErrorKind::BrokenPipe {
-                Fault::fatal(NOBODY_READS)
-            } else {
-                Fault::passing(format!("write to the console: {error}"))
+        match self.write(&request.body) {
+            Ok(()) => Ok(Answer::default()),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                if self.waits_for_end {
+                    std::future::pending::<()>().await;
+                }
+                Err(Fault::fatal(NOBODY_READS))
             }
-        })
+            Err(error) => Err(Fault::passing(format!("write to the console: {error}"))),
+        }
     }
 }
 

@@ -14,7 +14,15 @@ use serde::Deserialize;
 /// ```yaml
 /// sources:
 ///   app: {type: socket, mode: tcp, listen: "127.0.0.1:9000", peer_field: source_ip}
+///   java:
+///     type: socket
+///     mode: unix_stream
+///     listen: /run/driftless/java.sock
+///     multiline: {mode: java}
 /// ```
+///
+/// With `multiline` a record that may go on waits for further lines of its connection, up to
+/// `timeout`; where the connection ends, it is taken as it is. Empty lines are no records.
 ///
 /// A datagram may have line feeds within; one at its end is left out. What holds for `syslog`
 /// about messages that cannot be read again holds here too. With `agent --once` it does not
@@ -30,15 +38,19 @@ impl SourceConfig for Config {
 
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Source>, Fault> {
         self.0.check()?;
-        Ok(Box::new(Listener(self.0.clone())))
+        let framing = self.0.text()?;
+        Ok(Box::new(Listener { settings: self.0.clone(), framing }))
     }
 }
 
-struct Listener(Settings);
+struct Listener {
+    settings: Settings,
+    framing: Framing,
+}
 
 #[async_trait]
 impl Source for Listener {
     async fn run(self: Box<Self>, out: Output, cx: SourceContext) -> Result<(), Fault> {
-        listen::run(&self.0, Framing::Lines, out, cx).await
+        listen::run(&self.settings, self.framing, out, cx).await
     }
 }

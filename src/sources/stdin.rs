@@ -1,5 +1,7 @@
 //! `stdin`: gives the lines of standard input.
 
+use crate::event::log::framing::{Cut, Flush};
+use crate::event::log::stream::{Found, OnLongLine, Stream, Text};
 use crate::event::log::{LogBatch, Origin};
 use crate::event::{Batch, Kinds};
 use crate::host::clock;
@@ -9,12 +11,17 @@ use crate::topology::held::Held;
 use crate::topology::memory::{Chunk, Reserve};
 use crate::topology::output::Output;
 use crate::topology::settings::ByteSize;
+use crate::topology::{multiline, text};
 use async_trait::async_trait;
 use bytes::Bytes;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::io::Errno;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::io::{self, Read};
+use std::io::{self, PipeReader};
+use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -29,18 +36,31 @@ const HELD_BYTES: usize = 16 << 20;
 ///
 /// ```yaml
 /// sources:
-///   piped: {type: stdin}
+///   piped: {type: stdin, multiline: {mode: java}}
 /// ```
+///
+/// With `multiline` a record that may go on waits for further lines, up to `timeout`; where the
+/// input ends, it is taken as it is.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The longest line, from 1KiB to 1GiB; a longer one is cut into pieces of this size.
-    #[serde(default = "longest_line")]
+    /// The longest line, from 1KiB to 1GiB. What happens to a longer one says `on_long_line`.
+    #[serde(default = "text::longest_line")]
     pub max_line_bytes: ByteSize,
-}
-
-fn longest_line() -> ByteSize {
-    ByteSize(1 << 20)
+    /// What happens to a line above `max_line_bytes`.
+    #[serde(default)]
+    pub on_long_line: OnLongLine,
+    /// How text is written, as for the `file` source: `utf-8`, `utf-16le`, `latin1`, or another
+    /// label of the WHATWG's Encoding Standard.
+    #[serde(default = "text::utf_8")]
+    pub encoding: String,
+    /// What ends a line. Default: a line feed, and a carriage return before it is no part of the
+    /// message.
+    #[serde(default)]
+    pub delimiter: Option<String>,
+    /// Joins lines that belong together. Default: each line is a record.
+    #[serde(default)]
+    pub multiline: Option<multiline::Config>,
 }
 
 impl SourceConfig for Config {
@@ -49,18 +69,29 @@ impl SourceConfig for Config {
     }
 
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Source>, Fault> {
-        if !(1 << 10..=1 << 30).contains(&self.max_line_bytes.0) {
-            return Err(Fault::fatal(format!(
-                "`max_line_bytes` is {}; it can be from 1KiB to 1GiB",
-                self.max_line_bytes
-            )));
-        }
-        Ok(Box::new(Stdin { longest: self.max_line_bytes.as_usize() }))
+        text::check_longest(self.max_line_bytes, ByteSize(1 << 30)).map_err(Fault::fatal)?;
+        let (delimiter, multiline) = (self.delimiter.as_deref(), self.multiline.as_ref());
+        let long = (self.max_line_bytes, self.on_long_line);
+        let text = text::text(&self.encoding, delimiter, multiline, long).map_err(Fault::fatal)?;
+        Ok(Box::new(Stdin { text }))
     }
 }
 
 struct Stdin {
-    longest: usize,
+    text: Text,
+}
+
+/// What was read at a time.
+struct Given {
+    /// The records' text, and which part of it they are.
+    text: Bytes,
+    cut: Cut,
+    /// Where they begin in the input.
+    begin: u64,
+    /// Lines that were cut short.
+    truncated: u64,
+    /// Lines that were left out.
+    left_out: u64,
 }
 
 #[async_trait]
@@ -68,28 +99,45 @@ impl Source for Stdin {
     async fn run(self: Box<Self>, out: Output, mut cx: SourceContext) -> Result<(), Fault> {
         let (name, host) = (Arc::clone(&cx.name), Arc::clone(&cx.env.host));
         let origin = Arc::new(Origin { source: name, host, ..Origin::default() });
+        let thread_fault = |error| Fault::passing(format!("no thread to read on: {error}"));
         // One chunk is read while the one before is sent.
-        let (to_send, mut chunks) = mpsc::channel(1);
-        let (reserve, runtime) = (cx.env.memory.reserve(), Handle::current());
+        let (to_send, mut given) = mpsc::channel(1);
+        let (stopped, alive) = io::pipe().map_err(thread_fault)?;
+        let mut alive = Some(alive);
+        let reader = Reader {
+            text: self.text,
+            stopped,
+            reserve: cx.env.memory.reserve(),
+            runtime: Handle::current(),
+            to_send,
+            stream: Stream::default(),
+            rest: Vec::new(),
+            offset: 0,
+        };
         std::thread::Builder::new()
             .name("stdin".to_owned())
-            .spawn(move || read(io::stdin().lock(), self.longest, &reserve, &runtime, &to_send))
-            .map_err(|error| Fault::passing(format!("no thread to read on: {error}")))?;
+            .spawn(move || reader.run(io::stdin()))
+            .map_err(thread_fault)?;
         let mut held = Held::new(out, &mut cx, HELD_BYTES);
-        let mut offset = 0;
         loop {
             tokio::select! {
                 biased;
-                () = cx.stop.requested() => break,
+                // What was read by then still comes.
+                () = cx.stop.requested(), if alive.is_some() => alive = None,
                 receipt = held.receipt() => held.settle(receipt).await?,
-                chunk = chunks.recv(), if held.has_room() => {
-                    let Some(chunk) = chunk else { break };
-                    let chunk = chunk
+                next = given.recv(), if held.has_room() => {
+                    let Some(next) = next else { break };
+                    let given: Given = next
                         .map_err(|error| Fault::fatal(format!("standard input: {error}")))?;
-                    let (origin, now) = (Arc::clone(&origin), clock::now_ns());
-                    let logs = LogBatch::from_lines(&chunk, origin, offset, now);
-                    offset += chunk.len() as u64;
-                    drop(chunk);
+                    if given.truncated > 0 {
+                        cx.telemetry.errors(given.truncated);
+                        let lines = given.truncated;
+                        tracing::warn!(component = &*cx.name, lines, "too long, cut short");
+                    }
+                    if given.left_out > 0 {
+                        cx.telemetry.dropped("line_too_long", given.left_out);
+                    }
+                    let logs = given.into_batch(&origin);
                     held.send(Batch::Logs(logs), None).await?;
                 }
             }
@@ -99,76 +147,244 @@ impl Source for Stdin {
     }
 }
 
-/// Reads until the end, or until nobody wants it any more.
-fn read(
-    mut input: impl Read,
-    longest: usize,
-    reserve: &Reserve,
-    runtime: &Handle,
-    to_send: &mpsc::Sender<io::Result<Bytes>>,
-) {
-    let mut rest: Vec<u8> = Vec::new();
-    loop {
-        let room = CHUNK_BYTES.min(longest) + rest.len();
-        let mut chunk: Chunk = runtime.block_on(reserve.chunk(room));
-        chunk.data.append(&mut rest);
-        let begin = chunk.data.len();
-        chunk.data.resize(room, 0);
-        let read = loop {
-            match input.read(&mut chunk.data[begin..]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => break read,
+impl Given {
+    fn into_batch(self, origin: &Arc<Origin>) -> LogBatch {
+        let (origin, now) = (Arc::clone(origin), clock::now_ns());
+        let Cut { text: (start, end), records, places, .. } = self.cut;
+        let text = self.text.slice(start..end);
+        match records {
+            None => LogBatch::from_lines(&text, origin, self.begin, now),
+            Some(records) => {
+                LogBatch::from_records(text, &records, places, (origin, self.begin, now))
             }
-        };
-        let read = match read {
-            Ok(read) => read,
-            Err(error) => {
-                to_send.blocking_send(Err(error)).ok();
-                return;
-            }
-        };
-        chunk.data.truncate(begin + read);
-        let whole = match memchr::memrchr(b'\n', &chunk.data) {
-            Some(newline) => newline + 1,
-            None if read == 0 => chunk.data.len(),
-            None if chunk.data.len() >= longest => longest,
-            None => 0,
-        };
-        let whole = if read == 0 { chunk.data.len() } else { whole };
-        rest.extend_from_slice(&chunk.data[whole..]);
-        chunk.data.truncate(whole);
-        let sent = whole == 0 || to_send.blocking_send(Ok(chunk.freeze())).is_ok();
-        if read == 0 || !sent {
-            return;
         }
+    }
+}
+
+/// Reads on a thread of its own.
+struct Reader {
+    text: Text,
+    /// Closed at its other end when nothing more is wanted.
+    stopped: PipeReader,
+    reserve: Reserve,
+    runtime: Handle,
+    to_send: mpsc::Sender<io::Result<Given>>,
+    stream: Stream,
+    /// What came and is no record yet.
+    rest: Vec<u8>,
+    /// Where that begins in the input.
+    offset: u64,
+}
+
+/// Why waiting has ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Woken {
+    /// There is something to read, or the input has ended.
+    Input,
+    /// Nothing came for as long as a record waits.
+    Waited,
+    Stopped,
+}
+
+impl Reader {
+    /// Reads until the end, or until nobody wants it any more.
+    fn run(mut self, input: impl AsFd) {
+        let mut due = None;
+        loop {
+            let turn = self.wait(&input, due).and_then(|woken| {
+                let came = woken == Woken::Input;
+                self.turn(&input, woken).map(|goes_on| (came, goes_on))
+            });
+            match turn {
+                Ok((came, true)) => {
+                    let timeout = self.text.timeout.filter(|_| came && !self.rest.is_empty());
+                    due = timeout.map(|timeout| Instant::now() + timeout);
+                }
+                Ok((_, false)) => return,
+                Err(error) => {
+                    // Where nobody waits for it, nobody misses it.
+                    self.to_send.blocking_send(Err(error)).ok();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn wait(&self, input: &impl AsFd, due: Option<Instant>) -> io::Result<Woken> {
+        loop {
+            let patience = due.map(|due| due.saturating_duration_since(Instant::now()));
+            let timeout = patience.map_or(PollTimeout::NONE, |patience| {
+                // A millisecond is the least that can be waited.
+                let whole = patience + Duration::from_millis(1);
+                PollTimeout::try_from(whole).unwrap_or(PollTimeout::MAX)
+            });
+            let watched = [self.stopped.as_fd(), input.as_fd()];
+            let mut watched = watched.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+            return match poll(&mut watched, timeout) {
+                Err(nix::errno::Errno::EINTR) => continue,
+                Err(error) => Err(error.into()),
+                Ok(0) => Ok(Woken::Waited),
+                Ok(_) if watched[0].any().unwrap_or(true) => Ok(Woken::Stopped),
+                Ok(_) => Ok(Woken::Input),
+            };
+        }
+    }
+
+    /// Reads once, and gives what is whole. Says whether there may be more.
+    fn turn(&mut self, input: &impl AsFd, woken: Woken) -> io::Result<bool> {
+        let begin = self.rest.len();
+        let wanted = self.text.wants(begin).min(CHUNK_BYTES);
+        let room = self.stream.room(&self.text, begin + wanted);
+        let mut chunk: Chunk = self.runtime.block_on(self.reserve.chunk(room));
+        chunk.data.append(&mut self.rest);
+        let flush = match woken {
+            Woken::Waited => Flush::Records,
+            Woken::Stopped => Flush::All,
+            Woken::Input => {
+                chunk.data.resize(begin + wanted, 0);
+                let read = read(input, &mut chunk.data[begin..])?;
+                chunk.data.truncate(begin + read.unwrap_or(0));
+                if read == Some(0) { Flush::All } else { Flush::Nothing }
+            }
+        };
+        Ok(self.give(chunk, flush) && flush != Flush::All)
+    }
+
+    /// Gives what is whole, and keeps the rest. `false` where nobody wants it.
+    fn give(&mut self, mut chunk: Chunk, flush: Flush) -> bool {
+        let (mut truncated, mut left_out) = (0, 0);
+        let cut = loop {
+            let body = chunk.data.len();
+            let (used, cut) = match self.stream.find(&self.text, &mut chunk.data, flush) {
+                Found::Nothing(used) => (used, None),
+                Found::TooLong(used) => {
+                    left_out += 1;
+                    (used, None)
+                }
+                Found::Beginning(cut) => {
+                    truncated += 1;
+                    (cut.used, Some(cut))
+                }
+                Found::Records(cut) => (cut.used, Some(cut)),
+                Found::More => (0, Some(Cut::default())),
+            };
+            match cut {
+                Some(cut) => {
+                    self.rest.extend_from_slice(&chunk.data[used..body]);
+                    break cut;
+                }
+                None => {
+                    chunk.data.truncate(body);
+                    chunk.data.drain(..used);
+                    self.offset += used as u64;
+                }
+            }
+        };
+        let begin = self.offset;
+        self.offset += cut.used as u64;
+        if cut.used == 0 && left_out == 0 {
+            return true;
+        }
+        let given = Given { text: chunk.freeze(), cut, begin, truncated, left_out };
+        self.to_send.blocking_send(Ok(given)).is_ok()
+    }
+}
+
+/// So many bytes; nothing where there are none yet.
+fn read(input: &impl AsFd, room: &mut [u8]) -> io::Result<Option<usize>> {
+    match rustix::io::read(input, room) {
+        Ok(read) => Ok(Some(read)),
+        // Somebody else looked first, or a signal came.
+        Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+        // A process may be started without any standard input.
+        Err(Errno::BADF) => Ok(Some(0)),
+        Err(error) => Err(error.into()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-use crate::topology::memory::Memory;
+    use crate::topology::memory::Memory;
+    use std::io::{PipeWriter, Write};
 
-    async fn chunks(input: &'static [u8], longest: usize) -> Vec<Vec<u8>> {
-        let (to_send, mut chunks) = mpsc::channel(1);
-        let (reserve, runtime) = (Memory::new(8 << 20).reserve(), Handle::current());
-        std::thread::spawn(move || read(input, longest, &reserve, &runtime, &to_send));
-        let mut all = Vec::new();
-        while let Some(chunk) = chunks.recv().await {
-            all.push(chunk.unwrap().to_vec());
+    /// A reader of a pipe, what it gives, and the ends of both pipes.
+    struct Bench {
+        given: mpsc::Receiver<io::Result<Given>>,
+        input: PipeWriter,
+        alive: PipeWriter,
+    }
+
+    impl Bench {
+        fn new(config: &str) -> Self {
+            let config: Config = serde_json::from_str(config).unwrap();
+            let long = (config.max_line_bytes, config.on_long_line);
+            let (delimiter, multiline) = (config.delimiter.as_deref(), config.multiline.as_ref());
+            let text = text::text(&config.encoding, delimiter, multiline, long).unwrap();
+            let (to_send, given) = mpsc::channel(1);
+            let ((stopped, alive), (output, input)) = (io::pipe().unwrap(), io::pipe().unwrap());
+            let (reserve, runtime) = (Memory::new(8 << 20).reserve(), Handle::current());
+            let (stream, rest, offset) = (Stream::default(), Vec::new(), 0);
+            let reader =
+                Reader { text, stopped, reserve, runtime, to_send, stream, rest, offset };
+            std::thread::spawn(move || reader.run(output));
+            Self { given, input, alive }
         }
-        all
+
+        /// The next records, and where each begins in the input; nothing at the end.
+        async fn next(&mut self) -> Vec<(u64, String)> {
+            let Some(given) = self.given.recv().await else { return Vec::new() };
+            let logs = given.unwrap().into_batch(&Arc::default());
+            let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+            logs.records().map(|record| (record.offset(), text(record.raw()))).collect()
+        }
+
+        async fn all(mut self, input: &[u8]) -> Vec<String> {
+            self.input.write_all(input).unwrap();
+            drop(std::mem::replace(&mut self.input, io::pipe().unwrap().1));
+            let mut all = Vec::new();
+            loop {
+                let next = self.next().await;
+                if next.is_empty() {
+                    return all;
+                }
+                all.extend(next.into_iter().map(|(_, text)| text));
+            }
+        }
     }
 
     #[tokio::test]
     async fn input_is_cut_at_line_ends_and_its_unfinished_end_is_kept() {
-        assert_eq!(chunks(b"one\ntwo\nthr", 1 << 20).await, [&b"one\ntwo\n"[..], b"thr"]);
-        assert!(chunks(b"", 1 << 20).await.is_empty());
+        assert_eq!(Bench::new("{}").all(b"one\ntwo\n\nthr").await, ["one", "two", "", "thr"]);
+        assert!(Bench::new("{}").all(b"").await.is_empty());
     }
 
     #[tokio::test]
-    async fn an_endless_line_is_cut_into_pieces() {
-        let pieces = chunks(&[b'x'; 5000], 2048).await;
-        assert_eq!(pieces.iter().map(Vec::len).collect::<Vec<_>>(), [2048, 2048, 904]);
+    async fn an_endless_line_is_cut_into_pieces_or_left_out() {
+        let long = [&[b'x'; 5000][..], b"\nshort"].concat();
+        let pieces = Bench::new(r#"{"max_line_bytes": "2KiB"}"#).all(&long).await;
+        assert_eq!(pieces.iter().map(String::len).collect::<Vec<_>>(), [2048, 2048, 904, 5]);
+        let skips = Bench::new(r#"{"max_line_bytes": "2KiB", "on_long_line": "truncate"}"#);
+        assert_eq!(skips.all(&long).await.iter().map(String::len).collect::<Vec<_>>(), [2048, 5]);
+    }
+
+    #[tokio::test]
+    async fn other_encodings_and_delimiters_are_those_of_files() {
+        let bench = Bench::new(r#"{"encoding": "utf-16le", "delimiter": "|"}"#);
+        let wide: Vec<u8> = "grün|\u{7c7c}\n|".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(bench.all(&wide).await, ["grün", "\u{7c7c}\n"]);
+    }
+
+    #[tokio::test]
+    async fn a_record_that_may_go_on_waits_and_is_given_after_its_time_or_at_the_stop() {
+        let config = r#"{"multiline": {"continuation": "^ ", "timeout": "50ms"}}"#;
+        let mut bench = Bench::new(config);
+        bench.input.write_all(b"a\n 1\nb\n 2").unwrap();
+        assert_eq!(bench.next().await, [(0, "a\n 1".to_owned())]);
+        assert_eq!(bench.next().await, [(5, "b".to_owned())], "its time is over");
+        drop(bench.alive);
+        bench.alive = io::pipe().unwrap().1;
+        assert_eq!(bench.next().await, [(7, " 2".to_owned())], "what was read is not lost");
+        assert!(bench.next().await.is_empty());
     }
 }

@@ -42,6 +42,7 @@ impl SourceConfig for Config {
 
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Source>, Fault> {
         self.0.check()?;
+        self.0.no_text()?;
         Ok(Box::new(Listener(self.0.clone())))
     }
 }

@@ -136,6 +136,14 @@ pub trait Deliver: Send + Sync {
     /// after a panic, what is built in place of this one: a request must hold all that it needs.
     async fn deliver(&self, request: &Request) -> Result<Answer, Fault>;
 
+    /// Does what has to be done before the first batch is encoded, in each run.
+    ///
+    /// # Errors
+    /// The run has then failed, and the sink is built anew.
+    async fn prepare(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// Looks once, when the sink starts, whether the other side is there.
     async fn check(&self) -> Result<(), Fault> {
         Ok(())
@@ -255,6 +263,13 @@ pub trait SourceConfig: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Whether, after a crash, it gives the same records again under the same content number and
+    /// offset, from the mark that its checkpoint has for each sink, and tells
+    /// [`Deliveries`](super::once::Deliveries) how far that is.
+    fn reads_again(&self) -> bool {
+        false
+    }
+
     /// Makes the source. Called again after each failure, so it must not consume anything.
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>, Fault>;
 }
@@ -280,6 +295,12 @@ pub trait TransformConfig: fmt::Debug + Send + Sync {
         true
     }
 
+    /// Whether what it gives depends on more than the record at hand: always so where
+    /// [`Transform::memory`] gives something.
+    fn remembers(&self) -> bool {
+        false
+    }
+
     /// Makes the transform.
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>, Fault>;
 }
@@ -292,6 +313,12 @@ pub trait SinkConfig: fmt::Debug + Send + Sync {
     /// The sink that takes the records that this one rejects for good.
     fn dead_letter(&self) -> Option<&str> {
         None
+    }
+
+    /// Whether it keeps a [`Journal`](super::once::Journal), so that what it has brought to its
+    /// place does not come there again after a crash.
+    fn delivers_once(&self) -> bool {
+        false
     }
 
     /// What the sink would make of a batch, without sending anything: the places that it goes to

@@ -1,8 +1,10 @@
 //! What the engine lends to a component while it runs.
 
 use super::component::{BuildContext, Fault};
+use super::dead_letters::DeadLetters;
 use super::demand::{DemandPort, Demands};
 use super::memory::Memory;
+use super::once::Deliveries;
 use super::runs::Runs;
 use super::telemetry::{ComponentTelemetry, Telemetry};
 use crate::event::ack::{Receipt, SinkId};
@@ -38,6 +40,8 @@ pub struct Environment {
     pub constants: ArcSwap<serde_json::Map<String, serde_json::Value>>,
     /// The desired state, newest first in line; a new one replaces one that still waits.
     pub tasks: watch::Receiver<Option<SharedTaskSet>>,
+    /// What sources and the journals of sinks tell each other.
+    pub deliveries: Deliveries,
     /// How far the runs of the desired state are.
     pub runs: Runs,
     /// Whether sources end at the end of what is there now, as `--once` asks.
@@ -166,6 +170,8 @@ pub struct SinkContext {
     pub name: Arc<str>,
     /// Its line to the sources that poll on demand.
     pub demand: Arc<DemandPort>,
+    /// The way to the sink that takes what this one rejects for good, where it names one.
+    pub dead_letters: Option<DeadLetters>,
     /// Its own counters.
     pub telemetry: ComponentTelemetry,
     /// What all components share.

@@ -23,8 +23,10 @@ pub struct Delivery {
     pub timeout: Option<Duration>,
     /// Whether requests of one destination go one after the other, whatever the concurrency.
     pub key_order: bool,
-    /// Whether the server answers for each record.
+    /// Whether the server answers for each record, or may be sent some of them alone.
     pub partial: bool,
+    /// Whether requests keep the extents of their records, for a journal.
+    pub extents: bool,
     /// Destinations that are filled at a time. Beyond that the oldest goes first.
     pub open_requests: usize,
     /// Bytes that are held for all destinations together, but at least `batch.bytes`. Beyond that
@@ -42,6 +44,7 @@ impl Default for Delivery {
             timeout: None,
             key_order: true,
             partial: false,
+            extents: false,
             open_requests: 1000,
             open_bytes: 16 << 20,
         }

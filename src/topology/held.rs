@@ -7,7 +7,7 @@ use super::memory::{Chunk, Reserve};
 use super::output::Output;
 use super::telemetry::ComponentTelemetry;
 use crate::event::Batch;
-use crate::event::ack::{Outcome, Receipt, SinkSet};
+use crate::event::ack::{Outcome, Receipt, SinkId, SinkSet};
 use std::collections::BTreeMap;
 use std::pin::pin;
 use tokio::sync::mpsc;
@@ -32,6 +32,8 @@ pub struct Held {
 struct Open {
     batch: Batch,
     bytes: usize,
+    /// Sinks that do not have it yet.
+    owed: SinkSet,
     /// Sinks that lost it.
     lost: SinkSet,
     worst: Outcome,
@@ -51,10 +53,14 @@ impl Held {
         self.bytes < self.limit_bytes
     }
 
-    /// The number of the oldest batch that is still on its way, else of the next one: all before
-    /// it are settled.
-    pub fn oldest_open(&self) -> u64 {
-        self.open.keys().next().copied().unwrap_or(self.next)
+    /// What sinks do not have yet.
+    pub fn owed(&self) -> Owed {
+        Owed::of(self.open.iter().map(|(number, open)| (*number, open.owed)).collect(), self.next)
+    }
+
+    /// The sinks that a batch sent now would reach.
+    pub fn sinks(&self) -> SinkSet {
+        self.out.sinks()
     }
 
     /// Sends a batch to every sink and gives its number; they count up from 0. Waits while an
@@ -63,7 +69,20 @@ impl Held {
     /// # Errors
     /// Where nobody reads any more: the topology is being taken down.
     pub async fn send(&mut self, batch: Batch, told: Option<Told>) -> Result<u64, Fault> {
-        let (mark, sinks) = (self.next, self.out.sinks());
+        self.send_to(batch, self.out.sinks(), told).await
+    }
+
+    /// As [`Self::send`], for those sinks only: the others have it already.
+    ///
+    /// # Errors
+    /// As for [`Self::send`].
+    pub async fn send_to(
+        &mut self,
+        batch: Batch,
+        sinks: SinkSet,
+        told: Option<Told>,
+    ) -> Result<u64, Fault> {
+        let mark = self.next;
         self.next += 1;
         if batch.is_empty() || sinks.is_empty() {
             settle(told, Outcome::Delivered);
@@ -72,7 +91,7 @@ impl Held {
         let bytes = batch.bytes().max(1);
         self.bytes += bytes;
         let (copy, lost, worst) = (batch.clone(), SinkSet::NONE, Outcome::Delivered);
-        self.open.insert(mark, Open { batch: copy, bytes, lost, worst, told });
+        self.open.insert(mark, Open { batch: copy, bytes, owed: sinks, lost, worst, told });
         self.out.send_to(batch, mark, sinks).await?;
         Ok(mark)
     }
@@ -121,7 +140,10 @@ impl Held {
         let open = self.open.get_mut(&receipt.mark)?;
         match receipt.outcome {
             Outcome::Lost => open.lost = open.lost.union(SinkSet::one(receipt.sink)),
-            outcome => open.worst = open.worst.max(outcome),
+            outcome => {
+                open.worst = open.worst.max(outcome);
+                open.owed = open.owed.without(SinkSet::one(receipt.sink));
+            }
         }
         if !receipt.last {
             return None;
@@ -168,8 +190,8 @@ impl Held {
     /// Says that nothing more will come, and waits until every batch has found its end.
     ///
     /// What is lost from here on stays lost, since the topology is on its way down: it is counted
-    /// and told. Gives the number of the first such batch, else of the one that never came.
-    pub async fn finish(mut self) -> u64 {
+    /// and told. Gives what sinks do not have in the end.
+    pub async fn finish(mut self) -> Owed {
         while let Ok(receipt) = self.receipts.try_recv() {
             // Where nobody reads any more, the batch is found among the lost ones below.
             self.settle(receipt).await.ok();
@@ -180,6 +202,9 @@ impl Held {
             let Some(receipt) = receipts.recv().await else { break };
             let Some(batch) = open.get_mut(&receipt.mark) else { continue };
             batch.worst = batch.worst.max(receipt.outcome);
+            if receipt.outcome != Outcome::Lost {
+                batch.owed = batch.owed.without(SinkSet::one(receipt.sink));
+            }
             let is_settled = receipt.last && batch.worst != Outcome::Lost && batch.lost.is_empty();
             if let Some(batch) = is_settled.then(|| open.remove(&receipt.mark)).flatten() {
                 settle(batch.told, batch.worst);
@@ -190,7 +215,33 @@ impl Held {
             telemetry.errors(open.len() as u64);
             tracing::error!(component = telemetry.name(), records, "lost at the end of the run");
         }
-        open.keys().next().copied().unwrap_or(next)
+        Owed::of(open.into_iter().map(|(number, open)| (number, open.owed)).collect(), next)
+    }
+}
+
+/// Batches that sinks do not have.
+pub struct Owed {
+    /// Number and sinks of each, in order.
+    open: Vec<(u64, SinkSet)>,
+    /// The number of the batch that would come next.
+    next: u64,
+}
+
+impl Owed {
+    /// These batches; `next` is the number of the one that would come next.
+    pub fn of(open: Vec<(u64, SinkSet)>, next: u64) -> Self {
+        Self { open, next }
+    }
+
+    /// The number of the first batch that some sink does not have: all before it are settled.
+    pub fn first(&self) -> u64 {
+        self.open.first().map_or(self.next, |(number, _)| *number)
+    }
+
+    /// The number of the first batch that this sink does not have.
+    pub fn first_of(&self, sink: SinkId) -> u64 {
+        let mut owed = self.open.iter().filter(|(_, sinks)| sinks.contains(sink));
+        owed.next().map_or(self.next, |(number, _)| *number)
     }
 }
 

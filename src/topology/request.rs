@@ -5,6 +5,8 @@ mod filling;
 pub use filling::Requests;
 
 use super::component::Fault;
+use super::dead_letters::Letter;
+use super::once::{Extents, ExtentsSize};
 use super::settings::BatchSettings;
 use crate::event::Batch;
 use crate::event::ack::Ack;
@@ -33,6 +35,8 @@ pub struct Request {
     origins: Vec<Arc<Origin>>,
     /// Shares of the batches that the records are from, in order, and what of each is in it.
     pub(super) shares: Vec<Share>,
+    /// Where its records are from, for a sink that keeps a journal.
+    extents: Option<Extents>,
     /// When its first record came.
     pub(super) opened: Option<Instant>,
     /// Runs in a row that ended while it was sent.
@@ -43,11 +47,12 @@ pub struct Request {
     epoch: u64,
 }
 
-/// A batch's share in a request.
-pub(super) struct Share {
-    pub(super) ack: Ack,
-    /// The records of the batch that went into the request, as they can be told apart.
-    pub(super) records: u64,
+/// A batch's share in a request, or in something else that a sink puts together of records.
+pub struct Share {
+    /// The share.
+    pub ack: Ack,
+    /// The records of the batch that went into it, as they can be told apart.
+    pub records: u64,
 }
 
 /// What is noted of each record beside its encoded form.
@@ -80,14 +85,6 @@ struct Mark {
     time_ns: i64,
 }
 
-/// What a record was, for whoever gets it as a dead letter.
-pub(super) struct Letter<'r> {
-    pub(super) text: &'r [u8],
-    pub(super) origin: Option<&'r Origin>,
-    pub(super) offset: u64,
-    pub(super) time_ns: i64,
-}
-
 /// The size of a request before a batch was added.
 #[derive(Clone, Copy, Debug, Default)]
 struct Size {
@@ -96,6 +93,7 @@ struct Size {
     records: u64,
     marks: usize,
     texts: usize,
+    extents: ExtentsSize,
 }
 
 impl Request {
@@ -139,6 +137,9 @@ impl Request {
                 }
             }
             Batch::Logs(logs) => {
+                if let Some(extents) = &mut self.extents {
+                    extents.add_batch(logs);
+                }
                 encoder.encode(logs, &mut self.body);
                 self.records += logs.len() as u64;
             }
@@ -164,6 +165,9 @@ impl Request {
         let start = self.body.len();
         let text_start = write(&mut self.body);
         self.records += 1;
+        if let Some(extents) = &mut self.extents {
+            extents.add_record(record);
+        }
         if self.marking != Marking::Nothing {
             self.mark(start, text_start, 1, Some(record));
         }
@@ -218,6 +222,11 @@ impl Request {
         Ok(self.wire.get_or_init(|| made).clone())
     }
 
+    /// Where its records are from; nothing where the sink keeps no journal.
+    pub fn extents(&self) -> Option<&Extents> {
+        self.extents.as_ref()
+    }
+
     /// The encoded form of each record, where places are marked.
     pub fn encoded(&self) -> impl Iterator<Item = &[u8]> {
         self.marks.iter().filter_map(|mark| self.body.get(mark.start..mark.end))
@@ -249,13 +258,19 @@ impl Request {
         &self.texts[begin..self.marks[at].raw_end]
     }
 
+    /// How many records there are at these places; metrics have one place for a whole batch.
+    pub(super) fn records_at(&self, places: impl Iterator<Item = usize>) -> u64 {
+        places.filter_map(|at| self.marks.get(at)).map(|mark| mark.records).sum()
+    }
+
     /// How many records can be told apart.
     pub(super) fn marked(&self) -> usize {
         self.marks.len()
     }
 
-    /// What is known of a record.
-    pub(super) fn letter(&self, at: usize) -> Option<Letter<'_>> {
+    /// What is known of a rejected record.
+    pub(super) fn letter<'r>(&'r self, rejected: &'r Rejected) -> Option<Letter<'r>> {
+        let at = rejected.record;
         let mark = self.marks.get(at)?;
         let text = if mark.is_raw {
             self.raw(at)
@@ -266,7 +281,9 @@ impl Request {
             }
         };
         let origin = mark.origin.and_then(|origin| self.origins.get(origin)).map(|it| &**it);
-        Some(Letter { text, origin, offset: mark.offset, time_ns: mark.time_ns })
+        let (offset, time_ns) = (mark.offset, mark.time_ns);
+        let (reason, status) = (&*rejected.reason, rejected.status);
+        Some(Letter { text, origin, offset, time_ns, reason, status })
     }
 
     /// Notes that these records, by their places in this request, are given up.
@@ -299,19 +316,7 @@ impl Request {
         let mut ordinals: Vec<usize> =
             records.filter_map(|at| self.marks.get(at)).map(|mark| mark.ordinal).collect();
         ordinals.sort_unstable();
-        let mut ordinals = ordinals.into_iter().peekable();
-        let mut begin = 0;
-        let mut all = Vec::new();
-        for share in &self.shares {
-            let end = begin + usize::try_from(share.records).unwrap_or(usize::MAX);
-            let mut positions = Vec::new();
-            while let Some(ordinal) = ordinals.next_if(|ordinal| *ordinal < end) {
-                positions.push(ordinal - begin);
-            }
-            all.push((share, positions));
-            begin = end;
-        }
-        all
+        by_share(&self.shares, ordinals.into_iter())
     }
 
     /// How many records were added since it was of this size, as they can be told apart.
@@ -330,7 +335,8 @@ impl Request {
 
     fn size(&self, at: usize) -> Size {
         let (marks, texts) = (self.marks.len(), self.texts.len());
-        Size { at, body: self.body.len(), records: self.records, marks, texts }
+        let extents = self.extents.as_ref().map(Extents::size).unwrap_or_default();
+        Size { at, body: self.body.len(), records: self.records, marks, texts, extents }
     }
 
     fn cut_back(&mut self, size: Size) {
@@ -338,7 +344,31 @@ impl Request {
         self.records = size.records;
         self.marks.truncate(size.marks);
         self.texts.truncate(size.texts);
+        if let Some(extents) = &mut self.extents {
+            extents.cut_back(size.extents);
+        }
     }
+}
+
+/// For each share, the positions among its records of those at these places, in ascending order,
+/// of what was put together.
+pub(super) fn by_share(
+    shares: &[Share],
+    places: impl Iterator<Item = usize>,
+) -> Vec<(&Share, Vec<usize>)> {
+    let mut places = places.peekable();
+    let mut begin = 0;
+    let mut all = Vec::new();
+    for share in shares {
+        let end = begin + usize::try_from(share.records).unwrap_or(usize::MAX);
+        let mut positions = Vec::new();
+        while let Some(place) = places.next_if(|place| *place < end) {
+            positions.push(place - begin);
+        }
+        all.push((share, positions));
+        begin = end;
+    }
+    all
 }
 
 /// What the other side says to a request. Records go by their places in it, from 0.

@@ -2,6 +2,7 @@
 
 use super::component::{BuildContext, BuiltSink, Fault, SinkConfig, SourceConfig};
 use super::context::{SinkContext, SourceContext, Stop};
+use super::dead_letters::DeadLetters;
 use super::demand::{DemandPort, Demands};
 use super::edge::Input;
 use super::output::{CloseOnEnd, Fanout, Output};
@@ -58,6 +59,8 @@ pub(super) async fn run_sink(
 ) {
     let _end = CloseOnEnd(dead_letters.iter().cloned().collect());
     let telemetry = build.env.telemetry.component(&build.name);
+    let letters = |way| DeadLetters::new(way, &build.name, &build.env.host);
+    let dead_letters = dead_letters.map(letters);
     let hand = Mutex::new(None);
     supervise(
         || &telemetry,
@@ -68,6 +71,7 @@ pub(super) async fn run_sink(
                     let cx = SinkContext {
                         name: Arc::clone(&build.name),
                         demand: Arc::clone(&demand),
+                        dead_letters: dead_letters.clone(),
                         telemetry: telemetry.clone(),
                         env: Arc::clone(&build.env),
                     };
@@ -81,11 +85,11 @@ pub(super) async fn run_sink(
                 BuiltSink::Requests { encoder, sender, delivery } => {
                     let mut hand = hand.lock().await;
                     let marking = delivery.marking(dead_letters.is_some());
-                    let hand = hand.get_or_insert_with(|| Hand::new(marking, delivery.batch));
+                    let hand = hand.get_or_insert_with(|| Hand::new(marking, &delivery));
                     let dead_letters = dead_letters.clone();
-                    let (host, telemetry) = (Arc::clone(&build.env.host), &telemetry);
+                    let telemetry = &telemetry;
                     let runner =
-                        Runner { encoder, sender, delivery, telemetry, hand, dead_letters, host };
+                        Runner { encoder, sender, delivery, telemetry, hand, dead_letters };
                     runner.run(&input).await
                 }
             }

@@ -64,6 +64,10 @@ impl TransformConfig for Config {
         Kinds::METRICS
     }
 
+    fn remembers(&self) -> bool {
+        true
+    }
+
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Transform>, Fault> {
         if self.interval.0.is_zero() {
             return Err(Fault::fatal("`interval` is 0s, expected a time such as `1m`"));

@@ -62,6 +62,10 @@ impl TransformConfig for Config {
         Kinds::LOGS
     }
 
+    fn remembers(&self) -> bool {
+        true
+    }
+
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Transform>, Fault> {
         Ok(Box::new(Dedupe::new(self).map_err(Fault::fatal)?))
     }

@@ -12,6 +12,10 @@ use serde::Deserialize;
 /// errors: {type: filter, keep: level == 'error', inputs: [parsed]}
 /// quiet: {type: filter, drop: path is match('/health'), inputs: [errors]}
 /// ```
+///
+/// A comparison with a field that a record does not have does not hold, whichever it is: `keep:
+/// level != 'debug'` leaves out lines without a `level` too. To keep them, say `drop: level ==
+/// 'debug'`, or `keep: level is not defined or level != 'debug'`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {

@@ -86,6 +86,10 @@ impl TransformConfig for Config {
         if self.excess == Excess::Route { vec![EXCESS.into()] } else { Vec::new() }
     }
 
+    fn remembers(&self) -> bool {
+        true
+    }
+
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>, Fault> {
         let constants = cx.env.constants.load();
         Ok(Box::new(Throttle::new(self, &constants).map_err(Fault::fatal)?))

@@ -213,6 +213,7 @@ impl Bench {
             masker: Default::default(),
             constants: Default::default(),
             tasks: tokio::sync::watch::channel(None).1,
+            deliveries: Default::default(),
             runs: Default::default(),
             once,
         };

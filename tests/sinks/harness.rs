@@ -61,8 +61,13 @@ impl Bench {
 
     /// Starts the program; what it says goes into `agent.log`.
     pub(crate) fn start(&self, arguments: &[&str]) -> Process {
+        let program = Command::new(env!("CARGO_BIN_EXE_driftless"));
+        Process::spawn(&mut self.command(program, arguments))
+    }
+
+    /// The same by a command that ends where the program's own arguments begin.
+    pub(crate) fn command(&self, mut command: Command, arguments: &[&str]) -> Command {
         let log = File::options().create(true).append(true).open(self.path("agent.log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
             command.env_remove(name);
         }
@@ -76,7 +81,7 @@ impl Bench {
             .env("DRIFTLESS_RUN_DIR", self.path("run"))
             .stdin(Stdio::null())
             .stderr(log);
-        Process::spawn(&mut command)
+        command
     }
 
     /// Runs the program until all that is there is delivered.

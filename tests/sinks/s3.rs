@@ -1,10 +1,12 @@
 //! The `s3` sink against a server that checks signatures.
 
-use crate::bucket::Store;
-use crate::harness::Bench;
+use crate::bucket::{ACCESS_KEY, DOMAIN, SECRET_KEY, Store};
+use crate::harness::{Bench, Process};
+use crate::skip::skipped;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Read;
+use std::process::Command;
 
 pub(crate) fn unpacked(key: &str, body: &[u8]) -> String {
     let mut text = String::new();
@@ -136,7 +138,8 @@ fn nothing_is_lost_while_the_server_is_away() {
     let bench = Bench::new(json!({}), store.sink(settings));
     let agent = bench.start(&[]);
     bench.append("one\n");
-    bench.wait_until("it says that nobody is there", || bench.said().contains("refused"));
+    let away = || bench.said().contains("the other side does not answer yet");
+    bench.wait_until("it says that nobody is there", || away() && bench.said().contains("refused"));
     store.resume();
     let text = || {
         store
@@ -149,4 +152,101 @@ fn nothing_is_lost_while_the_server_is_away() {
     bench.append("two\n");
     bench.wait_until("the next line arrives", || text().contains("two\n"));
     assert!(agent.stop().success());
+}
+
+/// Numbered lines, each of which says to which of so many prefixes it belongs.
+fn numbered(lines: usize, prefixes: usize) -> String {
+    let line = |n: usize| json!({ "to": format!("p{}", n % prefixes), "n": n }).to_string() + "\n";
+    (0..lines).map(line).collect()
+}
+
+#[test]
+fn more_prefixes_than_may_be_gathered_for_lose_nothing_and_keep_their_order() {
+    let store = Store::start();
+    let parse = json!({ "parse": { "type": "parse", "format": "json" } });
+    let settings = json!({ "prefix": "{{ to }}/", "compression": "none", "encoding": "text",
+                           "max_partitions": 3, "batch": { "age": "1h" } });
+    let bench = Bench::new(parse, store.sink(settings));
+    bench.append(numbered(400, 20));
+    bench.once();
+    let mut seen = Vec::new();
+    for (key, body) in store.objects() {
+        let text = String::from_utf8(body).unwrap();
+        let numbers: Vec<u64> = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()["n"].as_u64().unwrap())
+            .collect();
+        assert!(numbers.is_sorted(), "{key}: {numbers:?}");
+        assert!(numbers.iter().all(|n| key.starts_with(&format!("p{}/", n % 20))), "{key}");
+        seen.extend(numbers);
+    }
+    seen.sort_unstable();
+    assert!(seen.iter().copied().eq(0..400), "{seen:?}");
+}
+
+#[test]
+fn an_object_is_full_by_what_it_takes_as_it_is_stored() {
+    let store = Store::start();
+    let settings = json!({ "encoding": "text", "batch": { "bytes": "64KiB", "age": "1h" } });
+    let bench = Bench::new(json!({}), store.sink(settings));
+    // It is stored as about a fifth of this.
+    let text: String = (0..200_000).map(|n| format!("line {n} and {}\n", n * 7919)).collect();
+    bench.append(&text);
+    bench.once();
+    let objects = store.objects();
+    assert!((5..30).contains(&objects.len()), "{} objects of {} bytes", objects.len(), text.len());
+    let full = objects.values().filter(|body| body.len() >= 64 << 10).count();
+    assert!(full + 1 >= objects.len(), "but for the last, none is smaller than it may be");
+    assert!(objects.values().all(|body| body.len() < 512 << 10));
+}
+
+#[test]
+fn keys_come_from_the_environment_or_a_profile() {
+    let store = Store::start();
+    let profile = "[default]\naws_access_key_id = nobody\naws_secret_access_key = wrong\n\n\
+                   [shipper]\naws_access_key_id = KEY\naws_secret_access_key = SECRET\n";
+    let profile = profile.replace("KEY", ACCESS_KEY).replace("SECRET", SECRET_KEY);
+    let mut objects = 0;
+    for (auth, variables) in [
+        (json!({}), vec![("AWS_ACCESS_KEY_ID", ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", SECRET_KEY)]),
+        (json!({}), vec![("AWS_PROFILE", "shipper")]),
+        (json!({ "profile": "shipper" }), vec![]),
+    ] {
+        let prefix = format!("{objects}/");
+        let bench = Bench::new(json!({}), store.sink(json!({ "auth": auth, "prefix": prefix })));
+        fs::create_dir(bench.path(".aws")).unwrap();
+        fs::write(bench.path(".aws/credentials"), &profile).unwrap();
+        bench.append("one\n");
+        let program = Command::new(env!("CARGO_BIN_EXE_driftless"));
+        let mut command = bench.command(program, &["--once"]);
+        assert!(Process::spawn(command.envs(variables)).wait().success(), "{}", bench.said());
+        objects += 1;
+        assert_eq!(store.objects().len(), objects, "{}", bench.said());
+    }
+}
+
+#[test]
+fn the_bucket_may_stand_before_the_hosts_name() {
+    let store = Store::start();
+    let endpoint = format!("http://{DOMAIN}:{}", store.port);
+    let settings = json!({ "endpoint": endpoint, "path_style": false });
+    let bench = Bench::new(json!({}), store.sink(settings));
+    bench.append("one\n");
+    // Names that nobody knows, known to this process alone.
+    let hosts = bench.path("hosts");
+    fs::write(&hosts, format!("127.0.0.1 localhost {DOMAIN} logs.{DOMAIN}\n")).unwrap();
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--map-root-user", "--mount", "sh", "-c"]);
+    let mount = format!("mount --bind {} /etc/hosts", hosts.display());
+    if !Command::new("unshare")
+        .args(["--map-root-user", "--mount", "sh", "-c", &mount])
+        .status()
+        .is_ok_and(|status| status.success())
+    {
+        return skipped("no mount namespace of its own for other names of hosts");
+    }
+    unshare.args([&format!("{mount} && exec \"$@\""), "sh", env!("CARGO_BIN_EXE_driftless")]);
+    let mut command = bench.command(unshare, &["--once"]);
+    assert!(Process::spawn(&mut command).wait().success(), "{}", bench.said());
+    assert_eq!(store.objects().len(), 1, "{}", bench.said());
 }

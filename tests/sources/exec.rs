@@ -42,6 +42,37 @@ fn both_outputs_and_the_exit_status_are_on_record() {
 }
 
 #[test]
+fn lines_that_belong_together_are_one_record_of_the_output_that_they_came_from() {
+    // Both outputs are written in turn, and the last record has no end.
+    let script = "for i in 1 2; do echo \"out $i\"; echo \"err $i\" >&2; echo ' more'; \
+                  echo '  more' >&2; done; printf ' last\\351'";
+    let settings = "interval: 1h, encoding: latin1, multiline: {continuation: '^\\s'}";
+    let rig = exec(settings, script);
+    assert!(rig.agent(&["--once"]).wait().success());
+    let mut lines = said(&rig);
+    lines.sort_unstable();
+    let expected = [
+        ("err 1\n  more", "stderr"),
+        ("err 2\n  more", "stderr"),
+        ("out 1\n more", "stdout"),
+        ("out 2\n more\n lasté", "stdout"),
+    ];
+    assert_eq!(lines, expected.map(|(text, stream)| (text.to_owned(), stream.to_owned())));
+}
+
+#[test]
+fn a_record_of_a_program_that_goes_on_waits_no_longer_than_its_time() {
+    let script = "echo one; echo ' two'; printf ' thr'; sleep 1000";
+    let settings = "mode: long_running, multiline: {continuation: '^\\s', timeout: 100ms}";
+    let rig = exec(settings, script);
+    let agent = rig.agent(&[]);
+    rig.wait_until("its time is over", || said(&rig).len() == 1);
+    assert_eq!(said(&rig)[0].0, "one\n two", "a line without its end waits for it");
+    assert!(agent.stop().success());
+    assert_eq!(said(&rig)[1].0, " thr", "what was read is delivered at the end");
+}
+
+#[test]
 fn at_each_interval_it_is_run_anew_and_a_run_that_hangs_is_ended_with_all_that_it_started() {
     let script = "echo run; echo $$ >> DIR/runs; [ $(wc -l < DIR/runs) -gt 1 ] || \
                   { trap '' TERM; sleep 1000 & echo $! > DIR/child; while :; do sleep 1; done; }";

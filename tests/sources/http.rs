@@ -189,6 +189,46 @@ fn requests_that_are_under_way_at_the_stop_are_answered() {
 }
 
 #[test]
+fn at_the_stop_nobody_waits_long_for_an_answer_though_the_sink_be_away_and_a_body_unfinished() {
+    let rig = http("format: text, timeout: 10m");
+    fs::create_dir(rig.path("out")).unwrap();
+    let agent = rig.listener();
+    let mut undelivered = connect(&rig);
+    write_request(&mut undelivered, "/", &[], b"a line");
+    rig.wait_until("the sink is away", || rig.text("said").contains("will try again"));
+    let mut unfinished = connect(&rig);
+    write!(
+        unfinished,
+        "POST / HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: 6\r\n\r\nhal"
+    )
+    .unwrap();
+    // Another request after it shows that it has been seen.
+    let mut after = connect(&rig);
+    write!(after, "GET /no HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
+    assert_eq!(read_answer(&mut after).0, 404);
+    let stopping = std::thread::spawn(move || agent.stop());
+    for stream in [&mut undelivered, &mut unfinished] {
+        let (status, answer) = read_answer(stream);
+        assert!(status == 503 && answer.contains("retry-after"), "{answer}");
+    }
+    fs::remove_dir(rig.path("out")).unwrap();
+    stopping.join().unwrap();
+}
+
+#[test]
+fn lines_of_text_are_joined_within_one_body() {
+    let rig = http("format: text, multiline: {mode: python}");
+    let agent = rig.listener();
+    let trace = "Traceback (most recent call last):\n  File \"a\", line 1\nOSError: no";
+    let body = format!("fine\nit broke\n{trace}\nfine\n");
+    assert_eq!(post(&rig, "/", &[], &body).0, 200);
+    assert_eq!(post(&rig, "/", &["Content-Encoding: gzip"], gzip(trace)).0, 200);
+    assert!(agent.stop().success());
+    let messages: Vec<String> = rig.text("out").split("fine\n").map(str::to_owned).collect();
+    assert_eq!(messages, ["".to_owned(), format!("it broke\n{trace}\n"), format!("{trace}\n")]);
+}
+
+#[test]
 fn over_tls_only_clients_with_a_certificate_are_let_in() {
     let authority = Authority::new();
     let rig = http(&authority.settings());

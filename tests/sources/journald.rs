@@ -110,6 +110,52 @@ fn a_growing_journal_is_followed_and_a_kill_loses_nothing() {
 }
 
 #[test]
+fn after_a_restart_a_sink_that_is_behind_doubles_nothing_for_the_others() {
+    if !has_tools() {
+        return;
+    }
+    let rig = Rig::with_sink(
+        "sources:\n  in: {type: journald, directory: DIR/journal}",
+        "  out: {type: file, inputs: [in], path: DIR/out}\n  \
+         slow: {type: file, inputs: [in], path: DIR/slow}\n  \
+         never: {type: file, inputs: [in], path: DIR/never}",
+    );
+    append(&rig, "a", &numbered(0..5));
+    // Where a directory is, no file can be written.
+    fs::create_dir(rig.path("never")).unwrap();
+    let agent = rig.agent(&[]);
+    let lines = |name: &str| rig.text(name).lines().count();
+    rig.wait_until("two sinks have the first entries", || lines("out") == 5 && lines("slow") == 5);
+    // The fifth entry is the last that both have.
+    let kept = |entry: &str| rig.text("data/checkpoints/in").matches(entry).count();
+    rig.wait_until("that is kept", || kept(";i=5;") == 2);
+    agent.kill();
+    fs::rename(rig.path("slow"), rig.path("slow-before")).unwrap();
+    fs::create_dir(rig.path("slow")).unwrap();
+    append(&rig, "a", &numbered(5..10));
+    let agent = rig.agent(&[]);
+    rig.wait_until("one sink has all", || lines("out") >= 10);
+    rig.wait_until("that is kept", || kept(";i=a;") == 1);
+    agent.kill();
+    for sink in ["slow", "never"] {
+        fs::remove_dir(rig.path(sink)).unwrap();
+    }
+    append(&rig, "a", &numbered(10..12));
+    assert!(rig.agent(&["--once"]).wait().success(), "{}", rig.text("said"));
+    let numbers = |name: &str| -> Vec<usize> {
+        let text = rig.text(name);
+        let number = |line: &str| {
+            let record: serde_json::Value = serde_json::from_str(line).unwrap();
+            record["message"].as_str().unwrap().rsplit(' ').next().unwrap().parse().unwrap()
+        };
+        text.lines().map(number).collect()
+    };
+    assert_eq!(numbers("out"), (0..12).collect::<Vec<_>>());
+    assert_eq!(numbers("slow"), (5..12).collect::<Vec<_>>());
+    assert_eq!(numbers("never"), (0..12).collect::<Vec<_>>());
+}
+
+#[test]
 fn only_what_is_asked_for_comes() {
     if !has_tools() {
         return;

@@ -138,6 +138,54 @@ fn messages_that_are_too_long_are_cut_and_the_next_ones_are_whole() {
 }
 
 #[test]
+fn lines_that_belong_together_are_joined_on_each_connection_by_itself() {
+    let rig = Rig::new(
+        "sources:\n  in: {type: socket, mode: tcp, listen: '127.0.0.1:FREE_PORT', \
+         peer_field: peer, delimiter: \"\\r\\n\", max_message_bytes: 1KiB, on_long_line: skip, \
+         multiline: {mode: java, timeout: 200ms}}",
+    );
+    let agent = rig.listener();
+    let (mut one, mut other) = (connect(&rig), connect(&rig));
+    let frame = "\tat a.b.C(D.java:1)";
+    for (client, name) in [(&mut one, "one"), (&mut other, "other")] {
+        write!(client, "{name}\r\na.b.{name}Exception: x\r\n").unwrap();
+    }
+    for client in [&mut one, &mut other] {
+        write!(client, "{frame}\r\n").unwrap();
+    }
+    // Nothing more comes on these connections, which stay open.
+    rig.wait_until("their time is over", || rig.records().len() == 2);
+    write!(one, "{}\r\nlast\r\n{frame}", "x".repeat(3000)).unwrap();
+    drop(one);
+    rig.wait_until("the rest is there", || rig.records().len() == 3);
+    assert!(agent.stop().success());
+    let records = rig.records();
+    let mut messages: Vec<&str> =
+        records.iter().map(|record| record["message"].as_str().unwrap()).collect();
+    messages.sort_unstable();
+    let trace = |name: &str| format!("{name}\r\na.b.{name}Exception: x\r\n{frame}");
+    assert_eq!(messages, [format!("last\r\n{frame}"), trace("one"), trace("other")]);
+    assert!(records.iter().all(|record| record["peer"] == "127.0.0.1"));
+}
+
+#[test]
+fn text_of_another_encoding_is_read_from_streams_and_datagrams() {
+    let rig = Rig::with_sink(
+        "sources:\n  wide: {type: socket, mode: unix_stream, listen: DIR/wide, encoding: utf-16le}\n  \
+         old: {type: socket, mode: unix, listen: DIR/old, encoding: latin1}",
+        "  out: {type: file, inputs: [wide, old], path: DIR/out}",
+    );
+    let agent = rig.agent(&[]);
+    rig.wait_until("both listen", || rig.text("said").matches("listening").count() == 2);
+    UnixDatagram::unbound().unwrap().send_to(b"gr\xfcn\n", rig.path("old")).unwrap();
+    rig.lines(1);
+    let wide: Vec<u8> = "weiß\nrot".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    UnixStream::connect(rig.path("wide")).unwrap().write_all(&wide).unwrap();
+    assert_eq!(rig.lines(3), ["grün", "weiß", "rot"]);
+    assert!(agent.stop().success());
+}
+
+#[test]
 fn datagrams_keep_their_bounds_and_name_their_sender() {
     let rig = Rig::new(
         "sources:\n  in: {type: socket, mode: udp, listen: '127.0.0.1:FREE_PORT', peer_field: from, \

@@ -69,6 +69,12 @@ impl Oracle {
             .map_or(0, |seen| seen.times.iter().filter(|times| **times > 0).count() as u64)
     }
 
+    /// Whether this line of a writer is there.
+    pub(crate) fn has(&self, writer: u32, number: u64) -> bool {
+        let times = |seen: &Seen| seen.times.get(usize::try_from(number).ok()?).copied();
+        self.writers.get(&writer).and_then(times).is_some_and(|times| times > 0)
+    }
+
     /// What to say, where each of these writers has written so many lines.
     pub(crate) fn verdict(&self, written: &[(u32, u64)]) -> Verdict {
         let mut verdict = Verdict { damaged: self.damaged, ..Verdict::default() };

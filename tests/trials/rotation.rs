@@ -2,11 +2,13 @@
 
 use super::oracle::{Oracle, Verdict};
 use super::process::Process;
-use super::rig::{Rig, content};
+use super::rig::{Rig, content, free_port, metric, scrape};
 use super::scale;
-use super::writer::{MARK, Writer, rotate};
+use super::writer::{MARK, Writer, line, rotate};
 use std::cell::Cell;
 use std::fs;
+use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -88,6 +90,76 @@ fn copytruncate_of_what_was_read_loses_and_doubles_nothing() {
         });
     });
     assert_eq!(storm.verdict(&agent), Verdict::default());
+}
+
+#[test]
+fn copytruncate_of_what_was_seen_and_not_read_counts_every_byte_that_is_lost() {
+    // Nothing can be sent, so that reading stops when memory is full, until the directory in the
+    // place of the sink's file is taken away.
+    let port = free_port();
+    let rig = Rig::new(&format!(
+        "sources:\n  app: {{type: file, include: ['{{dir}}/logs/app.log', '{{dir}}/logs/look*']}}\n  \
+         self: {{type: internal_metrics}}\nsinks:\n  \
+         out: {{type: file, inputs: [app], path: '{{dir}}/out/all.log', sync: never}}\n  \
+         scrape: {{type: prometheus, inputs: [self], listen: '127.0.0.1:{port}'}}\n"
+    ));
+    rig.settings("memory_limit: 4MiB\n");
+    fs::create_dir_all(rig.path("out/all.log")).unwrap();
+    let log = rig.path("logs/app.log");
+    let lines = |numbers: Range<u64>| {
+        let mut text = Vec::new();
+        numbers.for_each(|number| line(1, number, 0, &mut text));
+        text
+    };
+    // Far more than memory takes.
+    let (first, all) = (100_000, 100_300);
+    fs::write(&log, lines(0..first)).unwrap();
+    let agent = rig.start();
+    let sent = || metric(&scrape(port), "driftless_component_sent_bytes_total", "\"app\"");
+    let (mut before, mut since) = (0.0, Instant::now());
+    rig.wait_until("it reads no more", || {
+        let now = sent();
+        if std::mem::replace(&mut before, now) != now {
+            since = Instant::now();
+        }
+        now > 0.0 && since.elapsed() > Duration::from_secs(1)
+    });
+    let mut file = fs::File::options().append(true).open(&log).unwrap();
+    let be_seen = |round: u32| {
+        // A file that is met shows that the agent has looked at the others too.
+        let look = rig.path(&format!("logs/look{round}"));
+        fs::write(&look, "").unwrap();
+        rig.wait_until("it has seen what there is", || holds_open(agent.id(), &look));
+    };
+    let truncate = |file: &fs::File| {
+        fs::copy(&log, rig.path("logs/app.old")).unwrap();
+        file.set_len(0).unwrap();
+    };
+    be_seen(1);
+    truncate(&file);
+    // Once more before anybody can read; then the file grows beyond what it was.
+    file.write_all(&lines(first..first + 100)).unwrap();
+    be_seen(2);
+    truncate(&file);
+    be_seen(3);
+    file.write_all(&lines(first + 100..all)).unwrap();
+    fs::remove_dir(rig.path("out/all.log")).unwrap();
+    let arrived = || Oracle::of(&content(&rig.path("out"), "all.log"));
+    rig.wait_until("the end has arrived", || arrived().has(1, all - 1));
+    let counted = metric(&scrape(port), "driftless_file_lost_bytes_total", "truncated_before_read");
+    assert!(agent.stop().success(), "{}", rig.said());
+    let oracle = arrived();
+    let lost: Vec<u64> = (0..all).filter(|number| !oracle.has(1, *number)).collect();
+    let last = first + 99;
+    assert!(lost.len() > 1000 && lost.last() == Some(&last), "{} lines lost", lost.len());
+    assert_eq!(counted as usize, lines(lost[0]..last + 1).len(), "what is lost is one piece");
+    let verdict = Verdict { lost: last + 1 - lost[0], ..Verdict::default() };
+    assert_eq!(oracle.verdict(&[(1, all)]), verdict);
+}
+
+fn holds_open(process: u32, file: &Path) -> bool {
+    let all = fs::read_dir(format!("/proc/{process}/fd")).unwrap().flatten();
+    all.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|open| open == file)
 }
 
 /// Whether the last line of the log has arrived.

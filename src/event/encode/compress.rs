@@ -119,6 +119,15 @@ pub enum Writer<W: Write> {
 }
 
 impl<W: Write> Writer<W> {
+    /// What it writes to, which lacks what is still held back.
+    pub fn written(&self) -> &W {
+        match self {
+            Self::Plain(to) => to,
+            Self::Gzip(encoder) => encoder.get_ref(),
+            Self::Zstd(encoder) => encoder.get_ref(),
+        }
+    }
+
     /// Writes what is still held back and the end, and gives what it wrote to.
     ///
     /// # Errors

@@ -6,11 +6,15 @@
 //! In the steady state nothing is allocated per record.
 
 mod field;
+pub mod framing;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod kept;
 mod keys;
 pub mod multiline;
 mod name;
 mod split;
+pub mod stream;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -38,6 +42,17 @@ pub struct Origin {
     /// What tells the file's content from all other that the source has ever read, whatever name
     /// it had; 0 where nothing does.
     pub content: u64,
+}
+
+/// The bytes of its file that a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// The first of them.
+    pub begin: u64,
+    /// Where its text ends, as far as that can be told from its line end.
+    pub text_end: u64,
+    /// Where the next record may begin.
+    pub end: u64,
 }
 
 /// Lines of one origin, read together.
@@ -76,7 +91,7 @@ impl LogBatch {
 
     /// The records at these places of `chunk`, in order: for text whose records are not its
     /// lines. `places` says for each where it begins in the file, counted from `offset`, if not
-    /// where it begins in the chunk.
+    /// where it begins in the chunk; one more, where it is known, says where the last one ends.
     pub fn from_records(
         chunk: Bytes,
         records: &[(usize, usize)],
@@ -85,7 +100,9 @@ impl LogBatch {
     ) -> Self {
         let fit = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let places = places.map(|places| {
-            records.iter().zip(places).map(|((start, _), place)| (fit(*start), place)).collect()
+            // One place more is where the last record ends.
+            let starts = records.iter().map(|(start, _)| *start).chain([chunk.len()]);
+            starts.zip(places).map(|(start, place)| (fit(start), place)).collect()
         });
         let records: Vec<Record> =
             records.iter().map(|(start, end)| Record::at(*start, *end)).collect();
@@ -101,6 +118,25 @@ impl LogBatch {
             at.checked_sub(1).map_or(start, |at| places[at].1)
         });
         self.offset + u64::from(in_file)
+    }
+
+    /// The bytes of the file that the whole chunk is; `None` where its text is not the file's.
+    pub fn extent(&self) -> Option<(u64, u64)> {
+        let end = self.offset + self.chunk.len() as u64;
+        self.places.is_none().then_some((self.offset, end))
+    }
+
+    /// The bytes of the file that this record of the batch is; `None` where nobody knows.
+    pub fn extent_of(&self, record: &RecordRef<'_>) -> Option<Extent> {
+        let (start, end) = record.span();
+        let Some(places) = &self.places else {
+            let ended = u64::from(self.chunk.get(end as usize) == Some(&b'\n'));
+            let (begin, text_end) = (self.offset + u64::from(start), self.offset + u64::from(end));
+            return Some(Extent { begin, text_end, end: text_end + ended });
+        };
+        let next = places.partition_point(|(known, _)| *known <= start);
+        let end = self.offset + u64::from(places.get(next)?.1);
+        Some(Extent { begin: record.offset(), text_end: end, end })
     }
 
     fn table(&self) -> &Arc<Table> {

@@ -1,6 +1,7 @@
 //! Reads datagrams, as many at a time as there are.
 
 use super::Messages;
+use super::cutter::Framing;
 use super::gather::Shared;
 use super::socket::Socket;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg};
@@ -44,7 +45,7 @@ pub(super) async fn serve(
         let is_last = *closing.borrow();
         let read = tokio::select! {
             biased;
-            read = read(&socket, &mut room, slot, shared.names_peers) => read,
+            read = read(&socket, &mut room, slot, &shared) => read,
             _ = closing.changed(), if !is_last => continue,
             () = tokio::time::sleep(Duration::from_millis(20)), if is_last => return,
         };
@@ -70,13 +71,14 @@ pub(super) async fn serve(
     }
 }
 
-async fn read(socket: &Socket, room: &mut [u8], slot: usize, peers: bool) -> io::Result<Burst> {
+async fn read(socket: &Socket, room: &mut [u8], slot: usize, shared: &Shared) -> io::Result<Burst> {
+    let (framing, peers) = (&shared.framing, shared.names_peers);
     match socket {
         Socket::Udp(udp) => {
-            udp.async_io(Interest::READABLE, || burst(udp, room, slot, peers)).await
+            udp.async_io(Interest::READABLE, || burst(udp, room, slot, framing, peers)).await
         }
         Socket::Unix(unix) => {
-            unix.async_io(Interest::READABLE, || burst(unix, room, slot, false)).await
+            unix.async_io(Interest::READABLE, || burst(unix, room, slot, framing, false)).await
         }
         // Streams are read elsewhere.
         Socket::Tcp(_) | Socket::UnixStream(_) => std::future::pending().await,
@@ -88,6 +90,7 @@ fn burst(
     socket: &(impl AsFd + AsRawFd),
     room: &mut [u8],
     slot: usize,
+    framing: &Framing,
     peers: bool,
 ) -> io::Result<Burst> {
     let mut slots: Vec<[IoSliceMut<'_>; 1]> =
@@ -105,8 +108,9 @@ fn burst(
         burst.messages.cut += u64::from(read.flags.contains(MsgFlags::MSG_TRUNC));
         let before = burst.messages.ends.len();
         for datagram in read.iovs() {
+            let datagram = framing.decode(datagram);
             // Some senders end a datagram like a line.
-            burst.messages.push(datagram.strip_suffix(b"\n").unwrap_or(datagram));
+            burst.messages.push(datagram.strip_suffix(b"\n").unwrap_or(&datagram));
         }
         if peers && burst.messages.ends.len() > before {
             let name = read.address.as_ref().map(ip).unwrap_or_default();

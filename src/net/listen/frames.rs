@@ -1,19 +1,10 @@
-//! Cuts what arrives on a stream into messages: lines, or syslog's frames that say their length.
+//! Messages, and how those of syslog are told apart on a stream (RFC 6587): one that begins with
+//! its length, a space and `<` is that long; any other ends with a line feed.
 
 use std::sync::Arc;
 
 /// A count of more digits is none: no message is that long.
 const MOST_DIGITS: usize = 9;
-
-/// How messages are told apart on a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// Each ends with a line feed.
-    Lines,
-    /// Syslog's two ways (RFC 6587), told apart message by message: one that begins with its
-    /// length, a space and `<` is that long; any other ends with a line feed.
-    Syslog,
-}
 
 /// Messages, ready to become a batch: each is followed by a line feed, which is not part of it.
 #[derive(Debug, Default)]
@@ -26,6 +17,8 @@ pub struct Messages {
     pub broken_lines: bool,
     /// Messages that were cut because they are too long.
     pub cut: u64,
+    /// Lines that were left out because they are too long.
+    pub left_out: u64,
     /// How many of the messages, counted from the one before, came from which peer. Empty where
     /// nobody wants to know.
     pub peers: Vec<(usize, Arc<str>)>,
@@ -43,16 +36,25 @@ impl Messages {
         self.data.push(b'\n');
     }
 
+    /// Adds the places of the messages in `data`, which stands behind so many other bytes.
+    pub fn places(&self, before: usize, places: &mut Vec<(usize, usize)>) {
+        let mut begin = before;
+        for end in &self.ends {
+            let end = before + *end as usize;
+            places.push((begin, end));
+            begin = end + 1;
+        }
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 }
 
-/// Cuts one stream. It remembers only what a message that is too long still owes.
+/// Cuts one stream of syslog. It remembers only what a message that is too long still owes.
 #[derive(Debug)]
-pub struct Cutter {
-    framing: Framing,
+pub(super) struct Frames {
     longest: usize,
     skip: Skip,
 }
@@ -74,15 +76,15 @@ enum Next {
     Unclear,
 }
 
-impl Cutter {
-    /// A cutter of messages that take up to `longest` bytes; of longer ones the beginning is kept.
-    pub fn new(framing: Framing, longest: usize) -> Self {
-        Self { framing, longest: longest.max(1), skip: Skip::Nothing }
+impl Frames {
+    /// Messages that take up to `longest` bytes; of longer ones the beginning is kept.
+    pub(super) fn new(longest: usize) -> Self {
+        Self { longest: longest.max(1), skip: Skip::Nothing }
     }
 
     /// Takes whole messages from the beginning of `bytes` and gives how many bytes that used. What
     /// is left is the beginning of a message, shorter than the longest one and its framing.
-    pub fn cut(&mut self, bytes: &[u8], out: &mut Messages) -> usize {
+    pub(super) fn cut(&mut self, bytes: &[u8], out: &mut Messages) -> usize {
         let mut at = 0;
         loop {
             let rest = &bytes[at..];
@@ -110,7 +112,7 @@ impl Cutter {
             if rest.is_empty() {
                 return at;
             }
-            match self.next(rest) {
+            match next(rest) {
                 Next::Unclear => return at,
                 Next::Counted(framing, length) => {
                     let kept = length.min(self.longest);
@@ -141,37 +143,37 @@ impl Cutter {
 
     /// Takes what is left where nothing more will come: a last line without its end, or as much of
     /// a counted message as there is.
-    pub fn end(&mut self, bytes: &[u8], out: &mut Messages) {
+    pub(super) fn end(&mut self, bytes: &[u8], out: &mut Messages) {
         if self.skip != Skip::Nothing || bytes.is_empty() {
             return;
         }
-        let begin = match self.next(bytes) {
+        let begin = match next(bytes) {
             Next::Counted(framing, _) => framing,
             Next::Line | Next::Unclear => 0,
         };
         out.push(&bytes[begin..]);
     }
+}
 
-    fn next(&self, bytes: &[u8]) -> Next {
-        if self.framing == Framing::Lines || !matches!(bytes[0], b'1'..=b'9') {
-            return Next::Line;
+/// What stands at the beginning of bytes, of which there are some.
+fn next(bytes: &[u8]) -> Next {
+    if !matches!(bytes[0], b'1'..=b'9') {
+        return Next::Line;
+    }
+    let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if digits > MOST_DIGITS {
+        return Next::Line;
+    }
+    match bytes[digits..] {
+        [] | [b' '] => Next::Unclear,
+        // A message of syslog begins with its priority, so that a line that happens to begin
+        // with a number is not mistaken for one.
+        [b' ', b'<', ..] => {
+            let length =
+                bytes[..digits].iter().fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0'));
+            Next::Counted(digits + 1, length)
         }
-        let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        if digits > MOST_DIGITS {
-            return Next::Line;
-        }
-        match bytes[digits..] {
-            [] | [b' '] => Next::Unclear,
-            // A message of syslog begins with its priority, so that a line that happens to begin
-            // with a number is not mistaken for one.
-            [b' ', b'<', ..] => {
-                let length = bytes[..digits]
-                    .iter()
-                    .fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0'));
-                Next::Counted(digits + 1, length)
-            }
-            _ => Next::Line,
-        }
+        _ => Next::Line,
     }
 }
 
@@ -181,19 +183,15 @@ mod tests {
     use proptest::prelude::*;
 
     fn messages(out: &Messages) -> Vec<String> {
-        let mut begin = 0;
-        let mut all = Vec::new();
-        for end in &out.ends {
-            let end = *end as usize;
-            all.push(String::from_utf8_lossy(&out.data[begin..end]).into_owned());
-            begin = end + 1;
-        }
-        all
+        let mut places = Vec::new();
+        out.places(0, &mut places);
+        let text = |(begin, end)| String::from_utf8_lossy(&out.data[begin..end]).into_owned();
+        places.into_iter().map(text).collect()
     }
 
     /// Cuts `bytes` as they would come in reads of these sizes.
-    fn cut(framing: Framing, longest: usize, bytes: &[u8], reads: &[usize]) -> (Vec<String>, u64) {
-        let (mut cutter, mut out) = (Cutter::new(framing, longest), Messages::default());
+    fn cut(longest: usize, bytes: &[u8], reads: &[usize]) -> (Vec<String>, u64) {
+        let (mut cutter, mut out) = (Frames::new(longest), Messages::default());
         let (mut buffer, mut at, mut sizes) = (Vec::new(), 0, reads.iter().cycle());
         while at < bytes.len() {
             let size = sizes.next().copied().unwrap_or(usize::MAX).clamp(1, bytes.len() - at);
@@ -210,7 +208,7 @@ mod tests {
     #[test]
     fn both_framings_may_come_on_one_stream() {
         let bytes = b"<13>one\n7 <14>two<13>3\r\n10 <15>a\nb\n\n\xff4 <1>x<2>end";
-        let (got, cut) = cut(Framing::Syslog, 100, bytes, &[]);
+        let (got, cut) = cut(100, bytes, &[]);
         assert_eq!(
             got,
             ["<13>one", "<14>two", "<13>3\r", "<15>a\nb\n\n\u{fffd}", "<1>x", "<2>end"]
@@ -221,17 +219,15 @@ mod tests {
     #[test]
     fn a_line_that_begins_with_a_number_is_a_line() {
         let bytes = b"2026 was a good year\n12\n123456789012 <x\n7\xc3\xa9\n";
-        let (got, _) = cut(Framing::Syslog, 100, bytes, &[]);
+        let (got, _) = cut(100, bytes, &[]);
         assert_eq!(got, ["2026 was a good year", "12", "123456789012 <x", "7é"]);
-        let (got, _) = cut(Framing::Lines, 100, b"5 <1>ab\nc\n", &[]);
-        assert_eq!(got, ["5 <1>ab", "c"]);
     }
 
     #[test]
     fn of_a_message_that_is_too_long_the_beginning_is_kept_and_the_next_is_whole() {
         let bytes = b"<1>abcdef\n<1>ok\n10 <2>abcdefg7 <2>next5 <3>xy";
         for reads in [&[][..], &[1], &[7], &[3, 2]] {
-            let (got, cut) = cut(Framing::Syslog, 7, bytes, reads);
+            let (got, cut) = cut(7, bytes, reads);
             assert_eq!(got, ["<1>abcd", "<1>ok", "<2>abcd", "<2>next", "<3>xy"], "{reads:?}");
             assert_eq!(cut, 2);
         }
@@ -247,8 +243,8 @@ mod tests {
             reads in proptest::collection::vec(1usize..20, 1..10),
             longest in 1usize..40,
         ) {
-            let whole = cut(Framing::Syslog, longest, &bytes, &[]);
-            let pieces = cut(Framing::Syslog, longest, &bytes, &reads);
+            let whole = cut(longest, &bytes, &[]);
+            let pieces = cut(longest, &bytes, &reads);
             prop_assert_eq!(whole, pieces);
         }
 
@@ -259,7 +255,7 @@ mod tests {
         ) {
             let bytes: String =
                 sent.iter().map(|message| format!("{} {message}", message.len())).collect();
-            let (got, _) = cut(Framing::Syslog, 100, bytes.as_bytes(), &reads);
+            let (got, _) = cut(100, bytes.as_bytes(), &reads);
             prop_assert_eq!(got, sent);
         }
     }

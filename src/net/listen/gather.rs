@@ -1,6 +1,7 @@
 //! Gathers what all clients of a listener send into batches.
 
-use super::frames::{Framing, Messages};
+use super::cutter::Framing;
+use super::frames::Messages;
 use super::socket::{Socket, bind};
 use super::{Settings, datagram, stream};
 use crate::event::Batch;
@@ -45,6 +46,9 @@ impl Shared {
             self.telemetry.errors(messages.cut);
             let (component, limit) = (self.telemetry.name(), self.longest);
             tracing::warn!(component, limit, messages = messages.cut, "too long, cut short");
+        }
+        if messages.left_out > 0 {
+            self.telemetry.dropped("line_too_long", messages.left_out);
         }
         messages.is_empty() || self.to_gather.send(messages).await.is_ok()
     }
@@ -143,16 +147,10 @@ fn batch(
     let chunk = chunk.freeze();
     let mut logs = LogBatch::from_lines(&chunk, Arc::clone(origin), offset, clock::now_ns());
     if read.iter().any(|messages| messages.broken_lines) {
-        let mut base = 0;
-        let mut places = Vec::new();
+        let (mut before, mut places) = (0, Vec::new());
         for messages in read {
-            let mut begin = base;
-            for end in &messages.ends {
-                let end = base + *end as usize;
-                places.push((begin, end));
-                begin = end + 1;
-            }
-            base += messages.data.len();
+            messages.places(before, &mut places);
+            before += messages.data.len();
         }
         logs.keep_lines(places.into_iter());
     }

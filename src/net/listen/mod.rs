@@ -1,22 +1,29 @@
 //! Listeners for messages: sockets of all kinds, and the way from them into the topology.
 
+mod cutter;
 mod datagram;
 mod frames;
 mod gather;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod socket;
 mod stream;
 
-pub use frames::{Cutter, Framing, Messages};
+pub use cutter::{Cutter, Framing};
+pub use frames::Messages;
 pub use gather::run;
 pub use stream::handshake;
 
+use crate::event::log::stream::{OnLongLine, Text};
 use crate::net::tls::ListenTls;
 use crate::topology::component::Fault;
 use crate::topology::settings::{ByteSize, Period};
+use crate::topology::{multiline, text};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What kind of socket to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -47,7 +54,7 @@ pub struct Settings {
     #[serde(default)]
     pub tls: Option<ListenTls>,
     /// The longest message, from 480 to 64MiB; of a longer one the rest is cut off, and it counts
-    /// as an error.
+    /// as an error. What happens to lines of `socket` says `on_long_line`.
     #[serde(default = "longest_message")]
     pub max_message_bytes: ByteSize,
     /// For streams: how many clients may be connected; more have to wait.
@@ -65,6 +72,21 @@ pub struct Settings {
     /// longer bursts.
     #[serde(default)]
     pub receive_buffer_bytes: Option<ByteSize>,
+    /// For `socket`: how text is written, as for the `file` source: `utf-8`, `utf-16le`, `latin1`,
+    /// or another label of the WHATWG's Encoding Standard. Default: `utf-8`.
+    #[serde(default)]
+    pub encoding: Option<String>,
+    /// For streams of `socket`: what ends a line. Default: a line feed, and a carriage return
+    /// before it is no part of the message.
+    #[serde(default)]
+    pub delimiter: Option<String>,
+    /// For streams of `socket`: what happens to a line above `max_message_bytes`. Default: `split`.
+    #[serde(default)]
+    pub on_long_line: Option<OnLongLine>,
+    /// For streams of `socket`: joins lines that belong together, on each connection by itself.
+    /// Default: each line is a record.
+    #[serde(default)]
+    pub multiline: Option<multiline::Config>,
     /// For `udp` and `tcp`: put the sender's IP address into this field, beside `message`.
     #[serde(default)]
     pub peer_field: Option<String>,
@@ -100,8 +122,7 @@ impl Settings {
         if self.connection_limit == 0 {
             return Err(Fault::fatal("`connection_limit` is 0; nobody could connect"));
         }
-        let is_stream = matches!(self.mode, Mode::Tcp | Mode::UnixStream);
-        if self.idle_timeout.is_some() && !is_stream {
+        if self.idle_timeout.is_some() && !self.is_stream() {
             return Err(Fault::fatal("`idle_timeout` is for `tcp` and `unix_stream`"));
         }
         if let Some(tls) = &self.tls {
@@ -114,6 +135,50 @@ impl Settings {
             return Err(Fault::fatal("`peer_field` is empty; a field needs a name"));
         }
         Ok(())
+    }
+
+    fn is_stream(&self) -> bool {
+        matches!(self.mode, Mode::Tcp | Mode::UnixStream)
+    }
+
+    /// How lines are told apart and read.
+    ///
+    /// # Errors
+    /// What is wrong, in a user's words.
+    pub fn text(&self) -> Result<Framing, Fault> {
+        let on_streams = "is for `tcp` and `unix_stream`: a datagram is a record";
+        if let Some(name) = self.text_settings().filter(|_| !self.is_stream()) {
+            return Err(Fault::fatal(format!("`{name}` {on_streams}")));
+        }
+        let encoding = self.encoding.clone().unwrap_or_else(text::utf_8);
+        let (delimiter, multiline) = (self.delimiter.as_deref(), self.multiline.as_ref());
+        let long = (self.max_message_bytes, self.on_long_line.unwrap_or_default());
+        let text: Text = text::text(&encoding, delimiter, multiline, long).map_err(Fault::fatal)?;
+        Ok(Framing::Lines(Arc::new(text)))
+    }
+
+    /// Refuses what only [`Self::text`] makes use of.
+    ///
+    /// # Errors
+    /// What is wrong, in a user's words.
+    pub fn no_text(&self) -> Result<(), Fault> {
+        let encoding = self.encoding.as_ref().map(|_| "encoding");
+        match encoding.or_else(|| self.text_settings()) {
+            Some(name) => Err(Fault::fatal(format!(
+                "`{name}` is for the source `socket`: a message of syslog says itself where it ends"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// The first setting here that says where records end in a text.
+    fn text_settings(&self) -> Option<&'static str> {
+        let given = [
+            ("delimiter", self.delimiter.is_some()),
+            ("on_long_line", self.on_long_line.is_some()),
+            ("multiline", self.multiline.is_some()),
+        ];
+        given.into_iter().find_map(|(name, is_given)| is_given.then_some(name))
     }
 
     fn place(&self) -> Result<Place, String> {
@@ -156,6 +221,10 @@ mod tests {
             receive_buffer_bytes: None,
             tls: None,
             peer_field: None,
+            encoding: None,
+            delimiter: None,
+            on_long_line: None,
+            multiline: None,
         }
     }
 
@@ -183,5 +252,15 @@ mod tests {
         assert!(tcp.check().is_ok() && unix().check().is_ok());
         tcp.socket_mode = Some("0600".into());
         insta::assert_snapshot!(told(tcp), @"`socket_mode` is for unix sockets");
+        let on_long_line = Some(OnLongLine::Skip);
+        let udp = Settings { on_long_line, ..settings(Mode::Udp, "[::1]:0") };
+        insta::assert_snapshot!(
+            udp.text().unwrap_err().message,
+            @"`on_long_line` is for `tcp` and `unix_stream`: a datagram is a record"
+        );
+        insta::assert_snapshot!(
+            Settings { encoding: Some("latin1".into()), ..unix() }.no_text().unwrap_err().message,
+            @"`encoding` is for the source `socket`: a message of syslog says itself where it ends"
+        );
     }
 }

@@ -1,9 +1,9 @@
 //! Accepts connections and reads messages from them.
 
-use super::frames::{Cutter, Messages};
+use super::cutter::Cutter;
+use super::frames::Messages;
 use super::gather::Shared;
 use super::socket::Socket;
-use bytes::BufMut;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -164,51 +164,53 @@ async fn read(
     shared: Arc<Shared>,
     mut closing: watch::Receiver<bool>,
 ) {
-    let mut cutter = Cutter::new(shared.framing, shared.longest);
+    let mut cutter = Cutter::new(&shared.framing, shared.longest);
     let mut unfinished = Unfinished { shared: &shared, bytes: 0 };
-    let (mut buffer, mut step) = (Vec::new(), FIRST_READ);
+    let (mut step, mut heard, mut is_waiting) = (FIRST_READ, Instant::now(), false);
     let mut last_words: Option<Instant> = None;
     let component = shared.telemetry.name();
     loop {
-        buffer.reserve(step);
-        let mut room = (&mut buffer).limit(step);
+        let due = |patience: Option<Duration>| patience.map(|patience| heard + patience);
+        let release = due(cutter.patience().filter(|_| is_waiting));
+        let mut room = cutter.room(step);
         let next = stream.read_buf(&mut room);
-        let read = match last_words {
+        let event = match last_words {
             // Dropping a read that is not ready loses nothing.
             Some(end) => match timeout_at(end, timeout(LAST_SILENCE, next)).await {
-                Ok(Ok(read)) => read,
-                Ok(Err(_)) | Err(_) => Ok(0),
+                Ok(Ok(read)) => Event::Read(read),
+                Ok(Err(_)) | Err(_) => Event::Read(Ok(0)),
             },
             None => tokio::select! {
                 biased;
-                read = next => read,
+                read = next => Event::Read(read),
                 _ = closing.wait_for(|closing| *closing) => {
                     last_words = Some(Instant::now() + LAST_WORDS);
                     continue;
                 }
-                () = silence(shared.idle_timeout) => {
+                () = reached(release) => Event::Waited,
+                () = reached(due(shared.idle_timeout)) => {
                     tracing::debug!(component, "a client was silent for `idle_timeout`");
-                    Ok(0)
+                    Event::Read(Ok(0))
                 }
             },
         };
         let mut messages = Messages::default();
-        let is_over = match read {
-            Ok(0) => true,
-            Ok(read) => {
+        let mut is_over = false;
+        is_waiting = false;
+        match event {
+            Event::Waited => cutter.release(&mut messages),
+            Event::Read(Ok(read)) if read > 0 => {
                 step = if read == step { (step * 2).min(LARGEST_READ) } else { step };
-                false
+                (heard, is_waiting) = (Instant::now(), true);
+                cutter.cut(&mut messages);
             }
-            Err(error) => {
-                tracing::debug!(component, %error, "a connection broke off");
-                true
+            Event::Read(end) => {
+                if let Err(error) = end {
+                    tracing::debug!(component, %error, "a connection broke off");
+                }
+                is_over = true;
+                cutter.end(&mut messages);
             }
-        };
-        if is_over {
-            cutter.end(&buffer, &mut messages);
-        } else {
-            let used = cutter.cut(&buffer, &mut messages);
-            buffer.drain(..used);
         }
         if let Some(peer) = &peer {
             messages.peers.push((messages.ends.len(), Arc::clone(peer)));
@@ -216,18 +218,26 @@ async fn read(
         if !shared.give(messages).await || is_over {
             return;
         }
-        if !unfinished.set(buffer.len()) {
+        let bytes = cutter.unfinished_bytes();
+        if !unfinished.set(bytes) {
             shared.telemetry.errors(1);
-            let bytes = buffer.len();
             tracing::warn!(component, bytes, "hung up: unfinished messages take too much memory");
             return;
         }
     }
 }
 
-async fn silence(limit: Option<Duration>) {
-    match limit {
-        Some(limit) => sleep(limit).await,
+/// What happened on a connection.
+enum Event {
+    /// So many bytes came; none where nothing more will come.
+    Read(io::Result<usize>),
+    /// Nothing came for as long as a record waits for further lines.
+    Waited,
+}
+
+async fn reached(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
         None => std::future::pending().await,
     }
 }

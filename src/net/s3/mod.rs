@@ -5,6 +5,7 @@ mod sign;
 mod xml;
 
 pub use credentials::S3Auth;
+pub(crate) use sign::hex;
 
 use super::http::{client, judge, parse_url, shown, unanswered};
 use super::tls::TlsSettings;
@@ -102,7 +103,8 @@ impl Bucket {
     /// Puts an object, in place of one of the same key.
     ///
     /// # Errors
-    /// Always a passing fault, since what is wrong is for people to mend: records wait for it.
+    /// A final fault where the server will never take this object, though it takes others. All
+    /// else passes, since what is wrong is for people to mend: records wait for it.
     pub async fn put(&self, key: &str, headers: &HeaderMap, body: Bytes) -> Result<(), Fault> {
         let headers = headers.clone();
         let call = Call { method: Method::PUT, key, query: String::new(), headers, body };
@@ -149,9 +151,25 @@ impl Bucket {
         let headers = HeaderMap::new();
         let answer = self.call(Call { method: Method::POST, key, query, headers, body }).await?;
         // The status was sent before the server knew.
-        match text_of(&answer.text, "Code") {
-            Some(code) => Err(self.odd(key, &format!("the server answers {code}"))),
-            None => Ok(()),
+        let Some(code) = text_of(&answer.text, "Code") else { return Ok(()) };
+        let mut fault = self.odd(key, &format!("the server answers {code}"));
+        if is_final(&code, StatusCode::OK) {
+            fault.kind = FaultKind::Final;
+        }
+        Err(fault)
+    }
+
+    /// Looks whether the server is there and knows the key and the bucket.
+    ///
+    /// # Errors
+    /// What is wrong. A key that may put objects but not list them is none of it.
+    pub async fn check(&self) -> Result<(), Fault> {
+        let query = "?list-type=2&max-keys=0".to_owned();
+        let (headers, body) = (HeaderMap::new(), Bytes::new());
+        let call = Call { method: Method::GET, key: "", query, headers, body };
+        match self.call(call).await {
+            Err(fault) if fault.message.contains("AccessDenied") => Ok(()),
+            answer => answer.map(drop),
         }
     }
 
@@ -174,9 +192,6 @@ impl Bucket {
         self.try_call(call).await.map_err(|fault| {
             let mut fault = fault;
             fault.message = format!("{method} {}{key}: {}", shown(&self.base), fault.message);
-            if fault.kind == FaultKind::Final {
-                fault.kind = FaultKind::Passing(None);
-            }
             fault
         })
     }
@@ -208,7 +223,14 @@ impl Bucket {
         if let Some(hint) = self.hint(&code, status) {
             said = format!("{said} ({hint})");
         }
-        judge(status, &headers, &said, now).map(|()| Answer { headers, text })
+        let judged = judge(status, &headers, &said, now);
+        judged.map(|()| Answer { headers, text }).map_err(|fault| Fault {
+            kind: match fault.kind {
+                FaultKind::Final if !is_final(&code, status) => FaultKind::Passing(None),
+                kind => kind,
+            },
+            ..fault
+        })
     }
 
     /// What a person should do about an error.
@@ -229,6 +251,21 @@ impl Bucket {
     fn odd(&self, key: &str, what: &str) -> Fault {
         Fault::passing(format!("{}{key}: {what}", shown(&self.base)))
     }
+}
+
+/// Whether an error is about this object alone, so that no patience helps.
+fn is_final(code: &str, status: StatusCode) -> bool {
+    let about_it = [
+        "EntityTooLarge",
+        "InvalidObjectName",
+        "InvalidTag",
+        "InvalidURI",
+        "KeyTooLongError",
+        "MetadataTooLarge",
+        "XMinioInvalidObjectName",
+    ];
+    about_it.contains(&code)
+        || matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::URI_TOO_LONG)
 }
 
 /// Adds a header to those of an object.

@@ -106,6 +106,7 @@ impl Executor<'_> {
             return (Next::GoOn, Vec::new());
         }
         self.observer.started(&name, frame.is_handler);
+        self.looks.catch_up(self.machine);
 
         let started = Instant::now();
         drop(self.machine.take_seen());
@@ -122,7 +123,9 @@ impl Executor<'_> {
             (None, Some(module), Ok(switches)) => {
                 let (set, masker) = (self.set, &self.inputs.masker);
                 let (keywords, search) = (&keywords, lived.search.as_slice());
-                let job = Job { task, module, keywords, switches, set, search, masker, number };
+                let looks = &*Arc::clone(&self.looks);
+                let job =
+                    Job { task, module, keywords, switches, set, search, masker, looks, number };
                 self.prepared(&job, &scope, frame)
             }
         };
@@ -137,6 +140,7 @@ impl Executor<'_> {
         if !keywords.notify.is_empty() {
             self.save_pending();
         }
+        self.looks.note(self.machine);
         let text = |text: String| match hides {
             true => "(hidden: the task says `no_log`)".to_owned(),
             false => self.masked(&text),

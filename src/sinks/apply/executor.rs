@@ -1,6 +1,7 @@
 //! Runs the plays of a task set that are for this host, in order.
 
 use super::hosts::{Host, pattern_of};
+use super::looks::Looks;
 use super::parse::Parser;
 pub use super::pending::Pending;
 use super::report::{Report, TaskReport};
@@ -108,12 +109,15 @@ pub fn run(
     observer: &mut dyn Observer,
 ) -> Report {
     machine.refuse_secrets(inputs.masker.clone());
+    let looks = Looks::new(machine, &set.base);
     let scope = Scope::new(Arc::clone(&inputs.engine))
         .with_fixed("facts", inputs.facts.clone())
         .with_fixed("host", inputs.host.as_str().into())
         .with_fixed("inventory_hostname", inputs.host.as_str().into())
         .with_fixed("ansible_check_mode", machine.is_dry_run().into())
         .with_secrets(inputs.secrets.clone())
+        .with_masker(inputs.masker.clone())
+        .with_host(looks.clone())
         .with_overriding(Arc::new(inputs.extra_vars.clone()));
     let scope = super::magic::with_names(scope, set, inputs, selection);
     let report = Report {
@@ -129,6 +133,7 @@ pub fn run(
         selection,
         observer,
         outer: scope,
+        looks,
         play: PlayState::default(),
         results: Arc::default(),
         included: Arc::default(),
@@ -150,6 +155,8 @@ pub(super) struct Executor<'a> {
     pub(super) observer: &'a mut dyn Observer,
     /// What is the same in all plays.
     outer: Scope,
+    /// What expressions look at.
+    pub(super) looks: Arc<Looks>,
     pub(super) play: PlayState,
     /// Registered results and what `set_fact` set.
     pub(super) results: Arc<IndexMap<String, Value>>,

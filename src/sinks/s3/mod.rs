@@ -1,5 +1,9 @@
 //! `s3`: puts records as objects into a bucket.
 
+mod again;
+mod gathering;
+mod letters;
+mod manifest;
 mod object;
 mod orphans;
 mod partition;
@@ -18,15 +22,16 @@ use crate::net::s3::{
 };
 use crate::net::tls::TlsSettings;
 use crate::topology::component::{BuildContext, BuiltSink, Fault, SinkConfig};
+use crate::topology::delivery::{Concurrency, RateLimit};
 use crate::topology::settings::{BatchSettings, ByteSize, Period, RetrySettings};
+use gathering::{Limits, Made};
 use indexmap::IndexMap;
-use orphans::Orphans;
-use run::{Limits, Made, S3};
+use manifest::Manifests;
+use run::S3;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
-use upload::Uploader;
 
 /// The least that S3 takes as a part that is not the last.
 const LEAST_PART_BYTES: u64 = 5 << 20;
@@ -37,13 +42,22 @@ const MOST_PARTS: u64 = 10_000;
 ///
 /// Records are gathered by the prefix of their key, and each prefix's become an object once they
 /// are enough or old enough (`batch`, measured as stored). An object counts as delivered once the
-/// server has all of it. While the server is away or refuses, for whatever reason, everything
-/// waits, and nothing is dropped.
+/// server has all of it. While the server is away, refuses the key or does not know the bucket,
+/// everything waits, and nothing is dropped, unless `retry` says `attempts`. What it will never
+/// take, such as a key that is too long or an object that is too large, goes to the `dead_letter`;
+/// without one it is dropped, counted as `rejected`. The names of such codes: `EntityTooLarge`,
+/// `InvalidObjectName`, `InvalidTag`, `InvalidURI`, `KeyTooLongError`, `MetadataTooLarge`,
+/// `XMinioInvalidObjectName`, and the statuses 413 and 414.
 ///
-/// An object's name is made of where its records were read: host, source, path and offsets. So a
-/// retry, even one after a crash that reads the same lines again, replaces the object and does not
-/// double it. A restart may gather the lines in other portions, though; then some stand in two
-/// objects.
+/// At the start it looks whether the server is there and knows the key and the bucket, and warns
+/// where not. The key need not be allowed to list.
+///
+/// An object's name is made of where its records were read: host, source, path and offsets. What it
+/// is made of is on record, in `deliveries/` of `data_dir`, before its first byte is sent. After a
+/// crash the same lines of files become the same object once more, which replaces what may be
+/// there, and lines that had arrived are left out: none stands there twice. That holds for files
+/// that are read, transforms that remember nothing, and no buffer on disk in front of the sink;
+/// else, or where a file is gone or settings changed meanwhile, some lines may stand in two objects.
 ///
 /// ```yaml
 /// sinks:
@@ -55,6 +69,11 @@ const MOST_PARTS: u64 = 10_000;
 ///     region: eu-central-1
 ///     compression: zstd
 ///     batch: {bytes: 32MiB, age: 10m}
+///     dead_letter: refused
+///   refused:
+///     type: file
+///     inputs: []
+///     path: /var/lib/driftless/refused.ndjson
 ///   minio:
 ///     type: s3
 ///     inputs: [app]
@@ -108,10 +127,14 @@ pub struct Config {
     /// What all prefixes together may gather. Over this, the largest object is put.
     #[serde(default = "default_max_gathered")]
     pub max_gathered_bytes: ByteSize,
-    /// Objects that are on their way at the same time, at most. From 1.
+    /// Objects that are on their way at the same time, at most: a number up to 64, or `adaptive`.
+    /// By default 4.
     #[serde(default = "default_concurrency")]
-    #[schemars(range(min = 1))]
-    pub concurrency: usize,
+    pub concurrency: Concurrency,
+    /// How many requests may be sent, each part of a large object being one: so many a second, or
+    /// `{requests: 100, per: 1m}`. By default as many as there are.
+    #[serde(default)]
+    pub rate_limit: Option<RateLimit>,
     /// A larger object goes in parts of this size, each of which is retried by itself. From 5MiB.
     /// Parts that a crash left behind are removed at the next start.
     #[serde(default = "default_part")]
@@ -138,6 +161,10 @@ pub struct Config {
     /// Pauses after a failure.
     #[serde(default)]
     pub retry: RetrySettings,
+    /// Another sink, which takes the records of objects that the server rejects for good, and of
+    /// those that are given up after `retry.attempts`.
+    #[serde(default)]
+    pub dead_letter: Option<String>,
 }
 
 /// Who may do what with an object.
@@ -203,8 +230,8 @@ fn default_max_gathered() -> ByteSize {
     ByteSize(64 << 20)
 }
 
-fn default_concurrency() -> usize {
-    4
+fn default_concurrency() -> Concurrency {
+    Concurrency::Fixed(4)
 }
 
 fn default_part() -> ByteSize {
@@ -234,21 +261,26 @@ impl SinkConfig for Config {
         Kinds::LOGS
     }
 
+    fn dead_letter(&self) -> Option<&str> {
+        self.dead_letter.as_deref()
+    }
+
+    fn delivers_once(&self) -> bool {
+        true
+    }
+
     fn build(&self, cx: &BuildContext) -> Result<BuiltSink, Fault> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let bucket = self.bucket(&variable, cx.env.masker.clone()).map_err(Fault::fatal)?;
         let headers = self.headers().map_err(Fault::fatal)?;
-        let name = format!("s3/{}.uploads", cx.name);
-        let orphans = Orphans::new(cx.env.keeps_state.then(|| cx.env.data_dir.join(name)));
-        let uploader = Uploader {
-            bucket,
-            headers,
-            part_bytes: self.part_bytes.as_usize(),
-            retry: self.retry,
-            orphans,
-            telemetry: cx.env.telemetry.component(&cx.name),
-        };
-        Ok(BuiltSink::Stream(Box::new(self.stream(Arc::new(uploader)).map_err(Fault::fatal)?)))
+        let mut sink = self.stream(bucket, headers).map_err(Fault::fatal)?;
+        if cx.env.keeps_state {
+            let Self { bucket, endpoint, prefix, encoding, compression, extension, .. } = self;
+            let place = (bucket, endpoint, prefix.as_str());
+            let settings = format!("{place:?} {:?}", (encoding, compression, extension));
+            sink.manifests = Some(Arc::new(Manifests::new(cx, &settings)));
+        }
+        Ok(BuiltSink::Stream(Box::new(sink)))
     }
 
     /// By prefix, since an object is named after all of its records.
@@ -266,9 +298,9 @@ impl SinkConfig for Config {
 }
 
 impl Config {
-    fn stream(&self, uploader: Arc<Uploader>) -> Result<S3, String> {
-        if self.max_partitions == 0 || self.concurrency == 0 {
-            return Err("`max_partitions` and `concurrency` are at least 1".to_owned());
+    fn stream(&self, bucket: Bucket, headers: ObjectHeaders) -> Result<S3, String> {
+        if self.max_partitions == 0 {
+            return Err("`max_partitions` is at least 1".to_owned());
         }
         if self.part_bytes.0 < LEAST_PART_BYTES {
             return Err("`part_bytes` is below 5MiB, which no server takes".to_owned());
@@ -292,20 +324,25 @@ impl Config {
             age: self.batch.age.0,
             partitions: self.max_partitions,
             gathered_bytes: self.max_gathered_bytes.as_usize(),
-            uploads: self.concurrency,
+        };
+        let made = Made {
+            encoder: Encoder::new(&self.encoding, Extra::Origin),
+            is_array: self.encoding == Encoding::Json,
+            compression: self.compression,
+            extension,
+            keeps_letters: false,
         };
         Ok(S3 {
-            uploader,
+            bucket,
+            headers,
+            part_bytes: self.part_bytes.as_usize(),
             limits,
-            renderer: self.prefix.renderer(),
             template: self.prefix.clone(),
-            made: Made {
-                encoder: Encoder::new(&self.encoding, Extra::Origin),
-                is_array: self.encoding == Encoding::Json,
-                compression: self.compression,
-            },
-            extension,
-            scratch: Vec::new(),
+            made,
+            retry: self.retry,
+            concurrency: self.concurrency,
+            rate_limit: self.rate_limit,
+            manifests: None,
         })
     }
 

@@ -1,80 +1,59 @@
 //! The sink at work: gathers records by prefix, and puts what is enough or old enough.
 
-use super::partition::Partition;
-use super::upload::Uploader;
+use super::gathering::{Gathering, Limits, Made};
+use super::manifest::Manifests;
+use super::partition::Object;
+use super::upload::{Uploader, blocking};
 use crate::event::Batch;
-use crate::event::ack::{Ack, Outcome};
-use crate::event::encode::Encoder;
-use crate::event::encode::compress::Compression;
-use crate::event::log::LogBatch;
-use crate::expr::path_template::{PathRenderer, PathTemplate};
-use crate::host::clock;
+use crate::event::ack::Outcome;
+use crate::expr::path_template::PathTemplate;
+use crate::net::s3::{Bucket, ObjectHeaders};
 use crate::topology::component::{Fault, StreamSink};
 use crate::topology::context::SinkContext;
+use crate::topology::delivery::{Concurrency, RateLimit};
 use crate::topology::edge::{Envelope, Input};
+use crate::topology::sending::Sending;
+use crate::topology::settings::RetrySettings;
 use async_trait::async_trait;
-use indexmap::IndexMap;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-/// When objects are put.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) bytes: usize,
-    pub(super) records: u64,
-    pub(super) age: Duration,
-    pub(super) partitions: usize,
-    pub(super) gathered_bytes: usize,
-    pub(super) uploads: usize,
-}
-
 pub(super) struct S3 {
-    pub(super) uploader: Arc<Uploader>,
+    pub(super) bucket: Bucket,
+    pub(super) headers: ObjectHeaders,
+    pub(super) part_bytes: usize,
     pub(super) limits: Limits,
     pub(super) template: PathTemplate,
-    pub(super) renderer: PathRenderer,
     pub(super) made: Made,
-    pub(super) extension: String,
-    pub(super) scratch: Vec<u8>,
-}
-
-/// What objects are made of.
-pub(super) struct Made {
-    pub(super) encoder: Encoder,
-    /// Whether records are the items of one array.
-    pub(super) is_array: bool,
-    pub(super) compression: Compression,
-}
-
-/// What is gathered and what is on its way.
-struct Work {
-    /// By prefix, the oldest first.
-    partitions: IndexMap<String, Partition>,
-    uploads: JoinSet<()>,
-    /// Batches so far.
-    batches: u64,
-    /// Different for each object, of any run.
-    salt: String,
-    objects: u64,
+    pub(super) retry: RetrySettings,
+    pub(super) concurrency: Concurrency,
+    pub(super) rate_limit: Option<RateLimit>,
+    /// Where objects are put on record; `None` where nothing is kept.
+    pub(super) manifests: Option<Arc<Manifests>>,
 }
 
 #[async_trait]
 impl StreamSink for S3 {
     async fn run(mut self: Box<Self>, input: Input, cx: SinkContext) -> Result<(), Fault> {
-        let mut work = Work {
-            partitions: IndexMap::new(),
-            uploads: JoinSet::new(),
-            batches: 0,
-            salt: format!("{}-{}", clock::now_ns(), std::process::id()),
-            objects: 0,
-        };
-        let orphans = Arc::clone(&self.uploader);
-        let cleaning = tokio::spawn(async move { orphans.abort_orphans().await });
+        let sending = Sending::new(self.retry, self.concurrency, self.rate_limit, &cx);
+        self.made.keeps_letters = sending.has_letters();
+        let S3 { bucket, headers, part_bytes, limits, template, made, manifests, .. } = *self;
+        let mut gathering =
+            blocking(|| Gathering::new(limits, made, template, manifests.clone()));
+        let uploader = Uploader::new(bucket, headers, part_bytes, sending, (&cx, manifests));
+        let uploader = Arc::new(uploader);
+        let mut uploads = Uploads { uploader, under_way: JoinSet::new() };
+        let starter = Arc::clone(&uploads.uploader);
+        let mut start = JoinSet::new();
+        start.spawn(async move { starter.start().await });
         loop {
-            let due = work.partitions.first().map(|(_, oldest)| oldest.since + self.limits.age);
+            while let Some(object) = gathering.next() {
+                uploads.put(object).await?;
+                gathering.was_held_up();
+            }
+            let due = gathering.due();
             tokio::select! {
                 next = input.next() => {
                     let Some((batch, ack, _)) = next.map(Envelope::open) else { break };
@@ -82,29 +61,52 @@ impl StreamSink for S3 {
                         return Err(Fault::fatal("a bucket takes log records only"));
                     };
                     cx.telemetry.received(&batch);
-                    work.batches += 1;
                     let started = Instant::now();
-                    self.gather(logs, &ack, &mut work).map_err(|error| unwritable(&error))?;
+                    gathering.take(logs, &ack).map_err(|error| unwritable(&error))?;
                     cx.telemetry.busy(started.elapsed());
                     // Its shares are with the objects that it went into.
                     ack.settle(Outcome::Delivered);
-                    self.put_full(&mut work).await?;
                 }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    self.put(0, &mut work).await?;
+                    gathering.do_due().map_err(|error| unwritable(&error))?;
                 }
-                Some(done) = work.uploads.join_next(), if !work.uploads.is_empty() => {
+                Some(done) = uploads.under_way.join_next(), if !uploads.under_way.is_empty() => {
                     done.map_err(|error| crashed(&error))?;
                 }
             }
         }
-        while !work.partitions.is_empty() {
-            self.put(0, &mut work).await?;
+        gathering.finish_again(cx.env.once).map_err(|error| unwritable(&error))?;
+        while let Some(object) = gathering.next() {
+            uploads.put(object).await?;
         }
-        while let Some(done) = work.uploads.join_next().await {
+        while gathering.end_oldest().map_err(|error| unwritable(&error))? {
+            while let Some(object) = gathering.next() {
+                uploads.put(object).await?;
+            }
+        }
+        while let Some(done) = uploads.under_way.join_next().await {
             done.map_err(|error| crashed(&error))?;
         }
-        cleaning.abort();
+        Ok(())
+    }
+}
+
+/// What is on its way.
+struct Uploads {
+    uploader: Arc<Uploader>,
+    under_way: JoinSet<()>,
+}
+
+impl Uploads {
+    /// Puts an object on its way, as soon as there is room for one.
+    async fn put(&mut self, object: Object) -> Result<(), Fault> {
+        while self.under_way.len() >= self.uploader.sending.limit() {
+            let Some(done) = self.under_way.join_next().await else { break };
+            done.map_err(|error| crashed(&error))?;
+        }
+        let uploader = Arc::clone(&self.uploader);
+        let flying = self.under_way.len() + 1;
+        self.under_way.spawn(async move { uploader.deliver(object, flying).await });
         Ok(())
     }
 }
@@ -116,90 +118,4 @@ fn unwritable(error: &io::Error) -> Fault {
 /// What an upload held is read again by its source.
 fn crashed(error: &tokio::task::JoinError) -> Fault {
     Fault::passing(format!("an upload ended by a bug: {error}"))
-}
-
-impl S3 {
-    /// Adds a batch's records to the objects of their prefixes.
-    fn gather(&mut self, logs: &LogBatch, ack: &Ack, work: &mut Work) -> io::Result<()> {
-        let Some(first) = logs.records().next() else { return Ok(()) };
-        let number = work.batches;
-        let slot = self.template.slot(first.time_ns());
-        let together = !self.template.reads_fields()
-            && logs.records().all(|record| self.template.slot(record.time_ns()) == slot);
-        if together {
-            let partition = open(self.renderer.render(&first), work, &self.made)?;
-            partition.identity.add(&logs.origin, logs.records());
-            self.scratch.clear();
-            self.made.encoder.encode(logs, &mut self.scratch);
-            partition.holds(number, ack);
-            return partition.add(&self.scratch, logs.len() as u64);
-        }
-        for record in logs.records() {
-            let partition = open(self.renderer.render(&record), work, &self.made)?;
-            partition.identity.add(&logs.origin, std::iter::once(record));
-            self.scratch.clear();
-            self.made.encoder.encode_record(&record, &mut self.scratch);
-            partition.holds(number, ack);
-            partition.add(&self.scratch, 1)?;
-        }
-        Ok(())
-    }
-}
-
-impl S3 {
-    /// Puts what is enough, and what there is no room for.
-    async fn put_full(&self, work: &mut Work) -> Result<(), Fault> {
-        let Limits { bytes, records, partitions, gathered_bytes, .. } = self.limits;
-        let is_full =
-            |partition: &Partition| partition.stored_bytes() >= bytes || partition.records >= records;
-        while let Some(at) = work.partitions.values().position(is_full) {
-            self.put(at, work).await?;
-        }
-        while work.partitions.len() > partitions {
-            self.put(0, work).await?;
-        }
-        loop {
-            let sizes = || work.partitions.values().map(Partition::stored_bytes);
-            if sizes().sum::<usize>() <= gathered_bytes {
-                return Ok(());
-            }
-            let largest = sizes().enumerate().max_by_key(|(_, size)| *size);
-            self.put(largest.map_or(0, |(at, _)| at), work).await?;
-        }
-    }
-
-    /// Puts an object on its way, as soon as there is room for one.
-    async fn put(&self, at: usize, work: &mut Work) -> Result<(), Fault> {
-        while work.uploads.len() >= self.limits.uploads {
-            if let Some(done) = work.uploads.join_next().await {
-                done.map_err(|error| crashed(&error))?;
-            }
-        }
-        let Some((prefix, partition)) = work.partitions.shift_remove_index(at) else {
-            return Ok(());
-        };
-        work.objects += 1;
-        let salt = format!("{}-{}", work.salt, work.objects);
-        let place = |name: &str| format!("{prefix}{name}{}", self.extension);
-        let object = partition.end(&self.made.encoder, &salt, place).map_err(|error| unwritable(&error))?;
-        let uploader = Arc::clone(&self.uploader);
-        work.uploads.spawn(async move { uploader.deliver(object).await });
-        Ok(())
-    }
-}
-
-/// The object that is being gathered for this prefix, ready for its next record.
-fn open<'w>(prefix: &str, work: &'w mut Work, made: &Made) -> io::Result<&'w mut Partition> {
-    let at = match work.partitions.get_index_of(prefix) {
-        Some(at) => at,
-        None => {
-            let new = Partition::new(made.compression, &made.encoder)?;
-            work.partitions.insert_full(prefix.to_owned(), new).0
-        }
-    };
-    let partition = &mut work.partitions[at];
-    if made.is_array && partition.records > 0 {
-        partition.add(b",", 0)?;
-    }
-    Ok(partition)
 }

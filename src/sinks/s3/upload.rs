@@ -1,24 +1,38 @@
-//! Uploads: an object is put whole or in parts, again and again until the server has it.
+//! Uploads: an object is put whole or in parts, again and again until the server has it or it is
+//! given up.
 
+use super::letters;
+use super::manifest::Manifests;
 use super::orphans::Orphans;
-use super::partition::Object;
+use super::partition::{Manifest, Object};
 use crate::event::ack::Outcome;
 use crate::net::s3::{Bucket, ObjectHeaders};
-use crate::topology::component::{Fault, FaultKind};
-use crate::topology::settings::RetrySettings;
+use crate::topology::component::Fault;
+use crate::topology::context::SinkContext;
+use crate::topology::sending::{Parcel, Sending};
 use crate::topology::telemetry::ComponentTelemetry;
+use async_trait::async_trait;
 use bytes::Bytes;
-use std::time::Duration;
-use tokio::time::sleep;
+use std::sync::Arc;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// What all uploads share.
 pub(super) struct Uploader {
-    pub(super) bucket: Bucket,
-    pub(super) headers: ObjectHeaders,
-    pub(super) part_bytes: usize,
-    pub(super) retry: RetrySettings,
-    pub(super) orphans: Orphans,
-    pub(super) telemetry: ComponentTelemetry,
+    bucket: Bucket,
+    headers: ObjectHeaders,
+    part_bytes: usize,
+    pub(super) sending: Sending,
+    orphans: Orphans,
+    manifests: Option<Arc<Manifests>>,
+    telemetry: ComponentTelemetry,
+}
+
+/// An object on its way.
+struct Upload<'u> {
+    uploader: &'u Uploader,
+    key: String,
+    body: Bytes,
+    parts: Option<Parts>,
 }
 
 /// How far an object has come that goes in parts.
@@ -29,88 +43,135 @@ struct Parts {
 }
 
 impl Uploader {
-    /// Puts the object, for as long as that takes, and tells whoever waits for it.
-    pub(super) async fn deliver(&self, object: Object) {
-        let Object { key, body, records, acks } = object;
-        let body = Bytes::from(body);
-        let mut parts = None;
-        let mut pause = self.retry.initial.0;
-        while let Err(fault) = self.attempt(&key, &body, &mut parts).await {
-            let asked = match fault.kind {
-                FaultKind::Passing(asked) => asked.unwrap_or_default(),
-                FaultKind::Final => Duration::ZERO,
-            };
-            let wait = pause.max(asked);
-            let (component, reason) = (self.telemetry.name(), &fault.message);
-            let pause_seconds = wait.as_secs_f64();
-            tracing::warn!(component, reason, pause_seconds, "will try again");
-            self.telemetry.errors(1);
-            self.telemetry.retried();
-            sleep(wait).await;
-            pause = (pause * 2).min(self.retry.max.0);
-        }
-        self.telemetry.delivered(records, body.len() as u64);
-        acks.into_iter().for_each(|ack| ack.settle(Outcome::Delivered));
+    pub(super) fn new(
+        bucket: Bucket,
+        headers: ObjectHeaders,
+        part_bytes: usize,
+        sending: Sending,
+        (cx, manifests): (&SinkContext, Option<Arc<Manifests>>),
+    ) -> Self {
+        let name = format!("s3/{}.uploads", cx.name);
+        let orphans = Orphans::new(cx.env.keeps_state.then(|| cx.env.data_dir.join(name)));
+        let telemetry = cx.telemetry.clone();
+        Self { bucket, headers, part_bytes, sending, orphans, manifests, telemetry }
     }
 
-    async fn attempt(
-        &self,
-        key: &str,
-        body: &Bytes,
-        parts: &mut Option<Parts>,
-    ) -> Result<(), Fault> {
-        if body.len() <= self.part_bytes {
-            return self.bucket.put(key, &self.headers, body.clone()).await;
+    /// Looks whether the server is there, and gives up what an earlier run began and did not end.
+    pub(super) async fn start(&self) {
+        self.sending.look(self.bucket.check()).await;
+        for (id, key) in self.orphans.of_earlier_runs() {
+            self.abort(&key, &id).await;
         }
-        let sent = self.in_parts(key, body, parts).await;
+    }
+
+    /// Puts the object, for as long as that takes, and tells whoever waits for it. `flying` are on
+    /// their way, this one included.
+    pub(super) async fn deliver(&self, mut object: Object, flying: usize) {
+        let entry = self.put_on_record(&object);
+        let body = Bytes::from(std::mem::take(&mut object.body));
+        let bytes = body.len() as u64;
+        let mut upload = Upload { uploader: self, key: object.key.clone(), body, parts: None };
+        match self.sending.bring(&mut upload, flying).await {
+            Ok(()) => {
+                self.telemetry.delivered(object.records, bytes);
+                if let Some(manifests) = &self.manifests {
+                    blocking(|| manifests.done(entry));
+                }
+                object.shares.into_iter().for_each(|share| share.ack.settle(Outcome::Delivered));
+            }
+            Err(why) => {
+                if let Some(parts) = upload.parts.take() {
+                    self.abort(&object.key, &parts.id).await;
+                }
+                if let Some(manifests) = &self.manifests {
+                    if why.is_refused() {
+                        manifests.journal.void(entry);
+                    } else {
+                        manifests.journal.unsure(entry);
+                    }
+                }
+                letters::give_up(&self.sending, object, &why).await;
+            }
+        }
+    }
+
+    /// Puts on record what the object is made of, before its first byte is sent; gives its number.
+    fn put_on_record(&self, object: &Object) -> u64 {
+        match (&object.manifest, &self.manifests) {
+            (Manifest::Known(id), _) => *id,
+            (Manifest::New(told), Some(manifests)) => {
+                blocking(|| manifests.begin(&object.key, &object.prefix, told))
+            }
+            (Manifest::New(_), None) => 0,
+        }
+    }
+
+    /// Gives up what the server has of an upload. Where that fails, the next run tries again.
+    async fn abort(&self, key: &str, id: &str) {
+        match self.bucket.abort(key, id).await {
+            Ok(()) => self.orphans.settled(id),
+            Err(fault) => {
+                let (component, reason) = (self.telemetry.name(), fault.message);
+                tracing::warn!(component, reason, key, "parts of an object stay at the server");
+            }
+        }
+    }
+}
+
+/// Runs what waits for the disk without holding up other tasks, where the runtime can do that.
+pub(super) fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}
+
+#[async_trait]
+impl Parcel for Upload<'_> {
+    async fn attempt(&mut self) -> Result<(), Fault> {
+        let Uploader { bucket, headers, part_bytes, sending, orphans, .. } = self.uploader;
+        if self.body.len() <= *part_bytes {
+            sending.turn().await;
+            return bucket.put(&self.key, headers, self.body.clone()).await;
+        }
+        let sent = self.in_parts().await;
         if sent.as_ref().is_err_and(|fault| fault.message.contains("NoSuchUpload"))
-            && let Some(gone) = parts.take()
+            && let Some(gone) = self.parts.take()
         {
             // The server gave it up, or completed it without our hearing: it begins anew.
-            self.orphans.settled(&gone.id);
+            orphans.settled(&gone.id);
         }
         sent
     }
+}
 
-    async fn in_parts(
-        &self,
-        key: &str,
-        body: &Bytes,
-        parts: &mut Option<Parts>,
-    ) -> Result<(), Fault> {
-        let parts = match parts {
+impl Upload<'_> {
+    async fn in_parts(&mut self) -> Result<(), Fault> {
+        let Uploader { bucket, headers, part_bytes, sending, orphans, .. } = self.uploader;
+        let (key, body) = (&self.key, &self.body);
+        let parts = match &mut self.parts {
             Some(parts) => parts,
-            None => {
-                let id = self.bucket.begin(key, &self.headers).await?;
-                self.orphans.begun(&id, key);
-                parts.insert(Parts { id, tags: Vec::new() })
+            none => {
+                sending.turn().await;
+                let id = bucket.begin(key, headers).await?;
+                orphans.begun(&id, key);
+                none.insert(Parts { id, tags: Vec::new() })
             }
         };
         loop {
-            let from = parts.tags.len() * self.part_bytes;
+            let from = parts.tags.len() * part_bytes;
             if from >= body.len() {
                 break;
             }
-            let part = body.slice(from..body.len().min(from + self.part_bytes));
+            let part = body.slice(from..body.len().min(from + part_bytes));
             let number = parts.tags.len() + 1;
-            let tag = self.bucket.part(key, &parts.id, number, part).await?;
+            sending.turn().await;
+            let tag = bucket.part(key, &parts.id, number, part).await?;
             parts.tags.push(tag);
         }
-        self.bucket.complete(key, &parts.id, &parts.tags).await?;
-        self.orphans.settled(&parts.id);
+        sending.turn().await;
+        bucket.complete(key, &parts.id, &parts.tags).await?;
+        orphans.settled(&parts.id);
         Ok(())
-    }
-
-    /// Gives up the uploads that an earlier run began and did not end.
-    pub(super) async fn abort_orphans(&self) {
-        for (id, key) in self.orphans.of_earlier_runs() {
-            match self.bucket.abort(&key, &id).await {
-                Ok(()) => self.orphans.settled(&id),
-                Err(fault) => {
-                    let (component, reason) = (self.telemetry.name(), fault.message);
-                    tracing::warn!(component, reason, key, "parts of an earlier run stay there");
-                }
-            }
-        }
     }
 }

@@ -3,17 +3,20 @@
 mod running;
 
 use crate::event::Kinds;
+use crate::event::log::stream::{OnLongLine, Text};
 use crate::event::secret::SecretText;
 use crate::host::program::Program;
 use crate::topology::component::{BuildContext, Fault, Source, SourceConfig};
 use crate::topology::context::SourceContext;
 use crate::topology::output::Output;
 use crate::topology::settings::{ByteSize, Period, RetrySettings};
+use crate::topology::{multiline, text};
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Runs a program, and gives each line that it writes as a record: the line is `message`, and
@@ -27,7 +30,11 @@ use std::time::Duration;
 ///     type: exec
 ///     command: [/usr/local/bin/poll-api]
 ///     environment: {API_TOKEN: "{{ secrets.API_TOKEN }}"}
+///     multiline: {mode: python}
 /// ```
+///
+/// With `multiline` a record that may go on waits for further lines of the same output, up to
+/// `timeout`; where the output ends, it is taken as it is. Empty lines are no records.
 ///
 /// There is no shell; `[sh, -c, ...]` is one. A secret in `command` is refused, since all users of
 /// a host can read arguments; in `environment` it is safe. The program runs as the agent's user,
@@ -71,10 +78,23 @@ pub struct Config {
     /// The directory that it runs in, by default that of the agent.
     #[serde(default)]
     pub directory: Option<PathBuf>,
-    /// The longest line, from 1KiB to 64MiB; of a longer one the rest is cut off, and it counts as
-    /// an error.
-    #[serde(default = "longest_line")]
+    /// The longest line, from 1KiB to 64MiB. What happens to a longer one says `on_long_line`.
+    #[serde(default = "text::longest_line")]
     pub max_line_bytes: ByteSize,
+    /// What happens to a line above `max_line_bytes`.
+    #[serde(default)]
+    pub on_long_line: OnLongLine,
+    /// How the program writes text, as for the `file` source: `utf-8`, `utf-16le`, `latin1`, or
+    /// another label of the WHATWG's Encoding Standard.
+    #[serde(default = "text::utf_8")]
+    pub encoding: String,
+    /// What ends a line. Default: a line feed, and a carriage return before it is no part of the
+    /// message.
+    #[serde(default)]
+    pub delimiter: Option<String>,
+    /// Joins lines that belong together, of each output by itself. Default: each line is a record.
+    #[serde(default)]
+    pub multiline: Option<multiline::Config>,
     /// How long the program has to end by itself when it is told to (by SIGTERM), before it is
     /// killed.
     #[serde(default = "patience")]
@@ -122,10 +142,6 @@ fn both() -> Vec<Stream> {
     vec![Stream::Stdout, Stream::Stderr]
 }
 
-fn longest_line() -> ByteSize {
-    ByteSize(1 << 20)
-}
-
 fn patience() -> Period {
     Period(Duration::from_secs(5))
 }
@@ -145,13 +161,14 @@ impl SourceConfig for Config {
             stderr: self.streams.contains(&Stream::Stderr),
         };
         program.check(&cx.env.masker).map_err(|why| Fault::fatal(format!("`command`: {why}")))?;
-        self.check().map_err(Fault::fatal)?;
-        Ok(Box::new(Exec { config: self.clone(), program }))
+        let text = self.check().map_err(Fault::fatal)?;
+        Ok(Box::new(Exec { config: self.clone(), program, text: Arc::new(text) }))
     }
 }
 
 impl Config {
-    fn check(&self) -> Result<(), String> {
+    /// How the outputs are cut, if nothing is wrong with the settings.
+    fn check(&self) -> Result<Text, String> {
         if self.mode == Mode::LongRunning {
             for (name, setting) in [("interval", self.interval), ("timeout", self.timeout)] {
                 if setting.is_some() {
@@ -162,23 +179,22 @@ impl Config {
         if self.interval.is_some_and(|period| period.0 < Duration::from_millis(100)) {
             return Err("`interval` can be from 100ms on".to_owned());
         }
-        if !(1 << 10..=64 << 20).contains(&self.max_line_bytes.0) {
-            return Err(format!(
-                "`max_line_bytes` is {}; it can be from 1KiB to 64MiB",
-                self.max_line_bytes
-            ));
-        }
+        text::check_longest(self.max_line_bytes, ByteSize(64 << 20))?;
         let bad = |name: &&String| name.is_empty() || name.contains(['=', '\0']);
-        match self.environment.keys().find(bad) {
-            Some(name) => Err(format!("`{name}` is no name of an environment variable")),
-            None => Ok(()),
+        if let Some(name) = self.environment.keys().find(bad) {
+            return Err(format!("`{name}` is no name of an environment variable"));
         }
+        let (delimiter, multiline) = (self.delimiter.as_deref(), self.multiline.as_ref());
+        let long = (self.max_line_bytes, self.on_long_line);
+        text::text(&self.encoding, delimiter, multiline, long)
     }
 }
 
 struct Exec {
     config: Config,
     program: Program,
+    /// How its outputs are cut.
+    text: Arc<Text>,
 }
 
 #[async_trait]

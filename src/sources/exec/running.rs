@@ -63,11 +63,22 @@ pub(super) async fn run(exec: Exec, out: Output, mut cx: SourceContext) -> Resul
                     let lines = messages.cut;
                     tracing::warn!(component = &*cx.name, lines, "too long, cut short");
                 }
+                if messages.left_out > 0 {
+                    cx.telemetry.dropped("line_too_long", messages.left_out);
+                }
+                if messages.is_empty() {
+                    continue;
+                }
                 let mut chunk = held.chunk(&reserve, messages.data.len()).await?;
                 chunk.data.extend_from_slice(&messages.data);
                 let (chunk, now) = (chunk.freeze(), clock::now_ns());
                 let mut logs = LogBatch::from_lines(&chunk, Arc::clone(&origin), offset, now);
                 offset += chunk.len() as u64;
+                if messages.broken_lines {
+                    let mut places = Vec::new();
+                    messages.places(0, &mut places);
+                    logs.keep_lines(places.into_iter());
+                }
                 logs.rewrite(|record, writer| {
                     writer.push("message", record.text_at(record.message()));
                     writer.push_text("stream", stream.as_bytes());
@@ -146,13 +157,13 @@ impl Runner {
                 _ => Fault::passing(format!("run `{name}`: {error}")),
             }
         })?;
-        let longest = self.exec.config.max_line_bytes.as_usize();
+        let framing = Framing::Lines(Arc::clone(&self.exec.text));
         let mut readers = JoinSet::new();
         if let Some(pipe) = running.stdout() {
-            readers.spawn(read(pipe, "stdout", longest, self.say.clone()));
+            readers.spawn(read(pipe, "stdout", framing.clone(), self.say.clone()));
         }
         if let Some(pipe) = running.stderr() {
-            readers.spawn(read(pipe, "stderr", longest, self.say.clone()));
+            readers.spawn(read(pipe, "stderr", framing, self.say.clone()));
         }
         let limit = match self.exec.config.mode {
             Mode::Interval => Some(self.exec.config.timeout.map_or(TIMEOUT, |period| period.0)),
@@ -183,6 +194,9 @@ impl Runner {
         if timeout(LAST_WORDS, all_read).await.is_err() && self.is_held_open(&mut readers).await {
             // What it left behind holds the pipes open, and is ended with this run.
             running.stop(Duration::ZERO).await.ok();
+            // The pipes' ends bring what the readers still have.
+            let all_read = async { while readers.join_next().await.is_some() {} };
+            timeout(LAST_WORDS, all_read).await.ok();
         } else {
             running.let_go();
         }
@@ -240,26 +254,30 @@ async fn expired(limit: Option<Duration>) {
 async fn read(
     mut pipe: impl AsyncRead + Unpin,
     stream: &'static str,
-    longest: usize,
+    framing: Framing,
     say: mpsc::Sender<Said>,
 ) {
-    let mut cutter = Cutter::new(Framing::Lines, longest);
-    let mut buffer = Vec::new();
+    let mut cutter = Cutter::new(&framing, 0);
+    let mut is_waiting = false;
     loop {
-        buffer.reserve(READ_BYTES);
-        // A pipe that cannot be read any more has ended.
-        let read = pipe.read_buf(&mut buffer).await.unwrap_or(0);
+        let patience = cutter.patience().filter(|_| is_waiting);
+        let mut room = cutter.room(READ_BYTES);
+        let next = pipe.read_buf(&mut room);
+        let read = match patience {
+            Some(patience) => timeout(patience, next).await.ok(),
+            None => Some(next.await),
+        };
         let mut messages = Messages::default();
-        if read == 0 {
-            cutter.end(&buffer, &mut messages);
-        } else {
-            let used = cutter.cut(&buffer, &mut messages);
-            buffer.drain(..used);
+        // A pipe that cannot be read any more has ended.
+        let is_over = matches!(read, Some(Ok(0) | Err(_)));
+        is_waiting = read.is_some();
+        match read {
+            None => cutter.release(&mut messages),
+            Some(_) if is_over => cutter.end(&mut messages),
+            Some(_) => cutter.cut(&mut messages),
         }
-        if !messages.is_empty() && say.send(Said { stream, messages, code: None }).await.is_err() {
-            return;
-        }
-        if read == 0 {
+        let is_nothing = messages.is_empty() && messages.left_out == 0;
+        if !is_nothing && say.send(Said { stream, messages, code: None }).await.is_err() || is_over {
             return;
         }
     }

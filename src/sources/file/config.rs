@@ -1,14 +1,13 @@
 //! What a `file` source can be told.
 
-use super::framing::Framing;
+use crate::event::log::stream::OnLongLine;
 use super::glimpse::glimpse;
 use super::patterns::Patterns;
 use super::{FileSource, Limits};
 use crate::event::Kinds;
 use crate::topology::component::{BuildContext, Fault, Glimpse, Place, Source, SourceConfig};
-use crate::topology::multiline;
 use crate::topology::settings::{ByteSize, Period};
-use encoding_rs::Encoding;
+use crate::topology::{multiline, text};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::path::Path;
@@ -47,7 +46,7 @@ pub struct Config {
     pub read_from: ReadFrom,
     /// The longest line, in bytes of the file, from 1KiB to 1GiB. What happens to a longer one
     /// says `on_long_line`.
-    #[serde(default = "longest_line")]
+    #[serde(default = "text::longest_line")]
     pub max_line_bytes: ByteSize,
     /// What happens to a line above `max_line_bytes`.
     #[serde(default)]
@@ -56,7 +55,7 @@ pub struct Config {
     /// WHATWG's Encoding Standard (`latin1` means windows-1252 there). A byte order mark at a
     /// file's beginning goes before this, and is left out. Text in UTF-8 passes as it is, byte by
     /// byte; other encodings are decoded, with U+FFFD in place of what is invalid.
-    #[serde(default = "utf_8")]
+    #[serde(default = "text::utf_8")]
     pub encoding: String,
     /// What ends a line. Default: a line feed, and a carriage return before it is no part of the
     /// message.
@@ -102,20 +101,6 @@ pub enum ReadFrom {
     End,
 }
 
-/// What happens to a line that is too long.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OnLongLine {
-    /// It is cut into pieces, each a record.
-    #[default]
-    Split,
-    /// Its beginning is a record, the rest is left out. Counted in
-    /// `driftless_file_long_lines_total`.
-    Truncate,
-    /// It is left out, and counted as dropped for the reason `line_too_long`.
-    Skip,
-}
-
 /// What a source knows of a record beyond its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -126,14 +111,8 @@ pub enum Metadata {
     Inode,
     /// The file's path.
     Path,
-}
-
-fn longest_line() -> ByteSize {
-    ByteSize(1 << 20)
-}
-
-fn utf_8() -> String {
-    "utf-8".to_owned()
+    /// The node's name.
+    Host,
 }
 
 fn close_inactive() -> Period {
@@ -151,6 +130,10 @@ fn pin_limit() -> ByteSize {
 impl SourceConfig for Config {
     fn gives(&self) -> Kinds {
         Kinds::LOGS
+    }
+
+    fn reads_again(&self) -> bool {
+        true
     }
 
     fn reads(&self, path: &Path) -> bool {
@@ -176,25 +159,16 @@ impl Config {
     /// The error is in a user's words.
     fn source(&self) -> Result<FileSource, String> {
         let longest = self.max_line_bytes;
-        if !(1 << 10..=1 << 30).contains(&longest.0) {
-            return Err(format!("`max_line_bytes` is {longest}; it can be from 1KiB to 1GiB"));
-        }
+        text::check_longest(longest, ByteSize(1 << 30))?;
         if self.max_open_files == 0 {
             return Err("`max_open_files` is 0; it must be at least 1".to_owned());
         }
-        let encoding = Encoding::for_label(self.encoding.as_bytes()).ok_or_else(|| {
-            format!("`encoding` is `{}`, which is no label of the WHATWG's list", self.encoding)
-        })?;
-        let delimiter = self.delimiter.as_deref().unwrap_or("\n");
-        if delimiter.is_empty() {
-            return Err("`delimiter` is empty; leave it out for line feeds".to_owned());
-        }
-        let joiner =
-            self.multiline.as_ref().map(|multiline| multiline.joiner(longest)).transpose()?;
+        let (delimiter, multiline) = (self.delimiter.as_deref(), self.multiline.as_ref());
+        let framing = text::framing(&self.encoding, delimiter, multiline, longest)?;
         let timeout = self.multiline.as_ref().map(|multiline| multiline.timeout.0);
         Ok(FileSource {
             patterns: Patterns::new(&self.include, &self.exclude)?,
-            framing: Framing::new(encoding, delimiter, joiner),
+            framing,
             limits: Limits {
                 read_from: self.read_from,
                 longest: longest.0,

@@ -6,7 +6,7 @@ mod wait;
 
 use super::catalog::Catalog;
 use super::checkpoint::Store;
-use super::framing::Framing;
+use crate::event::log::framing::Framing;
 use super::metrics::Metrics;
 use super::pins::Pins;
 use super::watch::{Bell, News, Watcher};

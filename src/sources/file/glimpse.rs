@@ -3,7 +3,7 @@
 
 use super::FileSource;
 use super::content::{Content, OpenFiles};
-use super::framing::Coding;
+use crate::event::log::framing::Coding;
 use super::position::{ANCHOR_BYTES, Position};
 use super::tracked::{Ahead, CHUNK_BYTES, Lines, Reading, Taken, Tracked};
 use crate::event::log::Origin;

@@ -5,8 +5,9 @@ mod checkpoint;
 mod config;
 mod content;
 mod follow;
-mod framing;
 mod glimpse;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod marks;
 mod metrics;
 mod patterns;
@@ -18,14 +19,15 @@ mod tracked;
 mod unpack;
 mod watch;
 
-pub use config::{Config, Metadata, OnLongLine, ReadFrom};
+pub use crate::event::log::stream::OnLongLine;
+pub use config::{Config, Metadata, ReadFrom};
 
 use crate::topology::component::{Fault, Source};
 use crate::topology::context::SourceContext;
 use crate::topology::output::Output;
 use async_trait::async_trait;
 use follow::Follower;
-use framing::Framing;
+use crate::event::log::framing::Framing;
 use patterns::Patterns;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch as signal};

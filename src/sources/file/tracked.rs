@@ -4,7 +4,7 @@ mod packed;
 mod read;
 
 use super::content::{Content, Identity, OpenFiles};
-use super::framing::Coding;
+use crate::event::log::framing::Coding;
 use super::marks::Marks;
 use super::position::{FINGERPRINT_BYTES, Fingerprint, Position};
 use crate::event::ack::SinkId;
@@ -78,6 +78,8 @@ pub(super) struct Tracked {
     size: u64,
     /// The largest size that this content was seen to have.
     seen_size: u64,
+    /// Bytes that were seen, not read, and cut off by a truncation, if there was one.
+    cut_off: Option<u64>,
     /// The size when [`Self::has_grown`] was last asked.
     polled_size: u64,
 }
@@ -151,6 +153,7 @@ impl Tracked {
             last_change: None,
             size: 0,
             seen_size: 0,
+            cut_off: None,
             polled_size: 0,
         }
     }
@@ -190,6 +193,7 @@ impl Tracked {
         self.packed = None;
         self.searched = 0;
         self.seen_size = 0;
+        self.cut_off = None;
         self.moved = true;
         if let Some(content) = &mut self.content {
             content.forget_packing();
@@ -207,9 +211,10 @@ impl Tracked {
             && !self.is_unsettled()
     }
 
-    /// How many bytes were seen and not read so far.
+    /// How many bytes were seen and not read so far, or were until they were cut off.
     pub(super) fn unread(&self) -> u64 {
-        if self.packed.is_some() { 0 } else { self.seen_size.saturating_sub(self.position.offset) }
+        let ahead = || self.seen_size.saturating_sub(self.position.offset);
+        if self.packed.is_some() { 0 } else { self.cut_off.unwrap_or_else(ahead) }
     }
 
     pub(super) fn identity(&self) -> Identity {
@@ -298,12 +303,24 @@ impl Tracked {
         Ok(position.holds(self.content()?))
     }
 
-    /// Notes the size that it has now, so that it is known how much is lost if it is truncated.
+    /// Notes the size that it has now, so that it is known how much is lost if it is truncated,
+    /// also where it has grown again by the time that somebody reads it.
     pub(super) fn look_at_size(&mut self) {
         if self.packed.is_some() || self.at_end {
             return;
         }
-        let size = self.about().map_or(0, |about| u64::try_from(about.st_size).unwrap_or(0));
+        let Ok(about) = self.about() else { return };
+        let size = u64::try_from(about.st_size).unwrap_or(0);
+        let was_cut = match self.cut_off {
+            None => size < self.position.offset,
+            // Of what was written after an earlier truncation nothing was read.
+            Some(_) => size < self.seen_size,
+        };
+        if was_cut {
+            let before = self.cut_off.map(|before| before + self.seen_size);
+            self.cut_off = Some(before.unwrap_or_else(|| self.unread()));
+            self.seen_size = size;
+        }
         self.seen_size = self.seen_size.max(size);
     }
 

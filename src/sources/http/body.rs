@@ -1,6 +1,7 @@
 //! From a request's body to records.
 
 use super::Format;
+use crate::event::log::multiline::{Joiner, lines};
 use flate2::read::MultiGzDecoder;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -67,15 +68,23 @@ fn up_to(packed: impl Read, limit: usize) -> io::Result<Vec<u8>> {
 pub(super) fn decode(
     body: Vec<u8>,
     packing: Packing,
-    format: Format,
+    (format, joiner): (Format, Option<&Joiner>),
     limit: usize,
 ) -> Result<Records, Refusal> {
     let data = packing.unpack(body, limit)?;
     match format {
-        Format::Text => Ok(Records { data, places: None }),
+        Format::Text => Ok(text(data, joiner)),
         Format::Ndjson | Format::Auto => ndjson(data),
         Format::Json => json(data),
     }
+}
+
+/// Lines, or what they are joined to.
+fn text(data: Vec<u8>, joiner: Option<&Joiner>) -> Records {
+    let Some(joiner) = joiner else { return Records { data, places: None } };
+    let joined = joiner.join(&data, lines(&data), true);
+    let data = joined.made.map_or(data, |made| made.text);
+    Records { data, places: Some(joined.records) }
 }
 
 /// Checks each line; a line is told from 1.
@@ -157,7 +166,7 @@ mod tests {
     }
 
     fn bad(body: &str, format: Format) -> String {
-        match decode(body.into(), Packing::Plain, format, 1000) {
+        match decode(body.into(), Packing::Plain, (format, None), 1000) {
             Err(Refusal::Bad(why)) => why,
             other => panic!("{other:?}"),
         }
@@ -166,13 +175,26 @@ mod tests {
     #[test]
     fn each_object_is_a_record_on_one_line() {
         let body = b" {\"a\":1} \r\n\n{\"b\":[2]}".to_vec();
-        let records = decode(body, Packing::Plain, Format::Ndjson, 1000).unwrap();
+        let records = decode(body, Packing::Plain, (Format::Ndjson, None), 1000).unwrap();
         assert_eq!(texts(&records), [r#"{"a":1}"#, r#"{"b":[2]}"#]);
         let body = b"[{\"a\":\n 1},\n{}]\n".to_vec();
-        let records = decode(body, Packing::Plain, Format::Json, 1000).unwrap();
+        let records = decode(body, Packing::Plain, (Format::Json, None), 1000).unwrap();
         assert_eq!(texts(&records), ["{\"a\":  1}", "{}"]);
-        let one = decode(b"\n{\"a\":\n1}".to_vec(), Packing::Plain, Format::Json, 1000).unwrap();
+        let one = decode(b"\n{\"a\":\n1}".to_vec(), Packing::Plain, (Format::Json, None), 1000).unwrap();
         assert_eq!(texts(&one), ["{\"a\": 1}"]);
+    }
+
+    #[test]
+    fn lines_of_text_that_belong_together_are_one_record_within_their_body() {
+        use crate::event::log::multiline::{Mode, Rule};
+        let decode = |mode, body: &str| {
+            let joiner = Joiner::new(Rule::Mode(mode), 100, 1000);
+            decode(body.into(), Packing::Plain, (Format::Text, Some(&joiner)), 1000).unwrap()
+        };
+        let java = decode(Mode::Java, "it broke\na.b.SomeException: x\n\tat a.b.C\nnext");
+        assert_eq!(texts(&java), ["it broke\na.b.SomeException: x\n\tat a.b.C", "next"]);
+        let cri = decode(Mode::Cri, "t stdout P one \nt stdout F line\nt stdout P open");
+        assert_eq!(texts(&cri), ["t stdout F one line", "t stdout F open"]);
     }
 
     #[test]
@@ -197,11 +219,11 @@ mod tests {
         let zstd = zstd::encode_all(&*vec![b'x'; 1 << 20], 3).unwrap();
         for (packing, body) in [(Packing::Gzip, gzip), (Packing::Zstd, zstd)] {
             assert!(body.len() < 2000);
-            let all = decode(body.clone(), packing, Format::Text, 1 << 20).unwrap();
+            let all = decode(body.clone(), packing, (Format::Text, None), 1 << 20).unwrap();
             assert_eq!(all.data.len(), 1 << 20);
-            let refused = decode(body.clone(), packing, Format::Text, (1 << 20) - 1);
+            let refused = decode(body.clone(), packing, (Format::Text, None), (1 << 20) - 1);
             assert_eq!(refused, Err(Refusal::TooLarge));
-            let cut = decode(body[..body.len() / 2].to_vec(), packing, Format::Text, 1 << 20);
+            let cut = decode(body[..body.len() / 2].to_vec(), packing, (Format::Text, None), 1 << 20);
             assert!(matches!(cut, Err(Refusal::Bad(_))), "{cut:?}");
         }
     }
@@ -212,7 +234,7 @@ mod tests {
             for body in [body, json.into_bytes()] {
                 for packing in [Packing::Plain, Packing::Gzip, Packing::Zstd] {
                     for format in [Format::Ndjson, Format::Json, Format::Text] {
-                        if let Ok(records) = decode(body.clone(), packing, format, 1 << 16) {
+                        if let Ok(records) = decode(body.clone(), packing, (format, None), 1 << 16) {
                             for (from, to) in records.places.unwrap_or_default() {
                                 let text = &records.data[from..to];
                                 let value = serde_json::from_slice::<serde_json::Value>(text);

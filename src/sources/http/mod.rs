@@ -2,14 +2,18 @@
 
 mod auth;
 mod body;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod server;
 mod serving;
 
 use crate::event::Kinds;
+use crate::event::log::multiline::Joiner;
 use crate::net::auth::Auth;
 use crate::net::tls::ListenTls;
 use crate::topology::component::{BuildContext, Fault, Source, SourceConfig};
 use crate::topology::context::SourceContext;
+use crate::topology::multiline;
 use crate::topology::output::Output;
 use crate::topology::settings::{ByteSize, Period};
 use async_trait::async_trait;
@@ -44,8 +48,9 @@ use tokio_rustls::TlsAcceptor;
 /// - 401 where `auth` is not met, 404 for another path, 405 for another method, 408 for a body
 ///   that does not come in time, 413 for one that is too large, 415 for an unknown compression;
 /// - 429 with `Retry-After` where there is no room: nothing is ever put off without bound;
-/// - 503 with `Retry-After` where the sinks did not take the records in time, or at the end of
-///   the run. The records may yet arrive, so a client that sends again may double them.
+/// - 503 with `Retry-After` where the sinks did not take the records in time, at the end of the
+///   run within five seconds. The records may yet arrive, so a client that sends again may double
+///   them.
 ///
 /// With `agent --once` it does not listen.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -87,6 +92,10 @@ pub struct Config {
     /// How long a client has for the body of a request, and the sinks then for taking it.
     #[serde(default = "body_timeout")]
     pub timeout: Period,
+    /// Joins lines of `text` that belong together, within one body. Its `timeout` means nothing
+    /// here, since a body has an end. Default: each line is a record.
+    #[serde(default)]
+    pub multiline: Option<multiline::Config>,
     /// Headers whose values are put into fields, beside `message`: header to field.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
@@ -157,6 +166,9 @@ impl SourceConfig for Config {
 
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Source>, Fault> {
         let address = self.check().map_err(Fault::fatal)?;
+        let multiline = self.multiline.as_ref();
+        let joiner = multiline.map(|multiline| multiline.joiner(self.max_body_bytes)).transpose();
+        let joiner = joiner.map_err(Fault::fatal)?;
         let guard = Guard::new(&self.auth).map_err(Fault::fatal)?;
         let tls = self.tls.as_ref().map(ListenTls::acceptor).transpose().map_err(Fault::fatal)?;
         let headers = self.headers.iter().map(|(header, field)| {
@@ -165,7 +177,7 @@ impl SourceConfig for Config {
             Ok((name, field.clone()))
         });
         let headers = headers.collect::<Result<_, Fault>>()?;
-        Ok(Box::new(Http { config: self.clone(), address, guard, tls, headers }))
+        Ok(Box::new(Http { config: self.clone(), address, guard, tls, headers, joiner }))
     }
 }
 
@@ -190,6 +202,9 @@ impl Config {
                 self.max_buffered_bytes
             ));
         }
+        if self.multiline.is_some() && matches!(self.format, Format::Ndjson | Format::Json) {
+            return Err("`multiline` is for text, and `format` lets none in".to_owned());
+        }
         if self.request_limit == 0 || self.connection_limit == 0 {
             return Err("a limit of 0 lets nobody in".to_owned());
         }
@@ -204,6 +219,7 @@ struct Http {
     tls: Option<TlsAcceptor>,
     /// Header and field.
     headers: Vec<(HeaderName, String)>,
+    joiner: Option<Joiner>,
 }
 
 #[async_trait]
@@ -234,6 +250,10 @@ mod tests {
         insta::assert_snapshot!(
             told(r#"{"listen": "[::]:8080", "max_body_bytes": "1GiB"}"#),
             @"`max_body_bytes` is 1GiB; it can be up to `max_buffered_bytes`, which is 32MiB"
+        );
+        insta::assert_snapshot!(
+            told(r#"{"listen": "[::]:8080", "format": "json", "multiline": {"mode": "java"}}"#),
+            @"`multiline` is for text, and `format` lets none in"
         );
     }
 }

@@ -18,13 +18,15 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::future::Future;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 /// A request's head may take this much.
 const HEAD_BYTES: usize = 64 << 10;
@@ -53,6 +55,8 @@ pub(super) struct Server {
     room: Arc<Semaphore>,
     turns: Semaphore,
     telemetry: ComponentTelemetry,
+    /// When all that still waits is answered; nothing while the run goes on.
+    end: watch::Sender<Option<Instant>>,
 }
 
 impl Server {
@@ -64,12 +68,30 @@ impl Server {
     ) -> Self {
         let room = Arc::new(Semaphore::new(room_bytes.div_ceil(UNIT_BYTES)));
         let turns = Semaphore::new(http.config.request_limit);
-        Self { http, to_take: Mutex::new(Some(to_take)), room, turns, telemetry }
+        let end = watch::Sender::new(None);
+        Self { http, to_take: Mutex::new(Some(to_take)), room, turns, telemetry, end }
     }
 
-    /// Takes no further request.
-    pub(super) fn close(&self) {
+    /// Takes no further request, and answers those that it has within this time.
+    pub(super) fn close(&self, within: Duration) {
+        self.end.send_replace(Some(Instant::now() + within));
         self.to_take.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Waits for something until `deadline`, and no longer than the end of the run allows.
+    async fn in_time<T>(&self, deadline: Instant, wanted: impl Future<Output = T>) -> Waited<T> {
+        let end = async {
+            let mut told = self.end.subscribe();
+            // The sender is this server's own, so that there is no error.
+            let end = told.wait_for(Option::is_some).await.ok().and_then(|end| *end);
+            sleep_until(end.unwrap_or(deadline)).await;
+        };
+        tokio::select! {
+            biased;
+            got = wanted => Waited::Got(got),
+            () = sleep_until(deadline) => Waited::TooLong,
+            () = end => Waited::Closing,
+        }
     }
 
     /// Answers what comes on one connection, over TLS where that is asked for.
@@ -124,15 +146,17 @@ impl Server {
         let (format, packing) = self.check(&request)?;
         let Ok(_turn) = self.turns.try_acquire() else { return Err(busy("requests").into()) };
         let Some(to_take) = to_take else {
-            return Err(later(StatusCode::SERVICE_UNAVAILABLE, "The agent is shutting down.").into());
+            return Err(closing().into());
         };
         let fields = self.fields(request.headers());
         let (mut room, body) = self.read(request.into_body()).await?;
         let limit = self.http.config.max_body_bytes.as_usize();
         let records = if packing == Packing::Plain && body.len() <= DECODED_HERE {
-            decode(body, packing, format, limit)
+            decode(body, packing, (format, self.http.joiner.as_ref()), limit)
         } else {
-            tokio::task::spawn_blocking(move || decode(body, packing, format, limit))
+            let joiner = self.http.joiner.clone();
+            let decode = move || decode(body, packing, (format, joiner.as_ref()), limit);
+            tokio::task::spawn_blocking(decode)
                 .await
                 .unwrap_or_else(|_| Err(Refusal::Bad("the body cannot be read".to_owned())))
         };
@@ -159,9 +183,9 @@ impl Server {
             return Ok(plain(StatusCode::ACCEPTED, ""));
         }
         let deadline = Instant::now() + self.http.config.timeout.0;
-        match timeout_at(deadline, outcome).await {
-            Ok(Ok(Outcome::Delivered)) => Ok(plain(StatusCode::OK, "")),
-            Ok(Ok(Outcome::Dropped)) => {
+        match self.in_time(deadline, outcome).await {
+            Waited::Got(Ok(Outcome::Delivered)) => Ok(plain(StatusCode::OK, "")),
+            Waited::Got(Ok(Outcome::Dropped)) => {
                 Err(plain(StatusCode::BAD_REQUEST, "A sink gave these records up for good.\n").into())
             }
             _ => Err(later(
@@ -226,13 +250,14 @@ impl Server {
         let limit = self.http.config.max_body_bytes.as_usize();
         let (mut room, mut bytes) = (Room::default(), Vec::new());
         loop {
-            let frame = match timeout_at(deadline, body.frame()).await {
-                Ok(None) => return Ok((room, bytes)),
-                Ok(Some(Ok(frame))) => frame,
-                Ok(Some(Err(_))) => {
+            let frame = match self.in_time(deadline, body.frame()).await {
+                Waited::Got(None) => return Ok((room, bytes)),
+                Waited::Got(Some(Ok(frame))) => frame,
+                Waited::Got(Some(Err(_))) => {
                     return Err(plain(StatusCode::BAD_REQUEST, "The body broke off.\n").into());
                 }
-                Err(_) => {
+                Waited::Closing => return Err(closing().into()),
+                Waited::TooLong => {
                     return Err(plain(StatusCode::REQUEST_TIMEOUT, "The body took too long.\n").into());
                 }
             };
@@ -277,6 +302,18 @@ impl Room {
         self.units += more;
         Ok(())
     }
+}
+
+/// How waiting has ended.
+enum Waited<T> {
+    Got(T),
+    TooLong,
+    /// The run ends.
+    Closing,
+}
+
+fn closing() -> Answer {
+    later(StatusCode::SERVICE_UNAVAILABLE, "The agent is shutting down.")
 }
 
 fn busy(what: &str) -> Answer {

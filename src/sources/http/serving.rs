@@ -21,8 +21,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 const BACKLOG: u32 = 1024;
 /// After an error in accepting (no free descriptor, most often).
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-/// What clients have for their last answers.
+/// At the end, every request is answered within this time, whether the sinks have its records by
+/// then or not.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
+/// What clients then have for reading their answers.
+const LAST_READS: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(http: Http, out: Output, mut cx: SourceContext) -> Result<(), Fault> {
     if cx.env.once {
@@ -69,7 +72,7 @@ pub(super) async fn run(http: Http, out: Output, mut cx: SourceContext) -> Resul
                 (listener, close) = (None, None);
                 // Once the requests that are being read have brought what they have, there is
                 // nothing more to wait for.
-                server.close();
+                server.close(LAST_ANSWERS);
             }
             receipt = held.receipt() => held.settle(receipt).await?,
             taken = work.recv() => {
@@ -97,7 +100,7 @@ pub(super) async fn run(http: Http, out: Output, mut cx: SourceContext) -> Resul
     held.finish().await;
     let ended = async { while connections.join_next().await.is_some() {} };
     // Whoever has not read its answer by then is cut off.
-    timeout(LAST_ANSWERS, ended).await.ok();
+    timeout(LAST_READS, ended).await.ok();
     Ok(())
 }
 

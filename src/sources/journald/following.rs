@@ -1,18 +1,19 @@
-//! The run: reads what journalctl writes, and keeps the cursor.
+//! The run: reads what journalctl writes, and keeps the cursors.
 
 use super::Config;
 use super::cursor::{Store, is_cursor};
+use super::marks::{Marks, Meeting, save};
 use super::export::{Field, Step, entry, value};
 use crate::event::Batch;
+use crate::event::ack::SinkSet;
 use crate::event::log::{LogBatch, Origin, Verdict};
 use crate::host::clock;
 use crate::topology::component::Fault;
-use crate::topology::context::SourceContext;
-use crate::topology::held::Held;
+use crate::topology::context::{Environment, SourceContext};
+use crate::topology::held::{Held, Owed};
 use crate::topology::memory::{Chunk, Reserve};
 use crate::topology::output::Output;
 use crate::topology::telemetry::ComponentTelemetry;
-use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,10 +34,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(config: Config, out: Output, mut cx: SourceContext) -> Result<(), Fault> {
     let store = cx.env.keeps_state.then(|| Store::new(&cx.env.data_dir, &cx.name));
-    let cursor = match &store {
+    let known = match &store {
         Some(store) => store.load().map_err(|error| fault(store, &error))?,
-        None => None,
+        None => Vec::new(),
     };
+    let (marks, cursor) = Marks::new(known, config.reads_all(), (&cx.env.sinks, out.sinks()));
     let program = config.program(cursor.as_deref(), !cx.env.once);
     let mut journalctl = program.start().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
@@ -63,7 +65,7 @@ pub(super) async fn run(config: Config, out: Output, mut cx: SourceContext) -> R
         rest: Vec::new(),
         offset: 0,
     };
-    let mut marks = Marks { open: VecDeque::new(), safe: None, store };
+    let mut keeper = Keeper { marks, store, env: Arc::clone(&cx.env) };
     let mut saving = interval(SAVE_EVERY);
     saving.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let end = loop {
@@ -71,11 +73,11 @@ pub(super) async fn run(config: Config, out: Output, mut cx: SourceContext) -> R
             biased;
             () = cx.stop.requested() => break End::Stopped,
             receipt = held.receipt() => held.settle(receipt).await?,
-            _ = saving.tick() => marks.save_up_to(held.oldest_open()).await?,
+            _ = saving.tick() => keeper.save(&held.owed(), held.sinks()).await?,
             read = reader.read(&mut pipe), if held.has_room() => match read {
                 Ok(0) => break End::Itself,
-                Ok(_) => match reader.give(&mut held, &mut marks).await? {
-                    Going::On => {}
+                Ok(_) => match reader.give(&mut held, &mut keeper.marks).await? {
+                    Going::On | Going::Further => {}
                     Going::Over(why) => break End::Broken(why),
                 }
                 Err(error) => break End::Broken(format!("read from journalctl: {error}")),
@@ -89,12 +91,12 @@ pub(super) async fn run(config: Config, out: Output, mut cx: SourceContext) -> R
     journalctl.let_go();
     let is_well = status.as_ref().is_ok_and(std::process::ExitStatus::success);
     if matches!(end, End::Stopped) || is_well && cx.env.once {
-        let settled = held.finish().await;
-        return marks.save_up_to(settled).await;
+        let sinks = held.sinks();
+        return keeper.save(&held.finish().await, sinks).await;
     }
     // What is on its way is waited for, so that nothing of it comes twice.
     held.settle_all(&cx.stop).await?;
-    marks.save_up_to(held.oldest_open()).await?;
+    keeper.save(&held.owed(), held.sinks()).await?;
     let why = last_words.lock().unwrap_or_else(PoisonError::into_inner).clone();
     Err(Fault::passing(match (end, status) {
         (End::Broken(what), _) => what,
@@ -113,30 +115,24 @@ enum End {
 
 enum Going {
     On,
+    /// What follows goes to other sinks.
+    Further,
     /// journalctl has to be started anew, for this reason.
     Over(String),
 }
 
-/// Batches on their way, and how far all sinks are.
-struct Marks {
-    /// Number and last cursor of each batch.
-    open: VecDeque<(u64, String)>,
-    /// Not written down yet.
-    safe: Option<String>,
+/// Writes down how far the sinks are.
+struct Keeper {
+    marks: Marks,
     store: Option<Store>,
+    env: Arc<Environment>,
 }
 
-impl Marks {
-    /// Writes down the cursor of the last batch before this number.
-    async fn save_up_to(&mut self, settled: u64) -> Result<(), Fault> {
-        while self.open.front().is_some_and(|(number, _)| *number < settled) {
-            self.safe = self.open.pop_front().map(|(_, cursor)| cursor);
-        }
-        let (Some(store), Some(cursor)) = (&self.store, self.safe.take()) else { return Ok(()) };
-        let writer = store.clone();
-        let saved = tokio::task::spawn_blocking(move || writer.save(&cursor)).await;
-        let saved = saved.map_err(|error| Fault::passing(error.to_string()))?;
-        saved.map_err(|error| fault(store, &error))
+impl Keeper {
+    async fn save(&mut self, owed: &Owed, sinks: SinkSet) -> Result<(), Fault> {
+        let news = self.marks.news(owed, (&self.env.sinks, sinks));
+        let (Some(store), Some(known)) = (&self.store, news) else { return Ok(()) };
+        save(store, known).await.map_err(|error| fault(store, &error))
     }
 }
 
@@ -162,14 +158,40 @@ impl Reader {
 
     /// Sends the entries that are whole by now.
     async fn give(&mut self, held: &mut Held, marks: &mut Marks) -> Result<Going, Fault> {
+        loop {
+            let going = self.give_batch(held, marks).await?;
+            if !matches!(going, Going::Further) {
+                return Ok(going);
+            }
+        }
+    }
+
+    /// Sends the entries that are whole and go to the same sinks.
+    async fn give_batch(&mut self, held: &mut Held, marks: &mut Marks) -> Result<Going, Fault> {
         let (mut at, mut fields) = (0, Vec::new());
         let mut cursor = None;
+        let (mut sinks, mut joins) = (held.sinks().without(marks.ahead()), false);
         let going = loop {
             match entry(&self.rest, at, &mut fields) {
                 Step::Entry(end) => {
                     let found = value(&self.rest, &fields, "__CURSOR");
+                    let text = found.and_then(|found| std::str::from_utf8(found).ok());
+                    let meeting = text.and_then(|text| marks.meets(text));
+                    if meeting == Some(Meeting::Past) {
+                        if at > 0 {
+                            joins = true;
+                            break Going::Further;
+                        }
+                        marks.join();
+                        sinks = held.sinks().without(marks.ahead());
+                        continue;
+                    }
                     cursor = found.or(cursor);
                     at = end;
+                    if meeting == Some(Meeting::Last) {
+                        joins = true;
+                        break Going::Further;
+                    }
                 }
                 Step::Unfinished if self.rest.len() - at <= LARGEST_ENTRY => break Going::On,
                 Step::Unfinished => {
@@ -184,14 +206,20 @@ impl Reader {
             }
         };
         let cursor = cursor.and_then(|cursor| std::str::from_utf8(cursor).ok()).map(str::to_owned);
-        let Some(cursor) = cursor.filter(|cursor| is_cursor(cursor)) else { return Ok(going) };
+        let cursor = cursor.filter(|cursor| is_cursor(cursor));
+        let Some(cursor) = cursor else {
+            return Ok(if joins { Going::On } else { going });
+        };
         let mut chunk = held.chunk(&self.reserve, at).await?;
         chunk.data.extend_from_slice(&self.rest[..at]);
         self.rest.drain(..at);
         let logs = self.batch(chunk);
         self.offset += at as u64;
-        let number = held.send(Batch::Logs(logs), None).await?;
-        marks.open.push_back((number, cursor));
+        let number = held.send_to(Batch::Logs(logs), sinks, None).await?;
+        marks.sent(number, cursor);
+        if joins {
+            marks.join();
+        }
         Ok(going)
     }
 

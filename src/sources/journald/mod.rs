@@ -3,6 +3,9 @@
 mod cursor;
 mod export;
 mod following;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
+mod marks;
 
 use crate::event::Kinds;
 use crate::host::program::Program;
@@ -29,9 +32,10 @@ use std::path::PathBuf;
 /// JSON it holds any bytes and any size as they are, and values need no unescaping. The agent's
 /// user must be allowed to read the journal (root, or the group `systemd-journal`).
 ///
-/// The cursor of the last entry that every sink has is kept in the data directory, at most a
-/// second behind: after a restart, even a kill, it goes on there and loses nothing; entries of
-/// that last second may come twice. An entry above 64MiB is left out, and counted as dropped.
+/// The cursor of the last entry that a sink has is kept in the data directory for each sink, at
+/// most a second behind: after a restart, even a kill, each goes on there and loses nothing, and a
+/// sink that is behind doubles nothing for the others. After a kill, entries of that last second
+/// may come twice. An entry above 64MiB is left out, and counted as dropped.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -138,6 +142,11 @@ impl Config {
             }
             None => Ok(()),
         }
+    }
+
+    /// Whether the first start reads all that the journal has.
+    fn reads_all(&self) -> bool {
+        self.since.is_none() && self.read_from == ReadFrom::Beginning
     }
 
     /// The journalctl that gives what is wanted, after `cursor` where there is one.

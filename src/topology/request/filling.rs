@@ -5,6 +5,7 @@ use crate::event::Batch;
 use crate::event::ack::Ack;
 use crate::event::encode::Encoder;
 use crate::topology::component::Fault;
+use crate::topology::once::Extents;
 use crate::topology::settings::BatchSettings;
 use indexmap::IndexMap;
 use tokio::time::Instant;
@@ -20,6 +21,8 @@ pub struct Requests {
     epoch: u64,
     marking: Marking,
     batch: BatchSettings,
+    /// Whether the extents of records are noted.
+    extents: bool,
     /// The destination that was last asked for.
     last: usize,
     /// A buffer to fill again.
@@ -31,6 +34,12 @@ impl Requests {
     /// followed by another.
     pub fn new(marking: Marking, batch: BatchSettings) -> Self {
         Self { marking, batch, ..Self::default() }
+    }
+
+    /// The same, which notes where records are from if `extents` says so.
+    #[must_use]
+    pub fn noting(self, extents: bool) -> Self {
+        Self { extents, ..self }
     }
 
     /// The request for `key`, begun now if there is none, or if the one that is there is full.
@@ -89,6 +98,7 @@ impl Requests {
         let mut request = Request::new(key, self.marking);
         request.body = std::mem::take(&mut self.spare);
         request.opened = Some(Instant::now());
+        request.extents = self.extents.then(Extents::default);
         request
     }
 

@@ -1,10 +1,9 @@
 //! One attempt to bring a request to its place, and what came of it.
 
-use super::letters::Letters;
-use super::limits::Rate;
 use crate::event::ack::Outcome;
-use crate::host::clock;
 use crate::topology::component::{Deliver, Fault, FaultKind};
+use crate::topology::dead_letters::DeadLetters;
+use crate::topology::limits::Rate;
 use crate::topology::request::{Answer, Rejected, Request};
 use crate::topology::supervise::MAX_CRASHES;
 use crate::topology::telemetry::ComponentTelemetry;
@@ -15,15 +14,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
-/// How long to wait for a sign of life at the start.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// What all attempts share.
 pub(super) struct Attempts<'t> {
     pub(super) sender: Arc<dyn Deliver>,
     pub(super) timeout: Option<Duration>,
     pub(super) rate: Rate,
-    pub(super) letters: Option<Letters>,
+    pub(super) letters: Option<DeadLetters>,
     pub(super) telemetry: &'t ComponentTelemetry,
 }
 
@@ -57,18 +53,6 @@ impl Verdict {
 }
 
 impl Attempts<'_> {
-    /// Says so if the other side is not there.
-    pub(super) async fn look(&self) {
-        let seen = timeout(LOOK_TIMEOUT, self.sender.check()).await;
-        let reason = match seen {
-            Ok(Ok(())) => return,
-            Ok(Err(fault)) => fault.message,
-            Err(_) => "no answer in time".to_owned(),
-        };
-        let component = self.telemetry.name();
-        tracing::warn!(component, reason, "the other side does not answer yet");
-    }
-
     pub(super) async fn carry_out(&self, number: u64, request: Arc<Request>, plan: Plan) -> Landed {
         let crashed = request.crashes.load(Ordering::Relaxed) >= MAX_CRASHES;
         let plan = match plan {
@@ -132,7 +116,8 @@ impl Attempts<'_> {
 
     async fn answered(&self, request: &Request, answer: Answer) -> Verdict {
         let Answer { rejected, again, reason, pause } = answer;
-        let left = (rejected.len() + again.len()) as u64;
+        let refused = rejected.iter().map(|rejected| rejected.record);
+        let left = request.records_at(refused.chain(again.iter().copied()));
         let bytes = if again.is_empty() { request.body.len() } else { 0 };
         self.telemetry.delivered(request.records.saturating_sub(left), bytes as u64);
         let mut dropped = request.dropped;
@@ -164,7 +149,7 @@ impl Attempts<'_> {
     /// Gives rejected records to the sink for dead letters; where there is none, drops them.
     async fn reject(&self, request: &Request, reason: &str, rejected: &[Rejected]) -> Outcome {
         let message = rejected.first().map_or("", |first| &*first.reason);
-        let records = rejected.len() as u64;
+        let records = request.records_at(rejected.iter().map(|rejected| rejected.record));
         let Some(letters) = &self.letters else {
             request.reject(reason, rejected.iter().map(|rejected| rejected.record));
             self.drop_records(reason, message, records);
@@ -174,7 +159,9 @@ impl Attempts<'_> {
         tracing::warn!(component, reason, message, records, "given to the dead letters");
         self.telemetry.errors(1);
         self.telemetry.dead_lettered(records);
-        letters.send(request, rejected, clock::now_ns()).await;
+        let sent: Vec<_> = rejected.iter().filter_map(|record| request.letter(record)).collect();
+        let shares = request.shares_at(rejected.iter().map(|rejected| rejected.record));
+        letters.send(&sent, shares).await;
         Outcome::Delivered
     }
 

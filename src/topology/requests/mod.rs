@@ -5,24 +5,20 @@
 //! outlives a run that fails, so that nothing is lost, doubled or overtaken.
 
 mod attempt;
-mod letters;
-mod limits;
 
 use super::component::{Deliver, Encode, Fault};
+use super::dead_letters::DeadLetters;
 use super::delivery::Delivery;
 use super::edge::{Envelope, Input};
-use super::output::Fanout;
+use super::limits::{Flights, Rate};
 use super::request::{Marking, Request, Requests};
-use super::settings::BatchSettings;
+use super::sending::look;
 use super::supervise::{Backoff, MAX_CRASHES};
 use super::telemetry::ComponentTelemetry;
 use crate::event::ack::Outcome;
-use crate::event::log::Origin;
 use attempt::{Attempts, Landed, Plan, Verdict};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use letters::Letters;
-use limits::{Flights, Rate};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,14 +58,13 @@ pub(super) struct Runner<'h> {
     pub(super) telemetry: &'h ComponentTelemetry,
     pub(super) hand: &'h mut Hand,
     /// The way to the sink for dead letters.
-    pub(super) dead_letters: Option<Fanout>,
-    /// The node's name.
-    pub(super) host: Arc<str>,
+    pub(super) dead_letters: Option<DeadLetters>,
 }
 
 impl Hand {
-    pub(super) fn new(marking: Marking, batch: BatchSettings) -> Self {
-        Self { open: Requests::new(marking, batch), ..Self::default() }
+    pub(super) fn new(marking: Marking, delivery: &Delivery) -> Self {
+        let open = Requests::new(marking, delivery.batch).noting(delivery.extents);
+        Self { open, ..Self::default() }
     }
 
     /// Puts what a run that failed had under way back to where it was before.
@@ -85,27 +80,22 @@ impl Hand {
 
 impl Runner<'_> {
     pub(super) async fn run(mut self, input: &Input) -> Result<(), Fault> {
-        let origin = Origin {
-            source: self.telemetry.name().into(),
-            host: Arc::clone(&self.host),
-            ..Origin::default()
-        };
-        let letters = self.dead_letters.take();
         let attempts = Attempts {
             sender: Arc::clone(&self.sender),
             timeout: self.delivery.timeout,
             rate: Rate::new(self.delivery.rate_limit),
-            letters: letters.map(|way| Letters { way, origin: Arc::new(origin) }),
+            letters: self.dead_letters.take(),
             telemetry: self.telemetry,
         };
         let mut flights = Flights::new(self.delivery.concurrency);
+        self.sender.prepare().await?;
         self.hand.take_up();
         let mut flying = FuturesUnordered::new();
         if self.hand.coming.is_some() {
             self.hand.open.roll_back();
             self.encode();
         }
-        let mut look = std::pin::pin!(attempts.look());
+        let mut look = std::pin::pin!(look(attempts.sender.check(), self.telemetry));
         let mut looking = !std::mem::replace(&mut self.hand.looked, true);
         let mut is_over = false;
         loop {

@@ -47,11 +47,11 @@ impl Source for Once {
                 }
             }
         }
-        while held.oldest_open() < 50 {
+        while held.owed().first() < 50 {
             let receipt = held.receipt().await;
             held.settle(receipt).await?;
         }
-        assert_eq!(held.finish().await, 50);
+        assert_eq!(held.finish().await.first(), 50);
         Ok(())
     }
 }

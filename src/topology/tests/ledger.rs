@@ -65,7 +65,7 @@ impl Source for Feed {
             let logs = LogBatch::from_lines(&Bytes::from(lines), origin, at * 1000, 0);
             held.send(Batch::Logs(logs), None).await?;
         }
-        while held.oldest_open() < self.0 {
+        while held.owed().first() < self.0 {
             let receipt = held.receipt().await;
             held.settle(receipt).await?;
         }

@@ -122,6 +122,10 @@ impl TransformConfig for Config {
         Kinds::METRICS
     }
 
+    fn remembers(&self) -> bool {
+        true
+    }
+
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>, Fault> {
         let constants = cx.env.constants.load();
         Ok(Box::new(LogToMetric::new(self, &constants).map_err(Fault::fatal)?))

@@ -114,6 +114,10 @@ impl TransformConfig for Config {
         Kinds::LOGS
     }
 
+    fn remembers(&self) -> bool {
+        true
+    }
+
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>, Fault> {
         let constants = cx.env.constants.load();
         Ok(Box::new(Reduce::new(self, &constants).map_err(Fault::fatal)?))

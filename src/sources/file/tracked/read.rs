@@ -3,7 +3,7 @@
 use super::{CHUNK_BYTES, Tracked};
 use crate::event::log::{FieldRef, LogBatch, Origin, Value, Verdict};
 use crate::sources::file::{Metadata, OnLongLine};
-use crate::sources::file::framing::{Coding, Cut, Flush, Framing};
+use crate::event::log::framing::{Coding, Cut, Flush, Framing};
 use crate::sources::file::position::{FINGERPRINT_BYTES, Position, checksum};
 use crate::topology::memory::Chunk;
 use bytes::Bytes;
@@ -220,7 +220,10 @@ impl Tracked {
 
 fn taken(chunk: Chunk, cut: Cut, begin: u64, end: Position) -> Taken {
     let text = chunk.freeze().slice(cut.text.0..cut.text.1);
-    let Cut { records, places, .. } = cut;
+    let Cut { records, mut places, used, .. } = cut;
+    if let Some(places) = &mut places {
+        places.push(u32::try_from(used).unwrap_or(u32::MAX));
+    }
     Taken { text, records, places, begin, end, truncated: false }
 }
 
@@ -248,7 +251,7 @@ impl Taken {
 
 /// Adds what is asked for to each record, after its line as `message`.
 fn add_metadata(logs: &mut LogBatch, wanted: &[Metadata], inode: u64) {
-    let path = logs.origin.path.clone();
+    let (path, host) = (logs.origin.path.clone(), Arc::clone(&logs.origin.host));
     let number = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
     logs.rewrite(|record, fields| {
         fields.push("message", record.text_at(record.message()));
@@ -256,6 +259,7 @@ fn add_metadata(logs: &mut LogBatch, wanted: &[Metadata], inode: u64) {
             match metadata {
                 Metadata::Offset => fields.push("offset", number(record.offset())),
                 Metadata::Inode => fields.push("inode", number(inode)),
+                Metadata::Host => fields.push_copy("host", FieldRef::Text(host.as_bytes())),
                 Metadata::Path => {
                     let path = path.as_deref().unwrap_or_default();
                     fields.push_copy("path", FieldRef::Text(path.as_bytes()));
@@ -264,4 +268,33 @@ fn add_metadata(logs: &mut LogBatch, wanted: &[Metadata], inode: u64) {
         }
         Verdict::Touched
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_of_a_file_stands_beside_the_line() {
+        let text = Bytes::from_static(b"one\ntwo\n");
+        let (records, places, end) = (None, None, Position::default());
+        let taken = Taken { text, records, places, begin: 100, end, truncated: false };
+        let origin = Origin {
+            host: "web1".into(),
+            path: Some("/var/log/a".into()),
+            ..Origin::default()
+        };
+        let wanted = [Metadata::Host, Metadata::Path, Metadata::Offset, Metadata::Inode];
+        let logs = taken.into_batch(Arc::new(origin), 0, (&wanted, 7));
+        let last = logs.records().last().unwrap();
+        let fields: Vec<_> = last.fields().map(|(name, value)| (name, value.to_json())).collect();
+        let expected = [
+            ("message", "two".into()),
+            ("host", "web1".into()),
+            ("path", "/var/log/a".into()),
+            ("offset", 104.into()),
+            ("inode", 7.into()),
+        ];
+        assert_eq!(fields, expected);
+    }
 }

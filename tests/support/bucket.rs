@@ -1,23 +1,26 @@
 //! An S3 server in this process, which checks signatures and keeps objects as files.
 
-use crate::harness::free_port;
 use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
+use s3s::host::MultiDomain;
 use s3s::service::S3ServiceBuilder;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::TcpListener as Port;
 use std::path::Path;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 pub(crate) const ACCESS_KEY: &str = "shipper";
+pub(crate) const DOMAIN: &str = "s3.test";
 pub(crate) const SECRET_KEY: &str = "hunter2-hunter2";
 
 /// A server with one bucket, `logs`.
 pub(crate) struct Store {
-    dir: tempfile::TempDir,
-    port: u16,
+    /// Where all buckets are.
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) port: u16,
     runtime: Option<Runtime>,
 }
 
@@ -26,7 +29,8 @@ impl Store {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("logs")).unwrap();
-        Self { dir, port: free_port(), runtime: None }
+        let port = Port::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self { dir, port, runtime: None }
     }
 
     pub(crate) fn start() -> Self {
@@ -40,6 +44,9 @@ impl Store {
         let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", self.port))).unwrap();
         let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(self.dir.path()).unwrap());
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        // Buckets may stand before this name, too.
+        let domain = format!("{DOMAIN}:{}", self.port);
+        builder.set_host(MultiDomain::new([domain, format!("127.0.0.1:{}", self.port)]).unwrap());
         let service = builder.build();
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -55,11 +62,6 @@ impl Store {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
-    }
-
-    /// The directory of all buckets.
-    pub(crate) fn root(&self) -> &Path {
-        self.dir.path()
     }
 
     pub(crate) fn endpoint(&self) -> String {

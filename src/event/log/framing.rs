@@ -1,16 +1,17 @@
-//! Framing: from the bytes of a file to the places of its records.
+//! Framing: from the bytes of a file or a stream to the places of its records.
 //!
 //! Text in UTF-8 with line feeds and one line a record, the usual case, is only cut at its last
 //! line feed. Everything else is done in the same buffer: other encodings are decoded behind the
 //! bytes that were read, line by line, so that each record knows where it begins in the file.
 
-use crate::event::log::multiline::{Joiner, Line, lines};
+use super::multiline::{Joined, Joiner, Line, lines};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use memchr::memmem;
+use std::borrow::Cow;
 
 /// How a source's text is made of records.
 #[derive(Clone, Debug)]
-pub(super) struct Framing {
+pub struct Framing {
     encoding: &'static Encoding,
     delimiter: String,
     joiner: Option<Joiner>,
@@ -18,7 +19,7 @@ pub(super) struct Framing {
 
 /// How one file's text is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Coding {
+pub struct Coding {
     /// `None` for UTF-8, which is not decoded.
     decode: Option<&'static Encoding>,
     /// What ends a line, in bytes of the file.
@@ -27,7 +28,8 @@ pub(super) struct Coding {
 
 /// What is taken although more may follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Flush {
+pub enum Flush {
+    /// Only records that are surely whole.
     Nothing,
     /// A record that further lines might belong to.
     Records,
@@ -37,31 +39,28 @@ pub(super) enum Flush {
 
 /// Records found in a buffer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Cut {
+pub struct Cut {
     /// How many bytes of the file they are made of; 0 where no record is whole.
-    pub(super) used: usize,
+    pub used: usize,
     /// Where their text stands in the buffer.
-    pub(super) text: (usize, usize),
+    pub text: (usize, usize),
     /// Their places in that text, where they are not its lines.
-    pub(super) records: Option<Vec<(usize, usize)>>,
+    pub records: Option<Vec<(usize, usize)>>,
     /// Where each begins among the bytes that were read, where the text was made anew.
-    pub(super) places: Option<Vec<u32>>,
+    pub places: Option<Vec<u32>>,
     /// Whether a line is whole, whatever becomes of its record.
-    pub(super) has_line: bool,
+    pub has_line: bool,
 }
 
 impl Framing {
-    pub(super) fn new(
-        encoding: &'static Encoding,
-        delimiter: &str,
-        joiner: Option<Joiner>,
-    ) -> Self {
+    /// Text of this encoding, where nothing in it says another, in lines that end with `delimiter`.
+    pub fn new(encoding: &'static Encoding, delimiter: &str, joiner: Option<Joiner>) -> Self {
         Self { encoding, delimiter: delimiter.to_owned(), joiner }
     }
 
     /// How a file is written that begins with these bytes, and how many of them say only that.
     /// Three bytes are enough to know.
-    pub(super) fn coding(&self, begin: &[u8]) -> (Coding, usize) {
+    pub fn coding(&self, begin: &[u8]) -> (Coding, usize) {
         let (encoding, mark) = Encoding::for_bom(begin).unwrap_or((self.encoding, 0));
         let wide = encoding == UTF_16LE || encoding == UTF_16BE;
         let delimiter = if wide {
@@ -76,7 +75,7 @@ impl Framing {
     }
 
     /// How much room is needed for text made from so many bytes, themselves included.
-    pub(super) fn room(&self, bytes: u64, coding: &Coding) -> u64 {
+    pub fn room(&self, bytes: u64, coding: &Coding) -> u64 {
         match coding.decode {
             // One byte may become three: windows-1252's euro sign, or a replacement.
             Some(_) => bytes * 4,
@@ -86,13 +85,7 @@ impl Framing {
     }
 
     /// Cuts the bytes of `data` behind `from`, which begin where a record begins, into records.
-    pub(super) fn cut(
-        &self,
-        data: &mut Vec<u8>,
-        from: usize,
-        coding: &Coding,
-        flush: Flush,
-    ) -> Cut {
+    pub fn cut(&self, data: &mut Vec<u8>, from: usize, coding: &Coding, flush: Flush) -> Cut {
         let body = &data[from..];
         let plain = coding.decode.is_none() && coding.delimiter == b"\n";
         if plain {
@@ -143,15 +136,22 @@ impl Framing {
         cut
     }
 
-    fn join(
-        &self,
-        text: &[u8],
-        lines: &[Line],
-        flush: Flush,
-    ) -> crate::event::log::multiline::Joined {
+    /// A whole text as it is meant, for what comes in one piece.
+    pub fn decode<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        let (encoding, mark) = Encoding::for_bom(text).unwrap_or((self.encoding, 0));
+        if encoding == UTF_8 {
+            return Cow::Borrowed(&text[mark..]);
+        }
+        match encoding.decode_without_bom_handling(&text[mark..]).0 {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        }
+    }
+
+    fn join(&self, text: &[u8], lines: &[Line], flush: Flush) -> Joined {
         match &self.joiner {
             Some(joiner) => joiner.join(text, lines.iter().copied(), flush > Flush::Nothing),
-            None => crate::event::log::multiline::Joined {
+            None => Joined {
                 records: lines.iter().map(|line| (line.start, line.end)).collect(),
                 made: None,
                 used: lines.last().map_or(0, |line| line.next),
@@ -160,13 +160,7 @@ impl Framing {
     }
 
     /// Takes the first `len` bytes as one record, though they are only the beginning of a line.
-    pub(super) fn piece(
-        &self,
-        data: &mut Vec<u8>,
-        from: usize,
-        len: usize,
-        coding: &Coding,
-    ) -> Cut {
+    pub fn piece(&self, data: &mut Vec<u8>, from: usize, len: usize, coding: &Coding) -> Cut {
         let line = Line { start: 0, end: len, next: len };
         let Some(encoding) = coding.decode else {
             let text = (from, from + len);
@@ -187,12 +181,7 @@ impl Framing {
 }
 
 /// Puts the joined records where they can be sent.
-fn finish(
-    data: &mut Vec<u8>,
-    from: usize,
-    joined: crate::event::log::multiline::Joined,
-    cut: Cut,
-) -> Cut {
+fn finish(data: &mut Vec<u8>, from: usize, joined: Joined, cut: Cut) -> Cut {
     let records = Some(joined.records);
     match joined.made {
         None => Cut { used: joined.used, text: (from, from + joined.used), records, ..cut },
@@ -261,23 +250,28 @@ impl Coding {
     }
 
     /// Whether a zero byte is no part of usual text.
-    pub(super) fn has_no_zeros(&self) -> bool {
+    pub fn has_no_zeros(&self) -> bool {
         !self.is_wide() && !self.delimiter.contains(&0)
     }
 
     /// One past the delimiter that ends the line in which `text` begins.
-    pub(super) fn next_line(&self, text: &[u8]) -> Option<usize> {
+    pub fn next_line(&self, text: &[u8]) -> Option<usize> {
         self.end_of_line(text).map(|end| end + self.delimiter.len())
     }
 
     /// How many bytes a search must look back so that no delimiter is missed at the seam.
-    pub(super) fn overlap(&self) -> usize {
+    pub fn overlap(&self) -> usize {
         if self.is_wide() { self.delimiter.len() - 2 } else { self.delimiter.len() - 1 }
+    }
+
+    /// So many bytes, or the fewer that are whole units of UTF-16.
+    pub fn whole_units(&self, bytes: usize) -> usize {
+        if self.is_wide() { bytes & !1 } else { bytes }
     }
 
     /// Where to cut a line after at most `longest` bytes: not within a character where that can
     /// be told.
-    pub(super) fn cut_of(&self, line: &[u8], longest: usize) -> usize {
+    pub fn cut_of(&self, line: &[u8], longest: usize) -> usize {
         if self.is_wide() {
             return (longest & !1).max(2).min(line.len());
         }

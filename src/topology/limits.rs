@@ -1,6 +1,6 @@
 //! How many requests at once, and how many in a while.
 
-use crate::topology::delivery::{Concurrency, RateLimit};
+use super::delivery::{Concurrency, RateLimit};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
