@@ -9,6 +9,8 @@ pub mod config;
 pub mod event;
 pub mod expr;
 pub mod host;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 pub mod net;
 pub mod sinks;
 pub mod sources;

@@ -2,6 +2,8 @@
 
 pub mod condition;
 mod filters;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 pub mod jinja;
 mod methods;
 pub mod path_template;

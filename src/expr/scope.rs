@@ -25,14 +25,15 @@ pub struct Scope {
     names: Arc<Names>,
 }
 
-/// Where names are looked up, strongest first: locals, then overriding variables, then results,
-/// then variables from the innermost layer outwards, then the fixed names.
+/// Where names are looked up, strongest first: locals, then overriding variables, then parameters,
+/// then results, then variables from the innermost layer outwards, then the fixed names.
 #[derive(Debug)]
 struct Names {
     engine: Arc<Engine>,
-    fixed: IndexMap<String, Value>,
+    fixed: Arc<IndexMap<String, Value>>,
     layers: Vec<Arc<Vars>>,
     results: Arc<IndexMap<String, Value>>,
+    params: Vec<Arc<Vars>>,
     overriding: Arc<Vars>,
     locals: IndexMap<String, Value>,
     /// Variables that are being rendered right now, to notice one that needs itself.
@@ -43,9 +44,10 @@ impl Clone for Names {
     fn clone(&self) -> Self {
         Self {
             engine: Arc::clone(&self.engine),
-            fixed: self.fixed.clone(),
+            fixed: Arc::clone(&self.fixed),
             layers: self.layers.clone(),
             results: Arc::clone(&self.results),
+            params: self.params.clone(),
             overriding: Arc::clone(&self.overriding),
             locals: self.locals.clone(),
             rendering: Mutex::default(),
@@ -56,12 +58,13 @@ impl Clone for Names {
 impl Scope {
     /// A scope that knows no name but `vars` and `omit`.
     pub fn new(engine: Arc<Engine>) -> Self {
-        let fixed = IndexMap::from([("omit".to_owned(), omit())]);
+        let fixed = Arc::new(IndexMap::from([("omit".to_owned(), omit())]));
         let names = Names {
             engine,
             fixed,
             layers: Vec::new(),
             results: Arc::default(),
+            params: Vec::new(),
             overriding: Arc::default(),
             locals: IndexMap::new(),
             rendering: Mutex::default(),
@@ -80,7 +83,7 @@ impl Scope {
     #[must_use]
     pub fn with_fixed(&self, name: &str, value: Value) -> Self {
         self.with(|names| {
-            names.fixed.insert(name.to_owned(), value);
+            Arc::make_mut(&mut names.fixed).insert(name.to_owned(), value);
         })
     }
 
@@ -101,6 +104,12 @@ impl Scope {
     #[must_use]
     pub fn with_overriding(&self, vars: Arc<Vars>) -> Self {
         self.with(|names| names.overriding = vars)
+    }
+
+    /// The same with what a role or an include was given: it hides variables and results.
+    #[must_use]
+    pub fn with_params(&self, params: Arc<Vars>) -> Self {
+        self.with(|names| names.params.push(params))
     }
 
     /// The same with registered results and what `set_fact` set, in place of those before.
@@ -144,13 +153,23 @@ impl Names {
         if let Some(node) = self.overriding.get(name) {
             return Some(self.render(name, node, scope));
         }
+        if let Some(node) = self.params.iter().rev().find_map(|params| params.get(name)) {
+            return Some(self.render(name, node, scope));
+        }
         if let Some(value) = self.results.get(name) {
             return Some(value.clone());
         }
         match self.layers.iter().rev().find_map(|layer| layer.get(name)) {
             Some(node) => Some(self.render(name, node, scope)),
-            None => self.fixed.get(name).cloned(),
+            None => self.fixed.get(name).cloned().or_else(|| self.ansible_fact(name)),
         }
+    }
+
+    /// `ansible_NAME`, the older spelling of `ansible_facts.NAME`.
+    fn ansible_fact(&self, name: &str) -> Option<Value> {
+        let short = name.strip_prefix("ansible_")?;
+        let value = self.fixed.get("ansible_facts")?.get_attr(short).ok()?;
+        (!value.is_undefined()).then_some(value)
     }
 
     /// Renders one variable. What goes wrong becomes the value, so that it is reported by the
@@ -175,7 +194,8 @@ impl Names {
     }
 
     fn known(&self) -> Vec<Value> {
-        let vars = self.layers.iter().chain([&self.overriding]).flat_map(|layer| layer.keys());
+        let layers = self.layers.iter().chain(&self.params);
+        let vars = layers.chain([&self.overriding]).flat_map(|layer| layer.keys());
         let mut names: Vec<&String> = vars.chain(self.results.keys()).collect();
         names.sort_unstable();
         names.dedup();

@@ -12,7 +12,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// How much of an answer is read: enough to say why, and to use the connection again.
+/// How much of an answer is read that only its status counts of: enough to say why, and to use the
+/// connection again.
 const ANSWER_BYTES: usize = 16 << 10;
 
 /// The request's method.
@@ -36,11 +37,22 @@ pub struct Endpoint {
     masker: Masker,
 }
 
-/// What a server said: the text only in its beginning, and without secrets.
+/// What counts of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// What the status says, whatever becomes of the rest.
+    Status,
+    /// The text too, all of it, which has up to about so many bytes.
+    Text(usize),
+}
+
+/// What a server said, without secrets.
 struct Answer {
     status: StatusCode,
     headers: HeaderMap,
+    /// Only its beginning, unless `is_whole`.
     text: String,
+    is_whole: bool,
 }
 
 impl Endpoint {
@@ -105,32 +117,29 @@ impl Endpoint {
         }
     }
 
-    /// Sends `body` and waits until the server has it; `now` is the time since the epoch.
+    /// Sends `body`, with a header of this request alone where there is one, and waits until the
+    /// server has it; `now` is the time since the epoch. Gives the answer's text, without secrets.
     ///
     /// # Errors
-    /// As [`judge`] has it for the server's answer; a passing fault where there is none.
-    pub async fn deliver(&self, body: Bytes, now: Duration) -> Result<(), Fault> {
-        self.ask(body, None, ANSWER_BYTES, now).await.map(drop)
-    }
-
-    /// As [`Self::deliver`], with a header of this request alone; gives the answer's text, up to
-    /// about `most` bytes and without secrets.
-    ///
-    /// # Errors
-    /// As for [`Self::deliver`].
-    pub async fn ask(
+    /// As [`judge`] has it for the server's answer; a passing fault where there is none, or only a
+    /// part of what is wanted of it.
+    pub async fn send(
         &self,
         body: Bytes,
         header: Option<(&'static str, &str)>,
-        most: usize,
+        wanted: Wanted,
         now: Duration,
     ) -> Result<String, Fault> {
-        let told = match self.exchange(body, header, most).await {
-            Ok(answer) => {
-                judge(answer.status, &answer.headers, &answer.text, now).map(|()| answer.text)
+        let told = self.exchange(body, header, wanted).await.and_then(|answer| {
+            judge(answer.status, &answer.headers, &answer.text, now)?;
+            match wanted {
+                Wanted::Text(_) if !answer.is_whole => Err(Fault::passing(format!(
+                    "the server answers {}, and the rest of its answer does not come",
+                    answer.status
+                ))),
+                _ => Ok(answer.text),
             }
-            Err(fault) => Err(fault),
-        };
+        });
         told.map_err(|fault| Fault {
             message: format!("{} {}: {}", self.method.name(), shown(&self.url), fault.message),
             ..fault
@@ -167,7 +176,7 @@ impl Endpoint {
         &self,
         body: Bytes,
         header: Option<(&'static str, &str)>,
-        most: usize,
+        wanted: Wanted,
     ) -> Result<Answer, Fault> {
         let request = match self.method {
             Method::Post => self.client.post(self.url.clone()),
@@ -181,8 +190,11 @@ impl Endpoint {
             request = request.header(name, value);
         }
         let mut answer = request.send().await.map_err(unanswered)?;
+        let most = match wanted {
+            Wanted::Status => ANSWER_BYTES,
+            Wanted::Text(most) => most,
+        };
         let mut text = Vec::new();
-        // What the status says counts, whatever becomes of the rest of the answer.
         let is_whole = loop {
             match answer.chunk().await {
                 Ok(Some(chunk)) => text.extend_from_slice(&chunk),
@@ -202,6 +214,7 @@ impl Endpoint {
             status: answer.status(),
             headers: std::mem::take(answer.headers_mut()),
             text: String::from_utf8_lossy(&text).into_owned(),
+            is_whole,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Endpoints: several servers that are as good as each other.
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Wanted};
 use crate::topology::component::{Fault, FaultKind};
 use bytes::Bytes;
 use schemars::JsonSchema;
@@ -74,16 +74,17 @@ impl Endpoints {
         servers
     }
 
-    /// Sends `body` and waits until one server has it; `now` is the time since the epoch.
+    /// Sends `body` and waits until one server has it; `now` is the time since the epoch. Gives the
+    /// answer's text.
     ///
     /// # Errors
-    /// What a server says that has the last word, as [`Endpoint::deliver`] has it; where all have
+    /// What a server says that has the last word, as [`Endpoint::send`] has it; where all have
     /// failed, what the last one met.
-    pub async fn deliver(&self, body: &Bytes, now: Duration) -> Result<(), Fault> {
+    pub async fn send(&self, body: &Bytes, wanted: Wanted, now: Duration) -> Result<String, Fault> {
         let mut told = Err(Fault::passing("there is no server"));
         let mut pauses = Vec::new();
         for server in self.in_turn() {
-            told = server.endpoint.deliver(body.clone(), now).await;
+            told = server.endpoint.send(body.clone(), None, wanted, now).await;
             let Err(Fault { kind: FaultKind::Passing(pause), status, .. }) = &told else {
                 server.rest(None);
                 return told;
@@ -105,12 +106,24 @@ impl Endpoints {
     /// # Errors
     /// A passing fault that tells of those where nothing does.
     pub async fn answer(&self) -> Result<(), Fault> {
-        let looks = self.servers.iter().map(|server| server.endpoint.answers());
-        let silent: Vec<String> = futures::future::join_all(looks)
-            .await
-            .into_iter()
-            .filter_map(|seen| seen.err().map(|fault| fault.message))
-            .collect();
-        if silent.is_empty() { Ok(()) } else { Err(Fault::passing(silent.join("; "))) }
+        all(self.servers.iter().map(|server| server.endpoint.answers())).await
     }
+
+    /// Whether each of them lets this client in.
+    ///
+    /// # Errors
+    /// A passing fault that tells of those that do not.
+    pub async fn admit(&self) -> Result<(), Fault> {
+        all(self.servers.iter().map(|server| server.endpoint.admits())).await
+    }
+}
+
+/// What is wrong anywhere, as one fault.
+async fn all(
+    looks: impl Iterator<Item = impl Future<Output = Result<(), Fault>>>,
+) -> Result<(), Fault> {
+    let seen = futures::future::join_all(looks).await;
+    let wrong: Vec<String> =
+        seen.into_iter().filter_map(|seen| seen.err().map(|fault| fault.message)).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(Fault::passing(wrong.join("; "))) }
 }

@@ -1,6 +1,7 @@
 //! A request that a server refuses as a whole is sent again in halves, until what it cannot take is
-//! found.
+//! found. What only a person can put right waits for that.
 
+use crate::event::encode::compress::Compression;
 use crate::topology::component::{Fault, FaultKind};
 use crate::topology::request::{Answer, Rejected};
 use async_trait::async_trait;
@@ -18,8 +19,9 @@ pub trait SendPart: Sync {
 }
 
 /// Sends all `records` of a request, in order: at once, or in parts where the server says that
-/// there is too much (413) or something wrong (400) in it. A single record that it still refuses is
-/// rejected.
+/// there is too much (413) or something wrong (400, 422) in it. A single record that it still
+/// refuses is rejected. A server that lets nobody in (401, 403) or is not there (404, 405) counts as
+/// one that is away.
 ///
 /// # Errors
 /// What befell all of it. What befell a part is in the answer.
@@ -35,13 +37,13 @@ pub async fn send_in_parts(sender: &dyn SendPart, records: usize) -> Result<Answ
                 add(&mut answer, said, part.start);
                 continue;
             }
-            Err(fault) => fault,
+            Err(fault) => waiting(fault),
         };
         match (fault.kind, fault.status) {
-            (FaultKind::Final, Some(status @ (400 | 413)))
+            (FaultKind::Final, Some(status @ (400 | 413 | 422)))
                 if part.len() > 1 && (status == 413 || searches < MOST_SEARCHES) =>
             {
-                searches += usize::from(status == 400);
+                searches += usize::from(status != 413);
                 let middle = part.start + part.len() / 2;
                 left.push(middle..part.end);
                 left.push(part.start..middle);
@@ -62,6 +64,31 @@ pub async fn send_in_parts(sender: &dyn SendPart, records: usize) -> Result<Answ
         }
     }
     Ok(answer)
+}
+
+/// What a person has to put right at the server or in the config is no reason to drop anything.
+fn waiting(fault: Fault) -> Fault {
+    let hint = match fault.status {
+        Some(401 | 403) => "look at `auth` and what this user may do",
+        Some(404 | 405) => "look at `url`",
+        _ => return fault,
+    };
+    let message = format!("{}; {hint}; until then everything waits", fault.message);
+    Fault { message, kind: FaultKind::Passing(None), ..fault }
+}
+
+/// A request's body as it goes over the wire.
+///
+/// # Errors
+/// Where it cannot be compressed.
+pub fn packed(compression: Compression, parts: &[&[u8]]) -> Result<Vec<u8>, Fault> {
+    let bytes: usize = parts.iter().map(|part| part.len()).sum();
+    let room = if compression.is_none() { bytes } else { bytes / 8 + 64 };
+    let mut body = Vec::with_capacity(room);
+    compression
+        .append(parts, &mut body)
+        .map_err(|error| Fault::fatal(format!("compress a request: {error}")))?;
+    Ok(body)
 }
 
 /// Adds what was said of a part that begins at `start`.
@@ -130,6 +157,22 @@ mod tests {
         let rejected: Vec<usize> = answer.rejected.iter().map(|it| it.record).collect();
         assert_eq!((rejected, answer.rejected[0].status), (vec![0, 7, 8], Some(400)));
         assert_eq!(server.taken.lock().unwrap().1, [1, 2, 3, 4, 5, 6, 9]);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_lets_nobody_in_is_one_that_is_away() {
+        struct Closed(u16);
+        #[async_trait]
+        impl SendPart for Closed {
+            async fn send(&self, _: Range<usize>) -> Result<Answer, Fault> {
+                Err(Fault { status: Some(self.0), ..Fault::fatal("no") })
+            }
+        }
+        for (status, hint) in [(401, "`auth`"), (403, "`auth`"), (404, "`url`"), (405, "`url`")] {
+            let fault = send_in_parts(&Closed(status), 3).await.unwrap_err();
+            assert_eq!(fault.kind, FaultKind::Passing(None), "{status}");
+            assert!(fault.message.contains(hint), "{}", fault.message);
+        }
     }
 
     #[tokio::test]

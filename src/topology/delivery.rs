@@ -23,7 +23,7 @@ pub struct Delivery {
     pub timeout: Option<Duration>,
     /// Whether requests of one destination go one after the other, whatever the concurrency.
     pub key_order: bool,
-    /// Whether the server answers for each record.
+    /// Whether the server answers for each record, or may be sent some of them alone.
     pub partial: bool,
     /// Whether requests keep the extents of their records, for a journal.
     pub extents: bool,

@@ -258,6 +258,11 @@ impl Request {
         &self.texts[begin..self.marks[at].raw_end]
     }
 
+    /// How many records there are at these places; metrics have one place for a whole batch.
+    pub(super) fn records_at(&self, places: impl Iterator<Item = usize>) -> u64 {
+        places.filter_map(|at| self.marks.get(at)).map(|mark| mark.records).sum()
+    }
+
     /// How many records can be told apart.
     pub(super) fn marked(&self) -> usize {
         self.marks.len()

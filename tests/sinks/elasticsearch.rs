@@ -119,6 +119,30 @@ fn nothing_is_lost_or_doubled_while_a_server_pauses_closes_its_doors_or_goes_awa
 }
 
 #[test]
+fn an_answer_that_is_no_servers_or_does_not_fit_or_never_comes_whole_is_no_delivery() {
+    let cluster = Cluster::default();
+    cluster.manners.lock().unwrap().strangers = [
+        (200, "<html>please log in</html>"),
+        (200, ""),
+        (204, ""),
+        (200, "{\"took\":1,\"errors\":false,\"items\":[{\"create\":{\"status\":201}}]}"),
+        (200, "{\"took\":1,\"errors\":true,\"items\":[]}"),
+        (200, "{\"took\":1,\"errors\":fal"),
+    ]
+    .into();
+    cluster.manners.lock().unwrap().resets = 2;
+    let server = cluster.listen(None);
+    let bench = Bench::new(json!({}), sink(&server, json!({ "dead_letter": "dead" })));
+    let dead = bench.path("dead.ndjson");
+    bench.add_sink("dead", json!({ "type": "file", "path": dead, "inputs": [] }));
+    bench.append(numbered(0..50));
+    bench.once();
+    assert!(holds_once(&cluster, &numbered(0..50)), "{}", bench.said());
+    assert!(!dead.exists(), "nothing is given up");
+    assert_eq!(cluster.known(), 50 * 2, "what came before a connection was cut comes again");
+}
+
+#[test]
 fn a_request_that_is_too_large_goes_in_parts_and_only_what_never_fits_is_refused() {
     let cluster = Cluster::default();
     cluster.manners.lock().unwrap().limit = Some(100_000);

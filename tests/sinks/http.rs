@@ -165,6 +165,82 @@ fn what_is_refused_for_good_is_kept_as_it_was_and_can_be_sent_again() {
     send_again(&bench.path("refused"), &[odd, &long]);
 }
 
+#[test]
+fn of_a_request_that_is_refused_only_what_is_wrong_is_a_dead_letter() {
+    for (encoding, status) in
+        [("ndjson", 400), ("json", 422), ("csv", 400), ("logfmt", 400), ("text", 413)]
+    {
+        let is_bad = |line: &String| line.contains("line 7") || line.contains("line 31");
+        let receiver = Receiver::new(move |_, _, lines| match lines.iter().any(is_bad) {
+            true => Reply::Says(status, None),
+            false => Reply::Says(200, None),
+        });
+        let encoding = match encoding {
+            "csv" => json!({ "csv": { "fields": ["message", "host"], "header": true } }),
+            other => json!(other),
+        };
+        let more = json!({
+            "dead_letter": "refused", "encoding": encoding, "batch": { "age": "500ms" },
+        });
+        let bench = bench(&receiver, &more);
+        bench.append(text(&numbers(64)));
+        bench.once();
+        let taken = receiver.taken();
+        let expected: Vec<String> = numbers(64).into_iter().filter(|line| !is_bad(line)).collect();
+        let whole = |line: &String| match encoding.as_str() {
+            Some("text") => line.clone(),
+            _ => line.split(['"', ',']).find(|part| part.starts_with("line ")).unwrap_or("").into(),
+        };
+        let lines: Vec<String> = match encoding.as_str() {
+            Some("json") => taken.iter().flat_map(|body| in_array(body)).collect(),
+            _ => taken.iter().filter(|line| !line.starts_with("message")).map(whole).collect(),
+        };
+        assert_eq!(lines, expected, "{encoding}");
+        let headers = taken.iter().filter(|line| *line == "message,host").count();
+        let requests = receiver.arrived(|all| all.iter().filter(|one| one.status == 200).count());
+        assert_eq!(headers, if encoding.is_object() { requests } else { 0 });
+        let kept: Vec<Value> = letters(&bench).iter().map(|it| it["message"].clone()).collect();
+        assert_eq!(kept, ["line 7", "line 31"], "{encoding}");
+    }
+}
+
+/// The messages of a body that is a JSON array.
+fn in_array(body: &str) -> Vec<String> {
+    let records: Vec<Value> = serde_json::from_str(body).unwrap_or_else(|_| panic!("{body}"));
+    records.iter().map(|record| record["message"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_server_that_lets_nobody_in_or_is_not_there_yet_loses_nothing() {
+    let receiver = Receiver::new(|before, _, _| match before {
+        0 => Reply::Says(401, None),
+        1 => Reply::Says(403, None),
+        2 => Reply::Says(404, None),
+        _ => Reply::Says(200, None),
+    });
+    let bench = bench(&receiver, &json!({ "dead_letter": "refused" }));
+    bench.append(text(&numbers(3)));
+    bench.once();
+    assert_eq!(receiver.taken(), numbers(3));
+    assert_eq!(letters(&bench), Vec::<Value>::new());
+    let said = bench.said();
+    assert!(said.contains("look at `auth`") && said.contains("look at `url`"), "{said}");
+}
+
+#[test]
+fn a_connection_that_ends_after_a_request_and_before_its_answer_is_no_delivery() {
+    let receiver = Receiver::new(|before, _, lines| match (before, lines.is_empty()) {
+        (_, true) => Reply::Says(200, None),
+        (0 | 2, _) => Reply::Hangs,
+        _ => Reply::Says(200, None),
+    });
+    let bench = bench(&receiver, &json!({ "dead_letter": "refused" }));
+    bench.append(text(&numbers(3)));
+    bench.once();
+    assert_eq!(receiver.taken(), numbers(3));
+    assert_eq!(receiver.arrived(<[_]>::len), 3, "both were sent once more");
+}
+
 /// Sends what lies in a file of dead letters to a server that takes it, as the guide says.
 fn send_again(file: &Path, expected: &[&str]) {
     let receiver = Receiver::good();

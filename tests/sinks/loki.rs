@@ -126,6 +126,21 @@ fn nothing_is_lost_while_a_server_is_full_closed_silent_or_away() {
 }
 
 #[test]
+fn a_page_in_lokis_place_and_a_connection_that_is_cut_are_no_delivery() {
+    let loki = Loki::default();
+    let strangers = [(200, "\n<!DOCTYPE html><p>please log in"), (302, ""), (502, "bad gateway")];
+    loki.manners.lock().unwrap().strangers = strangers.into();
+    loki.manners.lock().unwrap().resets = 2;
+    let server = loki.listen(None);
+    let bench = Bench::new(json!({}), sink(&server, json!({})));
+    bench.append((0..50).map(|number| format!("line {number}\n")).collect::<String>());
+    bench.once();
+    assert_eq!(loki.lines().len(), 50, "{}", bench.said());
+    assert_eq!(loki.known(), 50 * 2);
+    assert!(bench.said().contains("is this Loki?"), "{}", bench.said());
+}
+
+#[test]
 fn a_stream_without_labels_is_refused_before_anything_runs() {
     let server = Loki::default().listen(None);
     let bench = Bench::new(json!({}), sink(&server, json!({ "labels": {} })));

@@ -19,6 +19,8 @@ pub(crate) enum Reply {
     Late(Duration),
     /// It closes the connection before it has read the body.
     Breaks,
+    /// It closes the connection once it has read all of it.
+    Hangs,
 }
 
 /// A request that was answered.
@@ -140,7 +142,7 @@ async fn serve(state: Arc<State>, request: Request<Incoming>) -> io::Result<Resp
             tokio::time::sleep(pause).await;
             (200, None)
         }
-        Reply::Breaks => return Err(io::ErrorKind::ConnectionAborted.into()),
+        Reply::Breaks | Reply::Hangs => return Err(io::ErrorKind::ConnectionAborted.into()),
     };
     let arrived = Arrived { at: Instant::now(), status, headers: head.headers, lines };
     state.arrived.lock().unwrap().push(arrived);

@@ -8,8 +8,7 @@ use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::TokioIo;
 use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use tokio::runtime::Runtime;
@@ -33,6 +32,10 @@ pub(crate) type Answer = (u16, String);
 pub(crate) struct Manners {
     /// Answers to the next requests, whatever they bring: status and `Retry-After`.
     pub(crate) refusals: VecDeque<(u16, Option<u64>)>,
+    /// Answers that others give in the server's place to the next requests, which it never sees.
+    pub(crate) strangers: VecDeque<(u16, &'static str)>,
+    /// How many requests to take in before their connection is cut.
+    pub(crate) resets: usize,
     /// What `Authorization` has to say.
     pub(crate) authorization: Option<String>,
     /// The most bytes that a body may have.
@@ -81,7 +84,7 @@ impl Stub {
                 let (manners, receive) = (Arc::clone(&manners), receive.clone());
                 let service = service_fn(move |request| {
                     let (manners, receive) = (Arc::clone(&manners), receive.clone());
-                    async move { Ok::<_, Infallible>(answer(request, &manners, receive).await) }
+                    async move { answer(request, &manners, receive).await }
                 });
                 let connection = hyper::server::conn::http1::Builder::new()
                     .serve_connection(TokioIo::new(stream), service);
@@ -104,7 +107,7 @@ async fn answer(
     request: Request<Incoming>,
     manners: &Mutex<Manners>,
     receive: impl Fn(&Asked) -> Answer,
-) -> Response<Full<Bytes>> {
+) -> io::Result<Response<Full<Bytes>>> {
     let (head, body) = request.into_parts();
     let packed = body.collect().await.map(|body| body.to_bytes().to_vec()).unwrap_or_default();
     let asked = Asked {
@@ -115,6 +118,11 @@ async fn answer(
         body: unpacked(&head.headers, packed),
         headers: head.headers,
     };
+    if asked.method == "POST"
+        && let Some((status, text)) = manners.lock().unwrap().strangers.pop_front()
+    {
+        return Ok(Response::builder().status(status).body(Full::from(text)).unwrap());
+    }
     let ((status, after), text) = match manners.lock().unwrap().says(&asked) {
         Some(refusal) => (refusal, "not now".to_owned()),
         None => {
@@ -124,6 +132,10 @@ async fn answer(
     };
     let is_silent = {
         let mut manners = manners.lock().unwrap();
+        if manners.resets > 0 && asked.method == "POST" {
+            manners.resets -= 1;
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
         let is_silent = manners.silences > 0 && asked.method == "POST";
         manners.silences -= usize::from(is_silent);
         manners.answers.push(if is_silent { 0 } else { status });
@@ -136,7 +148,7 @@ async fn answer(
     if let Some(seconds) = after {
         response = response.header("retry-after", seconds);
     }
-    response.body(Full::new(Bytes::from(text))).unwrap()
+    Ok(response.body(Full::new(Bytes::from(text))).unwrap())
 }
 
 /// The body as it was before it was compressed.

@@ -8,24 +8,38 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+#[path = "../support/bucket.rs"]
+mod bucket;
+#[cfg(test)]
 mod buffers;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod ending;
+#[cfg(test)]
 mod frozen;
+#[cfg(test)]
+mod full;
 #[cfg(test)]
 #[path = "../support/installed.rs"]
 mod installed;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
+mod kills_s3;
+#[cfg(test)]
 mod lines;
 #[cfg(test)]
 mod many;
 #[cfg(test)]
+mod network;
+#[cfg(test)]
 mod oracle;
 #[cfg(test)]
 mod outages;
+#[cfg(test)]
+#[path = "../support/network.rs"]
+mod own_network;
 #[cfg(test)]
 #[path = "../support/process.rs"]
 mod process;
@@ -34,7 +48,11 @@ mod programs;
 #[cfg(test)]
 mod receivers;
 #[cfg(test)]
+mod relay;
+#[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod remains;
 #[cfg(test)]
 mod rig;
 #[cfg(test)]

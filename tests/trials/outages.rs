@@ -3,8 +3,8 @@
 use super::oracle::{Oracle, Verdict};
 use super::receivers::{self, Mood, Receiver};
 use super::rig::{Rig, anonymous_bytes, resident_bytes};
-use super::scale;
 use super::writer::{Writer, rotate};
+use super::{is_long, scale};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
@@ -59,9 +59,9 @@ fn a_sink_that_was_down_gets_all_that_was_written_and_rotated_meanwhile_once() {
     let judge = || Oracle::of(&server.received.bytes());
     rig.wait_until("some lines have arrived", || judge().distinct(1) > 0);
     server.received.set(Mood::Refuses);
-    // Five minutes in the long form.
+    let down = Duration::from_secs(if is_long() { 300 } else { 4 });
     for _ in 0..5 {
-        std::thread::sleep(Duration::from_secs(scale().seconds) / 5);
+        std::thread::sleep(down / 5);
         writer.between_lines(|path| rotate(path, 10));
     }
     assert!(rig.said().contains("503"), "{}", rig.said());

@@ -7,6 +7,8 @@
 
 mod field;
 pub mod framing;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod kept;
 mod keys;
 pub mod multiline;

@@ -1,6 +1,8 @@
 //! Batches as bytes, for disk buffers: what was packed is unpacked as the same batch, with the
 //! same records at the same places. What a filter left out takes no room.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod metrics;
 pub(crate) mod wire;
 

@@ -96,7 +96,8 @@ impl Chain {
         if self.bytes >= self.largest_bytes {
             self.set_aside()?;
         }
-        let seq = self.seq + 1;
+        let used_up = || io::Error::other("the record before has the last number that there is");
+        let seq = self.seq.checked_add(1).ok_or_else(used_up)?;
         let mut whole = Map::with_capacity(record.len() + 2);
         whole.insert("seq".into(), seq.into());
         whole.insert("prev".into(), self.last_hash.as_str().into());

@@ -7,6 +7,8 @@
 //! its end show too. Whoever writes holds the lock of runs ([`super::run_lock`]).
 
 pub mod chain;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 pub mod reader;
 pub mod verify;
 

@@ -83,7 +83,7 @@ struct Walk {
 
 impl Walk {
     fn file(&mut self, path: &Path) -> Result<(), Broken> {
-        let expected = self.last.as_ref().map_or(1, |last| last.seq + 1);
+        let expected = self.last.as_ref().map_or(1, |last| last.seq.saturating_add(1));
         let broken = |line: usize, message: String| Broken {
             seq: expected,
             path: path.to_owned(),
@@ -107,7 +107,7 @@ impl Walk {
 
     /// Holds one line against the one before it; `None` where it has no end.
     fn record(&mut self, path: &Path, at: usize, line: Option<&[u8]>) -> Result<(), Broken> {
-        let expected = self.last.as_ref().map_or(1, |last| last.seq + 1);
+        let expected = self.last.as_ref().map_or(1, |last| last.seq.saturating_add(1));
         let broken = |message: &str| Broken {
             seq: expected,
             path: path.to_owned(),
@@ -118,7 +118,7 @@ impl Walk {
         let link: Link =
             serde_json::from_slice(line).map_err(|_| broken("is no record of the audit trail"))?;
         match &self.last {
-            Some(last) if link.seq != last.seq + 1 => {
+            Some(last) if last.seq.checked_add(1) != Some(link.seq) => {
                 let message = format!("is missing: record {} stands in its place", link.seq);
                 return Err(broken(&message));
             }

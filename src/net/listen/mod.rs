@@ -4,6 +4,8 @@ mod cutter;
 mod datagram;
 mod frames;
 mod gather;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod socket;
 mod stream;
 

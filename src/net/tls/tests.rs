@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::event::secret::Masker;
-use crate::net::endpoint::{Endpoint, Method};
+use crate::net::endpoint::{Endpoint, Method, Wanted};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::fs;
 use tempfile::TempDir;
@@ -216,7 +216,8 @@ async fn requests_go_over_these_settings_too() {
     let deliver = async |tls: &TlsSettings| {
         let timeout = std::time::Duration::from_secs(10);
         let endpoint = Endpoint::new(&url, Method::Post, timeout, tls, Masker::default()).unwrap();
-        endpoint.deliver(bytes::Bytes::from_static(b"x"), std::time::Duration::ZERO).await
+        let body = bytes::Bytes::from_static(b"x");
+        endpoint.send(body, None, Wanted::Status, std::time::Duration::ZERO).await.map(drop)
     };
     deliver(&client).await.unwrap();
     deliver(&ours.trusted()).await.unwrap_err();

@@ -14,6 +14,7 @@ use crate::expr::path_template::PathTemplate;
 use crate::host::clock;
 use crate::net::auth::Auth;
 use crate::net::endpoint::{Endpoint, Method};
+use crate::net::endpoints::{Balance, Endpoints};
 use crate::net::tls::TlsSettings;
 use crate::net::urls::Urls;
 use crate::topology::component::{BuildContext, BuiltSink, Fault, SinkConfig};
@@ -26,6 +27,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 /// Where records go that nothing else is said about.
@@ -71,9 +73,12 @@ const INDEX: &str = "driftless-%Y.%m.%d";
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The server, or a list of servers of one cluster, one of which is asked until it fails; then
-    /// the next is. A path before `_bulk` may be part of it.
+    /// The server, or a list of servers of one cluster. One that cannot be reached, does not answer
+    /// in time or answers 5xx is left alone for 30 s, and the next gets the same request at once. A path before `_bulk` may be part of it.
     pub url: Urls,
+    /// Which server of a list gets a request.
+    #[serde(default)]
+    pub balance: Balance,
     /// Who sends it.
     #[serde(default)]
     pub auth: Auth,
@@ -261,7 +266,12 @@ impl Config {
         // An id of the record's own that is there already says nothing about this record.
         let own_ids = !matches!(self.id.as_str(), "origin" | "none");
         let refuses_known = own_ids && self.action == Action::Create;
-        let limit = self.max_request_bytes.as_usize().max(1);
-        Ok(Bulk::new((nodes, roots), self.compression, self.timeout.0, limit, refuses_known))
+        Ok(Bulk {
+            nodes: Endpoints::new(nodes, self.balance),
+            roots: Endpoints::new(roots, self.balance),
+            compression: self.compression,
+            limit: AtomicUsize::new(self.max_request_bytes.as_usize().max(1)),
+            refuses_known,
+        })
     }
 }

@@ -9,8 +9,9 @@ use crate::event::secret::{Masker, SecretText};
 use crate::event::{Batch, Kinds};
 use crate::host::clock;
 use crate::net::auth::Auth;
-use crate::net::endpoint::{Endpoint, Method};
+use crate::net::endpoint::{Endpoint, Method, Wanted};
 use crate::net::endpoints::{Balance, Endpoints};
+use crate::net::parts::{SendPart, packed, send_in_parts};
 use crate::net::tls::TlsSettings;
 use crate::net::urls::Urls;
 use crate::topology::component::{BuildContext, BuiltSink, Deliver, Encode, Fault, SinkConfig};
@@ -21,6 +22,7 @@ use async_trait::async_trait;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,8 +30,13 @@ use std::time::Duration;
 ///
 /// An answer of 2xx means that the server has them. After 408, 425, 429, 5xx, a redirect, or no
 /// answer at all, the same request is sent again, for as long as it takes and not before the
-/// server wants it (`Retry-After`). Any other answer gives the request's records to the
-/// `dead_letter`; without one they are dropped, counted as `rejected`.
+/// server wants it (`Retry-After`). So it is where the server lets nobody in (401, 403) or there is
+/// nothing to send to (404, 405): everything waits until somebody has put that right.
+///
+/// A request that is too large (413) or has something wrong in it (400, 422) is sent in halves,
+/// until what the server cannot take is found. That goes to the `dead_letter`, or is dropped without
+/// one, counted as `rejected`; all else is delivered. In a request with very many such records
+/// others beside them may go there as well. Any other answer rejects the whole request.
 ///
 /// Where `url` is a list, a request that meets no answer or 5xx at one server goes to the next at
 /// once, and the one that failed is left alone for 30 s, or longer if it says so (`Retry-After`).
@@ -127,9 +134,10 @@ impl SinkConfig for Config {
             retry: self.retry,
             concurrency: self.concurrency,
             rate_limit: self.rate_limit,
-            // Each server of a list has its own time.
+            // Each server of a list has its own time, and so has each part.
             timeout: None,
             key_order: false,
+            partial: true,
             ..Delivery::default()
         };
         let encoder = Box::new(Body(self.encoder()));
@@ -145,9 +153,11 @@ impl Config {
     fn sender(&self, masker: &Masker) -> Result<Http, String> {
         let endpoints = self.url.iter().map(|url| self.endpoint(url, masker.clone()));
         let endpoints = Endpoints::new(endpoints.collect::<Result<_, _>>()?, self.balance);
-        let mut end = Vec::new();
+        let (mut begin, mut end) = (Vec::new(), Vec::new());
+        self.encoder().begin(&mut begin);
         self.encoder().end(&mut end);
-        Ok(Http { endpoints, end, compression: self.compression })
+        let is_list = self.encoding == Encoding::Json;
+        Ok(Http { endpoints, begin, end, is_list, compression: self.compression })
     }
 
     fn endpoint(&self, url: &str, masker: Masker) -> Result<Endpoint, String> {
@@ -183,26 +193,61 @@ impl Encode for Body {
 
 struct Http {
     endpoints: Endpoints,
-    /// What a body ends with.
+    /// What a body begins with.
+    begin: Vec<u8>,
+    /// What it ends with.
     end: Vec<u8>,
+    /// Whether there is a comma before each record but the first.
+    is_list: bool,
     compression: Compression,
 }
 
 #[async_trait]
 impl Deliver for Http {
     async fn deliver(&self, request: &Request) -> Result<Answer, Fault> {
-        let body = request.wire(|encoded| {
-            let is_plain = self.compression.is_none();
-            let room = if is_plain { encoded.len() } else { encoded.len() / 8 };
-            let mut body = Vec::with_capacity(room + 64);
-            self.compression.append(&[encoded, &self.end], &mut body).map(|()| body)
-        });
-        let body = body.map_err(|error| Fault::fatal(format!("compress a request: {error}")))?;
-        self.endpoints.deliver(&body, clock::now()).await?;
-        Ok(Answer::default())
+        let records: Vec<&[u8]> = request.encoded().collect();
+        let count = records.len();
+        send_in_parts(&Parts { http: self, request, records }, count).await
     }
 
     async fn check(&self) -> Result<(), Fault> {
         self.endpoints.answer().await
+    }
+}
+
+impl Http {
+    /// A body of these records, wherever in a request they stood.
+    fn body(&self, records: &[&[u8]]) -> Result<Vec<u8>, Fault> {
+        let records = records.concat();
+        let records = match records.strip_prefix(b",") {
+            Some(rest) if self.is_list => rest,
+            _ => &records,
+        };
+        packed(self.compression, &[&self.begin, records, &self.end])
+    }
+}
+
+/// A request that may be sent in parts.
+struct Parts<'r> {
+    http: &'r Http,
+    request: &'r Request,
+    records: Vec<&'r [u8]>,
+}
+
+#[async_trait]
+impl SendPart for Parts<'_> {
+    async fn send(&self, part: Range<usize>) -> Result<Answer, Fault> {
+        let http = self.http;
+        let records = self.records.get(part).unwrap_or_default();
+        let body = if records.len() == self.records.len() {
+            self.request.wire(|encoded| match http.begin.is_empty() {
+                true => packed(http.compression, &[encoded, &http.end]),
+                false => http.body(records),
+            })?
+        } else {
+            http.body(records)?.into()
+        };
+        let sent = http.endpoints.send(&body, Wanted::Status, clock::now()).await;
+        sent.map(|_| Answer::default())
     }
 }

@@ -1,6 +1,7 @@
 //! What the sink promises, held against a real server.
 
 use super::*;
+use crate::topology::request::Marking;
 use bytes::Bytes;
 use crate::event::log::{LogBatch, Origin};
 use crate::topology::component::FaultKind;
@@ -72,14 +73,14 @@ fn lines() -> Batch {
 }
 
 fn request(config: &Config) -> Request {
-    let mut request = Request::default();
+    let mut request = Request::new("", Marking::Places);
     request.append(&mut config.encoder(), &lines()).unwrap();
     request
 }
 
-async fn send(config: &Config) -> Result<(), Fault> {
+async fn send(config: &Config) -> Result<Answer, Fault> {
     let sender = config.sender(&Masker::default()).unwrap();
-    sender.deliver(&request(config)).await.map(drop)
+    sender.deliver(&request(config)).await
 }
 
 #[tokio::test]
@@ -139,10 +140,13 @@ async fn each_answer_means_what_it_says() {
     let first = send(&sink).await.unwrap_err();
     assert_eq!(first.kind, FaultKind::Passing(Some(Duration::from_secs(7))));
     assert_eq!(send(&sink).await.unwrap_err().kind, FaultKind::Passing(None));
-    let last = send(&sink).await.unwrap_err();
-    assert_eq!(last.kind, FaultKind::Final);
-    assert!(last.message.contains("400 Bad Request: because"), "{}", last.message);
-    assert!(!last.message.contains("hunter2"), "{}", last.message);
+    let last = send(&sink).await.unwrap();
+    assert_eq!(last.rejected.iter().map(|it| (it.record, it.status)).collect::<Vec<_>>(), [
+        (0, Some(400)),
+        (1, Some(400)),
+    ]);
+    let reason = &last.rejected[0].reason;
+    assert!(reason.contains("400 Bad Request: because") && !reason.contains("hunter2"), "{reason}");
 }
 
 #[tokio::test]
@@ -169,9 +173,8 @@ async fn the_next_server_gets_what_one_cannot_take_and_the_one_that_failed_rests
     sink.deliver(&request).await.unwrap();
     assert_eq!((tried.lock().unwrap().len(), taken.lock().unwrap().len()), (1, 2));
     // These say something of the request, not of the server.
-    for status in [429, 400] {
-        assert_eq!(sink.deliver(&request).await.unwrap_err().status, Some(status));
-    }
+    assert_eq!(sink.deliver(&request).await.unwrap_err().status, Some(429));
+    assert_eq!(sink.deliver(&request).await.unwrap().rejected.len(), 2);
     assert_eq!(tried.lock().unwrap().len(), 1);
 }
 

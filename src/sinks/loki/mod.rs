@@ -182,7 +182,6 @@ impl Config {
         for (name, value) in &self.headers {
             endpoint.header(name, value.expose())?;
         }
-        let (compression, max_streams) = (self.compression, self.max_streams);
-        Ok(Push { endpoint, compression, timeout, max_streams })
+        Ok(Push { endpoint, compression: self.compression, max_streams: self.max_streams })
     }
 }

@@ -4,24 +4,22 @@ use super::entries::Entry;
 use crate::event::encode::compress::Compression;
 use crate::event::encode::json;
 use crate::host::clock;
-use crate::net::endpoint::Endpoint;
-use crate::net::parts::{SendPart, send_in_parts};
-use crate::topology::component::{Deliver, Fault, FaultKind};
+use crate::net::endpoint::{Endpoint, Wanted};
+use crate::net::parts::{SendPart, packed, send_in_parts};
+use crate::topology::component::{Deliver, Fault};
 use crate::topology::request::{Answer, Request};
 use async_trait::async_trait;
 use bytes::Bytes;
 use indexmap::IndexMap;
 use std::ops::Range;
-use std::time::Duration;
 
-/// What is read of an answer: enough to say why.
-const ANSWER_BYTES: usize = 16 << 10;
+/// Loki says nothing where all is well, and its clones say little.
+const ANSWER: Wanted = Wanted::Text(16 << 10);
 
 /// A Loki.
 pub(super) struct Push {
     pub(super) endpoint: Endpoint,
     pub(super) compression: Compression,
-    pub(super) timeout: Duration,
     pub(super) max_streams: usize,
 }
 
@@ -58,9 +56,9 @@ impl SendPart for Parts<'_> {
         }
         let is_all = entries.len() == self.entries.len();
         let body = if is_all {
-            self.request.wire(|_| push.compressed(&body(&streams)))?
+            self.request.wire(|_| packed(push.compression, &[&body(&streams)]))?
         } else {
-            push.compressed(&body(&streams))?.into()
+            packed(push.compression, &[&body(&streams)])?.into()
         };
         push.send(body, &self.request.key).await.map(|()| Answer::default())
     }
@@ -111,33 +109,14 @@ pub(super) fn body(streams: &IndexMap<&[u8], Vec<Entry<'_>>>) -> Vec<u8> {
 }
 
 impl Push {
-    fn compressed(&self, body: &[u8]) -> Result<Vec<u8>, Fault> {
-        let room = if self.compression.is_none() { body.len() } else { body.len() / 8 };
-        let mut compressed = Vec::with_capacity(room + 64);
-        self.compression
-            .append(&[body], &mut compressed)
-            .map_err(|error| Fault::fatal(format!("compress a request: {error}")))?;
-        Ok(compressed)
-    }
-
     async fn send(&self, body: Bytes, tenant: &str) -> Result<(), Fault> {
         let header = (!tenant.is_empty()).then_some(("x-scope-orgid", tenant));
-        let asking = self.endpoint.ask(body, header, ANSWER_BYTES, clock::now());
-        let told = tokio::time::timeout(self.timeout, asking).await.unwrap_or_else(|_| {
-            let (url, seconds) = (self.endpoint.shown(), self.timeout.as_secs_f64());
-            Err(Fault::passing(format!("{url}: no answer within {seconds} s")))
-        });
-        told.map(drop).map_err(mend)
+        let said = self.endpoint.send(body, header, ANSWER, clock::now()).await?;
+        if said.trim_start().starts_with('<') {
+            // A proxy that wants somebody to log in says so with 200.
+            let url = self.endpoint.shown();
+            return Err(Fault::passing(format!("{url} answers with a page; is this Loki?")));
+        }
+        Ok(())
     }
-}
-
-/// What a person has to put right at the server or in the config is no reason to drop anything.
-fn mend(fault: Fault) -> Fault {
-    let hint = match fault.status {
-        Some(401 | 403) => "look at `auth` and `tenant_id`",
-        Some(404 | 405) => "look at `url`",
-        _ => return fault,
-    };
-    let message = format!("{}; {hint}; until then everything waits", fault.message);
-    Fault { message, kind: FaultKind::Passing(None), ..fault }
 }

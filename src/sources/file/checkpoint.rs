@@ -24,6 +24,9 @@ const OLD_HEADER: &str = "driftless checkpoint 1";
 /// A journal that has grown by this and to four times its size is written anew.
 const COMPACT_BYTES: u64 = 256 << 10;
 
+/// No source ever comes to this number.
+const HIGHEST_KEY: u64 = u64::MAX >> 1;
+
 /// What is known of one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,6 +50,13 @@ pub(super) struct Entry {
     pub(super) seen: u64,
     /// By sink name: how much of the file the sink has safe.
     pub(super) sinks: Vec<(String, Position)>,
+}
+
+impl Entry {
+    /// How far sinks are: content, name of the sink, offset.
+    pub(super) fn marks(&self) -> impl Iterator<Item = (u64, &str, u64)> {
+        self.sinks.iter().map(|(sink, position)| (self.content, &**sink, position.offset))
+    }
 }
 
 /// What a checkpoint file said.
@@ -104,32 +114,7 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Loaded::default()),
             Err(error) => return Err(error),
         };
-        let mut loaded = Loaded { existed: true, ..Loaded::default() };
-        let mut lines = bytes.split(|byte| *byte == b'\n');
-        let header = lines.next();
-        if header != Some(HEADER.as_bytes()) && header != Some(OLD_HEADER.as_bytes()) {
-            loaded.damaged += 1;
-        }
-        let mut entries = BTreeMap::new();
-        // Entries of the old form, which get their numbers when the others are known.
-        let mut unnumbered = Vec::new();
-        for line in lines.filter(|line| !line.is_empty()) {
-            match parse(line) {
-                Some(Line::Entry(entry)) if entry.key == 0 => unnumbered.push(entry),
-                Some(Line::Entry(entry)) => {
-                    entries.insert(entry.key, entry);
-                }
-                Some(Line::Gone(key)) => {
-                    entries.remove(&key);
-                }
-                None => loaded.damaged += 1,
-            }
-        }
-        let next = entries.keys().next_back().map_or(1, |last| last + 1);
-        loaded.entries = entries.into_values().collect();
-        let numbered = unnumbered.into_iter().zip(next..);
-        loaded.entries.extend(numbered.map(|(entry, key)| Entry { key, ..entry }));
-        Ok(loaded)
+        Ok(read(&bytes))
     }
 
     /// Writes down what has changed. Returns `false` where all of it has to be written instead,
@@ -174,10 +159,7 @@ impl Store {
         if !self.keeps_state {
             return Ok(());
         }
-        let mut text = format!("{HEADER}\n");
-        for entry in entries {
-            push(&mut text, entry)?;
-        }
+        let text = written(entries)?;
         let dir = self.path.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(dir)?;
         let beside = self.path.with_added_extension("new");
@@ -190,6 +172,59 @@ impl Store {
         self.sizes = (text.len() as u64, text.len() as u64);
         Ok(())
     }
+}
+
+/// What the bytes of a checkpoint say, as far as they can be read.
+pub(super) fn read(bytes: &[u8]) -> Loaded {
+    let mut loaded = Loaded { existed: true, ..Loaded::default() };
+    let mut lines = bytes.split(|byte| *byte == b'\n');
+    let header = lines.next();
+    if header != Some(HEADER.as_bytes()) && header != Some(OLD_HEADER.as_bytes()) {
+        loaded.damaged += 1;
+    }
+    let mut entries = BTreeMap::new();
+    // Entries of the old form, which get their numbers when the others are known.
+    let mut unnumbered = Vec::new();
+    for line in lines.filter(|line| !line.is_empty()) {
+        match parse(line) {
+            Some(Line::Entry(entry)) if entry.key == 0 => unnumbered.push(entry),
+            // There would be no numbers left behind it.
+            Some(Line::Entry(entry)) if entry.key > HIGHEST_KEY => loaded.damaged += 1,
+            Some(Line::Entry(entry)) => {
+                entries.insert(entry.key, entry);
+            }
+            Some(Line::Gone(key)) => {
+                entries.remove(&key);
+            }
+            None => loaded.damaged += 1,
+        }
+    }
+    let next = entries.keys().next_back().map_or(1, |last| last + 1);
+    loaded.entries = entries.into_values().collect();
+    let numbered = unnumbered.into_iter().zip(next..);
+    loaded.entries.extend(numbered.map(|(entry, key)| Entry { key, ..entry }));
+    loaded
+}
+
+/// A whole checkpoint.
+pub(super) fn written<'e>(entries: impl Iterator<Item = &'e Entry>) -> io::Result<String> {
+    let mut text = format!("{HEADER}\n");
+    for entry in entries {
+        push(&mut text, entry)?;
+    }
+    Ok(text)
+}
+
+/// The first line as it is, all others with their checksums.
+#[cfg(any(test, fuzzing))]
+pub(super) fn sealed(text: &[u8]) -> Vec<u8> {
+    let mut lines = text.split(|byte| *byte == b'\n');
+    let mut sealed = lines.next().unwrap_or_default().to_vec();
+    for line in lines.filter(|line| !line.is_empty()) {
+        sealed.extend_from_slice(format!("\n{:08x} ", checksum(line)).as_bytes());
+        sealed.extend_from_slice(line);
+    }
+    sealed
 }
 
 fn push(text: &mut String, line: &impl Serialize) -> io::Result<()> {

@@ -6,6 +6,8 @@ mod config;
 mod content;
 mod follow;
 mod glimpse;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod marks;
 mod metrics;
 mod patterns;

@@ -2,6 +2,8 @@
 
 mod auth;
 mod body;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod server;
 mod serving;
 

@@ -36,8 +36,8 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
-        let known = serde_json::from_slice::<Vec<Known>>(&bytes).unwrap_or_default();
-        if known.is_empty() || known.iter().flat_map(|known| &known.cursor).any(|cursor| !is_cursor(cursor)) {
+        let known = read(&bytes);
+        if known.is_empty() {
             let path = self.path.display();
             tracing::error!(%path, "damaged checkpoint; the journal is read as at the first start");
             return Ok(Vec::new());
@@ -56,6 +56,13 @@ impl Store {
         fs::rename(&beside, &self.path)?;
         File::open(directory)?.sync_all()
     }
+}
+
+/// How far each sink is, as the bytes of a checkpoint say; nothing where they make no sense.
+pub(super) fn read(bytes: &[u8]) -> Vec<Known> {
+    let known: Vec<Known> = serde_json::from_slice(bytes).unwrap_or_default();
+    let is_sound = |known: &Known| known.cursor.iter().all(|cursor| is_cursor(cursor));
+    if known.iter().all(is_sound) { known } else { Vec::new() }
 }
 
 /// Whether journalctl would take it for one: `s=...;i=...`.

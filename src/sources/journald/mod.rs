@@ -3,6 +3,8 @@
 mod cursor;
 mod export;
 mod following;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod marks;
 
 use crate::event::Kinds;

@@ -6,6 +6,8 @@
 //! what was delivered. It survives a crash, and the time that a sink is away.
 
 mod disk;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod leftover;
 mod progress;
 mod reader;

@@ -116,7 +116,8 @@ impl Attempts<'_> {
 
     async fn answered(&self, request: &Request, answer: Answer) -> Verdict {
         let Answer { rejected, again, reason, pause } = answer;
-        let left = (rejected.len() + again.len()) as u64;
+        let refused = rejected.iter().map(|rejected| rejected.record);
+        let left = request.records_at(refused.chain(again.iter().copied()));
         let bytes = if again.is_empty() { request.body.len() } else { 0 };
         self.telemetry.delivered(request.records.saturating_sub(left), bytes as u64);
         let mut dropped = request.dropped;
@@ -148,7 +149,7 @@ impl Attempts<'_> {
     /// Gives rejected records to the sink for dead letters; where there is none, drops them.
     async fn reject(&self, request: &Request, reason: &str, rejected: &[Rejected]) -> Outcome {
         let message = rejected.first().map_or("", |first| &*first.reason);
-        let records = rejected.len() as u64;
+        let records = request.records_at(rejected.iter().map(|rejected| rejected.record));
         let Some(letters) = &self.letters else {
             request.reject(reason, rejected.iter().map(|rejected| rejected.record));
             self.drop_records(reason, message, records);

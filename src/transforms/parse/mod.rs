@@ -11,6 +11,8 @@ mod emit;
 mod format;
 mod grok;
 mod haproxy;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod json;
 mod klog;
 mod layout;

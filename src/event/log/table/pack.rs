@@ -281,8 +281,9 @@ impl PackedLogs {
                 let chunk = self.bytes.slice(at..);
                 Some(LogBatch::from_lines(&chunk, origin, self.offset, self.read_at_ns))
             }
-            PackedChunk::Parts { parts, at, .. } => {
-                let chunk = chunk?;
+            PackedChunk::Parts { len, parts, at } => {
+                // No room was asked for where there is nothing in it.
+                let chunk = chunk.or_else(|| (len == 0).then(Bytes::new))?;
                 let held: usize = parts.iter().map(|(_, part)| *part as usize).sum();
                 let mut taker = Taker::new(self.bytes.get(at + held..)?);
                 let mut places = None;

@@ -113,6 +113,29 @@ impl Header {
     }
 }
 
+/// A segment of the frames that `bytes` describe: kind, number (two bytes; from 0xff00 on they count
+/// down from the highest number), events and length of each, then its body.
+#[cfg(any(test, fuzzing))]
+pub(in crate::topology::buffer) fn sealed(mut bytes: &[u8]) -> Vec<u8> {
+    let mut segment = Vec::new();
+    while let Some((&[kind, low, high, events, len], rest)) = bytes.split_first_chunk() {
+        let (body, rest) = rest.split_at(usize::from(len).min(rest.len()));
+        bytes = rest;
+        let kind = match kind % 3 {
+            0 => FrameKind::End,
+            1 => FrameKind::Batch(PackedKind::Logs),
+            _ => FrameKind::Batch(PackedKind::Metrics),
+        };
+        let number = match high {
+            0xff => u64::MAX - u64::from(low),
+            _ => u64::from(u16::from_le_bytes([low, high])),
+        };
+        segment.extend_from_slice(&Header::new(kind, number, events.into(), body).write(0));
+        segment.extend_from_slice(body);
+    }
+    segment
+}
+
 /// The sum goes over the segment's number too: a frame of another segment that stands in the
 /// text of a log line is no frame.
 fn header_sum(segment: u64, bytes: &[u8]) -> u32 {

@@ -19,6 +19,8 @@ mod tests;
 mod waiting;
 
 pub(super) use cursor::Cursor;
+#[cfg(any(test, fuzzing))]
+pub(super) use frame::sealed;
 pub(super) use reading::{Frame, Next, Reading};
 pub(super) use store::{Limits, Refusal, Store, segments_in};
 pub(super) use waiting::{Waiting, waiting};

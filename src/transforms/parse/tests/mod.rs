@@ -3,6 +3,7 @@
 mod formats;
 mod hostile;
 mod json;
+mod json_suite;
 mod places;
 mod programs;
 
