@@ -2,13 +2,12 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use driftless::event::secret::{Masker, Secrets};
-use driftless::event::task::{Task, TaskSet};
+use driftless::event::task::{Home, Play, Step, Task, TaskSet};
 use driftless::event::tree::{Node, Value as Tree};
 use driftless::expr::jinja::Engine;
 use driftless::expr::scope::Vars;
 use driftless::host::machine::Machine;
-use driftless::sinks::apply::executor::{Inputs, Selection, Silent, run};
-use indexmap::IndexMap;
+use driftless::sinks::apply::executor::{Inputs, Pending, Selection, Silent, run};
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,6 +16,7 @@ const TASKS: usize = 1000;
 
 /// One `copy` task a file, each with a variable in its text.
 fn set(root: &Path) -> TaskSet {
+    let home = Arc::new(Home { directory: root.to_owned(), ..Home::default() });
     let task = |number: usize| {
         let dest = root.join(format!("file-{number}.conf")).display().to_string();
         let text = format!("number = {number}\nport = {{{{ port }}}}\n");
@@ -26,17 +26,17 @@ fn set(root: &Path) -> TaskSet {
             name: format!("settings {number}"),
             module: "copy".into(),
             args: Node::new(Tree::Map(args.into())),
-            keywords: IndexMap::new(),
-            span: None,
+            home: Arc::clone(&home),
+            ..Task::default()
         }
     };
+    let steps = (0..TASKS).map(|number| Step::Task(task(number))).collect();
     TaskSet {
         revision: "bench".into(),
         base: root.to_owned(),
         vars: Vars::from([("port".to_owned(), Node::string("8080"))]),
-        secrets: Secrets::default(),
-        tasks: (0..TASKS).map(task).collect(),
-        handlers: Vec::new(),
+        plays: vec![Play { steps, ..Play::default() }],
+        ..TaskSet::default()
     }
 }
 
@@ -50,6 +50,7 @@ fn nothing_to_do(c: &mut Criterion) {
         secrets: Secrets::default(),
         masker: Masker::default(),
         extra_vars: Vars::new(),
+        pending: Pending::default(),
     };
     let go =
         |machine: &mut Machine| run(&set, machine, &inputs, &Selection::default(), &mut Silent);

@@ -130,3 +130,41 @@ fn machines_get_the_same_complaints_as_json() {
     assert_eq!(list[0]["file"], "topology.yml");
     assert!(list[0]["line"].is_u64() && list[0]["message"].is_string());
 }
+
+#[test]
+fn where_records_may_not_come_once_is_said_and_is_no_error() {
+    let (dir, home) = (tempfile::tempdir().unwrap(), home());
+    let topology = "\
+sources:
+  app: {type: file, include: [/var/log/app.log]}
+  audit: {type: file, include: [/var/log/audit.log]}
+  net: {type: socket, listen: 'udp://127.0.0.1:9'}
+transforms:
+  once: {type: dedupe, window: 1m, inputs: [audit]}
+  some: {type: filter, keep: \"message != 'x'\", inputs: [app]}
+sinks:
+  clear: {type: file, path: /tmp/a, inputs: [some]}
+  deduped: {type: file, path: /tmp/b, inputs: [once]}
+  heard: {type: file, path: /tmp/c, inputs: [net]}
+  twice: {type: file, path: /tmp/d, inputs: [app, some]}
+  buffered: {type: file, path: /tmp/e, inputs: [app], buffer: {type: disk, max_bytes: 100MiB}}
+  told: {type: blackhole, inputs: [net]}
+";
+    fs::write(dir.path().join("topology.yml"), topology).unwrap();
+    let run = |output: &str| {
+        Command::new(env!("CARGO_BIN_EXE_driftless"))
+            .args(["validate", ".", "--output", output])
+            .current_dir(dir.path())
+            .env("HOME", home.path())
+            .output()
+            .unwrap()
+    };
+    let said = run("text");
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    insta::assert_snapshot!(String::from_utf8(said.stderr).unwrap());
+    let said = run("json");
+    assert!(said.status.success());
+    let list: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!(list.as_array().unwrap().len(), 4);
+    assert!(list.as_array().unwrap().iter().all(|note| note["level"] == "note"));
+}

@@ -156,3 +156,15 @@ fn a_file_says_what_it_is_and_can_be_read_in_one_go() {
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
+
+#[test]
+fn a_transform_that_remembers_says_so_in_its_config() {
+    let mut broken = Vec::new();
+    for (name, text) in sources().into_iter().filter(|(name, _)| name.starts_with("transforms/")) {
+        let code = program(&name, &text);
+        if code.contains("fn memory(") != code.contains("fn remembers(") {
+            broken.push(format!("src/{name} has only one of `memory` and `remembers`"));
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}

@@ -1,21 +1,24 @@
 //! `driftless apply`: brings this host to what a config declares, once.
 
 use super::Exit;
-use super::apply_report::{Manner, Progress, write_end};
+use super::apply_list::{show_tags, show_tasks};
+use super::apply_plan::{Saved, Target};
+use super::apply_report::{Manner, Progress, Steps, write_end};
 use super::extra_vars;
 use super::report::Colour;
 use super::runtime::{self, Signals, Told};
-use super::session::{Session, standard_data_dir};
+use super::session::{Session, standard_config, standard_data_dir};
 use super::shell::{Output, Shell};
 use crate::config::load::Config;
 use crate::event::task::TaskSet;
 use crate::expr::jinja::Engine;
 use crate::host::facts::facts_value;
 use crate::host::machine::Machine;
-use crate::sinks::apply::executor::{Inputs, Selection, run as run_tasks};
+use crate::sinks::apply::executor::{Inputs, Pending, Selection, Silent, run as run_tasks};
+use crate::sinks::apply::hosts::Host;
+use crate::sinks::apply::list::list;
 use crate::sinks::apply::record::run_recorded;
-use crate::sinks::apply::report::Report;
-use globset::Glob;
+use crate::sinks::apply::report::{Report, Status};
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,42 +28,61 @@ use tokio::sync::oneshot;
 
 /// Bring this host to what a config declares, once. Exit code 0: it is as declared; 1: something
 /// failed; 2: a dry run found changes.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   driftless apply --dry-run
   driftless apply site.yml --diff
   driftless apply . --tags web,tls --extra-vars 'port=8080 site=shop'
+  driftless apply . --list-tasks
+  driftless apply . --start-at 'site *' --step
+  driftless apply . --plan site.plan && driftless apply site.plan
   driftless apply . --dry-run --output json")]
 pub struct Args {
-    /// A config directory, an apply file of any name, or a plain list of tasks. Default:
-    /// /etc/driftless/config, else ~/.config/driftless/config.
+    /// A config directory, an apply file of any name, a plain list of tasks, a playbook, or a saved
+    /// plan. Default: /etc/driftless/config, else ~/.config/driftless/config.
     #[arg(value_name = "FILE|DIR")]
-    path: Option<PathBuf>,
+    pub(super) path: Option<PathBuf>,
     /// Show what would change, and touch nothing.
     #[arg(long, visible_alias = "check")]
-    dry_run: bool,
+    pub(super) dry_run: bool,
+    /// Show what would change, and save it; the file's name ends with `.plan`. `apply FILE.plan` does
+    /// it, and refuses where it would not be the same any more.
+    #[arg(long, value_name = "FILE.plan", conflicts_with = "step")]
+    pub(super) plan: Option<PathBuf>,
     /// Show how texts change; a dry run always does.
     #[arg(long)]
-    diff: bool,
+    pub(super) diff: bool,
     /// Only tasks with one of these tags.
     #[arg(long, value_name = "TAGS", value_delimiter = ',')]
-    tags: Vec<String>,
+    pub(super) tags: Vec<String>,
     /// No tasks with one of these tags.
     #[arg(long, value_name = "TAGS", value_delimiter = ',')]
-    skip_tags: Vec<String>,
-    /// Only if this host is among these: names and patterns with `,` between, `!` for not.
+    pub(super) skip_tags: Vec<String>,
+    /// Begin with the task of this name; it may hold `*` and `?`.
+    #[arg(long, visible_alias = "start-at-task", value_name = "TASK")]
+    pub(super) start_at: Option<String>,
+    /// Only if this host is among these: hosts, groups and patterns with `,` between, `!` for not.
     #[arg(long, value_name = "NAME")]
-    limit: Option<String>,
+    pub(super) limit: Option<String>,
+    /// Ask before each task whether it is to run: yes, no, or all from here on.
+    #[arg(long)]
+    pub(super) step: bool,
+    /// Show the tasks, and run none.
+    #[arg(long)]
+    pub(super) list_tasks: bool,
+    /// Show the tags that tasks have, and run none.
+    #[arg(long)]
+    pub(super) list_tags: bool,
     /// Do not ask on a terminal before something changes.
     #[arg(short, long)]
-    yes: bool,
+    pub(super) yes: bool,
     /// Variables that beat all others: `name=value`, `@FILE`, or a mapping; may be given several
     /// times.
     #[arg(short, long, value_name = "VARS")]
-    extra_vars: Vec<String>,
+    pub(super) extra_vars: Vec<String>,
     /// Whom the result is for: a line a task for people, JSON lines for machines.
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    pub(super) output: Output,
 }
 
 /// All that a run needs.
@@ -70,9 +92,23 @@ struct Plan {
     selection: Selection,
     data_dir: PathBuf,
     manner: Manner,
+    steps: Steps,
 }
 
 pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
+    let saved = match Saved::named(args) {
+        Ok(saved) => saved,
+        Err(message) => return shell.fail(&message),
+    };
+    let args = &match (&saved, &args.plan) {
+        (Some(saved), _) => saved.arguments(args),
+        // The plan may be used from elsewhere.
+        (None, Some(_)) => {
+            let path = args.path.clone().unwrap_or_else(standard_config);
+            Args { path: std::path::absolute(&path).ok().or(Some(path)), ..args.clone() }
+        }
+        (None, None) => args.clone(),
+    };
     let paths: Vec<PathBuf> = args.path.iter().cloned().collect();
     let session = Session::new(&paths);
     let config = match session.load_or_complain(shell, args.output) {
@@ -83,18 +119,34 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
         Ok(plan) => plan,
         Err(exit) => return exit,
     };
-    match is_meant(args.limit.as_deref(), &plan.inputs.host) {
+    if args.list_tasks || args.list_tags {
+        let listed = list(&plan.set, &plan.inputs.engine, &plan.selection);
+        let show = if args.list_tasks { show_tasks } else { show_tags };
+        return show(&listed, args.output, shell);
+    }
+    let host = Host { name: &plan.inputs.host, groups: &plan.set.groups };
+    match args.limit.as_deref().map_or(Ok(true), |limit| host.is_meant(limit)) {
         Ok(true) => {}
         Ok(false) => {
             let host = &plan.inputs.host;
             return shell.print(&format!("--limit leaves this host, `{host}`, out\n"));
         }
-        Err(message) => return shell.fail(&message),
+        Err(message) => return shell.fail(&format!("--limit: {message}")),
+    }
+    if let Some(path) = &args.plan {
+        return plan.save(args, path, shell);
     }
     if args.dry_run {
         return plan.dry_run(shell);
     }
+    if let Some(saved) = &saved
+        && let Err(why) = plan.check(saved)
+    {
+        return shell.fail(&format!("{why}; nothing was done"));
+    }
     let asks = !args.yes
+        && saved.is_none()
+        && !args.step
         && args.output == Output::Text
         && io::stdin().is_terminal()
         && io::stdout().is_terminal();
@@ -116,6 +168,11 @@ fn plan(args: &Args, session: &Session, config: Config, shell: &mut Shell) -> Re
     let mut set = Arc::unwrap_or_clone(tasks);
     set.secrets.clone_from(&config.secrets);
     let no_color = std::env::var("NO_COLOR").ok();
+    let data_dir = config.agent.data_dir.unwrap_or_else(standard_data_dir);
+    let pending = Pending::look(&data_dir).map_err(|error| {
+        let place = data_dir.display();
+        shell.fail(&format!("which handlers were notified, in `{place}`: {error}"))
+    })?;
     Ok(Plan {
         set,
         inputs: Inputs {
@@ -125,36 +182,86 @@ fn plan(args: &Args, session: &Session, config: Config, shell: &mut Shell) -> Re
             secrets: config.secrets,
             masker: shell.masker.clone(),
             extra_vars,
+            pending,
         },
-        selection: Selection { tags: args.tags.clone(), skip_tags: args.skip_tags.clone() },
-        data_dir: config.agent.data_dir.unwrap_or_else(standard_data_dir),
+        selection: Selection {
+            tags: args.tags.clone(),
+            skip_tags: args.skip_tags.clone(),
+            start_at: args.start_at.clone(),
+        },
+        data_dir,
         manner: Manner {
             output: args.output,
             colour: Colour::choose(&io::stdout(), no_color.as_deref()),
             diffs: args.diff,
             is_watched: args.output == Output::Text && io::stdout().is_terminal(),
         },
+        steps: if args.step { Steps::Asked } else { Steps::All },
     })
 }
 
 impl Plan {
+    fn target(&self) -> Target<'_> {
+        let (host, revision) = (&self.inputs.host, &self.set.revision);
+        Target { host, revision, data_dir: &self.data_dir }
+    }
+
+    /// Shows what would change, and saves it in the file `path`.
+    fn save(&self, args: &Args, path: &Path, shell: &mut Shell) -> Exit {
+        if path.extension().is_none_or(|end| end != "plan") {
+            return shell
+                .fail(&format!("--plan: the name `{}` does not end with `.plan`", path.display()));
+        }
+        let (exit, machine) = self.foretell(shell);
+        if exit == Exit::Failed {
+            return exit;
+        }
+        let config = args.path.clone().unwrap_or_default();
+        let saved = Saved::new(args, config, &self.target(), machine.journal());
+        match saved.and_then(|saved| saved.write(path)) {
+            Ok(()) => exit,
+            Err(error) => shell.fail(&format!("the plan `{}`: {error}", path.display())),
+        }
+    }
+
+    /// Whether what was planned is what would be done now.
+    fn check(&self, saved: &Saved) -> Result<(), String> {
+        let machine = &mut Machine::overlay();
+        let report = run_tasks(&self.set, machine, &self.inputs, &self.selection, &mut Silent);
+        let failed = report.tasks.iter().rfind(|task| task.status == Status::Failed);
+        match failed.filter(|_| report.has_failed()) {
+            Some(task) => Err(format!(
+                "the plan cannot be carried out any more: {}: {}",
+                task.name,
+                task.message.as_deref().unwrap_or("it would fail")
+            )),
+            None => saved.check(&self.target(), machine.journal()),
+        }
+    }
+
     /// Shows what would change.
     fn dry_run(&self, shell: &mut Shell) -> Exit {
+        self.foretell(shell).0
+    }
+
+    fn foretell(&self, shell: &mut Shell) -> (Exit, Machine) {
         let manner = Manner { diffs: true, ..self.manner };
         let begun = Instant::now();
-        let mut progress =
-            Progress { out: &mut shell.out, manner, interrupted: &AtomicBool::new(false) };
-        let machine = &mut Machine::overlay();
-        let report = run_tasks(&self.set, machine, &self.inputs, &self.selection, &mut progress);
+        let interrupted = &AtomicBool::new(false);
+        let mut progress = Progress { out: &mut shell.out, manner, interrupted, steps: Steps::All };
+        let mut machine = Machine::overlay();
+        let Self { set, inputs, selection, .. } = self;
+        let report = run_tasks(set, &mut machine, inputs, selection, &mut progress);
         write_end(&mut shell.out, &report, begun.elapsed(), manner)
             .and_then(|()| shell.out.flush())
             .ok();
         let recap = report.recap();
-        match report.has_failed() {
+        let exit = match report.has_failed() {
             true => Exit::Failed,
             false if recap.changed + recap.unknown > 0 => Exit::Pending,
             false => Exit::Success,
-        }
+        };
+        (exit, machine)
     }
 
     /// Does it. Ctrl-C and SIGTERM end it after the task that is under way.
@@ -164,8 +271,8 @@ impl Plan {
         let (over, is_over) = oneshot::channel();
         let Shell { out, err, .. } = shell;
         let end = std::thread::scope(|scope| {
-            let mut progress =
-                Progress { out: &mut *out, manner: self.manner, interrupted: &interrupted };
+            let (manner, steps, interrupted) = (self.manner, self.steps, &interrupted);
+            let mut progress = Progress { out: &mut *out, manner, interrupted, steps };
             let worker = scope.spawn(move || {
                 let waits = |pid: &str| {
                     // Waiting is no failure, and nobody may be listening.
@@ -177,7 +284,7 @@ impl Plan {
                 over.send(()).ok();
                 end
             });
-            heed_signals(&interrupted, is_over)?;
+            heed_signals(interrupted, is_over)?;
             worker.join().unwrap_or_else(|_| Err("a bug in a task ended the run".into()))
         });
         match end {
@@ -218,47 +325,4 @@ fn agrees(shell: &mut Shell) -> bool {
     let mut answer = String::new();
     let heard = asked.and_then(|()| io::stdin().lock().read_line(&mut answer));
     heard.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
-}
-
-/// Whether `host` is among those that `limit` names.
-fn is_meant(limit: Option<&str>, host: &str) -> Result<bool, String> {
-    let Some(limit) = limit else { return Ok(true) };
-    let (mut included, mut has_names, mut excluded) = (false, false, false);
-    for part in limit.split([',', ':']).map(str::trim).filter(|part| !part.is_empty()) {
-        let (pattern, is_exclusion) = match part.strip_prefix('!') {
-            Some(pattern) => (pattern, true),
-            None => (part, false),
-        };
-        let glob = Glob::new(pattern).map_err(|error| format!("--limit `{part}`: {error}"))?;
-        let fits = matches!(pattern, "all" | "localhost" | "127.0.0.1")
-            || glob.compile_matcher().is_match(Path::new(host));
-        if is_exclusion {
-            excluded |= fits;
-        } else {
-            has_names = true;
-            included |= fits;
-        }
-    }
-    Ok((included || !has_names) && !excluded)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_limit_names_hosts_and_patterns_and_leaves_some_out() {
-        for (limit, meant) in [
-            (None, true),
-            (Some("web1"), true),
-            (Some("db*,web?"), true),
-            (Some("db*"), false),
-            (Some("all"), true),
-            (Some("all:!web*"), false),
-            (Some("!db*"), true),
-        ] {
-            assert_eq!(is_meant(limit, "web1"), Ok(meant), "{limit:?}");
-        }
-        assert!(is_meant(Some("[x"), "web1").is_err());
-    }
 }

@@ -2,11 +2,11 @@
 
 use super::report::{Colour, printable};
 use super::shell::Output;
-use crate::sinks::apply::executor::Observer;
+use crate::sinks::apply::executor::{Observer, Wish};
 use crate::sinks::apply::report::{ChangeReport, Recap, Report, Status, TaskReport};
 use anstyle::{AnsiColor, Style};
 use serde_json::json;
-use std::io::{self, Write};
+use std::io::{self, BufRead as _, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -24,14 +24,60 @@ pub(super) struct Manner {
     pub(super) is_watched: bool,
 }
 
+/// Tasks that take longer say how long.
+const WORTH_TELLING: Duration = Duration::from_millis(100);
+
+/// Whether somebody is asked before each task.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Steps {
+    All,
+    Asked,
+}
+
 /// Tells how a run goes on, and ends it when `interrupted` says so.
 pub(super) struct Progress<'a> {
     pub(super) out: &'a mut (dyn Write + Send),
     pub(super) manner: Manner,
     pub(super) interrupted: &'a AtomicBool,
+    pub(super) steps: Steps,
 }
 
 impl Observer for Progress<'_> {
+    fn play(&mut self, name: &str) {
+        let told = match self.manner.output {
+            Output::Text => {
+                let name = self.manner.colour.paint(Style::new().bold(), &printable(name));
+                writeln!(self.out, "play     {name}")
+            }
+            Output::Json => write_json(self.out, &json!({"play": name})),
+        };
+        told.and_then(|()| self.out.flush()).ok();
+    }
+
+    fn asks(&mut self, name: &str) -> Wish {
+        if self.steps == Steps::All {
+            return Wish::Run;
+        }
+        // Who does not answer wants nothing to be done.
+        write!(self.out, "run `{}`? [y]es, [n]o, [a]ll: ", printable(name))
+            .and_then(|()| self.out.flush())
+            .ok();
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer).ok();
+        match answer.trim() {
+            "y" | "Y" | "yes" => Wish::Run,
+            "a" | "A" | "all" | "c" | "C" | "continue" => {
+                self.steps = Steps::All;
+                Wish::Run
+            }
+            _ => Wish::Skip,
+        }
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+
     fn started(&mut self, name: &str, _: bool) {
         if self.manner.is_watched {
             let name: String = printable(name).chars().take(WIDEST_NAME).collect();
@@ -64,6 +110,7 @@ fn write_task(out: &mut dyn Write, task: &TaskReport, manner: Manner) -> io::Res
     let colour = manner.colour;
     let (word, style) = match task.status {
         Status::Failed if task.ignored => ("ignored", AnsiColor::Yellow.on_default()),
+        Status::Failed if task.rescued => ("rescued", AnsiColor::Yellow.on_default()),
         Status::Failed => ("failed", AnsiColor::Red.on_default().bold()),
         Status::Changed => ("changed", AnsiColor::Yellow.on_default()),
         Status::Ok => ("ok", AnsiColor::Green.on_default()),
@@ -77,7 +124,11 @@ fn write_task(out: &mut dyn Write, task: &TaskReport, manner: Manner) -> io::Res
         (Some(why), Status::Skipped | Status::Unknown) => format!(": {}", printable(why)),
         _ => String::new(),
     };
-    writeln!(out, "{word} {name}{what}{why}")?;
+    let took = match task.duration {
+        short if short < WORTH_TELLING => String::new(),
+        long => colour.paint(Style::new().dimmed(), &format!(" ({:.1} s)", long.as_secs_f64())),
+    };
+    writeln!(out, "{word} {name}{what}{why}{took}")?;
     for change in &task.changes {
         write_change(out, change, manner)?;
     }
@@ -156,6 +207,7 @@ fn sums(recap: &Recap, is_dry_run: bool) -> String {
         (recap.changed, changed),
         (recap.unknown, "unknown before they run"),
         (recap.failed, if is_dry_run { "would fail" } else { "failed" }),
+        (recap.rescued, "failed and rescued"),
         (recap.ignored, "failed and ignored"),
         (recap.skipped, "skipped"),
     ];

@@ -40,12 +40,30 @@ impl Colour {
 /// Those of `out`.
 pub fn write_text(out: &mut dyn Write, faults: &[Diagnostic], colour: Colour) -> io::Result<()> {
     let red = AnsiColor::Red.on_default().bold();
+    write_all(out, &colour.paint(red, "error:"), faults, colour)
+}
+
+/// Writes what is worth knowing and no fault, in the same form.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_notes(out: &mut dyn Write, notes: &[Diagnostic], colour: Colour) -> io::Result<()> {
+    let yellow = AnsiColor::Yellow.on_default().bold();
+    write_all(out, &colour.paint(yellow, "note:"), notes, colour)
+}
+
+fn write_all(
+    out: &mut dyn Write,
+    word: &str,
+    faults: &[Diagnostic],
+    colour: Colour,
+) -> io::Result<()> {
     let cyan = AnsiColor::Cyan.on_default().bold();
     let bold = Style::new().bold();
     for fault in sorted(faults) {
         let place = fault.span.as_ref().map(|span| format!("{span}: ")).unwrap_or_default();
         let headline = printable(&format!("{place}{}", fault.message));
-        writeln!(out, "{} {}", colour.paint(red, "error:"), colour.paint(bold, &headline))?;
+        writeln!(out, "{word} {}", colour.paint(bold, &headline))?;
         if let Some(span) = &fault.span {
             write_snippet(out, span, colour)?;
         }
@@ -65,13 +83,31 @@ pub fn write_text(out: &mut dyn Write, faults: &[Diagnostic], colour: Colour) ->
 /// # Errors
 /// Those of `out`.
 pub fn write_json(out: &mut dyn Write, faults: &[Diagnostic]) -> io::Result<()> {
-    let records: Vec<_> = sorted(faults).into_iter().map(Record::new).collect();
-    serde_json::to_writer_pretty(&mut *out, &records)?;
+    write_records(out, None, faults)
+}
+
+/// Writes [`write_notes`] for machines: one JSON list, whose items say that they are notes.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_json_notes(out: &mut dyn Write, notes: &[Diagnostic]) -> io::Result<()> {
+    write_records(out, Some("note"), notes)
+}
+
+fn write_records(
+    out: &mut dyn Write,
+    level: Option<&str>,
+    faults: &[Diagnostic],
+) -> io::Result<()> {
+    let records = sorted(faults).into_iter().map(|fault| Record { level, ..Record::new(fault) });
+    serde_json::to_writer_pretty(&mut *out, &records.collect::<Vec<_>>())?;
     writeln!(out)
 }
 
 #[derive(Serialize)]
 struct Record<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<&'a str>,
     message: &'a str,
     #[serde(flatten)]
     place: Option<Place>,
@@ -98,6 +134,7 @@ struct Related<'a> {
 impl<'a> Record<'a> {
     fn new(fault: &'a Diagnostic) -> Self {
         Self {
+            level: None,
             message: &fault.message,
             place: fault.span.as_ref().map(Place::new),
             hint: fault.hint.as_deref(),

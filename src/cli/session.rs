@@ -155,8 +155,10 @@ impl Session {
 /// there (a scratch directory has it all in one place) must not make it load its config anew.
 fn is_part_of_config(name: &Path) -> bool {
     let stem = name.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    ["templates", "files", "roles", "tasks", "handlers"].contains(&stem)
-        || FileKind::ALL.iter().any(|kind| kind.name() == stem)
+    let is_tree =
+        ["yml", "yaml"].map(Some).contains(&name.extension().and_then(|end| end.to_str()));
+    let folders = ["templates", "files", "roles", "tasks", "handlers", "group_vars", "host_vars"];
+    is_tree || folders.contains(&stem) || FileKind::ALL.iter().any(|kind| kind.name() == stem)
 }
 
 /// Inode, size and times of every file of a config, templates and all.

@@ -103,14 +103,7 @@ impl Shell {
 
     /// Prints complaints: for people on standard error, for machines on standard output.
     pub(super) fn complain(&mut self, complaints: &[Diagnostic], output: Output) -> Exit {
-        // Before control characters are replaced, which would hide a secret from the masker.
-        let mask = |text: &str| self.masker.mask(text).into_owned();
-        let masked = complaints.iter().map(|complaint| Diagnostic {
-            message: mask(&complaint.message),
-            hint: complaint.hint.as_deref().map(mask),
-            ..complaint.clone()
-        });
-        let complaints = &masked.collect::<Vec<_>>();
+        let complaints = &self.masked(complaints);
         let no_color = std::env::var("NO_COLOR").ok();
         let written = match output {
             Output::Text => {
@@ -123,6 +116,34 @@ impl Shell {
             }
         };
         self.end(written, Exit::Failed)
+    }
+
+    /// Prints what is worth knowing and no fault: for people on standard error, for machines on
+    /// standard output, a list in any case.
+    pub(super) fn note(&mut self, notes: &[Diagnostic], output: Output) -> Exit {
+        let notes = &self.masked(notes);
+        let no_color = std::env::var("NO_COLOR").ok();
+        let written = match output {
+            Output::Text => {
+                let colour = Colour::choose(&io::stderr(), no_color.as_deref());
+                report::write_notes(&mut self.err, notes, colour).and_then(|()| self.err.flush())
+            }
+            Output::Json => {
+                report::write_json_notes(&mut self.out, notes).and_then(|()| self.out.flush())
+            }
+        };
+        self.end(written, Exit::Success)
+    }
+
+    fn masked(&self, complaints: &[Diagnostic]) -> Vec<Diagnostic> {
+        // Before control characters are replaced, which would hide a secret from the masker.
+        let mask = |text: &str| self.masker.mask(text).into_owned();
+        let masked = complaints.iter().map(|complaint| Diagnostic {
+            message: mask(&complaint.message),
+            hint: complaint.hint.as_deref().map(mask),
+            ..complaint.clone()
+        });
+        masked.collect()
     }
 
     /// Prints a result.

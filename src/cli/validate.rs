@@ -34,11 +34,12 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
     if let Err(complaints) = Topology::check(&config.graph, &environment) {
         return shell.complain(&complaints, args.output);
     }
+    let noted = shell.note(&Topology::notes(&config.graph), args.output);
     match args.output {
-        Output::Json => shell.print("[]\n"),
+        Output::Json => noted,
         Output::Text => {
             let components = config.graph.nodes.len();
-            let tasks = config.tasks.map_or(0, |set| set.tasks.len());
+            let tasks = config.tasks.map_or(0, |set| set.count());
             shell.print(&format!("valid: {components} components, {tasks} tasks\n"))
         }
     }

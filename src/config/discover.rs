@@ -71,7 +71,7 @@ impl FileKind {
     /// The kind of file that has these keys at its top, for a file that is named as it likes.
     fn of_content(node: &Node) -> Option<Self> {
         let has = |keys: &[&str]| keys.iter().any(|key| node.get(key).is_some());
-        if node.as_list().is_some() || has(&["tasks", "handlers"]) {
+        if node.as_list().is_some() || has(&["tasks", "handlers", "roles", "plays"]) {
             Some(Self::Apply)
         } else if has(&["outputs"]) {
             Some(Self::Logs)

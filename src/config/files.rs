@@ -1,7 +1,7 @@
 //! What each kind of file may say. Reading, `driftless schema` and the reference all come from
 //! these types.
 
-use crate::event::tree::Node;
+use crate::event::tree::{Node, Value};
 use crate::topology::settings::{ByteSize, Period};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -18,6 +18,10 @@ pub struct AgentFile {
     pub data_dir: Option<PathBuf>,
     /// The node's name in records, paths and conditions. Default: the kernel's node name.
     pub host: Option<String>,
+    /// Groups that this host belongs to: `hosts` of plays, `--limit` and the files in `group_vars`
+    /// may name them.
+    #[serde(default)]
+    pub groups: Vec<String>,
     /// Memory that batches on their way may take, all together. Default: `64MiB`.
     pub memory_limit: Option<ByteSize>,
     /// How long everything may take to drain after SIGTERM. Default: `30s`.
@@ -32,7 +36,9 @@ impl AgentFile {
     }
 }
 
-/// Desired state (`apply.yml`): a mapping with `tasks`, or a plain list of tasks.
+/// Desired state (`apply.yml`): a mapping with `tasks`, a plain list of tasks, or an Ansible playbook,
+/// which is a list of plays. Files in `group_vars/` and `host_vars/` beside it hold variables for
+/// `all`, for groups and for hosts; `roles/` holds roles.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApplyFile {
@@ -44,18 +50,72 @@ pub struct ApplyFile {
     #[serde(default)]
     #[schemars(with = "Option<IndexMap<String, serde_json::Value>>")]
     pub vars: Option<Node>,
+    /// Files of variables, the later ones winning.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub vars_files: Option<Node>,
+    /// Roles, whose tasks come before `tasks`.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<serde_json::Value>>")]
+    pub roles: Option<Node>,
+    /// Tasks that come before those of roles.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<IndexMap<String, serde_json::Value>>>")]
+    pub pre_tasks: Option<Node>,
     /// What should be, in order.
     #[serde(default)]
     #[schemars(with = "Option<Vec<IndexMap<String, serde_json::Value>>>")]
     pub tasks: Option<Node>,
+    /// Tasks that come last, after the handlers of all others.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<IndexMap<String, serde_json::Value>>>")]
+    pub post_tasks: Option<Node>,
     /// Tasks that run once at the end, when a task that changed something notified them.
     #[serde(default)]
     #[schemars(with = "Option<Vec<IndexMap<String, serde_json::Value>>>")]
     pub handlers: Option<Node>,
+    /// Whether notified handlers run even where a task has failed. Default: they run next time.
+    #[serde(default)]
+    #[schemars(with = "Option<bool>")]
+    pub force_handlers: Option<Node>,
+    /// Environment of all programs that tasks run.
+    #[serde(default)]
+    #[schemars(with = "Option<IndexMap<String, String>>")]
+    pub environment: Option<Node>,
+    /// Parameters that the tasks of a module have unless they say otherwise: `MODULE: {…}`.
+    #[serde(default)]
+    #[schemars(with = "Option<IndexMap<String, serde_json::Value>>")]
+    pub module_defaults: Option<Node>,
+    /// Plays of a playbook, which come after the rest of the file.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<IndexMap<String, serde_json::Value>>>")]
+    pub plays: Option<Node>,
     /// Sinks for the record of every task that ran: a list of `type: {settings}`.
     #[serde(default)]
     #[schemars(with = "Vec<IndexMap<String, serde_json::Value>>")]
     pub audit: Vec<Node>,
+}
+
+impl ApplyFile {
+    /// What it says of tasks, as the executor's language reads it.
+    pub(super) fn play(&self) -> Node {
+        let parts = [
+            ("vars", &self.vars),
+            ("vars_files", &self.vars_files),
+            ("roles", &self.roles),
+            ("pre_tasks", &self.pre_tasks),
+            ("tasks", &self.tasks),
+            ("post_tasks", &self.post_tasks),
+            ("handlers", &self.handlers),
+            ("force_handlers", &self.force_handlers),
+            ("environment", &self.environment),
+            ("module_defaults", &self.module_defaults),
+            ("plays", &self.plays),
+        ];
+        let entries =
+            parts.into_iter().filter_map(|(name, node)| Some((name.into(), node.clone()?)));
+        Node::new(Value::Map(entries.collect()))
+    }
 }
 
 /// Metrics of the host (`facts.yml`).

@@ -10,7 +10,7 @@ use super::scope::{constants, variables};
 use super::secret_use::{first_mention, references, secret_names};
 use super::secrets::{Places, misplaced, resolve};
 use super::switched_off::is_on;
-use super::task_set::{Origin, task_set};
+use super::task_set::{Origin, Target, task_set};
 use crate::event::de::from_node;
 use crate::event::fault::Diagnostic;
 use crate::event::secret::{MASK, Masker, SecretText, Secrets};
@@ -50,6 +50,8 @@ pub struct Config {
     pub secrets: Secrets,
     /// The desired state, where an apply file declares one.
     pub tasks: Option<SharedTaskSet>,
+    /// The groups that the host belongs to.
+    pub groups: Vec<String>,
     /// What expressions on records may read beside the record.
     pub constants: serde_json::Map<String, serde_json::Value>,
     /// The node's name.
@@ -129,11 +131,18 @@ impl Loading<'_> {
         let secret_names = secret_names(&vars);
         let agent = kinds.agent.as_ref().and_then(|node| self.agent(node, &secret_names, &scope));
         let tasks_node = kinds.apply.clone();
+        let groups = agent.as_ref().map(|agent| agent.groups.clone()).unwrap_or_default();
         let apply = kinds.apply.as_ref().and_then(|node| self.apply_file(node.clone()));
-        let components = self.lowered(kinds, apply.clone());
+        let tasks = apply.as_ref().map(|file| {
+            let target = Target { host: &host_name, groups: &groups };
+            task_set(file, Vars::clone(&vars), origin, &target, &scope, &mut self.complaints)
+        });
+        let components = self.lowered(kinds, apply);
         let off = self.switched_off(&components, &scope);
         let on = components.iter().filter(|written| !off.contains(&written.name));
+        let of_tasks = tasks.iter().flat_map(|set| set.library.files()).map(|(_, node)| node);
         let users = on.map(|written| &written.node).chain([&vars_node]).chain(&tasks_node);
+        let users = users.chain(of_tasks);
         let before = self.complaints.len();
         let (secrets, wanted) = self.secrets(users);
         let lacks_secrets = self.complaints.len() > before;
@@ -153,12 +162,6 @@ impl Loading<'_> {
             vars: &vars_node,
         };
         let graph = assemble(&components, off, &reader, self.is_whole, &mut self.complaints);
-        let own = apply.as_ref().and_then(|file| file.vars.as_ref());
-        own.map(|own| variables(own, &mut self.complaints));
-        let tasks = apply.map(|file| {
-            let vars = Vars::clone(&vars);
-            task_set(file, vars, origin, &engine, &mut self.complaints)
-        });
         if !self.complaints.is_empty() {
             return Err(self.complaints);
         }
@@ -166,7 +169,8 @@ impl Loading<'_> {
         let shown = vars.keys().filter(|name| !secret_names.contains(*name));
         let constants = constants(&scope, shown, &self.surroundings.facts, readers);
         let agent = agent.unwrap_or_default();
-        Ok(Config { agent, graph, tasks, secrets, constants, host: host_name })
+        let tasks = tasks.map(Arc::new);
+        Ok(Config { agent, graph, tasks, groups, secrets, constants, host: host_name })
     }
 
     fn merged(&mut self, found: &mut Vec<Found>, kind: FileKind, scope: &Scope) -> Option<Node> {
@@ -247,10 +251,10 @@ impl Loading<'_> {
         from_node(&node, "this file").ok()
     }
 
-    /// A plain list is a list of tasks.
+    /// A plain list is one of tasks or plays.
     fn apply_file(&mut self, node: Node) -> Option<ApplyFile> {
         match node.value {
-            Value::List(_) => Some(ApplyFile { tasks: Some(node), ..ApplyFile::default() }),
+            Value::List(_) => Some(ApplyFile { plays: Some(node), ..ApplyFile::default() }),
             _ => self.typed(node),
         }
     }

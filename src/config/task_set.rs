@@ -2,30 +2,51 @@
 
 use super::discover::Found;
 use super::files::ApplyFile;
+use super::read::{Dialect, Format, read_file, read_source, read_text};
 use crate::event::fault::Diagnostic;
-use crate::event::secret::Secrets;
-use crate::event::task::{SharedTaskSet, TaskSet};
+use crate::event::task::{Library, Named, TaskSet};
 use crate::event::tree::Node;
-use crate::expr::jinja::Engine;
-use crate::expr::scope::Vars;
-use crate::sinks::apply::parse::{check, parse_tasks};
+use crate::expr::scope::Scope;
+use crate::sinks::apply::parse;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Bytes of the hash that a revision shows: enough to tell apart all that one host will ever see.
 const REVISION_BYTES: usize = 6;
 
-/// What a desired state is called, and where what it refers to lies.
+/// What a desired state belongs to.
 pub(super) struct Origin {
-    pub(super) revision: String,
-    pub(super) base: PathBuf,
+    base: PathBuf,
+    hash: Sha256,
 }
 
 impl Origin {
     /// Of a config that was found at `paths` and has these files.
     pub(super) fn of(paths: &[PathBuf], files: &[Found]) -> Self {
-        Self { revision: revision(files), base: base_of(paths) }
+        let mut hash = Sha256::new();
+        for file in files {
+            add(&mut hash, &file.path, &file.node);
+        }
+        Self { base: base_of(paths), hash }
+    }
+
+    /// What a config is called where no commit names it: the beginning of a hash over its files
+    /// and those that its tasks come from.
+    fn revision(mut self, library: &Library) -> String {
+        for (path, node) in library.files() {
+            add(&mut self.hash, path, node);
+        }
+        let bytes = self.hash.finalize();
+        bytes.iter().take(REVISION_BYTES).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+fn add(hash: &mut Sha256, path: &Path, node: &Node) {
+    let text = node.span.as_ref().map_or("", |span| &span.file.text);
+    // Lengths keep the boundaries from moving unseen.
+    for part in [path.as_os_str().as_encoded_bytes(), text.as_bytes()] {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part);
     }
 }
 
@@ -38,36 +59,70 @@ fn base_of(paths: &[PathBuf]) -> PathBuf {
     }
 }
 
-/// What a config is called where no commit names it: the beginning of a hash over its files.
-fn revision(files: &[Found]) -> String {
-    let mut hash = Sha256::new();
-    for file in files {
-        let text = file.node.span.as_ref().map_or("", |span| &span.file.text);
-        // Lengths keep the boundaries from moving unseen.
-        for part in [file.path.as_os_str().as_encoded_bytes(), text.as_bytes()] {
-            hash.update(part.len().to_le_bytes());
-            hash.update(part);
-        }
-    }
-    hash.finalize().iter().take(REVISION_BYTES).map(|byte| format!("{byte:02x}")).collect()
+/// Whom a desired state is for.
+pub(super) struct Target<'a> {
+    pub(super) host: &'a str,
+    pub(super) groups: &'a [String],
 }
 
-/// The desired state of `file`, whose variables hide those of the `vars` files. The secrets are
-/// attached on the way to the executor.
+/// The desired state of `file`. Its variables hide those of the host and of groups, which hide
+/// `vars`. The secrets are attached on the way to the executor.
 pub(super) fn task_set(
-    file: ApplyFile,
-    mut vars: Vars,
+    file: &ApplyFile,
+    mut vars: Named,
     origin: Origin,
-    engine: &Engine,
+    target: &Target<'_>,
+    scope: &Scope,
     complaints: &mut Vec<Diagnostic>,
-) -> SharedTaskSet {
-    let own = file.vars.as_ref().and_then(Node::as_map).unwrap_or_default();
-    vars.extend(own.iter().map(|(key, value)| (key.name.to_string(), value.clone())));
-    let mut read = |list: Option<Node>| list.map(|list| parse_tasks(&list, complaints));
-    let tasks = read(file.tasks).unwrap_or_default();
-    let handlers = read(file.handlers).unwrap_or_default();
-    let Origin { revision, base } = origin;
-    let set = TaskSet { revision, base, vars, secrets: Secrets::default(), tasks, handlers };
-    complaints.extend(check(&set, engine));
-    Arc::new(set)
+) -> TaskSet {
+    let mut library = Library::new(read_any);
+    let groups = || target.groups.iter().map(String::as_str);
+    for group in ["all"].into_iter().chain(groups()) {
+        vars.extend(vars_of(&origin.base.join("group_vars"), group, &mut library, complaints));
+    }
+    vars.extend(vars_of(&origin.base.join("host_vars"), target.host, &mut library, complaints));
+    let scope = scope.with_vars(std::sync::Arc::new(vars.clone()));
+    let base = origin.base.clone();
+    let groups = target.groups.to_vec();
+    let set = TaskSet { base, vars, groups, library, ..TaskSet::default() };
+    let (set, more) = parse::read(&file.play(), set, &scope);
+    complaints.extend(more);
+    TaskSet { revision: origin.revision(&set.library), ..set }
+}
+
+/// The variables in the file or the folder `name` of `directory`.
+fn vars_of(
+    directory: &Path,
+    name: &str,
+    library: &mut Library,
+    complaints: &mut Vec<Diagnostic>,
+) -> Named {
+    let mut paths = Vec::new();
+    if !name.contains('/') {
+        let endings = ["", ".yml", ".yaml", ".json"];
+        paths.extend(endings.map(|ending| directory.join(format!("{name}{ending}"))));
+        paths.retain(|path| path.is_file());
+        let inner = directory.join(name).read_dir().into_iter().flatten().flatten();
+        let mut inner: Vec<_> = inner.map(|entry| entry.path()).collect();
+        inner.retain(|path| path.is_file());
+        inner.sort();
+        paths.extend(inner);
+    }
+    let mut vars = Named::new();
+    for path in paths {
+        match library.keep(&path) {
+            Ok(node) => vars.extend(super::scope::variables(&node, complaints)),
+            Err(more) => complaints.extend(more),
+        }
+    }
+    vars
+}
+
+/// Reads a file of tasks or variables. One without an ending that says otherwise is YAML.
+fn read_any(path: &Path) -> Result<Node, Vec<Diagnostic>> {
+    if Format::of(path).is_some() {
+        return read_file(path, Dialect::Yaml11);
+    }
+    let file = read_source(path).map_err(|fault| vec![*fault])?;
+    read_text(&file, Format::Yaml, Dialect::Yaml11)
 }

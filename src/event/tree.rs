@@ -131,6 +131,13 @@ impl PartialEq for Key {
     }
 }
 
+/// Nothing, without a place.
+impl Default for Node {
+    fn default() -> Self {
+        Self::new(Value::Null)
+    }
+}
+
 impl From<&str> for Key {
     fn from(name: &str) -> Self {
         Self { name: name.into(), span: None }

@@ -3,14 +3,18 @@
 //! Variables are rendered when an expression reads them, not before: a variable may use others
 //! that are defined later, and one that cannot be rendered harms nobody who does not read it.
 
+use super::host::Host;
 use super::jinja::Engine;
 use super::value::{from_node, omit};
-use crate::event::secret::Secrets;
+use crate::event::secret::{Masker, SHORTEST_SECRET, SecretText, Secrets};
 use crate::event::tree::Node;
 use indexmap::IndexMap;
 use minijinja::value::{Enumerator, Object, Value};
-use minijinja::{Error, ErrorKind};
+use minijinja::{Error, ErrorKind, State};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// The name under which filters find the scope again. No expression can spell it.
+const ITSELF: &str = "\0scope";
 
 /// Unrendered variables under their names.
 pub type Vars = IndexMap<String, Node>;
@@ -25,16 +29,19 @@ pub struct Scope {
     names: Arc<Names>,
 }
 
-/// Where names are looked up, strongest first: locals, then overriding variables, then results,
-/// then variables from the innermost layer outwards, then the fixed names.
+/// Where names are looked up, strongest first: locals, then overriding variables, then parameters,
+/// then results, then variables from the innermost layer outwards, then the fixed names.
 #[derive(Debug)]
 struct Names {
     engine: Arc<Engine>,
-    fixed: IndexMap<String, Value>,
+    fixed: Arc<IndexMap<String, Value>>,
     layers: Vec<Arc<Vars>>,
     results: Arc<IndexMap<String, Value>>,
+    params: Vec<Arc<Vars>>,
     overriding: Arc<Vars>,
     locals: IndexMap<String, Value>,
+    host: Option<Arc<dyn Host>>,
+    masker: Option<Masker>,
     /// Variables that are being rendered right now, to notice one that needs itself.
     rendering: Mutex<Vec<String>>,
 }
@@ -43,11 +50,14 @@ impl Clone for Names {
     fn clone(&self) -> Self {
         Self {
             engine: Arc::clone(&self.engine),
-            fixed: self.fixed.clone(),
+            fixed: Arc::clone(&self.fixed),
             layers: self.layers.clone(),
             results: Arc::clone(&self.results),
+            params: self.params.clone(),
             overriding: Arc::clone(&self.overriding),
             locals: self.locals.clone(),
+            host: self.host.clone(),
+            masker: self.masker.clone(),
             rendering: Mutex::default(),
         }
     }
@@ -56,14 +66,17 @@ impl Clone for Names {
 impl Scope {
     /// A scope that knows no name but `vars` and `omit`.
     pub fn new(engine: Arc<Engine>) -> Self {
-        let fixed = IndexMap::from([("omit".to_owned(), omit())]);
+        let fixed = Arc::new(IndexMap::from([("omit".to_owned(), omit())]));
         let names = Names {
             engine,
             fixed,
             layers: Vec::new(),
             results: Arc::default(),
+            params: Vec::new(),
             overriding: Arc::default(),
             locals: IndexMap::new(),
+            host: None,
+            masker: None,
             rendering: Mutex::default(),
         };
         Self { names: Arc::new(names) }
@@ -80,7 +93,7 @@ impl Scope {
     #[must_use]
     pub fn with_fixed(&self, name: &str, value: Value) -> Self {
         self.with(|names| {
-            names.fixed.insert(name.to_owned(), value);
+            Arc::make_mut(&mut names.fixed).insert(name.to_owned(), value);
         })
     }
 
@@ -103,6 +116,12 @@ impl Scope {
         self.with(|names| names.overriding = vars)
     }
 
+    /// The same with what a role or an include was given: it hides variables and results.
+    #[must_use]
+    pub fn with_params(&self, params: Arc<Vars>) -> Self {
+        self.with(|names| names.params.push(params))
+    }
+
     /// The same with registered results and what `set_fact` set, in place of those before.
     #[must_use]
     pub fn with_results(&self, results: Arc<IndexMap<String, Value>>) -> Self {
@@ -115,6 +134,49 @@ impl Scope {
         self.with(|names| {
             names.locals.insert(name.to_owned(), value);
         })
+    }
+
+    /// The same where look-ups and tests may look at `host`.
+    #[must_use]
+    pub fn with_host(&self, host: Arc<dyn Host>) -> Self {
+        self.with(|names| names.host = Some(host))
+    }
+
+    /// The same where what filters make of secrets is masked as they are.
+    #[must_use]
+    pub fn with_masker(&self, masker: Masker) -> Self {
+        self.with(|names| names.masker = Some(masker))
+    }
+
+    /// What look-ups and tests may look at.
+    pub fn host(&self) -> Option<Arc<dyn Host>> {
+        self.names.host.clone()
+    }
+
+    /// The scope of an expression that is running; `None` where it is one on records.
+    pub(super) fn of(state: &State<'_, '_>) -> Option<Self> {
+        let root = state.lookup(ITSELF)?;
+        root.downcast_object_ref::<Root>().map(|root| root.0.clone())
+    }
+
+    /// Where `from` holds a secret and `made` would not be masked, makes a secret of `made`.
+    pub(super) fn keep_secret(&self, from: &Value, made: &str) {
+        let Some(masker) = &self.names.masker else { return };
+        if made.len() < SHORTEST_SECRET
+            || masker.reveals(made)
+            || !masker.reveals(&from.to_string())
+        {
+            return;
+        }
+        let secret = SecretText::new(made.to_owned());
+        masker.add(&[("derived".to_owned(), secret)].into_iter().collect());
+    }
+
+    /// The names of variables and of what else can be read.
+    pub(super) fn known_names(&self) -> Vec<String> {
+        let names = &self.names;
+        let known = names.known().into_iter().map(|name| name.to_string());
+        known.chain(names.fixed.keys().cloned()).chain(names.locals.keys().cloned()).collect()
     }
 
     /// The engine that renders the variables.
@@ -144,13 +206,23 @@ impl Names {
         if let Some(node) = self.overriding.get(name) {
             return Some(self.render(name, node, scope));
         }
+        if let Some(node) = self.params.iter().rev().find_map(|params| params.get(name)) {
+            return Some(self.render(name, node, scope));
+        }
         if let Some(value) = self.results.get(name) {
             return Some(value.clone());
         }
         match self.layers.iter().rev().find_map(|layer| layer.get(name)) {
             Some(node) => Some(self.render(name, node, scope)),
-            None => self.fixed.get(name).cloned(),
+            None => self.fixed.get(name).cloned().or_else(|| self.ansible_fact(name)),
         }
+    }
+
+    /// `ansible_NAME`, the older spelling of `ansible_facts.NAME`.
+    fn ansible_fact(&self, name: &str) -> Option<Value> {
+        let short = name.strip_prefix("ansible_")?;
+        let value = self.fixed.get("ansible_facts")?.get_attr(short).ok()?;
+        (!value.is_undefined()).then_some(value)
     }
 
     /// Renders one variable. What goes wrong becomes the value, so that it is reported by the
@@ -175,7 +247,8 @@ impl Names {
     }
 
     fn known(&self) -> Vec<Value> {
-        let vars = self.layers.iter().chain([&self.overriding]).flat_map(|layer| layer.keys());
+        let layers = self.layers.iter().chain(&self.params);
+        let vars = layers.chain([&self.overriding]).flat_map(|layer| layer.keys());
         let mut names: Vec<&String> = vars.chain(self.results.keys()).collect();
         names.sort_unstable();
         names.dedup();
@@ -193,6 +266,9 @@ impl Object for Root {
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
+        if key == ITSELF {
+            return Some(Value::from_dyn_object(Arc::clone(self)));
+        }
         self.0.names.lookup(key, &self.0)
     }
 }

@@ -31,7 +31,7 @@ pub mod settings;
 mod supervise;
 pub mod telemetry;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod text;
 pub mod trial;
 mod units;

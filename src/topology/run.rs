@@ -13,7 +13,7 @@ use super::demand::{Demand, DemandPort, Demands};
 use super::edge::{EdgeSender, Input, WeakEdgeSender, edge};
 use super::graph::{Component, Graph, Port};
 use super::job::{Job, Leaving};
-use super::once::clear_ways;
+use super::once::{clear_ways, ways};
 use super::output::Fanout;
 use super::rewire::{connect, live_sinks, try_build};
 use super::runners::{run_sink, run_source};
@@ -101,6 +101,12 @@ impl Topology {
     pub fn check(graph: &Graph, env: &Arc<Environment>) -> Result<(), Vec<Diagnostic>> {
         graph.wire()?;
         try_build(graph, graph.nodes.keys(), env)
+    }
+
+    /// What is worth knowing about a graph that is right.
+    pub fn notes(graph: &Graph) -> Vec<Diagnostic> {
+        let Ok(wiring) = graph.wire() else { return Vec::new() };
+        ways(graph, &wiring).iter().filter_map(|way| way.note(graph)).collect()
     }
 
     /// Goes over to `graph`, touching only what differs.

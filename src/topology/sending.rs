@@ -154,6 +154,11 @@ impl GivenUp {
         &self.fault.message
     }
 
+    /// Whether the other side has refused it, and so has nothing of it.
+    pub fn is_refused(&self) -> bool {
+        self.fault.kind == FaultKind::Final
+    }
+
     /// The other side's number for it.
     pub fn status(&self) -> Option<u16> {
         self.fault.status

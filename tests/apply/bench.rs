@@ -1,16 +1,16 @@
 //! Directories to try task files on, and how a run of one is looked at.
 
-use driftless::config::read::{Dialect, Format, read_text};
+use driftless::config::read::{Dialect, Format, read_file, read_text};
 use driftless::event::fault::Diagnostic;
 use driftless::event::secret::{Masker, SecretText, Secrets};
-use driftless::event::task::TaskSet;
+use driftless::event::task::{Library, TaskSet};
 use driftless::event::tree::{Node, SourceFile};
 use driftless::expr::jinja::Engine;
-use driftless::expr::scope::Vars;
+use driftless::expr::scope::{Scope, Vars};
 use driftless::expr::value::from_json;
 use driftless::host::machine::Machine;
-use driftless::sinks::apply::executor::{Inputs, Selection, Silent, run};
-use driftless::sinks::apply::parse::{check, parse_tasks};
+use driftless::sinks::apply::executor::{Inputs, Pending, Selection, Silent, run};
+use driftless::sinks::apply::parse;
 use driftless::sinks::apply::report::{Report, Status};
 use std::collections::BTreeMap;
 use std::fs;
@@ -43,6 +43,13 @@ impl Bench {
         self.root.path().join(name)
     }
 
+    /// Writes a file of the config, such as one of a role.
+    pub(super) fn configure(&self, name: &str, text: &str) {
+        let path = self.base.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
     pub(super) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap()
     }
@@ -51,26 +58,20 @@ impl Bench {
     pub(super) fn parse(&self, text: &str) -> (TaskSet, Vec<Diagnostic>) {
         let path = Path::new("apply.yml").into();
         let file = Arc::new(SourceFile { path, text: text.to_owned() });
-        let mut node = read_text(&file, Format::Yaml, Dialect::Yaml11).unwrap();
-        let mut complaints = Vec::new();
-        let mut tasks = |name: &str| match node.take(name) {
-            Some((_, list)) => parse_tasks(&list, &mut complaints),
-            None => Vec::new(),
-        };
-        let (tasks, handlers) = (tasks("tasks"), tasks("handlers"));
-        let mut vars = Vars::from([
+        let node = read_text(&file, Format::Yaml, Dialect::Yaml11).unwrap();
+        let vars = Vars::from([
             ("root".to_owned(), Node::string(&self.root.path().display().to_string())),
             ("port".to_owned(), Node::string("8080")),
         ]);
-        if let Some((_, more)) = node.take("vars") {
-            let more = more.as_map().unwrap();
-            vars.extend(more.iter().map(|(key, node)| (key.name.to_string(), node.clone())));
-        }
-        let base = self.base.path().to_owned();
-        let secrets = Secrets::default();
-        let set = TaskSet { revision: "r1".into(), base, vars, secrets, tasks, handlers };
-        complaints.extend(check(&set, &Engine::new()));
-        (set, complaints)
+        let set = TaskSet {
+            revision: "r1".into(),
+            base: self.base.path().to_owned(),
+            vars,
+            groups: vec!["web".into()],
+            library: Library::new(|path| read_file(path, Dialect::Yaml11)),
+            ..TaskSet::default()
+        };
+        parse::read(&node, set, &Scope::new(Arc::new(Engine::new())))
     }
 
     pub(super) fn run_on(
@@ -79,9 +80,20 @@ impl Bench {
         text: &str,
         selection: &Selection,
     ) -> Report {
+        self.run_with(machine, text, selection, Pending::default())
+    }
+
+    pub(super) fn run_with(
+        &self,
+        machine: &mut Machine,
+        text: &str,
+        selection: &Selection,
+        pending: Pending,
+    ) -> Report {
         let (set, complaints) = self.parse(text);
         assert!(complaints.is_empty(), "{complaints:#?}");
-        run(&set, machine, &inputs(), selection, &mut Silent)
+        let inputs = Inputs { pending, ..inputs() };
+        run(&set, machine, &inputs, selection, &mut Silent)
     }
 
     pub(super) fn run(&self, text: &str) -> Report {
@@ -126,6 +138,7 @@ fn inputs() -> Inputs {
         masker: Masker::new(&secrets()),
         secrets: secrets(),
         extra_vars: Vars::new(),
+        pending: Pending::default(),
     }
 }
 
@@ -140,6 +153,11 @@ pub(super) fn letters(report: &Report) -> String {
         Status::Unknown => 'u',
     };
     report.tasks.iter().map(|task| letter(task.status, task.ignored)).collect()
+}
+
+/// The names of the tasks that ran, in order.
+pub(super) fn names(report: &Report) -> String {
+    report.tasks.iter().map(|task| task.name.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 /// What the last task had to say.

@@ -30,7 +30,8 @@ fn every_mistake_is_reported_at_once_where_it_stands() {
   - file: {path: /a, recurse: maybe}
   - copy: {content: x, dest: /a}
     debug: {msg: x}
-  - block: [{debug: {msg: x}}]
+  - retry: 3
+    block: [{debug: {msg: x}}]
   - debug: {msg: '{{ x'}
     when: a ==
     notify: reload ngnix
@@ -44,9 +45,9 @@ handlers:
     let expected = [
         "2:5 there is no module or keyword `flie` (did you mean `file`?)",
         "11:5 a task does one thing, and this does `copy` and `debug` (make two tasks of it)",
-        "12:5 `block` is not supported yet",
-        "16:5 the module `apt` is not supported yet",
-        "17:5 this task has no module (add what it should do, such as `file:` or `copy:`)",
+        "12:5 a block has no keyword `retry` (it has `block`, `rescue`, `always`, `rollback`, `when`, `tags`, `vars`)",
+        "17:5 the module `apt` is not supported yet",
+        "18:5 this task has no module (add what it should do, such as `file:` or `copy:`)",
         "3:34 `copy` has no parameter `mdoe` (did you mean `mode`?)",
         "4:40 the mode 644 is a decimal number, which is rarely meant (write it as text with a leading zero: \"0644\")",
         "5:29 `state` takes one of `absent`, `directory`, `file`, `hard`, `link`, `touch`, and this is text (`presnt`)",
@@ -54,9 +55,9 @@ handlers:
         "7:11 `copy` needs one of `content`, `src`",
         "8:11 `copy` takes `content` or `src`, not both",
         "9:31 `recurse` takes true or false, and this is text (`maybe`)",
-        "14:11 this is not valid Jinja: unexpected end of input, expected expression",
-        "13:18 this is not valid Jinja: unexpected end of input, expected end of variable block",
-        "15:13 there is no handler `reload ngnix` (did you mean `reload nginx`?)",
+        "15:11 this is not valid Jinja: unexpected end of input, expected expression",
+        "14:18 this is not valid Jinja: unexpected end of input, expected end of variable block",
+        "16:13 there is no handler `reload ngnix` (did you mean `reload nginx`?)",
     ];
     let mut found = found;
     let mut expected: Vec<_> = expected.map(str::to_owned).into();

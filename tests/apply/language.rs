@@ -169,7 +169,7 @@ fn tags_choose_tasks() {
 ";
     let run = |tags: &[&str], skip: &[&str]| {
         let own = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
-        let selection = Selection { tags: own(tags), skip_tags: own(skip) };
+        let selection = Selection { tags: own(tags), skip_tags: own(skip), ..Selection::default() };
         let report = bench.run_on(&mut Machine::live(), text, &selection);
         report.tasks.iter().map(|task| task.name.clone()).collect::<Vec<_>>().join(" ")
     };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -31,7 +32,9 @@ impl Host {
     pub(super) fn configure(&self, name: &str, text: &str) {
         let text = text.replace("ROOT", self.path("").to_str().unwrap().trim_end_matches('/'));
         let text = text.replace("DATA", self.data().to_str().unwrap());
-        fs::write(self.dir.path().join("config").join(name), text).unwrap();
+        let path = self.dir.path().join("config").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
     }
 
     /// A path on the host.
@@ -69,6 +72,19 @@ impl Host {
 
     pub(super) fn driftless(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
+    }
+
+    /// The same with something to read.
+    pub(super) fn answered(&self, arguments: &[&str], answers: &str) -> Ran {
+        let mut child = self
+            .command(&[&["apply", "config"], arguments].concat())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(answers.as_bytes()).unwrap();
+        Ran::of(&child.wait_with_output().unwrap())
     }
 
     /// `driftless apply` on the config.

@@ -4,6 +4,8 @@
 mod agent;
 #[cfg(test)]
 mod host;
+#[cfg(test)]
+mod playbook;
 
 use host::{Host, Ran, SECRET, records};
 use std::fs;

@@ -1,6 +1,7 @@
 //! Sinks as a user runs them: the program with a config, and a real receiver at the other end.
 
 #[cfg(test)]
+#[path = "../support/bucket.rs"]
 mod bucket;
 #[cfg(test)]
 #[path = "../support/bulk.rs"]
@@ -43,6 +44,8 @@ mod receiver;
 mod rsyslog;
 #[cfg(test)]
 mod s3;
+#[cfg(test)]
+mod s3_once;
 #[cfg(test)]
 mod s3_refusals;
 #[cfg(test)]

@@ -96,7 +96,7 @@ fn moto_knows_of_an_object_all_that_the_config_says_of_it() {
             json!({}),
             moto.sink(json!({
                 "auth": { "access_key": "x", "secret_key": "y" }, "acl": "public-read",
-                "storage_class": "STANDARD_IA", "tags": { "team": "a b&c", "n": part.to_string() },
+                "storage_class": "STANDARD_IA", "tags": { "team": "a b/c", "n": part.to_string() },
                 "encryption": { "algorithm": "aws:kms", "key_id": key }, "part_bytes": "5MiB",
                 "compression": "none", "encoding": "text", "batch": { "bytes": "64MiB" },
                 "prefix": format!("{part}/"),
@@ -110,7 +110,7 @@ fn moto_knows_of_an_object_all_that_the_config_says_of_it() {
         assert_eq!(about["bytes"], text.len(), "{objects}\n{}", bench.said());
         assert_eq!(about["class"], "STANDARD_IA");
         assert_eq!((&about["encryption"], &about["key"]), (&json!("aws:kms"), &json!(key)));
-        assert_eq!(about["tags"], json!({ "team": "a b&c", "n": part.to_string() }));
+        assert_eq!(about["tags"], json!({ "team": "a b/c", "n": part.to_string() }));
         assert_eq!(about["type"], "text/plain; charset=utf-8");
         let readers = about["readers"].to_string();
         assert!(readers.contains("AllUsers"), "{readers}");

@@ -24,8 +24,8 @@ impl Rclone {
         command
             .args(["serve", "s3", "--config", "/dev/null", "--addr", &address, "--auth-key"])
             .arg(format!("{ACCESS_KEY},{SECRET_KEY}"))
-            .args(["--cache-dir".as_ref(), store.root().join(".cache").as_os_str()])
-            .arg(store.root())
+            .args(["--cache-dir".as_ref(), store.dir.path().join(".cache").as_os_str()])
+            .arg(store.dir.path())
             .stdin(Stdio::null())
             .stderr(Stdio::null());
         let process = Process::spawn(&mut command);

@@ -8,6 +8,9 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+#[path = "../support/bucket.rs"]
+mod bucket;
+#[cfg(test)]
 mod buffers;
 #[cfg(test)]
 mod damage;
@@ -22,6 +25,8 @@ mod full;
 mod installed;
 #[cfg(test)]
 mod kills;
+#[cfg(test)]
+mod kills_s3;
 #[cfg(test)]
 mod lines;
 #[cfg(test)]

@@ -125,18 +125,23 @@ fn copytruncate_of_what_was_seen_and_not_read_counts_every_byte_that_is_lost() {
         now > 0.0 && since.elapsed() > Duration::from_secs(1)
     });
     let mut file = fs::File::options().append(true).open(&log).unwrap();
-    let truncate = |file: &fs::File, round: u32| {
+    let be_seen = |round: u32| {
         // A file that is met shows that the agent has looked at the others too.
         let look = rig.path(&format!("logs/look{round}"));
         fs::write(&look, "").unwrap();
         rig.wait_until("it has seen what there is", || holds_open(agent.id(), &look));
+    };
+    let truncate = |file: &fs::File| {
         fs::copy(&log, rig.path("logs/app.old")).unwrap();
         file.set_len(0).unwrap();
     };
-    truncate(&file, 1);
+    be_seen(1);
+    truncate(&file);
     // Once more before anybody can read; then the file grows beyond what it was.
     file.write_all(&lines(first..first + 100)).unwrap();
-    truncate(&file, 2);
+    be_seen(2);
+    truncate(&file);
+    be_seen(3);
     file.write_all(&lines(first + 100..all)).unwrap();
     fs::remove_dir(rig.path("out/all.log")).unwrap();
     let arrived = || Oracle::of(&content(&rig.path("out"), "all.log"));

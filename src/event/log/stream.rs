@@ -83,7 +83,7 @@ impl Stream {
     }
 
     /// Looks at all bytes that have come and were not found to be anything yet. Text that is made
-    /// of them is appended to `data`.
+    /// of them is appended to `data`, where anything was found.
     pub fn find(&mut self, text: &Text, data: &mut Vec<u8>, flush: Flush) -> Found {
         let Some(coding) = &self.coding else { return self.begin(text, data, flush) };
         let body = data.len();
@@ -111,6 +111,8 @@ impl Stream {
             return Found::Records(cut);
         }
         if body <= text.longest {
+            // What was made of lines that have to wait will be made again.
+            data.truncate(body);
             return Found::More;
         }
         let len = coding.cut_of(data, text.longest);
@@ -153,9 +155,9 @@ mod tests {
         Framing::new(UTF_8, "\n", None)
     }
 
-    fn indented() -> Framing {
+    fn indented(encoding: &'static Encoding, delimiter: &str) -> Framing {
         let rule = Rule::Continuation(regex::bytes::Regex::new(r"^\s").unwrap());
-        Framing::new(UTF_8, "\n", Some(Joiner::new(rule, 100, 1000)))
+        Framing::new(encoding, delimiter, Some(Joiner::new(rule, 100, 1000)))
     }
 
     /// The records of bytes that come in reads of these sizes, and how many lines were left out.
@@ -248,7 +250,11 @@ mod tests {
         ) {
             let on_long_line = if skips { OnLongLine::Skip } else { OnLongLine::Truncate };
             let latin = Encoding::for_label(b"latin1").unwrap();
-            for framing in [indented(), Framing::new(latin, delimiter, None)] {
+            for framing in [
+                indented(UTF_8, "\n"),
+                indented(latin, delimiter),
+                Framing::new(latin, delimiter, None),
+            ] {
                 let text = text(framing, longest, on_long_line);
                 prop_assert_eq!(records(&text, &bytes, &[]), records(&text, &bytes, &reads));
             }

@@ -73,7 +73,7 @@ impl Machine {
     /// Runs a command that only looks; in a dry run too.
     pub fn query(&self, command: &Command) -> Result<Output, Fault> {
         self.check_command(command)?;
-        spawn(command)
+        spawn(&self.as_user(command))
     }
 
     /// Runs a command that changes things. In a dry run only checks that the program is there.
@@ -84,7 +84,8 @@ impl Machine {
             self.perform(program, effect, Manner::Atomic)?;
             return Ok(Ran::Unknown);
         }
-        let output = spawn(command)?;
+        self.announce()?;
+        let output = spawn(&self.as_user(command))?;
         self.journal.push(Change { path: program, effect });
         Ok(Ran::Done(output))
     }

@@ -8,6 +8,7 @@
 //! Synchronous: meant for a thread of its own.
 
 mod accounts;
+mod as_user;
 #[cfg(test)]
 mod both_backs;
 pub mod change;
@@ -22,6 +23,7 @@ pub mod mode;
 mod overlay;
 pub mod path;
 mod remove;
+mod undo;
 pub mod write;
 
 use crate::event::secret::Masker;
@@ -29,6 +31,7 @@ use bytes::Bytes;
 use change::{Access, Before, Change, Effect};
 use fault::Fault;
 use meta::{Kind, Meta, Stamp};
+use nix::unistd::User;
 use overlay::Overlay;
 use path::Follow;
 use std::cell::RefCell;
@@ -47,7 +50,13 @@ pub struct Machine {
     seen: RefCell<BTreeSet<PathBuf>>,
     umask: u32,
     masker: Masker,
+    /// Whom programs run as, where that is not this process's user.
+    user: Option<User>,
+    on_change: Option<OnChange>,
 }
+
+/// Called before an effect on the host; an error keeps it from happening.
+pub type OnChange = Box<dyn FnOnce() -> Result<(), Fault> + Send>;
 
 #[derive(Clone)]
 enum Back {
@@ -70,6 +79,8 @@ impl Machine {
             seen: RefCell::default(),
             umask: umask(),
             masker: Masker::default(),
+            user: None,
+            on_change: None,
         }
     }
 
@@ -87,6 +98,19 @@ impl Machine {
     /// host could read it.
     pub fn refuse_secrets(&mut self, masker: Masker) {
         self.masker = masker;
+    }
+
+    /// Has `hook` called once, before the next effect on the host. A dry run has none.
+    pub fn before_next_change(&mut self, hook: Option<OnChange>) {
+        self.on_change = hook;
+    }
+
+    /// Something is about to be done to the host.
+    fn announce(&mut self) -> Result<(), Fault> {
+        match self.on_change.take_if(|_| matches!(self.back, Back::Live)) {
+            Some(hook) => hook(),
+            None => Ok(()),
+        }
     }
 
     /// A dry run that starts from what this machine knows, for a task that must only look.
@@ -112,6 +136,11 @@ impl Machine {
     /// tasks in between depend on.
     pub fn take_seen(&mut self) -> BTreeSet<PathBuf> {
         self.seen.take()
+    }
+
+    /// Counts `seen` among the paths that were looked at.
+    pub fn note_seen(&self, seen: BTreeSet<PathBuf>) {
+        self.seen.borrow_mut().extend(seen);
     }
 
     /// What time it is.
@@ -224,6 +253,7 @@ impl Machine {
     ) -> Result<(), Fault> {
         let change = Change { path, effect };
         self.foretell(&change, manner)?;
+        self.announce()?;
         match &mut self.back {
             Back::Live => live::perform(&change, manner)?,
             Back::Overlay(overlay) => overlay.record(&change)?,

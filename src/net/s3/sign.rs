@@ -72,7 +72,8 @@ fn hmac(key: &[u8], text: &[u8]) -> [u8; 32] {
     outer.chain_update(inner.finalize()).finalize().into()
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+/// Bytes as hexadecimal text.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
         // A string takes everything.

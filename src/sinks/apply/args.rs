@@ -61,8 +61,10 @@ fn free_form(
 /// The parameters that are expressions, which the task evaluates by itself, apart from those to
 /// be rendered beforehand.
 pub(super) fn set_conditions_aside(spec: &Spec, args: &Node) -> (Node, Vec<(Key, Node)>) {
-    let is_condition =
-        |key: &Key| spec.find(&key.name).is_some_and(|param| param.kind == Kind::Conditions);
+    let is_condition = |key: &Key| {
+        spec.find(&key.name)
+            .is_some_and(|param| matches!(param.kind, Kind::Conditions | Kind::Raw))
+    };
     let entries = args.as_map().unwrap_or_default();
     let (aside, rendered): (Vec<_>, Vec<_>) =
         entries.iter().cloned().partition(|(key, _)| is_condition(key));

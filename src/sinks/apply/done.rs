@@ -145,11 +145,10 @@ mod tests {
     use crate::event::secret::one;
     use crate::event::task::Task;
     use crate::event::tree::Node;
-    use indexmap::IndexMap;
 
     fn task() -> Task {
         let (name, module) = ("make it".to_owned(), "command".to_owned());
-        Task { name, module, args: Node::string(""), keywords: IndexMap::new(), span: None }
+        Task { name, module, args: Node::string(""), ..Task::default() }
     }
 
     const NOON: Duration = Duration::from_secs(1_000_000);

@@ -1,22 +1,24 @@
-//! Runs the tasks of a set in order, and the handlers that they notify.
+//! Runs the plays of a task set that are for this host, in order.
 
-use super::items;
-use super::keywords::Keywords;
-use super::report::{ItemReport, Report, Status, TaskReport};
-use super::tasks::{self, Failure, Module};
-use super::turn::{Done, Job, Turn};
+use super::hosts::{Host, pattern_of};
+use super::looks::Looks;
+use super::parse::Parser;
+pub use super::pending::Pending;
+use super::report::{Report, TaskReport};
+pub use super::selection::Selection;
+use super::tasks::Failure;
 use crate::event::secret::{Masker, Secrets};
-use crate::event::task::{Task, TaskSet};
+use crate::event::task::{Home, Play, Role, Task, TaskSet};
 use crate::event::tree::Node;
 use crate::expr::jinja::Engine;
 use crate::expr::scope::{Scope, Vars};
-use crate::expr::value::pairs;
 use crate::host::machine::Machine;
 use indexmap::IndexMap;
 use minijinja::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What tasks may read beside their own variables.
 #[derive(Clone, Debug)]
@@ -33,25 +35,40 @@ pub struct Inputs {
     pub masker: Masker,
     /// Variables that beat all others.
     pub extra_vars: Vars,
+    /// Handlers that earlier runs have left.
+    pub pending: Pending,
 }
 
-/// Which tasks run.
-#[derive(Clone, Debug, Default)]
-pub struct Selection {
-    /// Only those with one of these tags; all where empty.
-    pub tags: Vec<String>,
-    /// Not those with one of these.
-    pub skip_tags: Vec<String>,
+/// What is to become of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// It runs.
+    Run,
+    /// It is left out.
+    Skip,
 }
 
 /// Hears how a run goes on, and may keep it from going on.
 pub trait Observer {
+    /// A play begins.
+    fn play(&mut self, _name: &str) {}
+
+    /// A task is about to begin.
+    fn asks(&mut self, _name: &str) -> Wish {
+        Wish::Run
+    }
+
     /// A task begins.
     fn started(&mut self, _name: &str, _handler: bool) {}
 
     /// A task has ended. An error ends the run before the next one begins.
     fn finished(&mut self, _task: &TaskReport) -> Result<(), String> {
         Ok(())
+    }
+
+    /// Whether somebody wants the run to end, so that nothing is to be waited for.
+    fn is_interrupted(&self) -> bool {
+        false
     }
 
     /// What an action came to when it was done before, where it is not to be done again.
@@ -82,8 +99,8 @@ pub struct Silent;
 
 impl Observer for Silent {}
 
-/// Runs `set` on `machine`. The first task that fails ends the run; the report says what was
-/// done and what was not.
+/// Runs `set` on `machine`. The first task that fails, and that no `rescue` is for, ends the run;
+/// the report says what was done and what was not.
 pub fn run(
     set: &TaskSet,
     machine: &mut Machine,
@@ -92,14 +109,17 @@ pub fn run(
     observer: &mut dyn Observer,
 ) -> Report {
     machine.refuse_secrets(inputs.masker.clone());
+    let looks = Looks::new(machine, &set.base);
     let scope = Scope::new(Arc::clone(&inputs.engine))
         .with_fixed("facts", inputs.facts.clone())
         .with_fixed("host", inputs.host.as_str().into())
         .with_fixed("inventory_hostname", inputs.host.as_str().into())
         .with_fixed("ansible_check_mode", machine.is_dry_run().into())
         .with_secrets(inputs.secrets.clone())
-        .with_vars(Arc::new(set.vars.clone()))
+        .with_masker(inputs.masker.clone())
+        .with_host(looks.clone())
         .with_overriding(Arc::new(inputs.extra_vars.clone()));
+    let scope = super::magic::with_names(scope, set, inputs, selection);
     let report = Report {
         revision: set.revision.clone(),
         dry_run: machine.is_dry_run(),
@@ -107,287 +127,276 @@ pub fn run(
     };
     let mut executor = Executor {
         set,
+        vars: Arc::new(set.vars.clone()),
         machine,
         inputs,
         selection,
         observer,
-        scope,
+        outer: scope,
+        looks,
+        play: PlayState::default(),
         results: Arc::default(),
-        notified: BTreeSet::new(),
+        included: Arc::default(),
+        groups: set.groups.clone(),
+        failed: None,
+        waits_for: selection.start_at.clone(),
         report,
     };
     executor.run();
     executor.report
 }
 
-struct Executor<'a> {
-    set: &'a TaskSet,
-    machine: &'a mut Machine,
-    inputs: &'a Inputs,
-    selection: &'a Selection,
-    observer: &'a mut dyn Observer,
-    scope: Scope,
-    results: Arc<IndexMap<String, Value>>,
-    /// Handlers (by their place in the set) that were notified and have not run yet.
-    notified: BTreeSet<usize>,
-    report: Report,
+pub(super) struct Executor<'a> {
+    pub(super) set: &'a TaskSet,
+    vars: Arc<Vars>,
+    pub(super) machine: &'a mut Machine,
+    pub(super) inputs: &'a Inputs,
+    pub(super) selection: &'a Selection,
+    pub(super) observer: &'a mut dyn Observer,
+    /// What is the same in all plays.
+    outer: Scope,
+    /// What expressions look at.
+    pub(super) looks: Arc<Looks>,
+    pub(super) play: PlayState,
+    /// Registered results and what `set_fact` set.
+    pub(super) results: Arc<IndexMap<String, Value>>,
+    /// The groups that this host belongs to by now.
+    pub(super) groups: Vec<String>,
+    /// What `include_vars` read.
+    pub(super) included: Arc<Vars>,
+    /// The task that failed last, and its result, for `rescue`.
+    pub(super) failed: Option<(Value, Value)>,
+    /// The name of the first task that is to run.
+    pub(super) waits_for: Option<String>,
+    pub(super) report: Report,
+}
+
+/// What belongs to the play that runs.
+#[derive(Default)]
+pub(super) struct PlayState {
+    /// Its handlers, and those that came with includes.
+    pub(super) handlers: Vec<Arc<Task>>,
+    /// Those (by their place) that were notified and have not run yet.
+    pub(super) notified: BTreeSet<usize>,
+    vars: Arc<Vars>,
+    vars_files: Vec<Arc<Vars>>,
+    roles: Vec<Arc<Role>>,
+    scopes: HashMap<usize, Lived>,
+}
+
+/// What tasks of one home see and where they look.
+#[derive(Clone)]
+pub(super) struct Lived {
+    /// Keeps the address from being another home's.
+    _home: Arc<Home>,
+    pub(super) scope: Scope,
+    pub(super) search: Arc<Vec<PathBuf>>,
 }
 
 /// Whether the run goes on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Next {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
     GoOn,
+    /// A task has failed.
+    Failed,
+    /// The play is over.
+    EndPlay,
+    /// The role, or what else was included, is over.
+    EndRole,
+    /// The run is over.
     Stop,
-}
-
-/// Whether a task is one of the set's tasks or of its handlers.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Task,
-    Handler,
 }
 
 impl Executor<'_> {
     fn run(&mut self) {
         let set = self.set;
-        let ended = set.tasks.iter().enumerate().find_map(|(at, task)| {
-            let next = if is_flush(task) { self.flush() } else { self.task(task, Role::Task) };
-            (next == Next::Stop).then_some(at)
-        });
-        match ended {
-            Some(at) => {
-                let rest = set.tasks[at + 1..].iter().filter(|task| !is_flush(task));
-                self.report.not_run = rest.map(|task| self.masked(&task.name)).collect();
+        let mut left = BTreeSet::new();
+        let mut heard = BTreeSet::new();
+        let mut is_over = false;
+        for play in &set.plays {
+            if is_over {
+                self.add_not_run(&play.steps);
+                continue;
             }
-            None => drop(self.flush()),
+            match self.is_meant(play) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(why) => {
+                    self.report.stopped = Some(why);
+                    is_over = true;
+                    continue;
+                }
+            }
+            is_over = self.play(play) == Next::Stop;
+            heard.extend(self.play.handlers.iter().map(|handler| name_of(handler)));
+            left.extend(self.pending_names());
         }
-        let pending = self.notified.iter().map(|at| self.masked(&set.handlers[*at].name));
-        self.report.pending_handlers = pending.collect();
+        if let (Some(name), None) = (&self.waits_for, &self.report.stopped) {
+            self.report.stopped = Some(format!("there is no task `{name}` to start at"));
+            return;
+        }
+        self.report.pending_handlers = left.iter().map(|name| self.masked(name)).collect();
+        // What no play has any more is forgotten, once everything else is as declared.
+        let mut names = self.inputs.pending.names();
+        if !is_over {
+            names.retain(|name| heard.contains(name) && left.contains(name));
+        }
+        names.extend(left);
+        self.remember(names);
     }
 
-    /// Runs notified handlers, in the order in which they are written, until none is left: a
-    /// handler may notify another.
-    fn flush(&mut self) -> Next {
-        while let Some(at) = self.notified.pop_first() {
-            if self.task(&self.set.handlers[at], Role::Handler) == Next::Stop {
-                return Next::Stop;
-            }
+    /// Writes down which handlers are still to run.
+    pub(super) fn remember(&mut self, names: BTreeSet<String>) {
+        if self.machine.is_dry_run() {
+            return;
         }
-        Next::GoOn
-    }
-
-    fn task(&mut self, task: &Task, role: Role) -> Next {
-        let mut complaints = Vec::new();
-        let keywords = Keywords::read(&task.keywords, &self.inputs.engine, &mut complaints);
-        if role == Role::Task && !self.selection.includes(&keywords.tags) {
-            return Next::GoOn;
-        }
-        let scope = match &keywords.vars {
-            Some(vars) => self.scope.with_vars(Arc::clone(vars)),
-            None => self.scope.clone(),
-        };
-        let scope = scope.with_results(Arc::clone(&self.results));
-        let name = self.inputs.engine.render(&task.name, &scope).map(|name| name.to_string());
-        let name = self.masked(name.as_deref().unwrap_or(&task.name));
-        self.observer.started(&name, role == Role::Handler);
-
-        let started = Instant::now();
-        drop(self.machine.take_seen());
-        let number = self.report.tasks.len() + 1;
-        let mut done = match (complaints.into_iter().next(), tasks::find(&task.module)) {
-            (Some(complaint), _) => Done::from(Turn::failed(complaint.into())),
-            (None, None) => {
-                let why = format!("there is no module `{}`", task.module);
-                Done::from(Turn::failed(Failure::new(why)))
-            }
-            (None, Some(module)) => self.turns_due(task, module, &keywords, &scope, number, role),
-        };
-        if let Some(register) = &keywords.register {
-            Arc::make_mut(&mut self.results).insert(register.clone(), done.result.clone());
-        }
-        if done.notifies
-            && let Err(failure) = self.notify(&keywords, &scope)
-        {
-            done.fail(failure);
-        }
-        let text = |text: String| match keywords.no_log {
-            true => "(hidden: the task says `no_log`)".to_owned(),
-            false => self.masked(&text),
-        };
-        let report = TaskReport {
-            number,
-            name,
-            module: task.module.clone(),
-            handler: role == Role::Handler,
-            place: task.span.as_ref().map(ToString::to_string),
-            status: done.status,
-            ignored: done.ignored,
-            message: done.message.map(text),
-            hint: done.hint.map(text),
-            items: done
-                .items
-                .into_iter()
-                .map(|item| ItemReport {
-                    label: text(item.label),
-                    message: item.message.map(text),
-                    ..item
-                })
-                .collect(),
-            changes: done.changes,
-            duration: started.elapsed(),
-            seen: self.machine.take_seen(),
-        };
-        if let Err(why) = self.observer.finished(&report) {
+        if let Err(error) = self.inputs.pending.set(names) {
+            let why = format!("which handlers were notified cannot be written down: {error}");
             self.report.stopped.get_or_insert(why);
         }
-        let failed = report.status == Status::Failed && !report.ignored;
-        self.report.tasks.push(report);
-        if failed || self.report.stopped.is_some() { Next::Stop } else { Next::GoOn }
     }
 
-    /// Runs the task, unless it is an action that is not due. A handler is due when notified.
-    fn turns_due(
-        &mut self,
-        task: &Task,
-        module: &'static Module,
-        keywords: &Keywords,
-        scope: &Scope,
-        number: usize,
-        role: Role,
-    ) -> Done {
-        if role == Role::Handler || self.machine.is_dry_run() || !module.acts(&task.args) {
-            return self.turns(task, module, keywords, scope, number);
-        }
-        let is_read = keywords.register.is_some() && !keywords.no_log;
-        let action = Action { task, every: keywords.every, is_read };
-        if let Some(result) = self.observer.done_before(&action) {
-            return Done::before(&result);
-        }
-        let done = self.turns(task, module, keywords, scope, number);
-        let was_done = match done.status {
-            Status::Ok | Status::Changed => true,
-            Status::Failed => done.ignored,
-            Status::Skipped | Status::Unknown => false,
+    fn is_meant(&self, play: &Play) -> Result<bool, String> {
+        let Some(hosts) = &play.hosts else { return Ok(true) };
+        let scope = self.outer.with_vars(Arc::clone(&self.vars));
+        let hosts = scope
+            .engine()
+            .render_node(hosts, &scope)
+            .map_err(|problem| problem.diagnostic().to_string())?;
+        let host = Host { name: &self.inputs.host, groups: &self.groups };
+        host.is_meant(&pattern_of(&hosts))
+    }
+
+    fn play(&mut self, play: &Play) -> Next {
+        self.play = PlayState {
+            handlers: play.handlers.iter().cloned().map(Arc::new).collect(),
+            vars: Arc::new(play.vars.clone()),
+            roles: play.roles.clone(),
+            ..PlayState::default()
         };
-        if was_done && let Err(why) = self.observer.done(&action, &done.result) {
-            self.report.stopped = Some(why);
+        if self.set.plays.len() > 1 {
+            let name = self.masked(&play.name);
+            self.observer.play(&name);
         }
-        done
-    }
-
-    /// Runs the task once, or once for each item of its loop.
-    fn turns(
-        &mut self,
-        task: &Task,
-        module: &'static Module,
-        keywords: &Keywords,
-        scope: &Scope,
-        number: usize,
-    ) -> Done {
-        let base = &self.set.base;
-        let masker = &self.inputs.masker;
-        let job = Job { task, module, keywords, base, masker, number };
-        let Some(items) = &keywords.items else {
-            let turn = job.run(self.machine, scope);
-            self.keep_facts(&turn);
-            return turn.into();
-        };
-        let items = match items::resolve(items, scope) {
-            Ok(items) => items,
-            // As in Ansible: a condition that says no forgives a loop that cannot be resolved.
-            Err(failure) => {
-                let unwanted = matches!(job.wanted(scope), Ok(Some(_)));
-                return if unwanted { Turn::skipped(None) } else { job.failed(failure, scope) }
-                    .into();
-            }
-        };
-        let control = &keywords.control;
-        let mut turns = Vec::new();
-        for (index, item) in items.into_iter().enumerate() {
-            let mut scope = scope
-                .with_results(Arc::clone(&self.results))
-                .with_local(&control.loop_var, item.clone())
-                .with_local("ansible_loop_var", control.loop_var.as_str().into());
-            if let Some(name) = &control.index_var {
-                scope = scope.with_local(name, index.into());
-            }
-            let mut turn = job.run(self.machine, &scope);
-            turn.label = job.label(&item, &scope);
-            turn.returned.insert(control.loop_var.clone(), item);
-            self.keep_facts(&turn);
-            turns.push(turn);
+        if let Err(failure) = self.read_vars_files(play) {
+            self.report.stopped = Some(failure.message);
+            return Next::Stop;
         }
-        Done::of_loop(turns, number)
-    }
-
-    /// Takes over the variables that a task returned.
-    fn keep_facts(&mut self, turn: &Turn) {
-        if let Some(facts) = turn.returned.get("ansible_facts") {
-            Arc::make_mut(&mut self.results).extend(pairs(facts));
-        }
-    }
-
-    fn notify(&mut self, keywords: &Keywords, scope: &Scope) -> Result<(), Failure> {
-        for node in &keywords.notify {
-            let names = self.inputs.engine.render_node(node, scope)?;
-            let names = names.as_list().unwrap_or(std::slice::from_ref(&names));
-            for name in names.iter().filter_map(Node::scalar_text) {
-                let hears = |handler: &Task| {
-                    let listen = handler.keywords.get("listen");
-                    handler.name == name || listen.is_some_and(|node| holds_word(node, name))
-                };
-                let handlers = self.set.handlers.iter().enumerate();
-                let found: Vec<usize> =
-                    handlers.filter(|(_, handler)| hears(handler)).map(|(at, _)| at).collect();
-                if found.is_empty() {
-                    return Err(Failure::new(format!("there is no handler `{name}`")));
+        self.take_pending();
+        let mut next = self.steps(&play.steps, &super::walk::Frame::default());
+        match next {
+            Next::Failed if !play.force_handlers => {}
+            Next::Stop => {}
+            // A notification is kept even where a play ends early.
+            _ => {
+                let flushed = self.flush(&super::walk::Frame::default());
+                if next != Next::Failed {
+                    next = flushed;
                 }
-                self.notified.extend(found);
             }
+        }
+        match next {
+            Next::Failed | Next::Stop => Next::Stop,
+            Next::GoOn | Next::EndPlay | Next::EndRole => Next::GoOn,
+        }
+    }
+
+    /// Handlers that an earlier run has notified and not run are due in this one.
+    fn take_pending(&mut self) {
+        let names = self.inputs.pending.names();
+        let handlers = self.play.handlers.iter().enumerate();
+        let due = handlers.filter(|(_, handler)| names.contains(&name_of(handler)));
+        let due: Vec<usize> = due.map(|(at, _)| at).collect();
+        self.play.notified.extend(due);
+    }
+
+    /// The names of the handlers that are still to run.
+    pub(super) fn pending_names(&self) -> BTreeSet<String> {
+        let handlers = &self.play.handlers;
+        self.play.notified.iter().filter_map(|at| handlers.get(*at)).map(|it| name_of(it)).collect()
+    }
+
+    fn read_vars_files(&mut self, play: &Play) -> Result<(), Failure> {
+        for entry in &play.vars_files {
+            let home = Home { directory: self.set.base.clone(), ..Home::default() };
+            let scope = self.scope_of(&Arc::new(home.clone())).scope;
+            let rendered = scope.engine().render_node(entry, &scope)?;
+            let names = rendered.as_list().unwrap_or(std::slice::from_ref(&rendered));
+            let parser = Parser::new(self.set, scope);
+            let mut complaint = None;
+            let found = names.iter().filter_map(Node::scalar_text).find_map(|name| {
+                let found = parser.find_vars(name, &home, entry.span.as_ref());
+                found.map_err(|why| complaint = Some(why)).ok()
+            });
+            let Some(path) = found else {
+                return Err(complaint.map_or_else(
+                    || Failure::new("`vars_files` names no file"),
+                    |complaint| Failure::from(*complaint),
+                ));
+            };
+            let node = self.set.library.read(&path).map_err(Failure::first)?;
+            let entries = node.as_map().unwrap_or_default();
+            let vars = entries.iter().map(|(key, node)| (key.name.to_string(), node.clone()));
+            self.play.vars_files.push(Arc::new(vars.collect()));
+            self.play.scopes.clear();
         }
         Ok(())
     }
 
-    fn masked(&self, text: &str) -> String {
+    /// Makes the variables of these roles known to the rest of the play.
+    pub(super) fn publish(&mut self, roles: Vec<Arc<Role>>) {
+        if !roles.is_empty() {
+            self.play.roles.extend(roles);
+            self.play.scopes.clear();
+        }
+    }
+
+    /// What tasks of `home` see: variables in Ansible's order of precedence, without those of the
+    /// task itself.
+    pub(super) fn scope_of(&mut self, home: &Arc<Home>) -> Lived {
+        let address = Arc::as_ptr(home) as usize;
+        if let Some(known) = self.play.scopes.get(&address) {
+            return known.clone();
+        }
+        let play = &self.play;
+        let mut scope = self.outer.clone();
+        let mut layer = |vars: &Vars| {
+            if !vars.is_empty() {
+                scope = scope.with_vars(Arc::new(vars.clone()));
+            }
+        };
+        let own = home.role.as_deref();
+        play.roles.iter().for_each(|role| layer(&role.defaults));
+        own.iter().for_each(|role| layer(&role.defaults));
+        layer(&self.vars);
+        layer(&play.vars);
+        play.vars_files.iter().for_each(|vars| layer(vars));
+        play.roles.iter().for_each(|role| layer(&role.vars));
+        own.iter().for_each(|role| layer(&role.vars));
+        if !home.params.is_empty() {
+            scope = scope.with_params(Arc::new(home.params.clone()));
+        }
+        if let Some(role) = own {
+            let path = std::path::absolute(&role.path).unwrap_or_else(|_| role.path.clone());
+            scope = scope
+                .with_fixed("role_name", role.name.as_str().into())
+                .with_fixed("ansible_role_name", role.name.as_str().into())
+                .with_fixed("role_path", path.display().to_string().into());
+        }
+        let own = (self.inputs.host.as_str(), scope.lookup("vars"));
+        scope = scope.with_fixed("hostvars", Value::from_pairs([own]));
+        let search = Arc::new(super::parse::search(home, &self.set.base));
+        let lived = Lived { _home: Arc::clone(home), scope, search };
+        self.play.scopes.insert(address, lived.clone());
+        lived
+    }
+
+    pub(super) fn masked(&self, text: &str) -> String {
         self.inputs.masker.mask(text).into_owned()
     }
 }
 
-fn is_flush(task: &Task) -> bool {
-    let action = task.args.get(tasks::META_ACTION).and_then(Node::as_str);
-    task.module == "meta" && action == Some("flush_handlers")
-}
-
-fn holds_word(node: &Node, word: &str) -> bool {
-    match node.as_list() {
-        Some(items) => items.iter().any(|item| item.scalar_text() == Some(word)),
-        None => {
-            node.scalar_text().is_some_and(|text| text.split(',').any(|part| part.trim() == word))
-        }
-    }
-}
-
-impl Selection {
-    /// Whether a task with these tags runs. `always` and `never` mean what they say unless a tag
-    /// is named; `all`, `tagged` and `untagged` stand for sets of tasks.
-    pub fn includes(&self, tags: &[String]) -> bool {
-        let has = |tag: &str| tags.iter().any(|other| other == tag);
-        let meant = |wanted: &str| match wanted {
-            "all" => !has("never"),
-            "tagged" => !tags.is_empty() && !has("never"),
-            "untagged" => tags.is_empty(),
-            tag => has(tag),
-        };
-        let wanted = match self.tags[..] {
-            [] => !has("never"),
-            _ => has("always") || self.tags.iter().any(|tag| meant(tag)),
-        };
-        let unwanted = |tag: &String| match tag.as_str() {
-            "all" => !has("always"),
-            "tagged" => !tags.is_empty(),
-            "untagged" => tags.is_empty(),
-            tag => has(tag),
-        };
-        wanted && !self.skip_tags.iter().any(unwanted)
-    }
+/// The name under which a handler is written down.
+pub(super) fn name_of(handler: &Task) -> String {
+    handler.full_name().unwrap_or_else(|| handler.name.clone())
 }

@@ -3,22 +3,23 @@
 use super::params::truth;
 use crate::event::fault::Diagnostic;
 use crate::event::tree::{Key, Node, Value};
-use crate::expr::jinja::Engine;
+use crate::expr::jinja::{Engine, is_template};
 use crate::expr::scope::{RESERVED, Vars};
 use crate::topology::settings::Period;
 use indexmap::IndexMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Keywords that are understood.
-pub(super) const KNOWN: [&str; 24] = [
+/// Keywords of a task that are understood, beside `with_` and the name of a look-up.
+pub(super) const KNOWN: [&str; 45] = [
     "name",
     "when",
     "register",
     "loop",
-    "with_items",
-    "with_dict",
     "loop_control",
+    "until",
+    "retries",
+    "delay",
     "notify",
     "listen",
     "tags",
@@ -28,45 +29,69 @@ pub(super) const KNOWN: [&str; 24] = [
     "changed_when",
     "no_log",
     "check_mode",
+    "diff",
     "environment",
     "args",
-    "diff",
-    "run_once",
-    "delegate_to",
+    "module_defaults",
     "become",
-    "any_errors_fatal",
-    "every",
-];
-
-/// Keywords of Ansible that this version refuses, since to ignore them would do harm.
-pub(super) const NOT_YET: [&str; 26] = [
-    "block",
-    "rescue",
-    "always",
-    "retries",
-    "until",
-    "delay",
-    "async",
-    "poll",
     "become_user",
     "become_method",
-    "become_exe",
     "become_flags",
+    "become_exe",
+    "delegate_to",
     "delegate_facts",
+    "run_once",
+    "any_errors_fatal",
+    "ignore_unreachable",
+    "max_fail_percentage",
     "throttle",
-    "timeout",
     "connection",
     "remote_user",
     "port",
-    "module_defaults",
     "collections",
-    "local_action",
+    "debugger",
+    "async",
+    "poll",
+    "every",
     "action",
+    "local_action",
+    "with_items",
+    "with_dict",
+];
+
+/// Those that can also be said of a block, an import, a role or a play, and so of all tasks in it.
+pub(super) const BLOCK: [&str; 27] = [
+    "when",
+    "notify",
+    "tags",
+    "vars",
+    "ignore_errors",
+    "no_log",
+    "check_mode",
+    "diff",
+    "environment",
+    "module_defaults",
+    "become",
+    "become_user",
+    "become_method",
+    "become_flags",
+    "become_exe",
+    "delegate_to",
+    "delegate_facts",
+    "run_once",
+    "any_errors_fatal",
     "ignore_unreachable",
     "max_fail_percentage",
+    "throttle",
+    "connection",
+    "remote_user",
+    "port",
+    "collections",
     "debugger",
-    "first_available_file",
 ];
+
+/// Keywords of Ansible that this version refuses, since to ignore them would do harm.
+pub(super) const NOT_YET: [&str; 2] = ["timeout", "first_available_file"];
 
 /// A task's keywords, typed. What may hold expressions stays a tree.
 #[derive(Clone, Debug, Default)]
@@ -75,37 +100,43 @@ pub(super) struct Keywords {
     pub(super) register: Option<String>,
     pub(super) items: Option<Items>,
     pub(super) control: Control,
+    pub(super) retry: Option<Retry>,
     pub(super) notify: Vec<Node>,
-    pub(super) listen: Vec<String>,
     pub(super) tags: Vec<String>,
     pub(super) vars: Option<Arc<Vars>>,
-    pub(super) ignore_errors: Option<Node>,
     pub(super) failed_when: Option<Vec<Node>>,
     pub(super) changed_when: Option<Vec<Node>>,
-    pub(super) no_log: bool,
-    pub(super) check_mode: bool,
-    pub(super) hide_diff: bool,
+    // True or false, or an expression that is.
+    pub(super) ignore_errors: Option<Node>,
+    pub(super) no_log: Option<Node>,
+    pub(super) check_mode: Option<Node>,
+    pub(super) diff: Option<Node>,
+    pub(super) becomes: Option<Node>,
+    /// The user to become, `root` where none is named.
+    pub(super) user: Option<Node>,
+    pub(super) delegate_to: Option<Node>,
     pub(super) environment: Option<Node>,
     /// How often an action is done again in the agent; once a revision where nothing says so.
     pub(super) every: Option<Duration>,
+}
+
+/// How often a task is tried.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Retry {
+    /// What must hold for it to count as done; else that it has not failed.
+    pub(super) until: Option<Vec<Node>>,
+    /// How often it is tried again.
+    pub(super) retries: Option<Node>,
+    /// Seconds between two attempts.
+    pub(super) delay: Option<Node>,
 }
 
 /// What a loop runs over.
 #[derive(Clone, Debug)]
 pub(super) struct Items {
     pub(super) node: Node,
-    pub(super) shape: Shape,
-}
-
-/// How the items come out of the value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
-    /// `loop`: the list as it is.
-    List,
-    /// `with_items`: lists in the list are opened, one level deep.
-    Flat,
-    /// `with_dict`: a mapping's entries as `key` and `value`.
-    Entries,
+    /// The look-up that makes items of the value: `items` for `with_items`. `loop` has none.
+    pub(super) lookup: Option<String>,
 }
 
 /// `loop_control`.
@@ -114,11 +145,26 @@ pub(super) struct Control {
     pub(super) loop_var: String,
     pub(super) index_var: Option<String>,
     pub(super) label: Option<Node>,
+    /// Seconds between two items.
+    pub(super) pause: Option<Node>,
+    /// Whether `ansible_loop` tells about all items.
+    pub(super) extended: bool,
+    pub(super) extended_allitems: bool,
+    /// What ends the loop after an item.
+    pub(super) break_when: Option<Vec<Node>>,
 }
 
 impl Default for Control {
     fn default() -> Self {
-        Self { loop_var: "item".into(), index_var: None, label: None }
+        Self {
+            loop_var: "item".into(),
+            index_var: None,
+            label: None,
+            pause: None,
+            extended: false,
+            extended_allitems: true,
+            break_when: None,
+        }
     }
 }
 
@@ -136,31 +182,42 @@ impl Keywords {
                 "when" => found.when = reader.conditions(node),
                 "failed_when" => found.failed_when = Some(reader.conditions(node)),
                 "changed_when" => found.changed_when = Some(reader.conditions(node)),
-                "ignore_errors" => found.ignore_errors = reader.conditions(node).pop(),
+                "until" => found.retry().until = Some(reader.conditions(node)),
+                "retries" => found.retry().retries = Some(reader.number(name, node)),
+                "delay" => found.retry().delay = Some(reader.number(name, node)),
+                "ignore_errors" => found.ignore_errors = reader.switch(name, node),
+                "no_log" => found.no_log = reader.switch(name, node),
+                "check_mode" => found.check_mode = reader.switch(name, node),
+                "diff" => found.diff = reader.switch(name, node),
+                "become" => found.becomes = reader.switch(name, node),
+                "become_user" => found.user = Some(reader.template(node)),
                 "register" => found.register = reader.variable(name, node),
-                "loop" => found.items = reader.items(node, Shape::List),
-                "with_items" => found.items = reader.items(node, Shape::Flat),
-                "with_dict" => found.items = reader.items(node, Shape::Entries),
+                "loop" => found.items = reader.items(node, None),
                 "loop_control" => found.control = reader.control(node),
                 "notify" => found.notify = reader.templates(node),
-                "listen" => found.listen = reader.words(name, node),
+                "listen" => drop(reader.words(name, node)),
                 "tags" => found.tags = reader.words(name, node),
                 "vars" => found.vars = reader.vars(node).map(Arc::new),
-                "no_log" => found.no_log = reader.flag(name, node).unwrap_or(true),
-                "check_mode" => found.check_mode = reader.flag(name, node).unwrap_or(true),
-                "diff" => found.hide_diff = reader.flag(name, node) == Some(false),
                 "environment" => found.environment = Some(reader.template(node)),
                 "every" => found.every = reader.period(node),
-                "run_once" | "any_errors_fatal" => drop(reader.flag(name, node)),
-                "become" if reader.flag(name, node) == Some(true) => {
-                    let why = "`become` is not supported yet";
-                    reader.complain(why, node).hint =
-                        Some("tasks run as the user that driftless runs as: leave it out".into());
+                "run_once" | "any_errors_fatal" | "ignore_unreachable" => {
+                    reader.switch(name, node);
                 }
-                "delegate_to" if !matches!(node.as_str(), Some("localhost" | "127.0.0.1")) => {
-                    reader.complain("`delegate_to` can only be `localhost`", node);
+                "delegate_to" => found.delegate_to = reader.delegate(node),
+                "connection" => reader.connection(node),
+                "async" if truth(node) != Some(false) => {
+                    let waits = keywords.get("poll").and_then(Node::scalar_text) != Some("0");
+                    if !waits {
+                        let why = "`poll: 0` leaves a task to itself, and nobody would know how it ends";
+                        reader.complain(why, node).hint =
+                            Some("leave `async` out, or start it with `systemd-run`".into());
+                    }
                 }
-                _ => {}
+                _ => {
+                    if let Some(lookup) = name.strip_prefix("with_") {
+                        found.items = reader.items(node, Some(lookup.to_owned()));
+                    }
+                }
             }
         }
         if keywords.keys().filter(|name| is_loop(name)).count() > 1 {
@@ -172,10 +229,21 @@ impl Keywords {
         }
         found
     }
+
+    fn retry(&mut self) -> &mut Retry {
+        self.retry.get_or_insert_default()
+    }
+
+    /// The user other than root that the task is to run as, as far as that is written out.
+    pub(super) fn other_user(&self) -> Option<&str> {
+        let user = self.user.as_ref()?.scalar_text()?;
+        let is_on = self.becomes.as_ref().is_some_and(|node| truth(node) != Some(false));
+        (is_on && user != "root" && !is_template(user)).then_some(user)
+    }
 }
 
-fn is_loop(name: &str) -> bool {
-    matches!(name, "loop" | "with_items" | "with_dict")
+pub(super) fn is_loop(name: &str) -> bool {
+    name == "loop" || name.starts_with("with_")
 }
 
 struct Reader<'a> {
@@ -194,6 +262,8 @@ impl Reader<'_> {
     fn conditions(&mut self, node: &Node) -> Vec<Node> {
         let conditions = match &node.value {
             Value::List(items) => items.clone(),
+            // As in Ansible, an empty `when:` says nothing.
+            Value::Null => Vec::new(),
             _ => vec![node.clone()],
         };
         for condition in &conditions {
@@ -225,9 +295,46 @@ impl Reader<'_> {
         }
     }
 
-    fn items(&mut self, node: &Node, shape: Shape) -> Option<Items> {
+    fn items(&mut self, node: &Node, lookup: Option<String>) -> Option<Items> {
         self.engine.check(node, self.complaints);
-        Some(Items { node: node.clone(), shape })
+        Some(Items { node: node.clone(), lookup })
+    }
+
+    /// True or false, or an expression that will be.
+    fn switch(&mut self, name: &str, node: &Node) -> Option<Node> {
+        self.engine.check(node, self.complaints);
+        if !Engine::holds_expression(node) {
+            self.flag(name, node)?;
+        }
+        Some(node.clone())
+    }
+
+    /// A number, or an expression that will be one.
+    fn number(&mut self, name: &str, node: &Node) -> Node {
+        self.engine.check(node, self.complaints);
+        let is_number = |text: &str| text.trim().parse::<f64>().is_ok_and(|number| number >= 0.0);
+        if !Engine::holds_expression(node) && !node.scalar_text().is_some_and(is_number) {
+            self.complain(format!("`{name}` is a number, and this is {}", node.kind()), node);
+        }
+        node.clone()
+    }
+
+    fn delegate(&mut self, node: &Node) -> Option<Node> {
+        self.engine.check(node, self.complaints);
+        let is_here = matches!(node.as_str(), Some("localhost" | "127.0.0.1" | "::1"));
+        if !is_here && !Engine::holds_expression(node) {
+            self.complain("`delegate_to` can only be `localhost`", node).hint =
+                Some("each host applies to itself alone".into());
+        }
+        Some(node.clone())
+    }
+
+    fn connection(&mut self, node: &Node) {
+        let name = node.scalar_text().unwrap_or_default();
+        if !matches!(name, "local" | "ssh" | "smart" | "paramiko" | "ansible.builtin.local") {
+            let why = format!("there is no connection `{name}`: each host applies to itself");
+            self.complain(why, node);
+        }
     }
 
     /// Words in a list, or in one text with commas between.
@@ -304,14 +411,16 @@ impl Reader<'_> {
                 }
                 "index_var" => control.index_var = self.variable("index_var", node),
                 "label" => control.label = Some(self.template(node)),
-                name @ ("pause" | "extended" | "extended_allitems" | "break_when") => {
-                    let why = format!("`{name}` of `loop_control` is not supported yet");
-                    self.complain(why, &Node { span: key.span.clone(), ..node.clone() });
+                "pause" => control.pause = Some(self.number("pause", node)),
+                "extended" => control.extended = self.flag("extended", node).unwrap_or(false),
+                "extended_allitems" => {
+                    control.extended_allitems = self.flag("extended_allitems", node).unwrap_or(true);
                 }
+                "break_when" => control.break_when = Some(self.conditions(node)),
                 name => {
                     let why = format!("`loop_control` has no key `{name}`");
                     self.complain(why, &Node { span: key.span.clone(), ..node.clone() }).hint =
-                        Some("it has `loop_var`, `index_var`, `label`".into());
+                        Some("it has `loop_var`, `index_var`, `label`, `pause`, `extended`".into());
                 }
             }
         }

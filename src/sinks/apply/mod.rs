@@ -1,18 +1,27 @@
 //! The executor as a sink: brings the host to what a task set says.
 
+mod act;
+mod ansible_facts;
 mod args;
 mod done;
 pub mod executor;
+pub mod hosts;
 mod items;
 mod keywords;
+pub mod list;
+mod looks;
+mod magic;
 mod numbers;
 pub mod params;
 pub mod parse;
+mod pending;
 pub mod record;
 pub mod report;
+mod selection;
 mod sink;
 pub mod tasks;
 mod turn;
+mod walk;
 pub mod words;
 
 use crate::event::Kinds;

@@ -64,6 +64,7 @@ impl Numbers {
             ("changed", recap.changed),
             ("failed", recap.failed),
             ("skipped", recap.skipped),
+            ("rescued", recap.rescued),
             ("ignored", recap.ignored),
             ("not_run", report.not_run.len()),
         ] {

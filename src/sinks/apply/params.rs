@@ -41,6 +41,8 @@ pub enum Kind {
     Any,
     /// An expression or a list of them, which the task itself evaluates.
     Conditions,
+    /// Anything, left as it is written: it is about other tasks.
+    Raw,
 }
 
 /// One parameter of a module.
@@ -277,7 +279,7 @@ fn unknown(module: &str, spec: &Spec, key: &Key) -> Diagnostic {
 }
 
 fn typed(param: &Param, node: &Node, stage: Stage) -> Result<Given, Box<Diagnostic>> {
-    if matches!(param.kind, Kind::Any | Kind::Conditions) {
+    if matches!(param.kind, Kind::Any | Kind::Conditions | Kind::Raw) {
         return Ok(Given::Node(node.clone()));
     }
     if stage == Stage::Written && Engine::holds_expression(node) {
@@ -349,7 +351,7 @@ fn typed(param: &Param, node: &Node, stage: Stage) -> Result<Given, Box<Diagnost
                 })
             }
         },
-        Kind::Any | Kind::Conditions => Ok(Given::Node(node.clone())),
+        Kind::Any | Kind::Conditions | Kind::Raw => Ok(Given::Node(node.clone())),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A run for good: under the host's lock, with a record of every task.
 
-use super::executor::{Action, Inputs, Observer, Selection, run};
+use super::executor::{Action, Inputs, Observer, Pending, Selection, Wish, run};
 use super::report::{Report, Status, TaskReport};
 use crate::event::task::TaskSet;
 use crate::event::time::write_rfc3339;
@@ -34,6 +34,10 @@ pub fn run_recorded(
     let directory = directory(data_dir);
     let chain = Chain::open(&directory)
         .map_err(|error| format!("the audit trail in `{}`: {error}", directory.display()))?;
+    let pending = Pending::load(data_dir).map_err(|error| {
+        format!("which handlers were notified, in `{}`: {error}", data_dir.display())
+    })?;
+    let inputs = &Inputs { pending, ..inputs.clone() };
     let mut recorder = Recorder {
         chain,
         host: &inputs.host,
@@ -93,6 +97,18 @@ impl Recorder<'_> {
 }
 
 impl Observer for Recorder<'_> {
+    fn play(&mut self, name: &str) {
+        self.observer.play(name);
+    }
+
+    fn asks(&mut self, name: &str) -> Wish {
+        self.observer.asks(name)
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.observer.is_interrupted()
+    }
+
     fn started(&mut self, name: &str, handler: bool) {
         self.observer.started(name, handler);
     }

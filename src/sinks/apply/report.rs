@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// How a task ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// All was as it should be.
+    #[default]
     Ok,
     /// Something was changed (in a dry run: would be).
     Changed,
@@ -59,7 +60,7 @@ pub struct ItemReport {
 }
 
 /// One task.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct TaskReport {
     /// From 1, in the order in which tasks ran.
     pub number: usize,
@@ -76,6 +77,8 @@ pub struct TaskReport {
     pub status: Status,
     /// Whether a failure was ignored, as the task says.
     pub ignored: bool,
+    /// Whether it failed and a `rescue` is for that.
+    pub rescued: bool,
     /// What there is to say.
     pub message: Option<String>,
     /// How to mend a failure.
@@ -107,6 +110,8 @@ pub struct Recap {
     pub failed: usize,
     /// Left out.
     pub skipped: usize,
+    /// Failed, and rescued by their block.
+    pub rescued: usize,
     /// Failed, and ignored.
     pub ignored: usize,
     /// Not known in a dry run.
@@ -142,6 +147,7 @@ impl Report {
         for task in &self.tasks {
             let count = match task.status {
                 Status::Failed if task.ignored => &mut recap.ignored,
+                Status::Failed if task.rescued => &mut recap.rescued,
                 Status::Failed => &mut recap.failed,
                 Status::Ok => &mut recap.ok,
                 Status::Changed => &mut recap.changed,

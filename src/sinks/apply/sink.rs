@@ -1,7 +1,7 @@
 //! The stream of desired states, run one after the other on a thread of its own.
 
 use super::done::Ran;
-use super::executor::{Action, Inputs, Observer, Selection};
+use super::executor::{Action, Inputs, Observer, Pending, Selection};
 use super::numbers::Numbers;
 use super::record::run_recorded;
 use super::report::{Report, Status, TaskReport};
@@ -167,6 +167,7 @@ impl Runner {
             secrets: set.secrets.clone(),
             masker: masker.clone(),
             extra_vars: Vars::new(),
+            pending: Pending::default(),
         };
         let waits = |pid: &str| tracing::info!(pid, "another run goes on; this one waits for it");
         let mut journal = Journal { ran, masker };

@@ -2,11 +2,12 @@
 
 use super::args::{normalize, set_conditions_aside};
 use super::keywords::Keywords;
-use super::params::{Params, Stage};
+use super::looks::Looks;
+use super::params::{Params, Stage, truth};
 use super::report::{ChangeReport, ItemReport, Status};
-use super::tasks::{Failure, Module, Outcome, TaskContext};
+use super::tasks::{Failure, Include, Module, Outcome, Task as Work, TaskContext};
 use crate::event::secret::Masker;
-use crate::event::task::Task;
+use crate::event::task::{Named, Task, TaskSet};
 use crate::event::tree::{Node, Value as Tree};
 use crate::expr::jinja::Problem;
 use crate::expr::scope::Scope;
@@ -14,17 +15,30 @@ use crate::expr::value::pairs;
 use crate::host::machine::Machine;
 use indexmap::IndexMap;
 use minijinja::Value;
-use std::path::Path;
+use std::path::PathBuf;
 
 /// A task and all that stays the same over the turns of its loop.
 pub(super) struct Job<'a> {
     pub(super) task: &'a Task,
     pub(super) module: &'static Module,
     pub(super) keywords: &'a Keywords,
-    pub(super) base: &'a Path,
+    pub(super) switches: Switches,
+    pub(super) set: &'a TaskSet,
+    /// Where its sources are looked for.
+    pub(super) search: &'a [PathBuf],
     pub(super) masker: &'a Masker,
+    pub(super) looks: &'a Looks,
     /// The task's number, which names it where others depend on it.
     pub(super) number: usize,
+}
+
+/// Keywords that are true or false, as they came out for a task.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Switches {
+    pub(super) no_log: bool,
+    pub(super) check_mode: bool,
+    pub(super) shows_diff: bool,
+    pub(super) becomes: bool,
 }
 
 /// What one turn came to.
@@ -41,6 +55,11 @@ pub(super) struct Turn {
     pub(super) depends_on: Option<usize>,
     pub(super) notifies: bool,
     pub(super) changes: Vec<ChangeReport>,
+    /// Tasks to be run next, and the variables of the loop that they see.
+    pub(super) include: Option<Include>,
+    pub(super) locals: Vec<(String, Value)>,
+    /// Variables for the rest of the run.
+    pub(super) vars: Named,
 }
 
 /// What all turns of a task came to.
@@ -54,6 +73,8 @@ pub(super) struct Done {
     pub(super) result: Value,
     pub(super) notifies: bool,
     pub(super) changes: Vec<ChangeReport>,
+    /// Tasks to be run next, each with the variables of its turn.
+    pub(super) includes: Vec<(Include, Vec<(String, Value)>)>,
 }
 
 impl Job<'_> {
@@ -68,15 +89,35 @@ impl Job<'_> {
             Ok(prepared) => prepared,
             Err(failure) => return self.failed(failure, scope),
         };
-        let cx = TaskContext { base: self.base, scope, environment: &environment };
+        let cx = TaskContext {
+            base: &self.set.base,
+            search: self.search,
+            set: self.set,
+            home: &self.task.home,
+            scope,
+            environment: &environment,
+        };
         let work = (self.module.build)(params);
-        if self.keywords.check_mode && !machine.is_dry_run() {
-            let (done, fork) = machine.without_effect(|fork| work.converge(fork, &cx));
+        if self.switches.check_mode && !machine.is_dry_run() {
+            let (done, fork) = machine.without_effect(|fork| self.converge(&*work, fork, &cx));
             return self.judge(done, &fork, 0, scope);
         }
         let before = machine.journal().len();
-        let done = work.converge(machine, &cx);
+        let done = self.converge(&*work, machine, &cx);
         self.judge(done, machine, before, scope)
+    }
+
+    /// The task's own work, and what the look-ups of its expressions ask to be kept.
+    fn converge(
+        &self,
+        work: &dyn Work,
+        machine: &mut Machine,
+        cx: &TaskContext<'_>,
+    ) -> Result<Outcome, Failure> {
+        self.looks.settle(machine)?;
+        let outcome = work.converge(machine, cx);
+        self.looks.settle(machine)?;
+        outcome
     }
 
     /// The first condition that says no, if any.
@@ -114,16 +155,12 @@ impl Job<'_> {
             entries.extend(conditions);
         }
         args.span = args.span.or_else(|| self.task.span.clone());
-        let first = |complaints: Vec<_>| match complaints.into_iter().next() {
-            Some(complaint) => Failure::from(complaint),
-            None => Failure::new("the parameters are not understood"),
-        };
-        let params =
-            Params::read(module.name, &module.spec, &args, Stage::Rendered).map_err(first)?;
+        let params = Params::read(module.name, &module.spec, &args, Stage::Rendered)
+            .map_err(Failure::first)?;
         params.refuse_secrets(&module.spec, self.masker)?;
         let complaints = (module.check)(&params);
         if !complaints.is_empty() {
-            return Err(first(complaints));
+            return Err(Failure::first(complaints));
         }
         let mut environment = Vec::new();
         if let Some(node) = &self.keywords.environment {
@@ -147,10 +184,10 @@ impl Job<'_> {
         scope: &Scope,
     ) -> Turn {
         let journal = &machine.journal()[before..];
-        let show_diff = !self.keywords.no_log && !self.keywords.hide_diff;
+        let Switches { no_log, shows_diff, .. } = self.switches;
         let report = |change| {
-            let mut report = ChangeReport::new(change, self.masker, show_diff);
-            if self.keywords.no_log {
+            let mut report = ChangeReport::new(change, self.masker, shows_diff && !no_log);
+            if no_log {
                 report.summary = format!("{}: (hidden: the task says `no_log`)", report.path);
             }
             report
@@ -176,20 +213,32 @@ impl Job<'_> {
         turn
     }
 
+    /// Whether all of these conditions hold, which may read the task's own result.
+    pub(super) fn all(
+        &self,
+        conditions: &[Node],
+        turn: &Turn,
+        scope: &Scope,
+    ) -> Result<bool, Failure> {
+        Ok(self.holds(conditions, turn, scope)?)
+    }
+
+    fn holds(&self, conditions: &[Node], turn: &Turn, scope: &Scope) -> Result<bool, Problem> {
+        let scope = match &self.keywords.register {
+            Some(name) => scope.with_local(name, turn.result()),
+            None => scope.clone(),
+        };
+        for condition in conditions {
+            if !scope.engine().holds(condition, &scope)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// `changed_when` and `failed_when`, which may read the task's own result.
     fn overrule(&self, turn: &mut Turn, scope: &Scope) -> Result<(), Failure> {
-        let all = |conditions: &[Node], turn: &Turn| -> Result<bool, Problem> {
-            let scope = match &self.keywords.register {
-                Some(name) => scope.with_local(name, turn.result()),
-                None => scope.clone(),
-            };
-            for condition in conditions {
-                if !scope.engine().holds(condition, &scope)? {
-                    return Ok(false);
-                }
-            }
-            Ok(true)
-        };
+        let all = |conditions: &[Node], turn: &Turn| self.holds(conditions, turn, scope);
         // In a dry run a condition about what the task returned has no answer, and needs none.
         let known = |answer: Result<bool, Problem>| match answer {
             Err(problem) if problem.depends_on.is_some() => Ok(None),
@@ -212,11 +261,14 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn forgive(&self, turn: &mut Turn, scope: &Scope) {
+    /// Lets a failure pass where the task says so.
+    pub(super) fn forgive(&self, turn: &mut Turn, scope: &Scope) {
         let Some(condition) = &self.keywords.ignore_errors else { return };
         if turn.status == Status::Failed {
             // Where that cannot be told, the failure stands.
-            turn.ignored = scope.engine().holds(condition, scope).unwrap_or(false);
+            let known = truth(condition).map(Ok);
+            let said = known.unwrap_or_else(|| scope.engine().holds(condition, scope));
+            turn.ignored = said.unwrap_or(false);
         }
     }
 }
@@ -238,7 +290,22 @@ impl Turn {
             depends_on: None,
             notifies: status == Status::Changed,
             changes: Vec::new(),
+            include: None,
+            locals: Vec::new(),
+            vars: Named::new(),
         }
+    }
+
+    /// Tried `attempts` times without reaching what `until` says.
+    pub(super) fn not_reached(&mut self, attempts: usize) {
+        self.status = Status::Failed;
+        self.notifies = false;
+        self.returned.insert("failed".into(), true.into());
+        let why = match &self.message {
+            Some(message) => format!("not reached in {attempts} attempts: {message}"),
+            None => format!("not reached in {attempts} attempts"),
+        };
+        self.message = Some(why);
     }
 
     /// Left out because `condition` does not hold.
@@ -280,6 +347,8 @@ impl Turn {
         turn.returned.insert("changed".into(), changed.into());
         turn.returned.extend(outcome.returned);
         turn.message = outcome.failed.or(outcome.message);
+        turn.include = outcome.include;
+        turn.vars = outcome.vars;
         turn
     }
 
@@ -322,7 +391,9 @@ impl From<Turn> for Done {
     fn from(turn: Turn) -> Self {
         let result = turn.result();
         let Turn { status, ignored, message, hint, notifies, changes, .. } = turn;
-        Self { status, ignored, message, hint, items: Vec::new(), result, notifies, changes }
+        let (items, includes) = (Vec::new(), turn.include.map(|it| (it, turn.locals)));
+        let includes = includes.into_iter().collect();
+        Self { status, ignored, message, hint, items, result, notifies, changes, includes }
     }
 }
 
@@ -374,6 +445,7 @@ impl Done {
             result,
             notifies,
             changes: Vec::new(),
+            includes: Vec::new(),
         };
         for turn in turns {
             done.items.push(ItemReport {
@@ -382,6 +454,7 @@ impl Done {
                 message: turn.message,
             });
             done.changes.extend(turn.changes);
+            done.includes.extend(turn.include.map(|include| (include, turn.locals)));
         }
         done
     }

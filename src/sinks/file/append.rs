@@ -1,6 +1,7 @@
 //! Appending: all of it or nothing, and safe when it says so.
 
 use super::member::{member, whole_bytes};
+use super::place::Told;
 use super::rotate::Rotate;
 use super::{Sync, open::Opening};
 use crate::event::encode::compress::Compression;
@@ -55,11 +56,17 @@ impl Appender {
         Self { policy, open: IndexMap::new() }
     }
 
-    /// Appends all of `body` or nothing. A file is kept open only while nothing goes wrong. `now` is
-    /// the time since the epoch.
-    pub(super) fn append(&mut self, path: &str, body: &[u8], now: Duration) -> Result<(), Fault> {
+    /// Appends all of `body` or nothing, and tells the journal before. A file is kept open only
+    /// while nothing goes wrong. `now` is the time since the epoch.
+    pub(super) fn append(
+        &mut self,
+        path: &str,
+        body: &[u8],
+        now: Duration,
+        told: Told<'_>,
+    ) -> Result<(), Fault> {
         let open = self.open.shift_remove(path);
-        let written = self.append_to(open, path, body, now);
+        let written = self.append_to(open, path, body, (now, told));
         let open = written
             .map_err(|error| Fault::passing(format!("append to {path}: {}", explained(&error))))?;
         while self.open.len() >= self.policy.most_open {
@@ -74,17 +81,17 @@ impl Appender {
         open: Option<Open>,
         path: &str,
         body: &[u8],
-        now: Duration,
+        (now, told): (Duration, Told<'_>),
     ) -> io::Result<Open> {
         let mut open = match open.filter(|open| open.is_at(path, &self.policy.opening)) {
             Some(open) => open,
             None => self.make(path, now)?,
         };
-        match self.write(&mut open, path, body, now) {
+        match self.write(&mut open, path, body, (now, told)) {
             // A server that was set up anew has forgotten the handle, but not the file.
             Err(error) if error.raw_os_error() == Some(Errno::ESTALE as i32) => {
                 open = self.make(path, now)?;
-                self.write(&mut open, path, body, now)?;
+                self.write(&mut open, path, body, (now, told))?;
             }
             written => written?,
         }
@@ -92,7 +99,13 @@ impl Appender {
     }
 
     /// Writes to the file that is open, or where it is time for that to a new one in its place.
-    fn write(&self, open: &mut Open, path: &str, body: &[u8], now: Duration) -> io::Result<()> {
+    fn write(
+        &self,
+        open: &mut Open,
+        path: &str,
+        body: &[u8],
+        (now, told): (Duration, Told<'_>),
+    ) -> io::Result<()> {
         let mut before = open.file.metadata()?.len();
         let mut bytes = self.encoded(before == 0, open.is_torn, body)?;
         if let Some(rotate) = &self.policy.rotate
@@ -106,15 +119,19 @@ impl Appender {
             before = open.file.metadata()?.len();
             bytes = self.encoded(before == 0, open.is_torn, body)?;
         }
+        let entry = told.begin(path, open.identity, before, &bytes);
         let mut file = &open.file;
         let written = file.write_all(&bytes).and_then(|()| match self.policy.sync {
             Sync::Always => file.sync_data(),
             Sync::Interval(_) | Sync::Never => Ok(()),
         });
         if written.is_err() {
-            take_back(file, before, bytes.len());
+            if take_back(file, before, bytes.len()) {
+                told.void(entry);
+            }
             return written;
         }
+        told.done(entry);
         open.is_torn = false;
         open.used_at = Instant::now();
         if matches!(self.policy.sync, Sync::Interval(_)) {
@@ -241,13 +258,15 @@ fn cut_to_whole(file: &File, path: &str, compression: Compression) -> io::Result
     Ok(())
 }
 
-/// Takes a partial write back, unless somebody else has written behind it.
-fn take_back(file: &File, before: u64, most: usize) {
-    let Ok(now) = file.metadata().map(|about| about.len()) else { return };
+/// Takes a partial write back, unless somebody else has written behind it. Says whether nothing of
+/// it is left.
+fn take_back(file: &File, before: u64, most: usize) -> bool {
+    let Ok(now) = file.metadata().map(|about| about.len()) else { return false };
     if now > before && now - before <= most as u64 {
         // Where this fails too, lines stand there twice after the next attempt: better than none.
-        file.set_len(before).ok();
+        return file.set_len(before).is_ok();
     }
+    now <= before
 }
 
 #[cfg(test)]
@@ -261,10 +280,10 @@ mod tests {
         let path = dir.path().join("log");
         fs::write(&path, "old\nhal").unwrap();
         let file = OpenOptions::new().append(true).open(&path).unwrap();
-        take_back(&file, 4, 5);
+        assert!(take_back(&file, 4, 5));
         assert_eq!(fs::read_to_string(&path).unwrap(), "old\n");
         fs::write(&path, "old\nsomebody else's line\n").unwrap();
-        take_back(&file, 4, 5);
+        assert!(!take_back(&file, 4, 5));
         assert_eq!(fs::read_to_string(&path).unwrap(), "old\nsomebody else's line\n");
     }
 }

@@ -1,8 +1,11 @@
 //! `file`: appends records to files.
 
 mod append;
+#[cfg(test)]
+mod crash_tests;
 mod member;
 mod open;
+mod place;
 mod rotate;
 mod tend;
 #[cfg(test)]
@@ -16,11 +19,13 @@ use crate::expr::path_template::{PathRenderer, PathTemplate};
 use crate::host::clock;
 use crate::topology::component::{BuildContext, BuiltSink, Deliver, Encode, Fault, SinkConfig};
 use crate::topology::delivery::Delivery;
+use crate::topology::once::{Journal, Safe};
 use crate::topology::request::{Answer, Request, Requests};
 use crate::topology::settings::{BatchSettings, ByteSize, Period, RetrySettings};
 use append::{Appender, Policy};
 use async_trait::async_trait;
 use open::Opening;
+use place::Told;
 use rotate::Rotate;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -33,8 +38,14 @@ use tend::Tended;
 /// Directories are made as needed. A request that could be written only in part (a full disk) is
 /// taken back before it is tried again, so that no line stands there twice; records wait until there
 /// is room. A file that was renamed or removed is made anew, as log rotation expects, and one whose
-/// server was set up anew is opened again. A line that a crash left unfinished is ended, so that the
-/// next record has a line of its own.
+/// server was set up anew is opened again. A line that somebody else left unfinished is ended, so
+/// that the next record has a line of its own.
+///
+/// What comes from files by transforms that remember nothing stands there once, even if the agent
+/// is killed: what is about to be written where is noted in `data_dir/deliveries` first, so that
+/// after a crash what is there is left out, and what was written in part is cut off and written
+/// again. `driftless validate` says where that does not hold; `driftless_sink_replays_total` counts
+/// what was left out, and what is in doubt.
 ///
 /// ```yaml
 /// sinks:
@@ -151,16 +162,29 @@ impl SinkConfig for Config {
         self.dead_letter.as_deref()
     }
 
-    fn build(&self, _: &BuildContext) -> Result<BuiltSink, Fault> {
-        let (encoder, files) = self.parts().map_err(Fault::fatal)?;
+    fn delivers_once(&self) -> bool {
+        true
+    }
+
+    fn build(&self, cx: &BuildContext) -> Result<BuiltSink, Fault> {
+        let (mut encoder, mut files) = self.parts().map_err(Fault::fatal)?;
+        let safe = if self.sync == Sync::Always { Safe::Disk } else { Safe::Kernel };
+        let journal = cx.env.keeps_state.then(|| Arc::new(Journal::new(cx, safe)));
+        encoder.journal.clone_from(&journal);
+        files.journal = journal;
         let batch = self.batch.unwrap_or_else(|| {
             let seconds = if self.compression.is_none() { 0 } else { 1 };
             let age = Period(Duration::from_secs(seconds));
             BatchSettings { bytes: ByteSize(1 << 20), records: u64::MAX, age }
         });
         // A buffer for each of many files: they must not all be large at the same time.
-        let delivery =
-            Delivery { batch, retry: self.retry, open_requests: 256, ..Delivery::default() };
+        let delivery = Delivery {
+            batch,
+            retry: self.retry,
+            extents: cx.env.keeps_state,
+            open_requests: 256,
+            ..Delivery::default()
+        };
         Ok(BuiltSink::Requests { encoder: Box::new(encoder), sender: Arc::new(files), delivery })
     }
 }
@@ -209,8 +233,9 @@ impl Config {
             header,
         };
         let (template, renderer) = (self.path.clone(), self.path.renderer());
-        let files = Files { template: template.clone(), appender: Tended::new(Appender::new(policy)) };
-        Ok((ByPath { template, renderer, encoder }, files))
+        let appender = Tended::new(Appender::new(policy));
+        let files = Files { template: template.clone(), opening, appender, journal: None };
+        Ok((ByPath { template, renderer, encoder, journal: None }, files))
     }
 }
 
@@ -219,6 +244,8 @@ struct ByPath {
     template: PathTemplate,
     renderer: PathRenderer,
     encoder: Encoder,
+    /// Tells what a file has already.
+    journal: Option<Arc<Journal>>,
 }
 
 impl ByPath {
@@ -238,6 +265,12 @@ impl Encode for ByPath {
     fn encode(&mut self, batch: &Batch, requests: &mut Requests) -> Result<(), Fault> {
         if matches!(batch, Batch::Tasks(_)) {
             return Err(Fault::fatal("a file takes no tasks"));
+        }
+        let journal = self.journal.clone();
+        let rest = journal.as_ref().map(|journal| journal.without_delivered(batch));
+        let batch = rest.as_deref().unwrap_or(batch);
+        if batch.is_empty() {
+            return Ok(());
         }
         if self.template.constant().is_some() {
             // No key: the path is known, and the header is up to the file.
@@ -261,7 +294,10 @@ impl Encode for ByPath {
 
 struct Files {
     template: PathTemplate,
+    opening: Opening,
     appender: Tended,
+    /// Is told what is written where, before it is.
+    journal: Option<Arc<Journal>>,
 }
 
 #[async_trait]
@@ -269,9 +305,18 @@ impl Deliver for Files {
     async fn deliver(&self, request: &Request) -> Result<Answer, Fault> {
         let path = self.template.constant().unwrap_or(&request.key);
         if !request.body.is_empty() {
-            blocking(|| self.appender.append(path, &request.body, clock::now()))?;
+            let journal = self.journal.as_deref().zip(request.extents());
+            let told = Told { journal, records: request.records };
+            blocking(|| self.appender.append(path, &request.body, clock::now(), told))?;
         }
         Ok(Answer::default())
+    }
+
+    async fn prepare(&self) -> Result<(), Fault> {
+        if let Some(journal) = &self.journal {
+            blocking(|| place::settle(journal, &self.opening));
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! What open files need while nothing is written to them: to be synced, to be closed.
 
 use super::append::Appender;
+use super::place::Told;
 use crate::topology::component::Fault;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -23,9 +24,15 @@ impl Tended {
     }
 
     /// Appends all of `body` or nothing; `now` is the time since the epoch.
-    pub(super) fn append(&self, path: &str, body: &[u8], now: Duration) -> Result<(), Fault> {
+    pub(super) fn append(
+        &self,
+        path: &str,
+        body: &[u8],
+        now: Duration,
+        told: Told<'_>,
+    ) -> Result<(), Fault> {
         let mut appender = self.0.appender.lock().unwrap_or_else(PoisonError::into_inner);
-        let appended = appender.append(path, body, now);
+        let appended = appender.append(path, body, now, told);
         drop(appender);
         if let Ok(runtime) = Handle::try_current()
             && !self.0.is_tended.swap(true, Ordering::AcqRel)

@@ -1,15 +1,20 @@
 //! What is gathered: the objects that are being made, by prefix, and those that wait to be put.
 
+use super::again::{Again, PATIENCE};
 use super::letters::Records;
+use super::manifest::{Manifests, pieces};
 use super::partition::{Coming, Object, Partition};
+use crate::event::ack::Ack;
 use crate::event::encode::Encoder;
 use crate::event::encode::compress::Compression;
 use crate::event::log::LogBatch;
 use crate::expr::path_template::{PathRenderer, PathTemplate};
 use crate::host::clock;
+use crate::topology::once::Fate;
 use indexmap::IndexMap;
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -35,12 +40,29 @@ pub(super) struct Made {
     pub(super) keeps_letters: bool,
 }
 
+impl Made {
+    /// An object without records.
+    pub(super) fn begin(&self) -> io::Result<Partition> {
+        let letters = self.keeps_letters.then(Records::new).transpose()?;
+        Partition::new(self.compression, &self.encoder, letters)
+    }
+
+    /// Makes an object ready for its next record.
+    pub(super) fn separate(&self, partition: &mut Partition) -> io::Result<()> {
+        let between: &[u8] = if self.is_array && partition.records > 0 { b"," } else { b"" };
+        partition.separate(between)
+    }
+}
+
 pub(super) struct Gathering {
     made: Made,
     template: PathTemplate,
     renderer: PathRenderer,
     open: Open,
     scratch: Vec<u8>,
+    manifests: Option<Arc<Manifests>>,
+    /// What an earlier run had on its way.
+    again: Again,
 }
 
 /// The objects, by how far they are.
@@ -55,7 +77,14 @@ struct Open {
 }
 
 impl Gathering {
-    pub(super) fn new(limits: Limits, made: Made, template: PathTemplate) -> Self {
+    /// Nothing but what `manifests` say that an earlier run had on its way.
+    pub(super) fn new(
+        limits: Limits,
+        made: Made,
+        template: PathTemplate,
+        manifests: Option<Arc<Manifests>>,
+    ) -> Self {
+        let again = Again::new(manifests.clone());
         let open = Open {
             limits,
             partitions: IndexMap::new(),
@@ -63,11 +92,35 @@ impl Gathering {
             salt: format!("{}-{}", clock::now_ns(), std::process::id()),
             objects: 0,
         };
-        Self { made, renderer: template.renderer(), template, open, scratch: Vec::new() }
+        let (renderer, scratch) = (template.renderer(), Vec::new());
+        Self { made, renderer, template, open, scratch, manifests, again }
     }
 
-    /// Adds a batch's records to the objects of their prefixes, and ends those that are full.
-    pub(super) fn take(&mut self, logs: &LogBatch, batch: Coming<'_>) -> io::Result<()> {
+    /// Adds a batch's records to the objects of their prefixes, and ends those that are full. What
+    /// came before a crash goes into the same object once more, or is left out.
+    pub(super) fn take(&mut self, logs: &LogBatch, ack: &Ack) -> io::Result<()> {
+        let manifests = self.manifests.clone();
+        let can_be_told = manifests.as_ref().is_some_and(|it| it.can_tell(&logs.origin));
+        let batch = Coming { ack, records: logs.len() as u64, can_be_told };
+        let replays = manifests.as_ref().and_then(|manifests| manifests.journal.replays(logs));
+        match (&manifests, replays) {
+            (Some(manifests), Some(replays)) => {
+                for (fate, piece) in pieces(logs, &replays, self.again.open()) {
+                    match fate {
+                        Fate::New => self.gather(&piece, batch)?,
+                        Fate::Open(id) => self.gather_again(id, &piece, batch)?,
+                        Fate::Delivered => manifests.journal.count("left_out", piece.len() as u64),
+                    }
+                }
+            }
+            _ => self.gather(logs, batch)?,
+        }
+        self.open.partitions.values_mut().for_each(|partition| partition.holds(batch));
+        self.open.ready.extend(self.again.end_whole(&self.made, batch)?);
+        self.open.end_full(&self.made)
+    }
+
+    fn gather(&mut self, logs: &LogBatch, batch: Coming<'_>) -> io::Result<()> {
         let Some(first) = logs.records().next() else { return Ok(()) };
         let slot = self.template.slot(first.time_ns());
         let together = !self.template.reads_fields()
@@ -75,29 +128,68 @@ impl Gathering {
             && logs.records().all(|record| self.template.slot(record.time_ns()) == slot);
         if together {
             let partition = self.open.to(self.renderer.render(&first), &self.made, batch)?;
-            partition.identity.add(&logs.origin, logs.records());
             self.scratch.clear();
             self.made.encoder.encode(logs, &mut self.scratch);
-            partition.add(&self.scratch, batch.records)?;
-        } else {
-            for record in logs.records() {
-                let partition = self.open.to(self.renderer.render(&record), &self.made, batch)?;
-                partition.identity.add(&logs.origin, std::iter::once(record));
-                self.scratch.clear();
-                self.made.encoder.encode_record(&record, &mut self.scratch);
-                if let Some(letters) = &mut partition.letters {
-                    letters.add(&record, &self.scratch)?;
-                }
-                partition.add(&self.scratch, 1)?;
-            }
+            return partition.add_all(logs, &self.scratch, batch);
         }
-        self.open.partitions.values_mut().for_each(|partition| partition.holds(batch));
-        self.open.end_full(&self.made)
+        for record in logs.records() {
+            let partition = self.open.to(self.renderer.render(&record), &self.made, batch)?;
+            self.scratch.clear();
+            self.made.encoder.encode_record(&record, &mut self.scratch);
+            partition.add(&record, &self.scratch, batch)?;
+        }
+        Ok(())
     }
 
-    /// When the oldest object is old enough.
+    fn gather_again(&mut self, id: u64, logs: &LogBatch, batch: Coming<'_>) -> io::Result<()> {
+        for record in logs.records() {
+            let partition = self.again.to(id, &self.made)?;
+            self.scratch.clear();
+            self.made.encoder.encode_record(&record, &mut self.scratch);
+            partition.add(&record, &self.scratch, batch)?;
+        }
+        Ok(())
+    }
+
+    /// When there is something to do although nothing comes.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.open.partitions.first().map(|(_, oldest)| oldest.since + self.open.limits.age)
+        let oldest = self.open.partitions.first();
+        let old = oldest.map(|(_, oldest)| oldest.since + self.open.limits.age);
+        old.into_iter().chain(self.again.due()).min()
+    }
+
+    /// Does it.
+    pub(super) fn do_due(&mut self) -> io::Result<()> {
+        let now = Instant::now();
+        self.give_up_again(now)?;
+        if self.due().is_some_and(|due| due <= now) {
+            self.open.end(0, &self.made)?;
+        }
+        Ok(())
+    }
+
+    /// Gives up, by `now`, what of an earlier run's objects does not come again: the rest of each
+    /// becomes an object of its own.
+    fn give_up_again(&mut self, now: Instant) -> io::Result<()> {
+        for (prefix, partition) in self.again.give_up(now) {
+            self.open.end_one(prefix, partition, &self.made)?;
+        }
+        Ok(())
+    }
+
+    /// Time passed in which nothing could come.
+    pub(super) fn was_held_up(&mut self) {
+        self.again.was_held_up();
+    }
+
+    /// Nothing more will come in this run, nor, where `ever`, in another one.
+    pub(super) fn finish_again(&mut self, ever: bool) -> io::Result<()> {
+        if ever {
+            return self.give_up_again(Instant::now() + PATIENCE);
+        }
+        // The next run reads it again, and more.
+        self.again.leave();
+        Ok(())
     }
 
     /// Ends the oldest object; `false` where there is none.
@@ -123,15 +215,11 @@ impl Open {
                     self.partitions[0].holds(batch);
                     self.end(0, made)?;
                 }
-                let letters = made.keeps_letters.then(Records::new).transpose()?;
-                let new = Partition::new(made.compression, &made.encoder, letters)?;
-                self.partitions.insert_full(prefix.to_owned(), new).0
+                self.partitions.insert_full(prefix.to_owned(), made.begin()?).0
             }
         };
         let partition = &mut self.partitions[at];
-        if made.is_array && partition.records > 0 {
-            partition.add(b",", 0)?;
-        }
+        made.separate(partition)?;
         Ok(partition)
     }
 
@@ -158,10 +246,14 @@ impl Open {
         let Some((prefix, partition)) = self.partitions.shift_remove_index(at) else {
             return Ok(());
         };
+        self.end_one(prefix, partition, made)
+    }
+
+    fn end_one(&mut self, prefix: String, partition: Partition, made: &Made) -> io::Result<()> {
         self.objects += 1;
         let salt = format!("{}-{}", self.salt, self.objects);
-        let place = |name: &str| format!("{prefix}{name}{}", made.extension);
-        self.ready.push_back(partition.end(&made.encoder, &salt, place)?);
+        let object = partition.end(&made.encoder, prefix, (&salt, &made.extension))?;
+        self.ready.push_back(object);
         Ok(())
     }
 }

@@ -1,7 +1,9 @@
 //! `s3`: puts records as objects into a bucket.
 
+mod again;
 mod gathering;
 mod letters;
+mod manifest;
 mod object;
 mod orphans;
 mod partition;
@@ -24,9 +26,11 @@ use crate::topology::delivery::{Concurrency, RateLimit};
 use crate::topology::settings::{BatchSettings, ByteSize, Period, RetrySettings};
 use gathering::{Limits, Made};
 use indexmap::IndexMap;
+use manifest::Manifests;
 use run::S3;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The least that S3 takes as a part that is not the last.
@@ -38,13 +42,22 @@ const MOST_PARTS: u64 = 10_000;
 ///
 /// Records are gathered by the prefix of their key, and each prefix's become an object once they
 /// are enough or old enough (`batch`, measured as stored). An object counts as delivered once the
-/// server has all of it. While the server is away or refuses, for whatever reason, everything
-/// waits, and nothing is dropped.
+/// server has all of it. While the server is away, refuses the key or does not know the bucket,
+/// everything waits, and nothing is dropped, unless `retry` says `attempts`. What it will never
+/// take, such as a key that is too long or an object that is too large, goes to the `dead_letter`;
+/// without one it is dropped, counted as `rejected`. The names of such codes: `EntityTooLarge`,
+/// `InvalidObjectName`, `InvalidTag`, `InvalidURI`, `KeyTooLongError`, `MetadataTooLarge`,
+/// `XMinioInvalidObjectName`, and the statuses 413 and 414.
 ///
-/// An object's name is made of where its records were read: host, source, path and offsets. So a
-/// retry, even one after a crash that reads the same lines again, replaces the object and does not
-/// double it. A restart may gather the lines in other portions, though; then some stand in two
-/// objects.
+/// At the start it looks whether the server is there and knows the key and the bucket, and warns
+/// where not. The key need not be allowed to list.
+///
+/// An object's name is made of where its records were read: host, source, path and offsets. What it
+/// is made of is on record, in `deliveries/` of `data_dir`, before its first byte is sent. After a
+/// crash the same lines of files become the same object once more, which replaces what may be
+/// there, and lines that had arrived are left out: none stands there twice. That holds for files
+/// that are read, transforms that remember nothing, and no buffer on disk in front of the sink;
+/// else, or where a file is gone or settings changed meanwhile, some lines may stand in two objects.
 ///
 /// ```yaml
 /// sinks:
@@ -56,6 +69,11 @@ const MOST_PARTS: u64 = 10_000;
 ///     region: eu-central-1
 ///     compression: zstd
 ///     batch: {bytes: 32MiB, age: 10m}
+///     dead_letter: refused
+///   refused:
+///     type: file
+///     inputs: []
+///     path: /var/lib/driftless/refused.ndjson
 ///   minio:
 ///     type: s3
 ///     inputs: [app]
@@ -247,11 +265,22 @@ impl SinkConfig for Config {
         self.dead_letter.as_deref()
     }
 
+    fn delivers_once(&self) -> bool {
+        true
+    }
+
     fn build(&self, cx: &BuildContext) -> Result<BuiltSink, Fault> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let bucket = self.bucket(&variable, cx.env.masker.clone()).map_err(Fault::fatal)?;
         let headers = self.headers().map_err(Fault::fatal)?;
-        Ok(BuiltSink::Stream(Box::new(self.stream(bucket, headers).map_err(Fault::fatal)?)))
+        let mut sink = self.stream(bucket, headers).map_err(Fault::fatal)?;
+        if cx.env.keeps_state {
+            let Self { bucket, endpoint, prefix, encoding, compression, extension, .. } = self;
+            let place = (bucket, endpoint, prefix.as_str());
+            let settings = format!("{place:?} {:?}", (encoding, compression, extension));
+            sink.manifests = Some(Arc::new(Manifests::new(cx, &settings)));
+        }
+        Ok(BuiltSink::Stream(Box::new(sink)))
     }
 
     /// By prefix, since an object is named after all of its records.
@@ -313,6 +342,7 @@ impl Config {
             retry: self.retry,
             concurrency: self.concurrency,
             rate_limit: self.rate_limit,
+            manifests: None,
         })
     }
 

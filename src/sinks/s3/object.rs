@@ -60,13 +60,13 @@ impl Identity {
 
     /// The name; `salt` is different for each object of each run, and counts where records have no
     /// place that tells them apart.
-    pub(super) fn name(self, salt: &str) -> String {
+    pub(super) fn name(&self, salt: &str) -> String {
         // In which order files were read does not matter.
         let mut files: Vec<_> = self
             .files
-            .into_iter()
+            .iter()
             .map(|(origin, range)| {
-                let Origin { host, source, path, .. } = &*origin;
+                let Origin { host, source, path, .. } = &**origin;
                 ((host.clone(), source.clone(), path.clone()), range)
             })
             .collect();
@@ -83,7 +83,7 @@ impl Identity {
             for number in [range.first, range.last, range.records] {
                 hash.update(number.to_le_bytes());
             }
-            hash.update(range.lines.finalize().to_le_bytes());
+            hash.update(range.lines.clone().finalize().to_le_bytes());
         }
         let mut name = String::new();
         for byte in &hash.finalize()[..NAME_BYTES] {

@@ -1,10 +1,12 @@
 //! A partition: the object that is being gathered for one prefix.
 
 use super::letters::Records;
+use super::manifest::Told;
 use super::object::Identity;
 use crate::event::ack::Ack;
 use crate::event::encode::Encoder;
 use crate::event::encode::compress::{Compression, Writer};
+use crate::event::log::{LogBatch, RecordRef};
 use crate::topology::request::Share;
 use std::io::{self, Write};
 use tokio::time::Instant;
@@ -15,9 +17,11 @@ pub(super) struct Partition {
     /// Since when something waits.
     pub(super) since: Instant,
     pub(super) records: u64,
-    pub(super) identity: Identity,
+    identity: Identity,
     /// For the dead letters, where there are any.
-    pub(super) letters: Option<Records>,
+    letters: Option<Records>,
+    /// For its manifest.
+    told: Told,
     /// What waits to hear of it.
     shares: Vec<Share>,
     /// Records of the batch at hand, which has no share yet.
@@ -27,10 +31,20 @@ pub(super) struct Partition {
 /// An object that is ready to be put.
 pub(super) struct Object {
     pub(super) key: String,
+    pub(super) prefix: String,
+    pub(super) manifest: Manifest,
     pub(super) body: Vec<u8>,
     pub(super) records: u64,
     pub(super) letters: Option<Records>,
     pub(super) shares: Vec<Share>,
+}
+
+/// What is on record of an object.
+pub(super) enum Manifest {
+    /// Nothing yet.
+    New(Told),
+    /// All, by an earlier run, under this number.
+    Known(u64),
 }
 
 /// The batch at hand.
@@ -39,6 +53,8 @@ pub(super) struct Coming<'b> {
     pub(super) ack: &'b Ack,
     /// How many records it has.
     pub(super) records: u64,
+    /// Whether they can be told again.
+    pub(super) can_be_told: bool,
 }
 
 impl Partition {
@@ -51,9 +67,16 @@ impl Partition {
         encoder.begin(&mut head);
         let mut writer = compression.writer(Vec::new())?;
         writer.write_all(&head)?;
-        let (identity, shares) = (Identity::default(), Vec::new());
-        let since = Instant::now();
-        Ok(Self { writer, since, records: 0, identity, letters, shares, fresh: 0 })
+        Ok(Self {
+            writer,
+            since: Instant::now(),
+            records: 0,
+            identity: Identity::default(),
+            letters,
+            told: Told::default(),
+            shares: Vec::new(),
+            fresh: 0,
+        })
     }
 
     /// What it takes as it is stored, but for what the compression still holds back.
@@ -63,15 +86,55 @@ impl Partition {
 
     /// What it takes here.
     pub(super) fn held_bytes(&self) -> usize {
-        self.stored_bytes() + self.letters.as_ref().map_or(0, Records::bytes)
+        let letters = self.letters.as_ref().map_or(0, Records::bytes);
+        self.stored_bytes() + letters + self.told.extents.bytes()
     }
 
-    /// Adds encoded records of the batch at hand.
-    pub(super) fn add(&mut self, encoded: &[u8], records: u64) -> io::Result<()> {
-        self.writer.write_all(encoded)?;
+    /// Adds what stands between records.
+    pub(super) fn separate(&mut self, by: &[u8]) -> io::Result<()> {
+        self.writer.write_all(by)
+    }
+
+    /// Adds all records of a batch.
+    pub(super) fn add_all(
+        &mut self,
+        logs: &LogBatch,
+        encoded: &[u8],
+        batch: Coming<'_>,
+    ) -> io::Result<()> {
+        self.identity.add(&logs.origin, logs.records());
+        if batch.can_be_told {
+            self.told.read(logs);
+            self.told.extents.add_batch(logs);
+        }
+        self.count(logs.len() as u64, batch);
+        self.writer.write_all(encoded)
+    }
+
+    /// Adds a record.
+    pub(super) fn add(
+        &mut self,
+        record: &RecordRef<'_>,
+        encoded: &[u8],
+        batch: Coming<'_>,
+    ) -> io::Result<()> {
+        let logs = record.batch();
+        self.identity.add(&logs.origin, std::iter::once(*record));
+        if batch.can_be_told {
+            self.told.read(logs);
+            self.told.extents.add_record(record);
+        }
+        if let Some(letters) = &mut self.letters {
+            letters.add(record, encoded)?;
+        }
+        self.count(1, batch);
+        self.writer.write_all(encoded)
+    }
+
+    fn count(&mut self, records: u64, batch: Coming<'_>) {
         self.records += records;
         self.fresh += records;
-        Ok(())
+        self.told.records += if batch.can_be_told { records } else { 0 };
     }
 
     /// Lets the batch at hand wait for this object, where some of it is in it.
@@ -83,19 +146,31 @@ impl Partition {
         }
     }
 
-    /// Ends the object. `place` makes its key from its name.
+    /// Ends the object. Its key is `prefix`, its name and `extension`.
     pub(super) fn end(
-        mut self,
+        self,
         encoder: &Encoder,
-        salt: &str,
-        place: impl Fn(&str) -> String,
+        prefix: String,
+        (salt, extension): (&str, &str),
     ) -> io::Result<Object> {
+        let name = self.identity.name(salt);
+        let key = format!("{prefix}{name}{extension}");
+        self.end_as(encoder, prefix, key)
+    }
+
+    fn end_as(mut self, encoder: &Encoder, prefix: String, key: String) -> io::Result<Object> {
         let mut end = Vec::new();
         encoder.end(&mut end);
         self.writer.write_all(&end)?;
         let body = self.writer.finish()?;
-        let key = place(&self.identity.name(salt));
         let (records, letters, shares) = (self.records, self.letters, self.shares);
-        Ok(Object { key, body, records, letters, shares })
+        let manifest = Manifest::New(self.told);
+        Ok(Object { key, prefix, manifest, body, records, letters, shares })
+    }
+
+    /// Ends an object that has a key and a manifest already.
+    pub(super) fn end_again(self, encoder: &Encoder, key: String, id: u64) -> io::Result<Object> {
+        let object = self.end_as(encoder, String::new(), key)?;
+        Ok(Object { manifest: Manifest::Known(id), ..object })
     }
 }

@@ -1,8 +1,9 @@
 //! The sink at work: gathers records by prefix, and puts what is enough or old enough.
 
 use super::gathering::{Gathering, Limits, Made};
-use super::partition::{Coming, Object};
-use super::upload::Uploader;
+use super::manifest::Manifests;
+use super::partition::Object;
+use super::upload::{Uploader, blocking};
 use crate::event::Batch;
 use crate::event::ack::Outcome;
 use crate::expr::path_template::PathTemplate;
@@ -29,6 +30,8 @@ pub(super) struct S3 {
     pub(super) retry: RetrySettings,
     pub(super) concurrency: Concurrency,
     pub(super) rate_limit: Option<RateLimit>,
+    /// Where objects are put on record; `None` where nothing is kept.
+    pub(super) manifests: Option<Arc<Manifests>>,
 }
 
 #[async_trait]
@@ -36,9 +39,11 @@ impl StreamSink for S3 {
     async fn run(mut self: Box<Self>, input: Input, cx: SinkContext) -> Result<(), Fault> {
         let sending = Sending::new(self.retry, self.concurrency, self.rate_limit, &cx);
         self.made.keeps_letters = sending.has_letters();
-        let S3 { bucket, headers, part_bytes, limits, template, made, .. } = *self;
-        let uploader = Arc::new(Uploader::new(bucket, headers, part_bytes, sending, &cx));
-        let mut gathering = Gathering::new(limits, made, template);
+        let S3 { bucket, headers, part_bytes, limits, template, made, manifests, .. } = *self;
+        let mut gathering =
+            blocking(|| Gathering::new(limits, made, template, manifests.clone()));
+        let uploader = Uploader::new(bucket, headers, part_bytes, sending, (&cx, manifests));
+        let uploader = Arc::new(uploader);
         let mut uploads = Uploads { uploader, under_way: JoinSet::new() };
         let starter = Arc::clone(&uploads.uploader);
         let mut start = JoinSet::new();
@@ -46,6 +51,7 @@ impl StreamSink for S3 {
         loop {
             while let Some(object) = gathering.next() {
                 uploads.put(object).await?;
+                gathering.was_held_up();
             }
             let due = gathering.due();
             tokio::select! {
@@ -56,19 +62,22 @@ impl StreamSink for S3 {
                     };
                     cx.telemetry.received(&batch);
                     let started = Instant::now();
-                    let coming = Coming { ack: &ack, records: logs.len() as u64 };
-                    gathering.take(logs, coming).map_err(|error| unwritable(&error))?;
+                    gathering.take(logs, &ack).map_err(|error| unwritable(&error))?;
                     cx.telemetry.busy(started.elapsed());
                     // Its shares are with the objects that it went into.
                     ack.settle(Outcome::Delivered);
                 }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    gathering.end_oldest().map_err(|error| unwritable(&error))?;
+                    gathering.do_due().map_err(|error| unwritable(&error))?;
                 }
                 Some(done) = uploads.under_way.join_next(), if !uploads.under_way.is_empty() => {
                     done.map_err(|error| crashed(&error))?;
                 }
             }
+        }
+        gathering.finish_again(cx.env.once).map_err(|error| unwritable(&error))?;
+        while let Some(object) = gathering.next() {
+            uploads.put(object).await?;
         }
         while gathering.end_oldest().map_err(|error| unwritable(&error))? {
             while let Some(object) = gathering.next() {

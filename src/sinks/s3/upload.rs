@@ -2,8 +2,9 @@
 //! given up.
 
 use super::letters;
+use super::manifest::Manifests;
 use super::orphans::Orphans;
-use super::partition::Object;
+use super::partition::{Manifest, Object};
 use crate::event::ack::Outcome;
 use crate::net::s3::{Bucket, ObjectHeaders};
 use crate::topology::component::Fault;
@@ -12,6 +13,8 @@ use crate::topology::sending::{Parcel, Sending};
 use crate::topology::telemetry::ComponentTelemetry;
 use async_trait::async_trait;
 use bytes::Bytes;
+use std::sync::Arc;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// What all uploads share.
 pub(super) struct Uploader {
@@ -20,6 +23,7 @@ pub(super) struct Uploader {
     part_bytes: usize,
     pub(super) sending: Sending,
     orphans: Orphans,
+    manifests: Option<Arc<Manifests>>,
     telemetry: ComponentTelemetry,
 }
 
@@ -44,12 +48,12 @@ impl Uploader {
         headers: ObjectHeaders,
         part_bytes: usize,
         sending: Sending,
-        cx: &SinkContext,
+        (cx, manifests): (&SinkContext, Option<Arc<Manifests>>),
     ) -> Self {
         let name = format!("s3/{}.uploads", cx.name);
         let orphans = Orphans::new(cx.env.keeps_state.then(|| cx.env.data_dir.join(name)));
         let telemetry = cx.telemetry.clone();
-        Self { bucket, headers, part_bytes, sending, orphans, telemetry }
+        Self { bucket, headers, part_bytes, sending, orphans, manifests, telemetry }
     }
 
     /// Looks whether the server is there, and gives up what an earlier run began and did not end.
@@ -63,20 +67,42 @@ impl Uploader {
     /// Puts the object, for as long as that takes, and tells whoever waits for it. `flying` are on
     /// their way, this one included.
     pub(super) async fn deliver(&self, mut object: Object, flying: usize) {
+        let entry = self.put_on_record(&object);
         let body = Bytes::from(std::mem::take(&mut object.body));
         let bytes = body.len() as u64;
         let mut upload = Upload { uploader: self, key: object.key.clone(), body, parts: None };
         match self.sending.bring(&mut upload, flying).await {
             Ok(()) => {
                 self.telemetry.delivered(object.records, bytes);
+                if let Some(manifests) = &self.manifests {
+                    blocking(|| manifests.done(entry));
+                }
                 object.shares.into_iter().for_each(|share| share.ack.settle(Outcome::Delivered));
             }
             Err(why) => {
                 if let Some(parts) = upload.parts.take() {
                     self.abort(&object.key, &parts.id).await;
                 }
+                if let Some(manifests) = &self.manifests {
+                    if why.is_refused() {
+                        manifests.journal.void(entry);
+                    } else {
+                        manifests.journal.unsure(entry);
+                    }
+                }
                 letters::give_up(&self.sending, object, &why).await;
             }
+        }
+    }
+
+    /// Puts on record what the object is made of, before its first byte is sent; gives its number.
+    fn put_on_record(&self, object: &Object) -> u64 {
+        match (&object.manifest, &self.manifests) {
+            (Manifest::Known(id), _) => *id,
+            (Manifest::New(told), Some(manifests)) => {
+                blocking(|| manifests.begin(&object.key, &object.prefix, told))
+            }
+            (Manifest::New(_), None) => 0,
         }
     }
 
@@ -89,6 +115,14 @@ impl Uploader {
                 tracing::warn!(component, reason, key, "parts of an object stay at the server");
             }
         }
+    }
+}
+
+/// Runs what waits for the disk without holding up other tasks, where the runtime can do that.
+pub(super) fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 

@@ -52,6 +52,13 @@ pub(super) struct Entry {
     pub(super) sinks: Vec<(String, Position)>,
 }
 
+impl Entry {
+    /// How far sinks are: content, name of the sink, offset.
+    pub(super) fn marks(&self) -> impl Iterator<Item = (u64, &str, u64)> {
+        self.sinks.iter().map(|(sink, position)| (self.content, &**sink, position.offset))
+    }
+}
+
 /// What a checkpoint file said.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Loaded {

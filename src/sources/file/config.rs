@@ -132,6 +132,10 @@ impl SourceConfig for Config {
         Kinds::LOGS
     }
 
+    fn reads_again(&self) -> bool {
+        true
+    }
+
     fn reads(&self, path: &Path) -> bool {
         self.source().is_ok_and(|source| source.patterns.matches(path))
     }

@@ -128,7 +128,8 @@ impl Marks {
         let safe = self.safe.iter().map(|mark| known(mark.sink, mark.cursor.as_ref()));
         let ahead = self.ahead.iter().map(|(sink, cursor)| known(*sink, Some(cursor)));
         let all: Vec<Known> = safe.chain(ahead).collect();
-        (!all.is_empty() && all != self.saved).then(|| {
+        let is_news = all != self.saved && all.iter().any(|known| known.cursor.is_some());
+        is_news.then(|| {
             self.saved.clone_from(&all);
             all
         })

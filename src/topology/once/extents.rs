@@ -34,7 +34,7 @@ pub(super) type Content = (Arc<str>, u64);
 
 impl Extents {
     /// Adds all records of a batch that no filter has left out.
-    pub(in crate::topology) fn add_batch(&mut self, batch: &LogBatch) {
+    pub fn add_batch(&mut self, batch: &LogBatch) {
         if batch.origin.content == 0 {
             return;
         }
@@ -45,7 +45,7 @@ impl Extents {
     }
 
     /// Adds a record.
-    pub(in crate::topology) fn add_record(&mut self, record: &RecordRef<'_>) {
+    pub fn add_record(&mut self, record: &RecordRef<'_>) {
         let batch = record.batch();
         if batch.origin.content != 0
             && let Some(extent) = batch.extent_of(record)
@@ -68,6 +68,11 @@ impl Extents {
     /// Whether nothing was added.
     pub fn is_empty(&self) -> bool {
         self.runs.is_empty()
+    }
+
+    /// What it takes in memory, about.
+    pub fn bytes(&self) -> usize {
+        self.runs.len() * size_of::<Run>()
     }
 
     pub(in crate::topology) fn size(&self) -> Size {

@@ -1,27 +1,22 @@
 //! The journal: what a sink brings where, written down before it does.
 
+mod keeping;
+
 use super::codec::{self, Begin, Frame};
 use super::extents::{Content, Extents};
 use super::{Deliveries, Spans};
 use crate::event::Batch;
 use crate::event::log::{LogBatch, RecordRef};
-use crate::host::clock;
 use crate::topology::component::BuildContext;
 use crate::topology::context::Environment;
 use crate::topology::telemetry::Telemetry;
 use prometheus::{IntCounterVec, Opts};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// A journal that has grown by this and to four times its size is written anew.
-const COMPACT_BYTES: u64 = 256 << 10;
-
-/// More than this is not kept: the oldest entries go, and what they tell of may come twice.
-const MOST_BYTES: u64 = 64 << 20;
 
 /// What an entry outlives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +83,10 @@ struct State {
 
 #[derive(Debug)]
 struct Entry {
+    /// What it says; once it is done, only where its contents end, since many may be kept.
     begin: Begin,
+    /// The same, as it is written.
+    frame: Vec<u8>,
     is_done: bool,
     /// The machine's start at which it was written; empty where the disk has it.
     since: Arc<str>,
@@ -152,7 +150,7 @@ impl Journal {
             self.complain("is damaged", &"what follows the damage is forgotten");
         }
         let mut state = self.state();
-        let boot: Arc<str> = boot().into();
+        let boot: Arc<str> = keeping::boot().into();
         *state = State { next: 1, ..State::default() };
         state.since = match self.safe {
             Safe::Kernel => Arc::clone(&boot),
@@ -164,8 +162,10 @@ impl Journal {
                 Frame::Start(name) => since = name.into(),
                 Frame::Begin(begin) => {
                     state.next = state.next.max(begin.id.saturating_add(1));
-                    let since = Arc::clone(&since);
-                    state.entries.insert(begin.id, Entry { begin, is_done: false, since });
+                    let (since, mut frame) = (Arc::clone(&since), Vec::new());
+                    codec::push_begin(&begin, &mut frame);
+                    let entry = Entry { begin, frame, is_done: false, since };
+                    state.entries.insert(entry.begin.id, entry);
                 }
                 Frame::Done(id) => {
                     if let Some(entry) = state.entries.get_mut(&id) {
@@ -225,17 +225,13 @@ impl Journal {
         let id = state.next;
         state.next += 1;
         let begin = Begin { id, records, note: note.to_owned(), contents };
+        let mut frame = Vec::new();
+        codec::push_begin(&begin, &mut frame);
         let mut bytes = std::mem::take(&mut state.waiting);
-        codec::push_begin(&begin, &mut bytes);
+        bytes.extend_from_slice(&frame);
         let since = Arc::clone(&state.since);
-        state.entries.insert(id, Entry { begin, is_done: false, since });
-        let (whole, now) = state.sizes;
-        let written = if state.file.is_none() || now > whole * 4 + COMPACT_BYTES {
-            self.rewrite(&mut state)
-        } else {
-            let written = self.append(&mut state, &bytes);
-            self.note_outcome(&mut state, written)
-        };
+        state.entries.insert(id, Entry { begin, frame, is_done: false, since });
+        let written = self.write(&mut state, &bytes);
         bytes.clear();
         state.waiting = bytes;
         if written {
@@ -269,6 +265,17 @@ impl Journal {
     pub fn unsure(&self, id: u64) {
         self.void(id);
         self.count("unsure", 1);
+    }
+
+    /// Writes down at once what was done, for sinks whose entries are of many contents: a source
+    /// must not hear that a part of one is at its place while the journal still asks about it.
+    pub fn write_down(&self) {
+        let mut state = self.state();
+        let bytes = std::mem::take(&mut state.waiting);
+        if !bytes.is_empty() && state.file.is_some() {
+            let written = self.append(&mut state, &bytes);
+            self.note_outcome(&mut state, written);
+        }
     }
 
     /// What of the batch came before; `None` where nothing did, as in most batches.
@@ -322,7 +329,7 @@ impl Journal {
     }
 
     #[cfg(test)]
-    pub(super) fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &std::path::Path {
         &self.path
     }
 
@@ -332,105 +339,6 @@ impl Journal {
 
     fn deliveries(&self) -> &Deliveries {
         &self.env.deliveries
-    }
-
-    fn append(&self, state: &mut State, bytes: &[u8]) -> io::Result<()> {
-        let Some(mut file) = state.file.as_ref() else {
-            return Err(io::ErrorKind::NotFound.into());
-        };
-        file.write_all(bytes)?;
-        if self.safe == Safe::Disk {
-            file.sync_data()?;
-        }
-        state.sizes.1 += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// Writes all anew that is still needed: beside it, then in its place.
-    fn rewrite(&self, state: &mut State) -> bool {
-        self.forget(state);
-        let written = self.write_anew(state);
-        self.note_outcome(state, written)
-    }
-
-    fn write_anew(&self, state: &mut State) -> io::Result<()> {
-        let mut bytes = codec::HEADER.to_vec();
-        let mut since: Option<&str> = None;
-        for entry in state.entries.values() {
-            if since != Some(&entry.since) {
-                codec::push_start(&entry.since, &mut bytes);
-                since = Some(&entry.since);
-            }
-            codec::push_begin(&entry.begin, &mut bytes);
-            if entry.is_done {
-                codec::push_done(entry.begin.id, &mut bytes);
-            }
-        }
-        if since != Some(&state.since) {
-            codec::push_start(&state.since, &mut bytes);
-        }
-        let dir = self.path.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(dir)?;
-        let beside = self.path.with_added_extension("new");
-        let mut file = File::create(&beside)?;
-        file.write_all(&bytes)?;
-        if self.safe == Safe::Disk {
-            file.sync_all()?;
-        }
-        fs::rename(&beside, &self.path)?;
-        if self.safe == Safe::Disk {
-            File::open(dir)?.sync_all()?;
-        }
-        state.file = Some(file);
-        state.sizes = (bytes.len() as u64, bytes.len() as u64);
-        Ok(())
-    }
-
-    /// Drops the entries that all their sources' checkpoints are past.
-    fn forget(&self, state: &mut State) {
-        let mark = |content: &Content| self.deliveries().mark(&self.sink, content);
-        state.entries.retain(|_, entry| {
-            entry.begin.contents.iter().any(|(content, spans)| mark(content) < spans.end())
-        });
-        let size = |entry: &Entry| entry.begin.note.len() as u64 + entry.begin.spans() * 8;
-        let mut bytes: u64 = state.entries.values().map(size).sum();
-        let mut lost = 0;
-        while bytes > MOST_BYTES
-            && let Some((_, oldest)) = state.entries.pop_first()
-        {
-            bytes -= size(&oldest);
-            lost += 1;
-        }
-        if lost > 0 {
-            self.complain("is too large", &"its oldest entries are forgotten");
-        }
-        let State { entries, left, delivered, .. } = state;
-        left.retain(|id| entries.contains_key(id));
-        let mut needed = HashSet::new();
-        needed.extend(entries.values().flat_map(|it| &it.begin.contents).map(|(it, _)| it));
-        for (source, contents) in delivered.iter_mut() {
-            contents.retain(|number, spans| {
-                let content = (Arc::clone(source), *number);
-                spans.forget_before(mark(&content));
-                needed.contains(&content)
-            });
-        }
-        delivered.retain(|_, contents| !contents.is_empty());
-        self.deliveries().watch_only(&self.sink, |content| needed.contains(content));
-    }
-
-    /// Says once that the journal cannot be written, until it can.
-    fn note_outcome(&self, state: &mut State, written: io::Result<()>) -> bool {
-        let Err(error) = written else {
-            state.failed = false;
-            return true;
-        };
-        // Whatever stands at its end now, nothing may be added to it.
-        state.file = None;
-        if !std::mem::replace(&mut state.failed, true) {
-            self.complain("cannot be written", &error);
-        }
-        false
     }
 
     fn complain(&self, what: &str, why: &dyn std::fmt::Display) {
@@ -446,12 +354,8 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        let mut state = self.state();
-        let bytes = std::mem::take(&mut state.waiting);
-        if !bytes.is_empty() && state.file.is_some() {
-            // What is not written is looked for at its place.
-            self.append(&mut state, &bytes).ok();
-        }
+        // What is not written is looked for at its place.
+        self.write_down();
     }
 }
 
@@ -462,17 +366,15 @@ impl State {
 
     /// Notes that the place has what the entry tells of.
     fn deliver(&mut self, id: u64) {
-        let Some(entry) = self.entries.get(&id) else { return };
-        for ((source, content), spans) in &entry.begin.contents {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        entry.begin.note = Vec::new();
+        for ((source, content), spans) in &mut entry.begin.contents {
             let of_source = self.delivered.entry(Arc::clone(source)).or_default();
             of_source.entry(*content).or_default().add_all(spans);
+            let end = spans.end();
+            *spans = Spans::default();
+            spans.add(end.saturating_sub(1), end);
         }
-    }
-}
-
-impl Begin {
-    fn spans(&self) -> u64 {
-        self.contents.iter().map(|(_, spans)| spans.len() as u64).sum()
     }
 }
 
@@ -487,13 +389,5 @@ impl Replays {
         }
         let open = self.open.iter().find(|(_, spans)| spans.hold(begin, end));
         open.map_or(Fate::New, |(id, _)| Fate::Open(*id))
-    }
-}
-
-/// The machine's start: another one each time. Where nobody knows it, each process has its own.
-fn boot() -> String {
-    match fs::read_to_string("/proc/sys/kernel/random/boot_id") {
-        Ok(boot) if !boot.trim().is_empty() => boot.trim().to_owned(),
-        _ => format!("process {} at {}", std::process::id(), clock::now_ns()),
     }
 }

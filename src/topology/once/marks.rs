@@ -22,7 +22,7 @@ struct State {
 impl Deliveries {
     /// The graph is another one. Given for each sink are the sources of which each record comes to
     /// it once and can be told again.
-    pub(in crate::topology) fn lead(&self, ways: HashMap<Arc<str>, HashSet<Arc<str>>>) {
+    pub(crate) fn lead(&self, ways: HashMap<Arc<str>, HashSet<Arc<str>>>) {
         self.state().ways = ways;
     }
 

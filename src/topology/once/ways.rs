@@ -1,5 +1,6 @@
 //! The ways from sources to sinks, and what on them lets records come twice.
 
+use crate::event::Kinds;
 use crate::event::fault::Diagnostic;
 use crate::topology::graph::{Component, DEAD_LETTER, Graph, Wiring};
 use std::collections::{HashMap, HashSet};
@@ -70,6 +71,10 @@ impl Walk<'_> {
     fn up(&mut self, name: &Arc<str>, passed: &mut Vec<Arc<str>>) {
         let Some(node) = self.graph.nodes.get(name) else { return };
         if let Component::Source(config) = &node.component {
+            // Metrics are a picture of the moment, and counted by nobody.
+            if !config.gives().contains(Kinds::LOGS) {
+                return;
+            }
             let obstacle =
                 if config.reads_again() { self.obstacle(passed) } else { Some(Obstacle::Source) };
             match self.found.iter_mut().find(|(source, _)| source == name) {
@@ -117,7 +122,7 @@ impl Way {
         let (at, why) = match self.obstacle.as_ref()? {
             Obstacle::Source => {
                 let kind = graph.nodes.get(source).map_or("", |node| &node.type_name);
-                (source, format!("a source of type `{kind}` cannot tell the same records again"))
+                (source, format!("a source of type `{kind}` cannot give the same records again"))
             }
             Obstacle::Remembers(name) => (name, format!("`{name}` remembers other records")),
             Obstacle::Buffer(name) => {
@@ -125,7 +130,9 @@ impl Way {
             }
             Obstacle::Ways => (sink, "more than one way leads there".to_owned()),
         };
-        let message = format!("after a crash `{sink}` may get records of `{source}` twice: {why}");
+        let message = format!(
+            "after a crash `{sink}` may not have each record of `{source}` exactly once: {why}"
+        );
         let span = |name: &Arc<str>| graph.nodes.get(name).and_then(|node| node.span.clone());
         let note = Diagnostic::new(message, span(sink));
         Some(if at == sink {

@@ -34,7 +34,7 @@ pub(super) fn environment() -> Arc<Environment> {
 }
 
 /// As [`environment`], with this data directory.
-pub(super) fn environment_in(data_dir: &Path) -> Arc<Environment> {
+pub(crate) fn environment_in(data_dir: &Path) -> Arc<Environment> {
     Arc::new(Environment {
         host: "here".into(),
         data_dir: data_dir.to_owned(),

@@ -214,24 +214,32 @@ pub(super) fn preserve(
     Ok(())
 }
 
-/// A source file of the config: absolute, or in its own folder, or beside the tasks.
+/// A source file of the config: absolute, or in its own folder, or beside the tasks; of a role in
+/// the role's directory first.
 pub(super) fn find_source(
     src: &str,
     folder: &str,
     machine: &Machine,
     cx: &TaskContext<'_>,
 ) -> Result<PathBuf, Failure> {
-    let base = std::path::absolute(cx.base).unwrap_or_else(|_| cx.base.to_owned());
-    let candidates = [base.join(folder).join(src), base.join(src)];
-    for candidate in &candidates {
-        if machine.stat(candidate, Follow::Yes)?.is_some() {
-            return Ok(candidate.clone());
+    let mut looked: Vec<String> = Vec::new();
+    for place in cx.search {
+        for candidate in [place.join(folder).join(src), place.join(src)] {
+            if machine.stat(&candidate, Follow::Yes)?.is_some() {
+                return Ok(candidate);
+            }
+            let candidate = candidate.display().to_string();
+            if !looked.contains(&candidate) {
+                looked.push(candidate);
+            }
         }
     }
-    let [first, second] = candidates.map(|path| path.display().to_string());
-    let places = if first == second { first } else { format!("{first} nor {second}") };
-    let why = if Path::new(src).is_absolute() { "there is no" } else { "there is neither" };
-    Err(Failure::new(format!("{why} {places}")))
+    let why = match &looked[..] {
+        [one] => format!("there is no {one}"),
+        [first, second] => format!("there is neither {first} nor {second}"),
+        _ => format!("there is no `{src}`; looked for {}", looked.join(", ")),
+    };
+    Err(Failure::new(why))
 }
 
 fn is_directory(machine: &Machine, path: &Path) -> Result<bool, Failure> {

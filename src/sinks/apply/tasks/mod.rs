@@ -1,17 +1,26 @@
 //! The task types: the table of contents. One file each; a new one is its file and one line.
 
+mod add_host;
 mod assert;
 mod command;
 mod copy;
 mod debug;
 mod file;
 mod file_attributes;
+mod group_by;
+mod include_role;
+mod include_tasks;
+mod include_vars;
 mod meta;
+mod ping;
 mod set_fact;
+mod setup;
 mod template;
 
 use super::params::{Params, Spec};
+use super::parse::RoleFiles;
 use crate::event::fault::Diagnostic;
+use crate::event::task::{Home, Named, TaskSet};
 use crate::event::tree::Node;
 use crate::expr::jinja::Problem;
 use crate::expr::scope::Scope;
@@ -19,20 +28,30 @@ use crate::host::machine::Machine;
 use crate::host::machine::fault::Fault;
 use indexmap::IndexMap;
 use minijinja::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The parameter that tells `meta` what to do.
+pub(super) use group_by::RESULT as ADDED_GROUP;
 pub(super) use meta::ACTION as META_ACTION;
 
 /// All modules.
 pub static MODULES: &[&Module] = &[
+    &add_host::MODULE,
     &assert::MODULE,
     &command::MODULE,
     &copy::MODULE,
     &debug::MODULE,
     &file::MODULE,
+    &group_by::MODULE,
+    &include_role::IMPORT,
+    &include_role::MODULE,
+    &include_tasks::IMPORT,
+    &include_tasks::MODULE,
+    &include_vars::MODULE,
     &meta::MODULE,
+    &ping::MODULE,
     &set_fact::MODULE,
+    &setup::MODULE,
     &template::MODULE,
 ];
 
@@ -109,7 +128,38 @@ impl Module {
         let looks = |looking: &[&str]| looking.iter().any(|name| args.get(name).is_some());
         self.acts_unless.is_some_and(|looking| !looks(looking))
     }
+
+    /// Whether it can run as another user: commands can, and what leaves the host alone.
+    pub(super) fn runs_as(&self) -> bool {
+        AS_ANOTHER_USER.contains(&self.name)
+    }
 }
+
+/// Modules that run programs, or that change nothing.
+const AS_ANOTHER_USER: [&str; 22] = [
+    "add_host",
+    "assert",
+    "command",
+    "debug",
+    "fail",
+    "find",
+    "getent",
+    "group_by",
+    "include_role",
+    "include_tasks",
+    "include_vars",
+    "meta",
+    "pause",
+    "ping",
+    "raw",
+    "script",
+    "set_fact",
+    "setup",
+    "shell",
+    "slurp",
+    "stat",
+    "wait_for",
+];
 
 /// Nothing more to check.
 fn no_check(_: &Params) -> Vec<Diagnostic> {
@@ -126,8 +176,14 @@ pub trait Task {
 /// What a task may know beside its parameters.
 #[derive(Debug)]
 pub struct TaskContext<'a> {
-    /// Where `files/`, `templates/` and relative sources are.
+    /// The config directory.
     pub base: &'a Path,
+    /// Where `files/`, `templates/` and relative sources are looked for, the nearest first.
+    pub search: &'a [PathBuf],
+    /// What the task is part of.
+    pub set: &'a TaskSet,
+    /// Where the task lives.
+    pub home: &'a Home,
     /// The names that its expressions may use.
     pub scope: &'a Scope,
     /// Variables for the programs that it runs.
@@ -152,6 +208,42 @@ pub struct Outcome {
     pub failed: Option<String>,
     /// A dry run cannot know what it would do and return.
     pub unknown: bool,
+    /// Tasks to be run next.
+    pub include: Option<Include>,
+    /// Variables for the rest of the run, unrendered.
+    pub vars: Named,
+}
+
+/// Tasks from elsewhere.
+#[derive(Clone, Debug)]
+pub enum Include {
+    /// Those of a file.
+    Tasks {
+        /// Its name, as written.
+        file: String,
+        /// Keywords for all of them.
+        apply: Option<Node>,
+    },
+    /// Those of a role.
+    Role {
+        /// Its name, as written.
+        name: String,
+        /// Which of its files.
+        files: RoleFiles,
+        /// Whether the rest of the play sees its variables too.
+        public: bool,
+        /// Keywords for all of them.
+        apply: Option<Node>,
+    },
+}
+
+impl Include {
+    /// Keywords for all that is included.
+    pub(super) fn apply(&self) -> Option<&Node> {
+        match self {
+            Self::Tasks { apply, .. } | Self::Role { apply, .. } => apply.as_ref(),
+        }
+    }
 }
 
 impl Outcome {
@@ -178,6 +270,14 @@ impl Failure {
     /// A complaint.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None, depends_on: None }
+    }
+
+    /// The first of several complaints.
+    pub(super) fn first(complaints: Vec<Diagnostic>) -> Self {
+        match complaints.into_iter().next() {
+            Some(complaint) => complaint.into(),
+            None => Self::new("this is not understood"),
+        }
     }
 }
 
@@ -206,7 +306,10 @@ impl From<Diagnostic> for Failure {
 
 /// The module that a task file calls `name`, its collection's prefix included or not.
 pub fn find(name: &str) -> Option<&'static Module> {
-    let name = without_prefix(name);
+    let name = match without_prefix(name) {
+        "gather_facts" => "setup",
+        name => name,
+    };
     MODULES.iter().find(|module| module.name == name).copied()
 }
 

@@ -55,7 +55,8 @@ impl Catalog {
             if !original.at_end || !original.marks.is_quiet() {
                 return Kinship::NotYet;
             }
-            let mut entry = self.entry(original, names, sinks, 0);
+            // Both are there, and may go on in different ways.
+            let mut entry = Entry { content: 0, ..self.entry(original, names, sinks, 0) };
             if is_part {
                 let Ok(end) = Position::at(content, size) else { return Kinship::Own };
                 entry.sinks.iter_mut().for_each(|(_, position)| *position = end);

@@ -1,7 +1,9 @@
 //! What is done from time to time: looking for files, polling, keeping, saving.
 
 use super::{Follower, POLL_EVERY, SAVE_EVERY, SCAN_EVERY, SCAN_SHARE};
+use crate::sources::file::checkpoint::Entry;
 use crate::sources::file::tracked::Ahead;
+use std::io;
 use std::time::Instant;
 
 impl Follower {
@@ -44,6 +46,9 @@ impl Follower {
     /// Looks at the files whose changes nobody tells of, and at those that have to be kept.
     fn poll(&mut self) {
         self.poll_at = Instant::now() + POLL_EVERY;
+        if self.cx.env.deliveries.is_asked(&self.cx.name) {
+            (self.moved, self.unsaved) = (true, true);
+        }
         let mut news = Vec::new();
         for id in &self.catalog.busy {
             let Some(file) = self.catalog.files.get_mut(id) else { continue };
@@ -124,22 +129,7 @@ impl Follower {
 
     pub(super) fn save(&mut self) {
         self.save_at = Instant::now() + SAVE_EVERY;
-        let names = &self.cx.env.sinks;
-        let saved = if self.unsaved {
-            Ok(false)
-        } else {
-            let (changed, gone) = self.catalog.changes(names, self.sinks);
-            self.store.append(changed.iter(), &gone)
-        };
-        let saved = match saved {
-            Ok(false) => {
-                self.catalog.forget();
-                let entries = self.catalog.entries(names, self.sinks);
-                self.store.replace(entries.iter())
-            }
-            other => other.map(|_| ()),
-        };
-        match saved {
+        match self.write_checkpoint() {
             Ok(()) => {
                 self.catalog.saved();
                 self.moved = false;
@@ -157,5 +147,23 @@ impl Follower {
                 );
             }
         }
+    }
+
+    /// Writes down what has changed, or all, and tells the journals of sinks how far they are now.
+    fn write_checkpoint(&mut self) -> io::Result<()> {
+        let env = &self.cx.env;
+        let (names, deliveries) = (&env.sinks, &env.deliveries);
+        if !self.unsaved {
+            let (changed, gone) = self.catalog.changes(names, self.sinks);
+            if self.store.append(changed.iter(), &gone)? {
+                deliveries.saved(&self.cx.name, changed.iter().flat_map(Entry::marks));
+                return Ok(());
+            }
+        }
+        self.catalog.forget();
+        let entries = self.catalog.entries(names, self.sinks);
+        self.store.replace(entries.iter())?;
+        deliveries.saved_all(&self.cx.name, entries.iter().flat_map(Entry::marks));
+        Ok(())
     }
 }

@@ -220,7 +220,10 @@ impl Tracked {
 
 fn taken(chunk: Chunk, cut: Cut, begin: u64, end: Position) -> Taken {
     let text = chunk.freeze().slice(cut.text.0..cut.text.1);
-    let Cut { records, places, .. } = cut;
+    let Cut { records, mut places, used, .. } = cut;
+    if let Some(places) = &mut places {
+        places.push(u32::try_from(used).unwrap_or(u32::MAX));
+    }
     Taken { text, records, places, begin, end, truncated: false }
 }
 

@@ -1,6 +1,5 @@
 //! An S3 server in this process, which checks signatures and keeps objects as files.
 
-use crate::harness::free_port;
 use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::host::MultiDomain;
@@ -8,6 +7,7 @@ use s3s::service::S3ServiceBuilder;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::TcpListener as Port;
 use std::path::Path;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -18,8 +18,9 @@ pub(crate) const SECRET_KEY: &str = "hunter2-hunter2";
 
 /// A server with one bucket, `logs`.
 pub(crate) struct Store {
-    dir: tempfile::TempDir,
-    port: u16,
+    /// Where all buckets are.
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) port: u16,
     runtime: Option<Runtime>,
 }
 
@@ -28,7 +29,8 @@ impl Store {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("logs")).unwrap();
-        Self { dir, port: free_port(), runtime: None }
+        let port = Port::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self { dir, port, runtime: None }
     }
 
     pub(crate) fn start() -> Self {
@@ -62,18 +64,8 @@ impl Store {
         }
     }
 
-    /// The directory of all buckets.
-    pub(crate) fn root(&self) -> &Path {
-        self.dir.path()
-    }
-
     pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
-    }
-
-    /// The same by a name that a bucket can stand before.
-    pub(crate) fn endpoint_by_name(&self) -> String {
-        format!("http://{DOMAIN}:{}", self.port)
     }
 
     /// A sink for the bucket.

@@ -1,0 +1,55 @@
+//! Programs that run as another user.
+
+use super::Machine;
+use super::command::Command;
+use super::fault::Fault;
+use nix::unistd::User;
+use std::borrow::Cow;
+
+impl Machine {
+    /// From now on programs run as the user `name`; with `None` as whoever runs this one.
+    ///
+    /// # Errors
+    /// There is no such user, or only root could become it.
+    pub fn run_commands_as(&mut self, name: Option<&str>) -> Result<(), Fault> {
+        self.user = None;
+        let Some(name) = name else { return Ok(()) };
+        let found = User::from_name(name).map_err(|error| {
+            Fault::new(format!("the user `{name}` cannot be looked up: {error}"))
+        })?;
+        let Some(user) = found else {
+            return Err(Fault::new(format!("there is no user `{name}`")));
+        };
+        let (me, _) = super::accounts::own_ids();
+        if user.uid.as_raw() == me {
+            return Ok(());
+        }
+        if me != 0 {
+            return Err(Fault::new(format!("only root can become the user `{name}`"))
+                .hint("run as root, or leave `become` out"));
+        }
+        self.user = Some(user);
+        Ok(())
+    }
+
+    /// The command as it is started, with the other user's groups and home.
+    pub(super) fn as_user<'c>(&self, command: &'c Command) -> Cow<'c, Command> {
+        let Some(user) = &self.user else { return Cow::Borrowed(command) };
+        let mut command = command.clone();
+        let prefix = [
+            "setpriv".to_owned(),
+            format!("--reuid={}", user.uid),
+            format!("--regid={}", user.gid),
+            "--init-groups".to_owned(),
+            "--".to_owned(),
+        ];
+        command.argv.splice(0..0, prefix);
+        let (home, shell) = (user.dir.display().to_string(), user.shell.display().to_string());
+        let own =
+            [("HOME", &home), ("USER", &user.name), ("LOGNAME", &user.name), ("SHELL", &shell)];
+        // What the task itself sets comes later, and so counts.
+        let own = own.map(|(name, value)| (name.to_owned(), value.clone()));
+        command.environment.splice(0..0, own);
+        Cow::Owned(command)
+    }
+}

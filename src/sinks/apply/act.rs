@@ -1,0 +1,466 @@
+//! One task of a run: whether it is wanted, its turns, what it notifies. And handlers.
+
+use super::ansible_facts;
+use super::executor::{Action, Executor, Lived, Next, name_of};
+use super::items;
+use super::keywords::{Keywords, Retry};
+use super::params::truth;
+use super::report::{ItemReport, Status, TaskReport};
+use super::tasks::{self, Failure, Include, Module};
+use super::turn::{Done, Job, Switches, Turn};
+use super::walk::{Frame, failed_task};
+use crate::event::task::Task;
+use crate::event::tree::Node;
+use crate::expr::scope::Scope;
+use crate::expr::value::{pairs, to_node};
+use crate::host::machine::fault::Fault;
+use minijinja::Value;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often a task with `until` is tried again, unless it says so.
+const RETRIES: f64 = 3.0;
+/// Seconds between two attempts, unless the task says so.
+const DELAY: f64 = 5.0;
+
+/// What a task wants to include, each with the variables of its turn.
+type Includes = Vec<(Include, Vec<(String, Value)>)>;
+
+impl Executor<'_> {
+    /// Runs notified handlers, in the order in which they are written, until none is left: a
+    /// handler may notify another. One that fails stays notified.
+    pub(super) fn flush(&mut self, frame: &Frame) -> Next {
+        let frame = Frame { is_handler: true, ..frame.clone() };
+        while let Some(at) = self.play.notified.pop_first() {
+            let Some(handler) = self.play.handlers.get(at).cloned() else { continue };
+            let next = self.step(&handler, &frame);
+            if matches!(next, Next::Failed | Next::Stop) {
+                if self.report.tasks.last().is_some_and(|task| task.status == Status::Failed) {
+                    self.play.notified.insert(at);
+                }
+                self.save_pending();
+                return next;
+            }
+            self.save_pending();
+        }
+        Next::GoOn
+    }
+
+    /// Writes down which handlers of this play are still to run.
+    pub(super) fn save_pending(&mut self) {
+        let own: BTreeSet<String> = self.play.handlers.iter().map(|it| name_of(it)).collect();
+        let mut names = self.inputs.pending.names();
+        names.retain(|name| !own.contains(name));
+        names.extend(self.pending_names());
+        self.remember(names);
+    }
+
+    /// Whether the `when` and the tags of a `meta` task let it do what it says.
+    pub(super) fn wants_meta(&mut self, task: &Task, frame: &Frame) -> Result<bool, Failure> {
+        // Those that the executor itself puts between sections have no place, and always count.
+        if task.span.is_none() {
+            return Ok(true);
+        }
+        let keywords = Keywords::read(&task.keywords, &self.inputs.engine, &mut Vec::new());
+        if !frame.is_handler && !self.selection.includes(&keywords.tags) {
+            return Ok(false);
+        }
+        if self.waits_for.is_some() {
+            return Ok(false);
+        }
+        let (scope, _) = self.scope_for(task, &keywords, frame);
+        for condition in &keywords.when {
+            if !scope.engine().holds(condition, &scope)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn scope_for(&mut self, task: &Task, keywords: &Keywords, frame: &Frame) -> (Scope, Lived) {
+        let lived = self.scope_of(&task.home);
+        let mut scope = match &keywords.vars {
+            Some(vars) => lived.scope.with_vars(Arc::clone(vars)),
+            None => lived.scope.clone(),
+        };
+        if !self.included.is_empty() {
+            scope = scope.with_vars(Arc::clone(&self.included));
+        }
+        for (name, value) in frame.locals.iter() {
+            scope = scope.with_local(name, value.clone());
+        }
+        (scope.with_results(Arc::clone(&self.results)), lived)
+    }
+
+    pub(super) fn task(&mut self, task: &Task, frame: &Frame) -> (Next, Includes) {
+        let mut complaints = Vec::new();
+        let keywords = Keywords::read(&task.keywords, &self.inputs.engine, &mut complaints);
+        if !frame.is_handler && !self.selection.includes(&keywords.tags) {
+            return (Next::GoOn, Vec::new());
+        }
+        let (scope, lived) = self.scope_for(task, &keywords, frame);
+        let name = self.inputs.engine.render(&task.name, &scope).map(|name| name.to_string());
+        let name = self.masked(name.as_deref().unwrap_or(&task.name));
+        if !frame.is_handler && !self.is_chosen(&name, &task.name) {
+            return (Next::GoOn, Vec::new());
+        }
+        self.observer.started(&name, frame.is_handler);
+        self.looks.catch_up(self.machine);
+
+        let started = Instant::now();
+        drop(self.machine.take_seen());
+        let number = self.report.tasks.len() + 1;
+        let switches = Switches::of(&keywords, &scope);
+        let hides = switches.as_ref().map_or(true, |switches| switches.no_log);
+        let mut done = match (complaints.into_iter().next(), tasks::find(&task.module), switches) {
+            (Some(complaint), _, _) => Done::from(Turn::failed(complaint.into())),
+            (None, None, _) => {
+                let why = format!("there is no module `{}`", task.module);
+                Done::from(Turn::failed(Failure::new(why)))
+            }
+            (None, Some(_), Err(failure)) => Done::from(Turn::failed(failure)),
+            (None, Some(module), Ok(switches)) => {
+                let (set, masker) = (self.set, &self.inputs.masker);
+                let (keywords, search) = (&keywords, lived.search.as_slice());
+                let looks = &*Arc::clone(&self.looks);
+                let job =
+                    Job { task, module, keywords, switches, set, search, masker, looks, number };
+                self.prepared(&job, &scope, frame)
+            }
+        };
+        if let Some(register) = &keywords.register {
+            Arc::make_mut(&mut self.results).insert(register.clone(), done.result.clone());
+        }
+        if done.notifies
+            && let Err(failure) = self.notify(&keywords, &scope)
+        {
+            done.fail(failure);
+        }
+        if !keywords.notify.is_empty() {
+            self.save_pending();
+        }
+        self.looks.note(self.machine);
+        let text = |text: String| match hides {
+            true => "(hidden: the task says `no_log`)".to_owned(),
+            false => self.masked(&text),
+        };
+        let report = TaskReport {
+            number,
+            name,
+            module: task.module.clone(),
+            handler: frame.is_handler,
+            rescued: frame.is_rescued && done.status == Status::Failed && !done.ignored,
+            place: task.span.as_ref().map(ToString::to_string),
+            status: done.status,
+            ignored: done.ignored,
+            message: done.message.map(text),
+            hint: done.hint.map(text),
+            items: done
+                .items
+                .into_iter()
+                .map(|item| ItemReport {
+                    label: text(item.label),
+                    message: item.message.map(text),
+                    ..item
+                })
+                .collect(),
+            changes: done.changes,
+            duration: started.elapsed(),
+            seen: self.machine.take_seen(),
+        };
+        let failed = report.status == Status::Failed && !report.ignored;
+        if failed {
+            self.failed = Some((failed_task(task), done.result));
+        }
+        self.told(report);
+        let next = match (self.report.stopped.is_some(), failed) {
+            (true, _) => Next::Stop,
+            (false, true) => Next::Failed,
+            (false, false) => Next::GoOn,
+        };
+        (next, done.includes)
+    }
+
+    /// Runs the task as the user that it says, with its notification written down before the first
+    /// effect, so that a crash cannot part the two.
+    fn prepared(&mut self, job: &Job<'_>, scope: &Scope, frame: &Frame) -> Done {
+        if let Err(failure) = self.become_user(job, scope) {
+            return job.failed(failure, scope).into();
+        }
+        if !job.keywords.notify.is_empty() {
+            let names = self.handlers_of(job.keywords, scope).unwrap_or_default();
+            let handlers = names.iter().filter_map(|at| self.play.handlers.get(*at));
+            let names: BTreeSet<String> = handlers.map(|handler| name_of(handler)).collect();
+            let pending = self.inputs.pending.clone();
+            self.machine.before_next_change(Some(Box::new(move || {
+                pending.add(&names).map_err(|error| {
+                    let why = "which handlers are to run cannot be written down, so that nothing is changed";
+                    Fault::new(format!("{why}: {error}"))
+                })
+            })));
+        }
+        let done = self.turns_due(job, scope, frame);
+        self.machine.before_next_change(None);
+        if job.switches.becomes
+            && let Err(fault) = self.machine.run_commands_as(None)
+        {
+            self.report.stopped = Some(fault.message);
+        }
+        done
+    }
+
+    fn become_user(&mut self, job: &Job<'_>, scope: &Scope) -> Result<(), Failure> {
+        if let Some(node) = &job.keywords.delegate_to {
+            let rendered = scope.engine().render_node(node, scope)?;
+            let name = rendered.scalar_text().unwrap_or_default();
+            if !matches!(name, "localhost" | "127.0.0.1" | "::1" | "") && name != self.inputs.host {
+                let why = format!("`delegate_to` can only be this host, and this is `{name}`");
+                return Err(Failure::new(why));
+            }
+        }
+        let Some(user) = job.keywords.user.as_ref().filter(|_| job.switches.becomes) else {
+            return Ok(());
+        };
+        let rendered = scope.engine().render_node(user, scope)?;
+        let name = rendered.scalar_text().unwrap_or_default();
+        if name.is_empty() {
+            return Ok(());
+        }
+        if name != "root" && !job.module.runs_as() {
+            let why = format!("`{}` cannot run as the user `{name}`", job.module.name);
+            let hint = "commands can; of files, `owner`, `group` and `mode` say whose they are";
+            return Err(Failure { hint: Some(hint.into()), ..Failure::new(why) });
+        }
+        // Whoever is not root already is told by what it may not do.
+        if name != "root" && job.module.starts_programs() {
+            self.machine.run_commands_as(Some(name))?;
+        }
+        Ok(())
+    }
+
+    /// Runs the task, unless it is an action that is not due. A handler is due when notified.
+    fn turns_due(&mut self, job: &Job<'_>, scope: &Scope, frame: &Frame) -> Done {
+        let acts = job.module.acts(&job.task.args);
+        if frame.is_handler || self.machine.is_dry_run() || !acts {
+            return self.turns(job, scope);
+        }
+        let keywords = job.keywords;
+        let is_read = keywords.register.is_some() && !job.switches.no_log;
+        let action = Action { task: job.task, every: keywords.every, is_read };
+        if let Some(result) = self.observer.done_before(&action) {
+            return Done::before(&result);
+        }
+        let done = self.turns(job, scope);
+        let was_done = match done.status {
+            Status::Ok | Status::Changed => true,
+            Status::Failed => done.ignored,
+            Status::Skipped | Status::Unknown => false,
+        };
+        if was_done && let Err(why) = self.observer.done(&action, &done.result) {
+            self.report.stopped = Some(why);
+        }
+        done
+    }
+
+    /// Runs the task once, or once for each item of its loop.
+    fn turns(&mut self, job: &Job<'_>, scope: &Scope) -> Done {
+        let Some(items) = &job.keywords.items else {
+            let turn = self.attempts(job, scope);
+            self.keep_facts(&turn);
+            return turn.into();
+        };
+        let items = match items::resolve(items, scope) {
+            Ok(items) => items,
+            // As in Ansible: a condition that says no forgives a loop that cannot be resolved.
+            Err(failure) => {
+                let unwanted = matches!(job.wanted(scope), Ok(Some(_)));
+                return if unwanted { Turn::skipped(None) } else { job.failed(failure, scope) }
+                    .into();
+            }
+        };
+        let control = &job.keywords.control;
+        let mut turns: Vec<Turn> = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let mut scope = scope
+                .with_results(Arc::clone(&self.results))
+                .with_local(&control.loop_var, item.clone())
+                .with_local("ansible_loop_var", control.loop_var.as_str().into());
+            let mut locals = vec![(control.loop_var.clone(), item.clone())];
+            if let Some(name) = &control.index_var {
+                scope = scope
+                    .with_local(name, index.into())
+                    .with_local("ansible_index_var", name.as_str().into());
+                locals.push((name.clone(), index.into()));
+            }
+            if control.extended {
+                let place = items::place_in(&items, index, control);
+                scope = scope.with_local("ansible_loop", place.clone());
+                locals.push(("ansible_loop".into(), place));
+            }
+            if index > 0 && let Some(pause) = &control.pause {
+                self.wait(seconds(pause, &scope).unwrap_or_default());
+            }
+            let mut turn = self.attempts(job, &scope);
+            turn.label = job.label(item, &scope);
+            turn.locals = locals;
+            turn.returned.insert(control.loop_var.clone(), item.clone());
+            turn.returned.insert("ansible_loop_var".into(), control.loop_var.as_str().into());
+            self.keep_facts(&turn);
+            let ends = control.break_when.as_ref().is_some_and(|conditions| {
+                job.all(conditions, &turn, &scope).unwrap_or(false)
+            });
+            turns.push(turn);
+            if ends || self.observer.is_interrupted() {
+                break;
+            }
+        }
+        Done::of_loop(turns, job.number)
+    }
+
+    /// Runs the task until it is done, or has been tried often enough.
+    fn attempts(&mut self, job: &Job<'_>, scope: &Scope) -> Turn {
+        let Some(retry) = job.keywords.retry.as_ref().filter(|_| !self.machine.is_dry_run()) else {
+            return job.run(self.machine, scope);
+        };
+        let Retry { until, retries, delay } = retry;
+        let number = |node: &Option<Node>, otherwise: f64| match node {
+            Some(node) => seconds(node, scope).map(|time| time.as_secs_f64()),
+            None => Ok(otherwise),
+        };
+        let default = if until.is_some() { RETRIES } else { 0.0 };
+        let limits = number(retries, default).and_then(|most| Ok((most, number(delay, DELAY)?)));
+        let (most, delay) = match limits {
+            Ok((most, delay)) => (most as usize, Duration::from_secs_f64(delay)),
+            Err(failure) => return job.failed(failure, scope),
+        };
+        let mut changes = Vec::new();
+        for attempt in 1.. {
+            let mut turn = job.run(self.machine, scope);
+            changes.append(&mut turn.changes);
+            if turn.status == Status::Skipped {
+                return turn;
+            }
+            turn.returned.insert("attempts".into(), attempt.into());
+            let is_done = match until {
+                Some(conditions) => job.all(conditions, &turn, scope),
+                None => Ok(turn.status != Status::Failed),
+            };
+            let is_last = attempt > most || self.observer.is_interrupted();
+            match is_done {
+                Ok(false) if !is_last => {}
+                Ok(is_done) => {
+                    if !is_done {
+                        turn.returned.insert("attempts".into(), most.max(1).into());
+                        turn.not_reached(attempt);
+                        job.forgive(&mut turn, scope);
+                    }
+                    turn.changes = changes;
+                    return turn;
+                }
+                Err(failure) => {
+                    let failed = job.failed(failure, scope);
+                    return Turn { changes, ..failed };
+                }
+            }
+            self.wait(delay);
+        }
+        job.failed(Failure::new("it was tried without end"), scope)
+    }
+
+    /// Takes over the variables, and the group, that a task returned.
+    fn keep_facts(&mut self, turn: &Turn) {
+        if !turn.vars.is_empty() {
+            let more = turn.vars.iter().map(|(name, node)| (name.clone(), node.clone()));
+            Arc::make_mut(&mut self.included).extend(more);
+        } else if let Some(facts) = turn.returned.get(ansible_facts::NAME)
+            && !ansible_facts::are_own(facts)
+        {
+            Arc::make_mut(&mut self.results).extend(pairs(facts));
+        }
+        if let Some(group) = turn.returned.get(tasks::ADDED_GROUP).and_then(Value::as_str)
+            && !self.groups.iter().any(|known| known == group)
+        {
+            self.groups.push(group.to_owned());
+            let names = self.groups.iter().map(Value::from).collect();
+            Arc::make_mut(&mut self.results).insert("group_names".into(), names);
+        }
+    }
+
+    fn notify(&mut self, keywords: &Keywords, scope: &Scope) -> Result<(), Failure> {
+        let found = self.handlers_of(keywords, scope)?;
+        self.play.notified.extend(found);
+        Ok(())
+    }
+
+    /// The handlers that a task with these keywords notifies: of those with a name the last, and
+    /// all that listen to it.
+    fn handlers_of(&self, keywords: &Keywords, scope: &Scope) -> Result<Vec<usize>, Failure> {
+        let mut all = Vec::new();
+        for node in &keywords.notify {
+            let names = self.inputs.engine.render_node(node, scope)?;
+            let names = names.as_list().unwrap_or(std::slice::from_ref(&names));
+            for name in names.iter().filter_map(Node::scalar_text) {
+                let is_named = |handler: &Task| {
+                    handler.name == name
+                        || handler.full_name().is_some_and(|full| full == name)
+                        || self.inputs.engine.render(&handler.name, scope).is_ok_and(|rendered| rendered.as_str() == Some(name))
+                };
+                let handlers = &self.play.handlers;
+                let mut found: Vec<usize> = Vec::new();
+                found.extend(handlers.iter().rposition(|handler| is_named(handler)));
+                let listening = handlers.iter().enumerate();
+                let hears = |handler: &Task| handler.topics().iter().any(|topic| topic == name);
+                found.extend(listening.filter(|(_, it)| hears(it)).map(|(at, _)| at));
+                if found.is_empty() {
+                    return Err(Failure::new(format!("there is no handler `{name}`")));
+                }
+                all.extend(found);
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// A number of seconds, or of times, that may be an expression.
+fn seconds(node: &Node, scope: &Scope) -> Result<Duration, Failure> {
+    let value = scope
+        .engine()
+        .render_value(node, scope)
+        .map_err(|problem| Failure::from(problem.located(node.span.as_ref())))?;
+    let text = to_node(&value);
+    let number = text.scalar_text().and_then(|text| text.trim().parse::<f64>().ok());
+    let number = number.filter(|number| (0.0..1e9).contains(number));
+    number.map(Duration::from_secs_f64).ok_or_else(|| {
+        Failure::new(format!("a number is needed here, and this is `{value}`"))
+    })
+}
+
+impl Switches {
+    /// What the keywords that are true or false come to.
+    fn of(keywords: &Keywords, scope: &Scope) -> Result<Self, Failure> {
+        let is_on = |node: &Option<Node>, otherwise: bool| -> Result<bool, Failure> {
+            let Some(node) = node else { return Ok(otherwise) };
+            if let Some(known) = truth(node) {
+                return Ok(known);
+            }
+            let rendered = scope.engine().render_node(node, scope)?;
+            truth(&rendered).ok_or_else(|| {
+                Failure::new(format!("true or false is needed here, and this is {}", rendered.kind()))
+            })
+        };
+        Ok(Self {
+            no_log: is_on(&keywords.no_log, false)?,
+            check_mode: is_on(&keywords.check_mode, false)?,
+            shows_diff: is_on(&keywords.diff, true)?,
+            becomes: is_on(&keywords.becomes, false)?,
+        })
+    }
+}
+
+impl Module {
+    /// Whether it runs programs on the host.
+    fn starts_programs(&self) -> bool {
+        matches!(self.name, "command" | "shell" | "script" | "raw")
+    }
+}

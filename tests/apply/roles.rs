@@ -1,0 +1,143 @@
+//! Includes, imports and roles: which files are read, and what their tasks see.
+
+use super::bench::{Bench, last_message, letters, names};
+use driftless::sinks::apply::report::Status;
+
+/// A role `web` that depends on `base`.
+fn with_roles() -> Bench {
+    let bench = Bench::new();
+    for (name, text) in [
+        ("base/defaults/main.yml", "level: base\nbase_only: yes\n"),
+        ("base/tasks/main.yml", "- {name: base, debug: {msg: '{{ level }}'}}\n"),
+        ("web/meta/main.yml", "dependencies: [base]\n"),
+        ("web/defaults/main.yml", "level: default\nsize: 1\n"),
+        ("web/vars/main.yml", "fixed: role\n"),
+        (
+            "web/tasks/main.yml",
+            "- {name: web, copy: {src: page, dest: '{{ root }}/page'}, notify: tell}\n\
+             - {name: rendered, template: {src: conf.j2, dest: '{{ root }}/conf'}}\n\
+             - import_tasks: more.yml\n",
+        ),
+        (
+            "web/tasks/more.yml",
+            "- {name: '{{ role_name }} {{ size }}', debug: {msg: '{{ fixed }}'}}\n",
+        ),
+        ("web/handlers/main.yml", "- {name: tell, debug: {msg: x}}\n"),
+        ("web/files/page", "page\n"),
+        ("web/templates/conf.j2", "{{ fixed }} {{ level }} {{ port }}\n"),
+        ("web/tasks/other.yml", "- {name: other, debug: {msg: '{{ level }}'}}\n"),
+    ] {
+        bench.configure(&format!("roles/{name}"), text);
+    }
+    bench
+}
+
+#[test]
+fn a_role_brings_its_variables_files_handlers_and_dependencies() {
+    let bench = with_roles();
+    let report = bench.run(
+        "- hosts: all
+  vars: {fixed: play}
+  roles:
+    - {role: web, size: 2, tags: [site]}
+    - base
+  tasks:
+    - {name: sees, assert: {that: [fixed == 'role', base_only, level == 'base', size == 1]}}
+",
+    );
+    assert_eq!(names(&report), "base web rendered web 2 base sees tell", "{report:#?}");
+    assert_eq!(bench.read("conf"), "role default 8080\n");
+    assert_eq!(bench.read("page"), "page\n");
+}
+
+#[test]
+fn a_role_can_be_imported_and_included() {
+    let bench = with_roles();
+    let report = bench.run(
+        "tasks:
+  - {include_role: {name: web, tasks_from: other}, vars: {level: given}}
+  - {name: unseen, assert: {that: fixed is not defined}}
+  - {include_role: {name: '{{ item }}', tasks_from: other, public: yes}, loop: [web], when: item == 'web'}
+  - {name: seen, assert: {that: fixed == 'role'}}
+  - {import_role: {name: base}, when: false}
+  - {name: notified, command: 'true', notify: 'web : tell'}
+",
+    );
+    let expected = "include_role base other unseen include_role base other seen base notified tell";
+    assert_eq!(names(&report), expected, "{report:#?}");
+    assert_eq!(report.tasks[2].message.as_deref(), Some("given"));
+    assert_eq!(report.tasks[6].message.as_deref(), Some("default"));
+}
+
+#[test]
+fn included_tasks_see_the_loop_and_the_variables_of_the_include() {
+    let bench = Bench::new();
+    bench.configure(
+        "tasks/one.yml",
+        "- {name: '{{ item }}{{ extra }}', debug: {msg: x}}\n- import_tasks: two.yml\n",
+    );
+    bench.configure("tasks/two.yml", "- {name: 'two {{ item }}', debug: {msg: x}}\n");
+    let report = bench.run(
+        "tasks:
+  - {include_tasks: 'one.yml', loop: [a, b], vars: {extra: '!'}, register: included}
+  - {include_tasks: {file: 'tasks/{{ name }}.yml', apply: {tags: x, when: false}}, vars: {name: two, item: z}}
+",
+    );
+    let expected = "include_tasks a! two a b! two b include_tasks two z";
+    assert_eq!(names(&report), expected, "{report:#?}");
+    assert_eq!(report.tasks.last().unwrap().status, Status::Skipped);
+    let (_, complaints) = bench.parse("tasks: [{include_tasks: nope.yml}]");
+    assert_eq!(complaints[0].message, "there is no file of tasks `nope.yml`");
+}
+
+#[test]
+fn a_file_outside_the_config_is_not_read() {
+    let bench = Bench::new();
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("x.yml"), "- debug: {}\n").unwrap();
+    std::os::unix::fs::symlink(outside.path(), bench.base.path().join("link")).unwrap();
+    let report = bench.run("tasks: [{include_tasks: '{{ where }}/x.yml', vars: {where: link}}]");
+    assert_eq!(letters(&report), "of");
+    assert!(last_message(&report).contains("lies outside the config directory"), "{report:#?}");
+    let (_, complaints) = bench.parse("tasks: [{import_tasks: link/x.yml}]");
+    assert!(complaints[0].message.contains("lies outside the config directory"));
+}
+
+#[test]
+fn all_mistakes_in_all_files_are_said_before_a_run() {
+    let bench = with_roles();
+    bench.configure(
+        "roles/web/tasks/other.yml",
+        "- {flie: {path: /x}}\n- {debug: {}, notify: tel}\n",
+    );
+    bench.configure("roles/base/tasks/main.yml", "- {copy: {dest: /x, content: x, mode: 644}}\n");
+    bench.configure("a.yml", "- import_tasks: b.yml\n");
+    bench.configure("b.yml", "- import_tasks: a.yml\n");
+    let (_, complaints) = bench.parse(
+        "roles: [web]
+tasks:
+  - include_role: {name: web, tasks_from: other}
+  - import_tasks: a.yml
+  - import_role: {name: nope}
+  - import_tasks: '{{ item }}.yml'
+  - include_role: {name: web, tasks_from: none}
+",
+    );
+    let found: Vec<_> = complaints.iter().map(ToString::to_string).collect();
+    let found = found.join("\n").replace(bench.base.path().to_str().unwrap(), "BASE");
+    insta::assert_snapshot!(found);
+}
+
+#[test]
+fn a_failure_in_an_included_file_is_rescued_by_the_block_around_the_include() {
+    let bench = Bench::new();
+    bench.configure("fails.yml", "- {name: fails, command: 'false'}\n- {name: never, debug: {}}\n");
+    let report = bench.run(
+        "tasks:
+  - block: [{include_tasks: fails.yml}]
+    rescue: [{name: rescued, debug: {}}]
+",
+    );
+    assert_eq!(names(&report), "include_tasks fails rescued");
+    assert!(!report.has_failed());
+}
