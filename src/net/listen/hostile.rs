@@ -21,7 +21,7 @@ pub(crate) fn stream(input: &[u8]) {
 
 /// Syslog's framing, or lines with each way of treating long ones, as they are or joined.
 fn framing_of(choice: u8, longest: usize) -> Option<Framing> {
-    if choice % 2 == 0 {
+    if choice.is_multiple_of(2) {
         return Some(Framing::Syslog);
     }
     let long = [OnLongLine::Split, OnLongLine::Truncate, OnLongLine::Skip];
