@@ -28,7 +28,7 @@ pub(super) type Run = fn(&mut Call<'_, '_, '_>) -> Result<Value, Error>;
 pub(super) struct Callable {
     pub(super) entry: Entry,
     pub(super) run: Run,
-    /// Whether it may be asked about an undefined value.
+    /// Whether it may be asked about, and given, what is not defined.
     pub(super) takes_undefined: bool,
     /// Whether its result gives away what it was made from, or can be used in its place.
     pub(super) derives: bool,
@@ -46,7 +46,7 @@ impl Callable {
         Self { entry, run, takes_undefined: false, derives: false }
     }
 
-    /// May be asked about an undefined value.
+    /// May be asked about, and given, what is not defined.
     pub(super) const fn lenient(self) -> Self {
         Self { takes_undefined: true, ..self }
     }
@@ -62,9 +62,11 @@ impl Callable {
     ) -> impl Fn(&mut State<'_, '_>, Rest<ValueOrKwargs>) -> Result<Value, Error> + Copy {
         move |state, args| {
             let mut call = Call::bind(&self.entry, state, args)?;
-            let asked = std::iter::once(&call.value).filter(|_| !self.takes_undefined);
-            for value in asked.chain(call.given.values()).chain(&call.rest) {
-                refuse_undefined(value)?;
+            let values = std::iter::once(&call.value).chain(call.given.values());
+            for value in values.chain(&call.rest) {
+                if !(self.takes_undefined && value.is_undefined()) {
+                    refuse_undefined(value)?;
+                }
             }
             let result = (self.run)(&mut call)?;
             if self.derives

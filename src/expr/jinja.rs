@@ -82,7 +82,7 @@ impl Engine {
 
     /// The value of an expression without braces, as in `when`.
     pub fn evaluate(&self, expression: &str, scope: &Scope) -> Result<Value, Problem> {
-        let spelled = lenient::expression(expression);
+        let spelled = lenient::expression(expression, Backslash::Escapes);
         let evaluate = || -> Result<Value, Error> {
             self.environment.compile_expression(&spelled)?.eval(scope.as_value())
         };
@@ -123,7 +123,7 @@ impl Engine {
             return Ok(text.into());
         }
         if let Some(expression) = sole_expression(text)
-            && let spelled = lenient::expression(expression)
+            && let spelled = lenient::expression(expression, Backslash::Plain)
             && let Ok(compiled) = self.environment.compile_expression(&spelled)
         {
             let value = compiled.eval(scope.as_value());
@@ -356,8 +356,8 @@ mod unit {
             ("m | to_json", "'{\"a\": 1, \"b\": {\"c\": 2}}'"),
             ("'[1, {}]' | from_json", "[1, {}]"),
             ("'hi' | b64encode | b64decode", "'hi'"),
-            ("'a1b2' | regex_replace('([0-9])', '<\\1>')", "'a<1>b<2>'"),
-            ("'foo=bar' | regex_search('(\\w+)=(\\w+)', '\\2')", "['bar']"),
+            ("'a1b2' | regex_replace('([0-9])', '<\\\\1>')", "'a<1>b<2>'"),
+            ("'foo=bar' | regex_search('(\\w+)=(\\w+)', '\\\\2')", "['bar']"),
             ("'x' | regex_search('y')", "None"),
             ("'a1b2' | regex_findall('[0-9]')", "['1', '2']"),
             ("'/a/b.c' | basename", "'b.c'"),

@@ -71,15 +71,15 @@ pub(super) fn register(environment: &mut Environment<'static>) {
 /// How a backslash in a string of an expression is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Backslash {
-    /// It is itself, as in Ansible's tasks: `regex_replace('(a)', '\\1')`.
+    /// It is itself, as between braces in Ansible's tasks: `regex_replace('(a)', '\\1')`.
     Plain,
-    /// It escapes what follows, as in template files.
+    /// It escapes what follows, as in conditions and template files.
     Escapes,
 }
 
 /// An expression in the spelling that the library takes.
-pub(super) fn expression(text: &str) -> Cow<'_, str> {
-    match tokens_spelled(text, true, &SyntaxConfig::default(), Backslash::Plain) {
+pub(super) fn expression(text: &str, backslash: Backslash) -> Cow<'_, str> {
+    match tokens_spelled(text, true, &SyntaxConfig::default(), backslash) {
         Cow::Borrowed(text) => operators(text),
         Cow::Owned(text) => operators(&text).into_owned().into(),
     }
@@ -276,7 +276,7 @@ mod tests {
             (r"'\1' ~ 'it\'s'", r"'\\1' ~ 'it\'s'"),
             ("'%s' % 1", r#"__rest("%s", (1))"#),
         ] {
-            assert_eq!(expression(text), spelled, "{text}");
+            assert_eq!(expression(text, Backslash::Plain), spelled, "{text}");
         }
         let text = "a.b is defined {{ a.b is defined }}{% raw %}{{ a.b is defined }}{% endraw %}";
         let spelled = "a.b is defined {{ __within(a, 'b') is defined }}{% raw %}{{ a.b is defined }}{% endraw %}";

@@ -168,8 +168,19 @@ impl Scope {
         {
             return;
         }
-        let secret = SecretText::new(made.to_owned());
-        masker.add(&[("derived".to_owned(), secret)].into_iter().collect());
+        self.make_secret(made);
+    }
+
+    /// From now on masks `text` as a secret.
+    pub(super) fn make_secret(&self, text: &str) {
+        let Some(masker) = self.names.masker.as_ref().filter(|_| text.len() >= SHORTEST_SECRET)
+        else {
+            return;
+        };
+        if !masker.reveals(text) {
+            let secret = SecretText::new(text.to_owned());
+            masker.add(&[("derived".to_owned(), secret)].into_iter().collect());
+        }
     }
 
     /// The names of variables and of what else can be read.

@@ -87,6 +87,7 @@ fn combine(call: &mut Call<'_, '_, '_>) -> Result<Value, Error> {
     let mut all = Vec::new();
     for value in std::iter::once(&call.value).chain(&call.rest) {
         match value.kind() {
+            ValueKind::None => {}
             ValueKind::Seq | ValueKind::Iterable => all.extend(list(value).unwrap_or_default()),
             _ => all.push(value.clone()),
         }

@@ -58,8 +58,10 @@ pub(super) const TABLE: &[Callable] = &[
         "encoding='utf-8', urlsafe=false",
         |call| {
             let text = call.value.to_string();
-            let bytes = call.value.as_bytes().unwrap_or(text.as_bytes());
-            let encoded = STANDARD.encode(bytes);
+            let encoded = STANDARD.encode(match call.value.as_bytes() {
+                Some(bytes) if call.value.as_str().is_none() => bytes.to_vec(),
+                _ => encode(call, &text)?,
+            });
             Ok(match call.flag("urlsafe", false) {
                 true => encoded.replace('+', "-").replace('/', "_"),
                 false => encoded,
@@ -78,14 +80,50 @@ pub(super) const TABLE: &[Callable] = &[
             let text = text.replace('-', "+").replace('_', "/");
             let bytes = STANDARD.decode(text);
             let bytes = bytes.map_err(|e| call.wrong(format!("takes base64: {e}")))?;
-            let text = String::from_utf8(bytes);
-            Ok(text.map_err(|_| call.wrong("finds bytes that are not UTF-8 text"))?.into())
+            Ok(decode(call, bytes)?.into())
         },
         "The text that some base64 stands for.",
         "'aGk=' | b64decode → 'hi'",
     )
     .derives(),
 ];
+
+/// Text in the encoding that a call names.
+fn encode(call: &Call<'_, '_, '_>, text: &str) -> Result<Vec<u8>, Error> {
+    Ok(match encoding(call)? {
+        Encoding::Utf8 => text.as_bytes().to_vec(),
+        Encoding::Utf16(pair) => {
+            text.encode_utf16().flat_map(|unit| pair(unit.to_be_bytes())).collect()
+        }
+    })
+}
+
+fn decode(call: &Call<'_, '_, '_>, bytes: Vec<u8>) -> Result<String, Error> {
+    let text = match encoding(call)? {
+        Encoding::Utf8 => String::from_utf8(bytes).ok(),
+        Encoding::Utf16(pair) => {
+            let units = bytes.chunks_exact(2).map(|two| u16::from_be_bytes(pair([two[0], two[1]])));
+            String::from_utf16(&units.collect::<Vec<_>>()).ok()
+        }
+    };
+    text.ok_or_else(|| call.wrong("finds bytes that are no text in this encoding"))
+}
+
+enum Encoding {
+    Utf8,
+    /// With what turns a pair of bytes into big-endian order and back.
+    Utf16(fn([u8; 2]) -> [u8; 2]),
+}
+
+fn encoding(call: &Call<'_, '_, '_>) -> Result<Encoding, Error> {
+    let name = call.text("encoding").unwrap_or_else(|| "utf-8".into()).to_lowercase();
+    match name.replace('_', "-").as_str() {
+        "utf-8" | "utf8" | "ascii" => Ok(Encoding::Utf8),
+        "utf-16-le" | "utf-16le" => Ok(Encoding::Utf16(|[a, b]| [b, a])),
+        "utf-16-be" | "utf-16be" => Ok(Encoding::Utf16(|pair| pair)),
+        _ => Err(call.wrong(format!("knows utf-8, utf-16-le and utf-16-be, not `{name}`"))),
+    }
+}
 
 fn digest(call: &Call<'_, '_, '_>, kind: &str) -> Result<Value, Error> {
     let text = call.value.to_string();

@@ -1,6 +1,6 @@
 //! Filters on lists.
 
-use crate::expr::call::{Call, Callable, list};
+use crate::expr::call::{Call, Callable, list, refuse_undefined};
 use crate::expr::random::Random;
 use minijinja::Error;
 use minijinja::value::{Kwargs, Value, ValueKind};
@@ -83,12 +83,14 @@ pub(super) const TABLE: &[Callable] = &[
         extract,
         "What a list or mapping has under this key, and within that under further ones.",
         "'a' | extract({'a': {'b': 1}}, 'b') → 1",
-    ),
+    )
+    .lenient(),
     Callable::new(
         &["shuffle"],
         "seed=none",
         |call| {
-            let mut items = call.items()?;
+            // As in Ansible: what has no order is left as it is.
+            let Some(mut items) = list(&call.value) else { return Ok(call.value.clone()) };
             Random::new(call.get("seed")).shuffle(&mut items);
             Ok(items.into())
         },
@@ -176,7 +178,11 @@ fn unique(call: &mut Call<'_, '_, '_>) -> Result<Value, Error> {
     };
     let mut seen = Vec::new();
     let mut unique = Vec::new();
-    for item in call.items()? {
+    let items = match call.value.as_str() {
+        Some(text) => text.chars().map(|c| Value::from(c.to_string())).collect(),
+        None => call.items()?,
+    };
+    for item in items {
         let key = key(&item);
         if !seen.contains(&key) {
             seen.push(key);
@@ -187,7 +193,12 @@ fn unique(call: &mut Call<'_, '_, '_>) -> Result<Value, Error> {
 }
 
 fn extract(call: &mut Call<'_, '_, '_>) -> Result<Value, Error> {
-    let mut found = call.need("container")?.get_item(&call.value)?;
+    refuse_undefined(&call.value)?;
+    let container = call.need("container")?;
+    if container.is_undefined() {
+        return Ok(container.clone());
+    }
+    let mut found = container.get_item(&call.value)?;
     let more = match call.get("morekeys") {
         None => Vec::new(),
         Some(keys) => match keys.kind() {
@@ -196,10 +207,10 @@ fn extract(call: &mut Call<'_, '_, '_>) -> Result<Value, Error> {
         },
     };
     for key in more {
+        if found.is_undefined() {
+            break;
+        }
         found = found.get_item(&key)?;
-    }
-    if found.is_undefined() {
-        return Err(call.wrong(format!("finds nothing under `{}`", call.value)));
     }
     Ok(found)
 }

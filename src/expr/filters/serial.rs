@@ -4,7 +4,7 @@ use super::{yaml, yaml_read};
 use crate::expr::call::{Call, Callable};
 use crate::expr::value::{from_json, python_float, to_json};
 use minijinja::Error;
-use minijinja::value::Value;
+use minijinja::value::{Value, ValueKind};
 use serde_json::Value as Json;
 
 pub(super) const TABLE: &[Callable] = &[
@@ -77,7 +77,11 @@ pub(super) const TABLE: &[Callable] = &[
     Callable::new(
         &["from_yaml_all"],
         "",
-        |call| Ok(documents(call)?.into()),
+        |call| match call.value.kind() {
+            ValueKind::None => Ok(Vec::<Value>::new().into()),
+            ValueKind::String => Ok(documents(call)?.into()),
+            _ => Ok(call.value.clone()),
+        },
         "The values of all documents of some YAML.",
         "'a\\n---\\nb' | from_yaml_all → ['a', 'b']",
     ),

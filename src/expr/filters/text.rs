@@ -1,6 +1,6 @@
 //! Filters on text, and on values of any kind.
 
-use crate::expr::call::{Call, Callable, wrong};
+use crate::expr::call::{Call, Callable, refuse_undefined, wrong};
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 use std::fmt::Write as _;
@@ -35,7 +35,8 @@ pub(super) const VALUES: &[Callable] = &[
         ternary,
         "One value where the condition is true, another where it is false.",
         "(2 > 1) | ternary('a', 'b') → 'a'",
-    ),
+    )
+    .lenient(),
     Callable::new(
         &["type_debug"],
         "",
@@ -61,7 +62,10 @@ pub(super) const TABLE: &[Callable] = &[
     Callable::new(
         &["quote"],
         "",
-        |call| Ok(quote(&call.value.to_string()).into()),
+        |call| match call.value.is_none() {
+            true => Ok("''".into()),
+            false => Ok(quote(&call.value.to_string()).into()),
+        },
         "One word for a POSIX shell.",
         "'a b' | quote → \"'a b'\"",
     )
@@ -166,9 +170,6 @@ fn mandatory(call: &mut Call<'_, '_, '_>) -> Result<Value, Error> {
 
 /// Ansible's reading of truth: the words that mean yes, and nothing else.
 fn truth(call: &mut Call<'_, '_, '_>) -> Result<Value, Error> {
-    if call.value.is_none() {
-        return Ok(call.value.clone());
-    }
     let words = ["yes", "true", "on", "1", "y", "t"];
     Ok(match (call.value.as_str(), call.value.kind()) {
         (Some(text), _) => words.contains(&text.to_ascii_lowercase().as_str()),
@@ -179,6 +180,8 @@ fn truth(call: &mut Call<'_, '_, '_>) -> Result<Value, Error> {
 }
 
 fn ternary(call: &mut Call<'_, '_, '_>) -> Result<Value, Error> {
+    // What is not chosen need not be defined.
+    refuse_undefined(&call.value)?;
     if let (true, Some(none)) = (call.value.is_none(), call.get("none_val")) {
         return Ok(none.clone());
     }

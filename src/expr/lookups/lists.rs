@@ -124,6 +124,7 @@ fn subelements(asked: &Asked<'_>) -> Result<Vec<Value>, Error> {
         return Err(asked.wrong("takes a list and the name of a list within its items"));
     };
     let items = match items.kind() {
+        ValueKind::Map if !items.get_attr("skipped")?.is_undefined() => return Ok(Vec::new()),
         ValueKind::Map => filters::entries_of(items).into_iter().map(|(_, value)| value).collect(),
         _ => opened(items),
     };
@@ -139,6 +140,9 @@ fn subelements(asked: &Asked<'_>) -> Result<Vec<Value>, Error> {
 
 fn sequence(asked: &Asked<'_>) -> Result<Vec<Value>, Error> {
     let mut all = Vec::new();
+    if asked.terms.is_empty() && asked.options.is_empty() {
+        return Ok(Vec::new());
+    }
     if asked.terms.is_empty() {
         return numbers(asked, &asked.options);
     }
@@ -209,10 +213,11 @@ fn numbers(asked: &Asked<'_>, options: &IndexMap<String, Value>) -> Result<Vec<V
         (None, None) => return Err(asked.wrong("needs `end` or `count`")),
         (Some(end), None) => Some(end),
         (None, Some(0)) => return Ok(Vec::new()),
-        (None, Some(count)) => count
-            .checked_sub(1)
-            .and_then(|n| n.checked_mul(stride))
-            .and_then(|n| start.checked_add(n)),
+        (None, Some(count)) => {
+            // As Ansible counts; going down, that gives more than were asked for.
+            let end = count.checked_mul(stride).and_then(|n| n.checked_add(start));
+            end.and_then(|end| end.checked_sub(1))
+        }
     };
     let span = end.and_then(|end| end.checked_sub(start));
     let (Some(end), Some(span)) = (end, span) else {

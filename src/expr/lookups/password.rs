@@ -12,8 +12,8 @@ pub(super) const TABLE: &[LookUp] = &[LookUp::new(
     &["password"],
     "*paths, length=20, chars=['ascii_letters', 'digits', '.,:-_'], seed=none, encrypt=none, ident=none",
     |asked| asked.names().map(|term| password(asked, &term)).collect(),
-    "A password that is drawn once and kept in a file, or nowhere for `/dev/null`; with `seed` the \
-     same each time; with `encrypt` its hash.",
+    "A password that is drawn once and kept in a file, and masked; for `/dev/null` it is another \
+     one each time. With `seed` it is the same each time, with `encrypt` its hash.",
     "lookup('password', '/root/db length=16')",
 )];
 
@@ -69,6 +69,9 @@ fn password(asked: &Asked<'_>, term: &str) -> Result<Value, Error> {
         let host = asked.host()?;
         host.keep(&host::path(&*host, &path), &format!("{password}{salt}\n"))
             .map_err(|why| asked.wrong(format!("cannot keep the password: {why}")))?;
+    }
+    if path != "/dev/null" {
+        asked.scope.make_secret(&password);
     }
     let Some(kind) = encrypt else { return Ok(password.into()) };
     let ident = option("ident").map(ToString::to_string);

@@ -131,15 +131,15 @@ pub(super) const TABLE: &[Callable] = &[
     Callable::new(
         &["uri"],
         "schemes=none",
-        |call| Ok(is_uri(call, &[]).into()),
+        |call| Ok(is_uri(call, false).into()),
         "Is a URI, of one of the schemes where some are named.",
         "'http://a' is uri → true",
     ),
     Callable::new(
         &["url"],
         "schemes=none",
-        |call| Ok(is_uri(call, &["http", "https", "ftp"]).into()),
-        "Is a URL of a web or FTP server, or of one of the schemes.",
+        |call| Ok(is_uri(call, true).into()),
+        "Is a URI with the address of a server, or of a file.",
         "'http://a/b' is url → true",
     ),
     Callable::new(
@@ -147,12 +147,7 @@ pub(super) const TABLE: &[Callable] = &[
         "",
         |call| {
             let text = call.value.to_string();
-            let rest = text.to_lowercase().strip_prefix("urn:").map(str::to_owned);
-            Ok(rest
-                .is_some_and(|rest| {
-                    rest.split_once(':').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty())
-                })
-                .into())
+            Ok(text.to_lowercase().starts_with("urn:").into())
         },
         "Is a URN.",
         "'urn:isbn:1' is urn → true",
@@ -188,18 +183,21 @@ fn truthy(call: &Call<'_, '_, '_>) -> bool {
     }
 }
 
-fn is_uri(call: &Call<'_, '_, '_>, usual: &[&str]) -> bool {
+/// As Ansible: nearly any text is a URI, and what names a server (or a file) is a URL.
+fn is_uri(call: &Call<'_, '_, '_>, needs_address: bool) -> bool {
     let text = call.value.to_string();
-    let Some((scheme, rest)) = text.split_once(':') else { return false };
-    let asked = call.get("schemes").and_then(list).unwrap_or_default();
-    let scheme = scheme.to_lowercase();
-    let begins = scheme.starts_with(|c: char| c.is_ascii_alphabetic());
-    let fits = begins && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
-    let wanted = match asked.is_empty() {
-        true => usual.is_empty() || usual.contains(&scheme.as_str()),
-        false => asked.iter().any(|other| other.as_str() == Some(scheme.as_str())),
+    let begins = |scheme: &str| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
     };
-    let address =
-        rest.strip_prefix("//").map_or("", |rest| rest.split(['/', '?', '#']).next().unwrap_or(""));
-    fits && wanted && !rest.is_empty() && (usual.is_empty() || !address.is_empty())
+    let (scheme, rest) = match text.split_once(':').filter(|(scheme, _)| begins(scheme)) {
+        Some((scheme, rest)) => (scheme.to_lowercase(), rest),
+        None => (String::new(), text.as_str()),
+    };
+    let asked = call.get("schemes").and_then(list).unwrap_or_default();
+    if !asked.is_empty() && !asked.iter().any(|other| other.as_str() == Some(scheme.as_str())) {
+        return false;
+    }
+    let address = rest.strip_prefix("//").and_then(|rest| rest.split(['/', '?', '#']).next());
+    !needs_address || scheme == "file" || address.is_some_and(|address| !address.is_empty())
 }
