@@ -7,11 +7,15 @@
 //! cargo bench --bench bare -- copy FROM TO               read, write
 //! cargo bench --bench bare -- filter FROM TO             keep lines with `error`, any case
 //! cargo bench --bench bare -- json FROM TO               parse, keep objects with status >= 500
+//! cargo bench --bench bare -- fields FROM TO             parse, add two entries to each object
+//! cargo bench --bench bare -- gzip FROM TO               compress, at level 1
+//! cargo bench --bench bare -- zstd FROM TO               the same
 //! ```
 
 mod data;
 
 use data::{Dice, access, mixed};
+use flate2::write::GzEncoder;
 use memchr::{memchr, memchr_iter, memchr2, memrchr};
 use regex::bytes::Regex;
 use std::error::Error;
@@ -55,6 +59,34 @@ fn main() -> Outcome {
                 }
                 out.write_all(&kept)
             })
+        }
+        ["fields", from, to] => {
+            let mut made = Vec::with_capacity(2 * CHUNK_BYTES);
+            let mut entries = Vec::new();
+            each_chunk(from, to, |chunk, out| {
+                made.clear();
+                let mut start = 0;
+                for end in memchr_iter(b'\n', chunk) {
+                    let line = &chunk[start..end];
+                    if parse(line, &mut entries).is_some() {
+                        made.extend_from_slice(&line[..line.len() - 1]);
+                        made.extend_from_slice(b",\"env\":\"prod\",\"team\":\"web\"}\n");
+                    }
+                    start = end + 1;
+                }
+                out.write_all(&made)
+            })
+        }
+        ["gzip", from, to] => {
+            let level = flate2::Compression::new(1);
+            let mut packed = GzEncoder::new(File::create(to)?, level);
+            each_chunk(from, "/dev/null", |chunk, _| packed.write_all(chunk))?;
+            Ok(packed.finish().map(drop)?)
+        }
+        ["zstd", from, to] => {
+            let mut packed = zstd::stream::write::Encoder::new(File::create(to)?, 1)?;
+            each_chunk(from, "/dev/null", |chunk, _| packed.write_all(chunk))?;
+            Ok(packed.finish().map(drop)?)
         }
         // Under `cargo bench` without arguments there is nothing to time.
         _ => Ok(()),

@@ -58,6 +58,19 @@ transforms:
   failed: {type: filter, keep: status >= 500, inputs: [parsed]}
 sinks: {out: {type: file, path: $work/out, sync: never, inputs: [failed]}}
 YML
+config fields <<YML
+sources: {in: {type: file, include: [$work/access.json]}}
+transforms:
+  parsed: {type: parse, format: json, inputs: [in]}
+  tagged: {type: set, fields: {env: prod, team: web}, inputs: [parsed]}
+sinks: {out: {type: file, path: $work/out, sync: never, inputs: [tagged]}}
+YML
+for algorithm in gzip zstd; do
+  config $algorithm <<YML
+sources: {in: {type: file, include: [$work/mixed.log]}}
+sinks: {out: {type: file, path: $work/out, compression: $algorithm, sync: never, inputs: [in]}}
+YML
+done
 
 row() { # job, tool, command...
   local job=$1 tool=$2; shift 2
@@ -67,17 +80,35 @@ row() { # job, tool, command...
   awk -v j="$job" -v t="$tool" -v c="$cpu" -v w="$wall" -v p="$peak" -v l="$limit" \
     'BEGIN { printf "%-8s %-12s %7.3f %7.3f %8.1f %7.2f\n", j, t, c, w, p / 1024, c / l }'
 }
+# Whether driftless wrote what the bare loop did.
+check() { [ "$(md5sum <"$work/out")" = "$same" ] || echo "$1: driftless wrote something else"; }
 has() { command -v "$1" >/dev/null; }
 
 printf '%-8s %-12s %7s %7s %8s %7s\n' job tool cpu_s wall_s peak_MiB x_bare
 row copy 'bare loop' "$bare" copy "$work/mixed.log" "$work/out"
 row copy driftless "$driftless" agent --once --config "$work/copy"
+same=$(md5sum <"$work/mixed.log")
+check copy
 row copy cp cp "$work/mixed.log" "$work/out"
 row filter 'bare loop' "$bare" filter "$work/mixed.log" "$work/out"
+same=$(md5sum <"$work/out")
 row filter driftless "$driftless" agent --once --config "$work/filter"
+check filter
 if has rg; then row filter ripgrep rg -i error "$work/mixed.log"; fi
 row json 'bare loop' "$bare" json "$work/access.json" "$work/out"
+same=$(md5sum <"$work/out")
 row json driftless "$driftless" agent --once --config "$work/json"
+check json
+row fields 'bare loop' "$bare" fields "$work/access.json" "$work/out"
+same=$(md5sum <"$work/out")
+row fields driftless "$driftless" agent --once --config "$work/fields"
+check fields
+for algorithm in gzip zstd; do
+  row $algorithm 'bare loop' "$bare" $algorithm "$work/mixed.log" "$work/out"
+  row $algorithm driftless "$driftless" agent --once --config "$work/$algorithm"
+  [ "$($algorithm -dc <"$work/out" | md5sum)" = "$(md5sum <"$work/mixed.log")" ] ||
+    echo "$algorithm: what driftless wrote does not unpack to what it read"
+done
 if has fluent-bit; then
   row copy fluent-bit fluent-bit -q -i tail -p "path=$work/mixed.log" -p read_from_head=on \
     -p exit_on_eof=on -o file -p "path=$work" -p file=out -p format=plain

@@ -4,7 +4,6 @@ use super::Failure;
 use crate::host::machine::Machine;
 use crate::host::machine::meta::{Kind, Meta};
 use crate::sinks::apply::params::Kind as ParamKind;
-use md5::Md5;
 use minijinja::Value;
 use sha1::Sha1;
 use sha2::digest::Digest;
@@ -61,7 +60,7 @@ pub(super) fn of_inode(found: &Meta, machine: &Machine) -> Vec<(&'static str, Va
 pub(super) fn sum(machine: &Machine, path: &Path, algorithm: &str) -> Result<String, Failure> {
     let reader = machine.reader(path)?;
     let summed = match algorithm {
-        "md5" => digest::<Md5>(reader),
+        "md5" => md5_of(reader),
         "sha224" => digest::<Sha224>(reader),
         "sha256" => digest::<Sha256>(reader),
         "sha384" => digest::<Sha384>(reader),
@@ -74,7 +73,7 @@ pub(super) fn sum(machine: &Machine, path: &Path, algorithm: &str) -> Result<Str
 /// The sum of `content`, in hex.
 pub(super) fn sum_of(content: &[u8], algorithm: &str) -> String {
     let summed = match algorithm {
-        "md5" => digest::<Md5>(content),
+        "md5" => md5_of(content),
         "sha224" => digest::<Sha224>(content),
         "sha256" => digest::<Sha256>(content),
         "sha384" => digest::<Sha384>(content),
@@ -84,16 +83,26 @@ pub(super) fn sum_of(content: &[u8], algorithm: &str) -> String {
     summed.unwrap_or_default() // memory is always readable
 }
 
-fn digest<D: Digest>(mut reader: impl Read) -> std::io::Result<String> {
+fn digest<D: Digest>(reader: impl Read) -> std::io::Result<String> {
     let mut digest = D::new();
+    each_piece(reader, |piece| digest.update(piece))?;
+    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn md5_of(reader: impl Read) -> std::io::Result<String> {
+    let mut digest = md5::Context::new();
+    each_piece(reader, |piece| digest.consume(piece))?;
+    Ok(format!("{:x}", digest.finalize()))
+}
+
+fn each_piece(mut reader: impl Read, mut take: impl FnMut(&[u8])) -> std::io::Result<()> {
     let mut piece = vec![0_u8; 64 << 10];
     loop {
         match reader.read(&mut piece)? {
-            0 => break,
-            count => digest.update(&piece[..count]),
+            0 => return Ok(()),
+            count => take(&piece[..count]),
         }
     }
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// A guess at the type of a file from its beginning, and at the encoding of its text.

@@ -1,5 +1,6 @@
 //! The task types: the table of contents. One file each; a new one is its file and one line.
 
+mod add_host;
 mod assemble;
 mod assert;
 mod blockinfile;
@@ -15,18 +16,21 @@ mod file_attributes;
 mod find;
 mod get_url;
 mod git;
-mod ini_file;
-mod lineinfile;
+mod group_by;
 mod include_role;
 mod include_tasks;
 mod include_vars;
+mod ini_file;
+mod lineinfile;
 mod meta;
 mod pattern;
 mod pause;
+mod ping;
 mod raw;
 mod replace;
 mod script;
 mod set_fact;
+mod setup;
 mod shell;
 mod slurp;
 mod stat;
@@ -53,10 +57,12 @@ use minijinja::Value;
 use std::path::{Path, PathBuf};
 
 /// The parameter that tells `meta` what to do.
+pub(super) use group_by::RESULT as ADDED_GROUP;
 pub(super) use meta::ACTION as META_ACTION;
 
 /// All modules.
 pub static MODULES: &[&Module] = &[
+    &add_host::MODULE,
     &assemble::MODULE,
     &assert::MODULE,
     &blockinfile::MODULE,
@@ -69,19 +75,22 @@ pub static MODULES: &[&Module] = &[
     &find::MODULE,
     &get_url::MODULE,
     &git::MODULE,
-    &ini_file::MODULE,
-    &lineinfile::MODULE,
+    &group_by::MODULE,
     &include_role::IMPORT,
     &include_role::MODULE,
     &include_tasks::IMPORT,
     &include_tasks::MODULE,
     &include_vars::MODULE,
+    &ini_file::MODULE,
+    &lineinfile::MODULE,
     &meta::MODULE,
     &pause::MODULE,
+    &ping::MODULE,
     &raw::MODULE,
     &replace::MODULE,
     &script::MODULE,
     &set_fact::MODULE,
+    &setup::MODULE,
     &shell::MODULE,
     &slurp::MODULE,
     &stat::MODULE,
@@ -153,7 +162,7 @@ impl Module {
 }
 
 /// Modules that run programs, or that change nothing.
-const AS_ANOTHER_USER: [&str; 21] = [
+const AS_ANOTHER_USER: &[&str] = &[
     "add_host",
     "assert",
     "command",
@@ -162,12 +171,16 @@ const AS_ANOTHER_USER: [&str; 21] = [
     "find",
     "getent",
     "group_by",
+    "include_role",
+    "include_tasks",
+    "include_vars",
     "meta",
     "pause",
     "ping",
     "raw",
     "script",
     "set_fact",
+    "setup",
     "shell",
     "slurp",
     "stat",
@@ -319,7 +332,10 @@ impl From<Diagnostic> for Failure {
 
 /// The module that a task file calls `name`, its collection's prefix included or not.
 pub fn find(name: &str) -> Option<&'static Module> {
-    let name = without_prefix(name);
+    let name = match without_prefix(name) {
+        "gather_facts" => "setup",
+        name => name,
+    };
     MODULES.iter().find(|module| module.name == name).copied()
 }
 
