@@ -68,7 +68,7 @@ const TASKS: [&str; 45] = [
     "blockinfile: {path: '{{ root }}/x', block: new, insertbefore: BOF}",
     "blockinfile: {path: '{{ root }}/x', state: absent}",
     "replace: {path: '{{ root }}/x', regexp: 'h(.)', replace: 'H\\1', mode: '0640'}",
-    "replace: {path: '{{ root }}/x', regexp: o, replace: 0, after: l}",
+    "replace: {path: '{{ root }}/x', regexp: o, replace: '0', after: l}",
     "ini_file: {path: '{{ root }}/x', section: s, option: o, value: v}",
     "ini_file: {path: '{{ root }}/x', section: s, state: absent, create: no}",
     "assemble: {src: '{{ root }}/x', dest: '{{ root }}/y'}",

@@ -38,11 +38,32 @@ fn text_is_edited_as_ansible_edits_it() {
             wrong.push(format!("{task} on {before}\n   found {found:?}\nexpected {expected:?}\n"));
         }
         if state == "changed" {
-            let again = bench.run(&text);
-            assert_eq!(letters(&again), "oo", "a second run of {task}");
+            // Where several lines match, each of `runs` runs changes one.
+            for _ in 1..case["runs"].as_u64().unwrap_or(1) {
+                assert_eq!(letters(&bench.run(&text)), "co", "another run of {task}");
+            }
+            assert_eq!(letters(&bench.run(&text)), "oo", "a last run of {task}");
         }
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+/// Ansible makes one line of both.
+#[test]
+fn a_line_is_not_put_behind_one_that_has_no_end() {
+    let task = "lineinfile: {path: '{{ root }}/x', regexp: '^x', line: new, insertafter: '^one'}";
+    assert_eq!(edit(task, "one").1, "one\nnew\n");
+}
+
+#[test]
+fn of_several_lines_that_match_each_run_changes_the_last() {
+    let bench = Bench::new();
+    fs::write(bench.path("x"), "one\ntwo\nthree\n").unwrap();
+    let text = "tasks: [{lineinfile: {path: '{{ root }}/x', regexp: 'e$', line: E}}]";
+    for (state, after) in [("c", "one\ntwo\nE\n"), ("c", "E\ntwo\nE\n"), ("o", "E\ntwo\nE\n")] {
+        assert_eq!(letters(&bench.run(text)), state);
+        assert_eq!(bench.read("x"), after);
+    }
 }
 
 /// The state of a task on a file, the file then, and what the task said.

@@ -102,8 +102,8 @@ impl File {
         Err(stop(257, format!("there is no file {}", self.path.display()), hint))
     }
 
-    /// Edits the text and writes it, with the permissions that the parameters ask for. `edit` must
-    /// leave alone what it made: what would change again at the next run is refused.
+    /// Edits the text and writes it, with the permissions that the parameters ask for. What would
+    /// change again at every run is refused.
     pub(super) fn change(
         &self,
         params: &Params,
@@ -111,7 +111,7 @@ impl File {
         edit: &dyn Fn(&str) -> Result<Edited, Failure>,
     ) -> Result<Outcome, Failure> {
         let edited = edit(&self.text)?;
-        if edited.text != self.text && edit(&edited.text)?.text != edited.text {
+        if edited.text != self.text && !settles(&edited.text, edit)? {
             let why = format!("{} would be changed again at every run", self.path.display());
             let hint = "change the pattern so that it does not match what the task has written";
             return Err(Failure { hint: Some(hint.into()), ..Failure::new(why) });
@@ -154,28 +154,50 @@ impl File {
     }
 }
 
+/// Whether `text`, edited again and again, stays as it is at last. Where several lines match, a run
+/// of `lineinfile` changes one of them, so that it takes some runs.
+fn settles(
+    text: &str,
+    edit: &dyn Fn(&str) -> Result<Edited, Failure>,
+) -> Result<bool, Failure> {
+    const RUNS: usize = 100;
+    let largest = 2 * text.len() + (64 << 10);
+    let mut text = Cow::from(text);
+    for _ in 0..RUNS {
+        let next = edit(&text)?.text;
+        if next == text {
+            return Ok(true);
+        }
+        if next.len() > largest {
+            return Ok(false);
+        }
+        text = next.into();
+    }
+    Ok(false)
+}
+
 /// Why a task cannot go on, with what it returns.
 #[derive(Debug)]
-pub(super) struct Stop(Result<Outcome, Failure>);
+pub(super) struct Stop(Box<Result<Outcome, Failure>>);
 
 impl Stop {
     /// As the task's own result.
     pub(super) fn told(self) -> Result<Outcome, Failure> {
-        self.0
+        *self.0
     }
 }
 
 impl<E: Into<Failure>> From<E> for Stop {
     fn from(fault: E) -> Self {
-        Self(Err(fault.into()))
+        Self(Box::new(Err(fault.into())))
     }
 }
 
 /// A failure with a return code.
 pub(super) fn stop(code: i32, why: String, hint: Option<&str>) -> Stop {
-    let outcome = Outcome { failed: Some(why.clone()), ..Outcome::default() };
-    let message = hint.map_or(why.clone(), |hint| format!("{why} ({hint})"));
-    Stop(Ok(Outcome { failed: Some(message), ..outcome }.with("rc", code).with("msg", why)))
+    let failed = Some(hint.map_or(why.clone(), |hint| format!("{why} ({hint})")));
+    let outcome = Outcome { failed, ..Outcome::default() };
+    Stop(Box::new(Ok(outcome.with("rc", code).with("msg", why))))
 }
 
 /// How a file is written, as the parameters `backup`, `validate` and `unsafe_writes` have it.

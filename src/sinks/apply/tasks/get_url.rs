@@ -9,7 +9,7 @@ use crate::host::machine::path::Follow;
 use crate::net::fetch::{Answer, Request};
 use crate::sinks::apply::params::{Kind, Param, Params, Spec};
 use chrono::DateTime;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub(super) static MODULE: Module = Module {
     name: "get_url",
@@ -194,7 +194,8 @@ impl Task for GetUrl {
                 return Err(Failure::new(why));
             }
         }
-        let before = match &found {
+        let replaced = machine.stat(&dest, Follow::Yes)?.filter(|found| found.kind == FileKind::File);
+        let before = match &replaced {
             Some(_) => Some(facts::sum(machine, &dest, "sha1")?),
             None => None,
         };
@@ -220,7 +221,7 @@ impl GetUrl {
         &self,
         outcome: Outcome,
         machine: &Machine,
-        dest: &PathBuf,
+        dest: &Path,
         request: &Request,
     ) -> Result<Outcome, Failure> {
         let outcome = outcome
@@ -238,7 +239,7 @@ mod tests {
     fn a_file_is_called_as_the_end_of_its_url() {
         assert_eq!(file_name("https://h/a/b.tgz?x=/y#z"), "b.tgz");
         assert_eq!(file_name("https://h/"), "index.html");
-        assert_eq!(file_name("https://h"), "h");
+        assert_eq!(file_name("https://h"), "index.html");
     }
 
     #[test]

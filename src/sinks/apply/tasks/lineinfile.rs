@@ -215,6 +215,11 @@ impl<'a> Job<'a> {
             Place::Start => 0,
             _ => at.unwrap_or(lines.len()),
         };
+        // With `firstmatch`, the search ended before the line that an earlier run put here.
+        let is_there = lines.get(at).is_some_and(|line| bare(line) == self.line);
+        if is_there && matches!(self.place, Place::After(_)) {
+            return Ok(unchanged());
+        }
         if at == lines.len() {
             end_last(&mut lines, self.line_end);
         }
