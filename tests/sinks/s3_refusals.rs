@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// Lines of which every third goes below a key that is longer than S3 allows.
 fn text(count: usize) -> String {
     let line = |n: usize| {
-        let to = if n % 3 == 0 { "x".repeat(199) } else { "short".to_owned() };
+        let to = if n.is_multiple_of(3) { "x".repeat(199) } else { "short".to_owned() };
         json!({ "to": to, "n": n, "odd": "a\tb \"c\"" }).to_string() + "\n"
     };
     (0..count).map(line).collect()
