@@ -138,7 +138,7 @@ fn where_records_may_not_come_once_is_said_and_is_no_error() {
 sources:
   app: {type: file, include: [/var/log/app.log]}
   audit: {type: file, include: [/var/log/audit.log]}
-  net: {type: socket, listen: 'udp://127.0.0.1:9'}
+  net: {type: socket, mode: udp, listen: '127.0.0.1:9'}
 transforms:
   once: {type: dedupe, window: 1m, inputs: [audit]}
   some: {type: filter, keep: \"message != 'x'\", inputs: [app]}

@@ -283,6 +283,43 @@ fn a_playbook_with_roles_runs_as_it_is_and_undoes_what_it_cannot_finish() {
 }
 
 #[test]
+fn apply_jinja_makes_what_its_expressions_say_and_draws_its_password_once() {
+    let script = r#"
+        export HOME=/root
+        code=0; /share/driftless apply /share --dry-run || code=$?
+        [ $code = 2 ]
+        test ! -e /srv/jinja-demo
+
+        /share/driftless apply /share --yes
+        cd /srv/jinja-demo
+        printf '%s\n' ann server01 \
+            '{"tls": {"enabled": true, "versions": ["1.2", "1.3"]}, "workers": 2}' \
+            new site '10.1.0.0 2bb80d53' '0 52' > wanted
+        diff wanted filters.txt
+        printf '%s\n' 'users of jinja-demo' 'bob    1002' 'ann    1001' 'motto: slow and steady' \
+            'shell: /bin/sh' 'tls:' '  enabled: true' '  versions:' "  - '1.2'" "  - '1.3'" \
+            'workers: 2' '' > wanted
+        diff wanted report.txt
+        test -e part01.txt -a -e part03.txt -a -e seen
+        [ "$(stat --format %a secrets/db)" = 600 ]
+        grep -qxE 'password = .{16}' db.conf
+        grep -qF "$(cat secrets/db)" db.conf
+
+        rm wanted
+        look() { stat --format '%n %i %s %a %Y %Z' . * secrets/*; }
+        after=$(look)
+        /share/driftless apply /share --yes
+        [ "$after" = "$(look)" ]
+    "#;
+    let example = Example::copy("apply-jinja");
+    fs::copy(support::PROGRAM, example.config().join("driftless")).unwrap();
+    let Some(output) = support::throwaway::run(script, &example.config()) else { return };
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{complained}");
+}
+
+#[test]
 fn dead_letters_are_sent_again_as_the_records_that_they_were() {
     let example = Example::copy("logs-replay");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

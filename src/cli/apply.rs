@@ -2,24 +2,25 @@
 
 use super::Exit;
 use super::apply_list::{show_tags, show_tasks};
+use super::apply_plan::{Saved, Target};
 use super::apply_report::{Manner, Progress, Steps, write_end};
 use super::extra_vars;
 use super::report::Colour;
 use super::runtime::{self, Signals, Told};
-use super::session::{Session, standard_data_dir};
+use super::session::{Session, standard_config, standard_data_dir};
 use super::shell::{Output, Shell};
 use crate::config::load::Config;
 use crate::event::task::TaskSet;
 use crate::expr::jinja::Engine;
 use crate::host::facts::facts_value;
 use crate::host::machine::Machine;
-use crate::sinks::apply::executor::{Inputs, Pending, Selection, run as run_tasks};
+use crate::sinks::apply::executor::{Inputs, Pending, Selection, Silent, run as run_tasks};
 use crate::sinks::apply::hosts::Host;
 use crate::sinks::apply::list::list;
 use crate::sinks::apply::record::run_recorded;
-use crate::sinks::apply::report::Report;
+use crate::sinks::apply::report::{Report, Status};
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -27,56 +28,61 @@ use tokio::sync::oneshot;
 
 /// Bring this host to what a config declares, once. Exit code 0: it is as declared; 1: something
 /// failed; 2: a dry run found changes.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   driftless apply --dry-run
   driftless apply site.yml --diff
   driftless apply . --tags web,tls --extra-vars 'port=8080 site=shop'
   driftless apply . --list-tasks
   driftless apply . --start-at 'site *' --step
+  driftless apply . --plan site.plan && driftless apply site.plan
   driftless apply . --dry-run --output json")]
 pub struct Args {
-    /// A config directory, an apply file of any name, a plain list of tasks, or a playbook. Default:
-    /// /etc/driftless/config, else ~/.config/driftless/config.
+    /// A config directory, an apply file of any name, a plain list of tasks, a playbook, or a saved
+    /// plan. Default: /etc/driftless/config, else ~/.config/driftless/config.
     #[arg(value_name = "FILE|DIR")]
-    path: Option<PathBuf>,
+    pub(super) path: Option<PathBuf>,
     /// Show what would change, and touch nothing.
     #[arg(long, visible_alias = "check")]
-    dry_run: bool,
+    pub(super) dry_run: bool,
+    /// Show what would change, and save it; the file's name ends with `.plan`. `apply FILE.plan` does
+    /// it, and refuses where it would not be the same any more.
+    #[arg(long, value_name = "FILE.plan", conflicts_with = "step")]
+    pub(super) plan: Option<PathBuf>,
     /// Show how texts change; a dry run always does.
     #[arg(long)]
-    diff: bool,
+    pub(super) diff: bool,
     /// Only tasks with one of these tags.
     #[arg(long, value_name = "TAGS", value_delimiter = ',')]
-    tags: Vec<String>,
+    pub(super) tags: Vec<String>,
     /// No tasks with one of these tags.
     #[arg(long, value_name = "TAGS", value_delimiter = ',')]
-    skip_tags: Vec<String>,
+    pub(super) skip_tags: Vec<String>,
     /// Begin with the task of this name; it may hold `*` and `?`.
     #[arg(long, visible_alias = "start-at-task", value_name = "TASK")]
-    start_at: Option<String>,
+    pub(super) start_at: Option<String>,
     /// Only if this host is among these: hosts, groups and patterns with `,` between, `!` for not.
     #[arg(long, value_name = "NAME")]
-    limit: Option<String>,
+    pub(super) limit: Option<String>,
     /// Ask before each task whether it is to run: yes, no, or all from here on.
     #[arg(long)]
-    step: bool,
+    pub(super) step: bool,
     /// Show the tasks, and run none.
     #[arg(long)]
-    list_tasks: bool,
+    pub(super) list_tasks: bool,
     /// Show the tags that tasks have, and run none.
     #[arg(long)]
-    list_tags: bool,
+    pub(super) list_tags: bool,
     /// Do not ask on a terminal before something changes.
     #[arg(short, long)]
-    yes: bool,
+    pub(super) yes: bool,
     /// Variables that beat all others: `name=value`, `@FILE`, or a mapping; may be given several
     /// times.
     #[arg(short, long, value_name = "VARS")]
-    extra_vars: Vec<String>,
+    pub(super) extra_vars: Vec<String>,
     /// Whom the result is for: a line a task for people, JSON lines for machines.
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    pub(super) output: Output,
 }
 
 /// All that a run needs.
@@ -90,6 +96,19 @@ struct Plan {
 }
 
 pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
+    let saved = match Saved::named(args) {
+        Ok(saved) => saved,
+        Err(message) => return shell.fail(&message),
+    };
+    let args = &match (&saved, &args.plan) {
+        (Some(saved), _) => saved.arguments(args),
+        // The plan may be used from elsewhere.
+        (None, Some(_)) => {
+            let path = args.path.clone().unwrap_or_else(standard_config);
+            Args { path: std::path::absolute(&path).ok().or(Some(path)), ..args.clone() }
+        }
+        (None, None) => args.clone(),
+    };
     let paths: Vec<PathBuf> = args.path.iter().cloned().collect();
     let session = Session::new(&paths);
     let config = match session.load_or_complain(shell, args.output) {
@@ -114,10 +133,19 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
         }
         Err(message) => return shell.fail(&format!("--limit: {message}")),
     }
+    if let Some(path) = &args.plan {
+        return plan.save(args, path, shell);
+    }
     if args.dry_run {
         return plan.dry_run(shell);
     }
+    if let Some(saved) = &saved
+        && let Err(why) = plan.check(saved)
+    {
+        return shell.fail(&format!("{why}; nothing was done"));
+    }
     let asks = !args.yes
+        && saved.is_none()
         && !args.step
         && args.output == Output::Text
         && io::stdin().is_terminal()
@@ -173,23 +201,67 @@ fn plan(args: &Args, session: &Session, config: Config, shell: &mut Shell) -> Re
 }
 
 impl Plan {
+    fn target(&self) -> Target<'_> {
+        let (host, revision) = (&self.inputs.host, &self.set.revision);
+        Target { host, revision, data_dir: &self.data_dir }
+    }
+
+    /// Shows what would change, and saves it in the file `path`.
+    fn save(&self, args: &Args, path: &Path, shell: &mut Shell) -> Exit {
+        if path.extension().is_none_or(|end| end != "plan") {
+            return shell
+                .fail(&format!("--plan: the name `{}` does not end with `.plan`", path.display()));
+        }
+        let (exit, machine) = self.foretell(shell);
+        if exit == Exit::Failed {
+            return exit;
+        }
+        let config = args.path.clone().unwrap_or_default();
+        let saved = Saved::new(args, config, &self.target(), machine.journal());
+        match saved.and_then(|saved| saved.write(path)) {
+            Ok(()) => exit,
+            Err(error) => shell.fail(&format!("the plan `{}`: {error}", path.display())),
+        }
+    }
+
+    /// Whether what was planned is what would be done now.
+    fn check(&self, saved: &Saved) -> Result<(), String> {
+        let machine = &mut Machine::overlay();
+        let report = run_tasks(&self.set, machine, &self.inputs, &self.selection, &mut Silent);
+        let failed = report.tasks.iter().rfind(|task| task.status == Status::Failed);
+        match failed.filter(|_| report.has_failed()) {
+            Some(task) => Err(format!(
+                "the plan cannot be carried out any more: {}: {}",
+                task.name,
+                task.message.as_deref().unwrap_or("it would fail")
+            )),
+            None => saved.check(&self.target(), machine.journal()),
+        }
+    }
+
     /// Shows what would change.
     fn dry_run(&self, shell: &mut Shell) -> Exit {
+        self.foretell(shell).0
+    }
+
+    fn foretell(&self, shell: &mut Shell) -> (Exit, Machine) {
         let manner = Manner { diffs: true, ..self.manner };
         let begun = Instant::now();
         let interrupted = &AtomicBool::new(false);
         let mut progress = Progress { out: &mut shell.out, manner, interrupted, steps: Steps::All };
-        let machine = &mut Machine::overlay();
-        let report = run_tasks(&self.set, machine, &self.inputs, &self.selection, &mut progress);
+        let mut machine = Machine::overlay();
+        let Self { set, inputs, selection, .. } = self;
+        let report = run_tasks(set, &mut machine, inputs, selection, &mut progress);
         write_end(&mut shell.out, &report, begun.elapsed(), manner)
             .and_then(|()| shell.out.flush())
             .ok();
         let recap = report.recap();
-        match report.has_failed() {
+        let exit = match report.has_failed() {
             true => Exit::Failed,
             false if recap.changed + recap.unknown > 0 => Exit::Pending,
             false => Exit::Success,
-        }
+        };
+        (exit, machine)
     }
 
     /// Does it. Ctrl-C and SIGTERM end it after the task that is under way.

@@ -1,11 +1,13 @@
 //! `driftless docs`: the reference, made from the types that read the config.
 
+mod expressions;
 mod page;
 
 use super::Exit;
 use super::shell::Shell;
 use crate::config::discover::FileKind;
 use crate::config::schema::file_schema;
+use expressions::expression_pages;
 use page::{Page, command_page, schema_page};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -68,6 +70,7 @@ fn pages() -> Vec<Page> {
         let title = format!("`{name}` file");
         pages.push(schema_page(&format!("files/{name}"), &title, &schema, &schema));
     }
+    pages.extend(expression_pages());
     pages.push(command_page("commands/command-line", super::command()));
     pages
 }
@@ -138,7 +141,7 @@ fn write_all(pages: &[Page], dir: &Path) -> io::Result<()> {
         fs::write(&path, format!("{BANNER}\n\n{text}"))?;
         written.insert(path);
     }
-    for folder in ROLES.iter().chain(&["files", "commands"]) {
+    for folder in ROLES.iter().chain(&["files", "expressions", "commands"]) {
         let Ok(entries) = fs::read_dir(dir.join(folder)) else { continue };
         for path in entries.flatten().map(|entry| entry.path()) {
             let is_ours =

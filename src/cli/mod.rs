@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod apply;
 mod apply_list;
+mod apply_plan;
 mod apply_report;
 pub mod audit;
 pub mod completions;

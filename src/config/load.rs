@@ -251,10 +251,10 @@ impl Loading<'_> {
         from_node(&node, "this file").ok()
     }
 
-    /// A plain list is a list of tasks.
+    /// A plain list is one of tasks or plays.
     fn apply_file(&mut self, node: Node) -> Option<ApplyFile> {
         match node.value {
-            Value::List(_) => Some(ApplyFile { tasks: Some(node), ..ApplyFile::default() }),
+            Value::List(_) => Some(ApplyFile { plays: Some(node), ..ApplyFile::default() }),
             _ => self.typed(node),
         }
     }

@@ -23,4 +23,3 @@ mod unread;
 mod wording;
 mod yaml;
 mod yaml_fault;
-mod yaml_scalar;

@@ -3,6 +3,7 @@
 use super::{json, toml, yaml};
 use crate::event::fault::Diagnostic;
 use crate::event::tree::{Node, SourceFile, Span, Value};
+pub use crate::event::yaml_scalar::Dialect;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
@@ -12,16 +13,6 @@ use std::sync::Arc;
 pub const LARGEST_FILE_BYTES: u64 = 1 << 20;
 /// How deep lists and mappings may stand in each other.
 pub(super) const DEEPEST: usize = 64;
-
-/// How YAML's plain scalars are read. TOML and JSON know only one way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dialect {
-    /// As `PyYAML` reads them, and so Ansible (`no` is false, `0644` is octal): for apply, role and
-    /// vars files.
-    Yaml11,
-    /// The core schema of YAML 1.2: for all other files.
-    Yaml12,
-}
 
 /// A file's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -48,7 +48,7 @@ pub fn file_schema(kind: FileKind) -> Value {
     }
     if kind == FileKind::Apply {
         let tasks = json!({"type": "array", "items": {"type": "object"}});
-        let words = "Desired state: a mapping with `tasks`, or a plain list of tasks.";
+        let words = "Desired state: a mapping with `tasks`, a plain list of tasks, or a playbook: a list of plays.";
         let definitions = schema.remove("$defs");
         let mut both = json_schema!({"description": words, "anyOf": [schema.to_value(), tasks]});
         definitions.and_then(|definitions| both.insert("$defs".into(), definitions));

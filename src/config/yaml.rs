@@ -2,9 +2,9 @@
 
 use super::read::{DEEPEST, Dialect, duplicate_key, empty_mapping, span, too_deep};
 use super::yaml_fault;
-use super::yaml_scalar::resolve;
 use crate::event::fault::Diagnostic;
 use crate::event::tree::{Key, Node, SourceFile, Span, Value};
+use crate::event::yaml_scalar::resolve;
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};

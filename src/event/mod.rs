@@ -18,6 +18,7 @@ pub mod secret;
 pub mod task;
 pub mod time;
 pub mod tree;
+pub mod yaml_scalar;
 
 use task::SharedTaskSet;
 

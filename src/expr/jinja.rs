@@ -1,16 +1,18 @@
 //! The one Jinja set-up: strict about undefined names, limited in how long an expression may run.
 
+use super::includes::{self, MAIN};
+use super::lenient::Backslash;
 use super::scope::Scope;
 use super::value::{from_node, is_omit, to_node};
-use super::{filters, methods, tests};
+use super::{filters, functions, lenient, lookups, methods, suggest, tests};
 use crate::event::fault::Diagnostic;
-use crate::event::tree::{Node, Span, Value as Tree};
+use crate::event::tree::{Node, Value as Tree};
 use indexmap::IndexMap;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
-use std::error::Error as _;
-use std::fmt;
+
+pub use super::problem::Problem;
 
 /// Instructions that one expression or template may run.
 const FUEL: u64 = 5_000_000;
@@ -36,106 +38,6 @@ impl Default for Whitespace {
     }
 }
 
-/// Why an expression or template has no value.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Problem {
-    /// What was found, in the words of the expression.
-    pub message: String,
-    /// The line within the template or expression, from 1.
-    pub line: Option<usize>,
-    /// Where the expression stands, once whoever knows it has said so.
-    pub place: Option<Span>,
-    /// How to mend it.
-    pub hint: Option<String>,
-    /// The variable whose own text is to blame, and where it stands.
-    pub variable: Option<Box<(String, Option<Span>)>>,
-    /// Where set, the value is not wrong but not known yet: the number of the task that would
-    /// have to run first.
-    pub depends_on: Option<usize>,
-}
-
-impl Problem {
-    fn new(message: impl Into<String>) -> Self {
-        let message = message.into();
-        Self { message, line: None, place: None, hint: None, variable: None, depends_on: None }
-    }
-
-    /// The same, known to stand at `span`.
-    #[must_use]
-    pub fn located(mut self, span: Option<&Span>) -> Self {
-        self.place = self.place.or_else(|| span.cloned());
-        self
-    }
-
-    /// The complaint about the place `span`, which holds the expression.
-    pub fn at(self, span: Option<&Span>) -> Diagnostic {
-        self.located(span).diagnostic()
-    }
-
-    /// The complaint for people.
-    pub fn diagnostic(&self) -> Diagnostic {
-        let place = self.place.clone();
-        let complaint = match self.variable.as_deref() {
-            Some((name, Some(variable))) => Diagnostic::new(&self.message, place)
-                .related(Some(variable.clone()), format!("the variable `{name}` is defined here")),
-            Some((name, None)) => {
-                Diagnostic::new(format!("{} (in the variable `{name}`)", self.message), place)
-            }
-            None => Diagnostic::new(&self.message, place),
-        };
-        Diagnostic { hint: self.hint.clone(), ..complaint }
-    }
-
-    /// The same, known to come from the text of the variable `name`.
-    pub(super) fn inside(mut self, name: &str, span: Option<&Span>) -> Self {
-        self.variable.get_or_insert_with(|| Box::new((name.to_owned(), span.cloned())));
-        self
-    }
-
-    /// A value that carries the problem to whoever touches it.
-    pub fn into_value(self) -> Value {
-        Error::new(ErrorKind::InvalidOperation, self.message.clone()).with_source(self).into()
-    }
-
-    /// The value of something that task number `task` would have to run for first.
-    pub fn depends_on(task: usize) -> Self {
-        Self { depends_on: Some(task), ..Self::new(format!("depends on task {task}")) }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Problem {}
-
-impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
-        let mut source = error.source();
-        while let Some(inner) = source {
-            if let Some(problem) = inner.downcast_ref::<Problem>() {
-                return problem.clone();
-            }
-            source = inner.source();
-        }
-        let detail = error.detail().map(str::to_owned);
-        let message = match error.kind() {
-            ErrorKind::UndefinedError => {
-                detail.unwrap_or_else(|| "an undefined name is used".into())
-            }
-            ErrorKind::OutOfFuel => "the expression runs too long and was stopped".into(),
-            ErrorKind::SyntaxError => match detail {
-                Some(detail) => format!("this is not valid Jinja: {detail}"),
-                None => "this is not valid Jinja".into(),
-            },
-            kind => detail.unwrap_or_else(|| kind.to_string()),
-        };
-        Self { line: error.line(), ..Self::new(message) }
-    }
-}
-
 impl Default for Engine {
     fn default() -> Self {
         Self::new()
@@ -155,6 +57,9 @@ impl Engine {
         }
         filters::register(&mut environment);
         tests::register(&mut environment);
+        functions::register(&mut environment);
+        lenient::register(&mut environment);
+        lookups::register(&mut environment);
         Self { environment }
     }
 
@@ -177,9 +82,11 @@ impl Engine {
 
     /// The value of an expression without braces, as in `when`.
     pub fn evaluate(&self, expression: &str, scope: &Scope) -> Result<Value, Problem> {
-        let compiled = self.environment.compile_expression(expression)?;
-        let value = compiled.eval(scope.as_value())?;
-        settled(value)
+        let spelled = lenient::expression(expression, Backslash::Escapes);
+        let evaluate = || -> Result<Value, Error> {
+            self.environment.compile_expression(&spelled)?.eval(scope.as_value())
+        };
+        settled(evaluate().map_err(|error| explained(error, scope))?)
     }
 
     /// Whether a condition holds. As in Ansible it may be text with braces, or a truth value.
@@ -216,16 +123,20 @@ impl Engine {
             return Ok(text.into());
         }
         if let Some(expression) = sole_expression(text)
-            && let Ok(compiled) = self.environment.compile_expression(expression)
+            && let spelled = lenient::expression(expression, Backslash::Plain)
+            && let Ok(compiled) = self.environment.compile_expression(&spelled)
         {
-            let value = settled(compiled.eval(scope.as_value())?)?;
+            let value = compiled.eval(scope.as_value());
+            let value = settled(value.map_err(|error| explained(error, scope))?)?;
             if value.is_undefined() {
                 let message = format!("`{}` is undefined", expression.trim());
-                return Err(Problem::new(message));
+                return Err(hinted(Problem::new(message), scope));
             }
             return Ok(value);
         }
-        Ok(self.environment.render_str(text, scope.as_value())?.into())
+        let text = lenient::template(text, self.environment.syntax(), Backslash::Plain);
+        let rendered = self.environment.render_str(&text, scope.as_value());
+        Ok(rendered.map_err(|error| explained(error, scope))?.into())
     }
 
     /// Renders all strings of a tree, into a Jinja value.
@@ -301,9 +212,16 @@ impl Engine {
         whitespace: Whitespace,
         scope: &Scope,
     ) -> Result<String, Problem> {
+        let (text, whitespace) = with_header(text, whitespace);
         let mut environment = self.environment.clone();
-        environment.set_syntax(syntax(whitespace)?);
-        Ok(environment.render_str(text, scope.as_value())?)
+        let syntax = syntax(whitespace)?;
+        environment.set_syntax(syntax.clone());
+        if let Some(host) = scope.host() {
+            includes::allow(&mut environment, host, syntax.clone());
+        }
+        let text = lenient::template(text, &syntax, Backslash::Escapes);
+        let rendered = environment.render_named_str(MAIN, &text, scope.as_value());
+        rendered.map_err(|error| explained(error, scope))
     }
 
     /// Complains about the strings of `node` that are not valid Jinja, without running any.
@@ -337,6 +255,22 @@ impl Engine {
     }
 }
 
+/// The problem, with a hint where a name is like one that is known.
+fn explained(error: Error, scope: &Scope) -> Problem {
+    let kind = error.kind();
+    let problem = Problem::from(error);
+    if kind == ErrorKind::UndefinedError { hinted(problem, scope) } else { problem }
+}
+
+fn hinted(problem: Problem, scope: &Scope) -> Problem {
+    let name =
+        problem.message.strip_prefix('`').and_then(|rest| rest.strip_suffix("` is undefined"));
+    let Some(name) = name.filter(|_| problem.hint.is_none()) else { return problem };
+    let known = scope.known_names();
+    let near = suggest::nearest(name, known.iter().map(String::as_str));
+    Problem { hint: near.map(|near| format!("did you mean `{near}`?")), ..problem }
+}
+
 /// Turns a value that is an error into that error.
 fn settled(value: Value) -> Result<Value, Problem> {
     if value.kind() == ValueKind::Invalid {
@@ -344,6 +278,22 @@ fn settled(value: Value) -> Result<Value, Problem> {
         return Err(problem.unwrap_or_else(|| Problem::new("this has no value")));
     }
     Ok(value)
+}
+
+/// What stands before the first line where that is Ansible's header: `#jinja2: lstrip_blocks: true`.
+fn with_header(text: &str, mut whitespace: Whitespace) -> (&str, Whitespace) {
+    let Some(header) = text.strip_prefix("#jinja2:") else { return (text, whitespace) };
+    let (header, rest) = header.split_once('\n').unwrap_or((header, ""));
+    for setting in header.split(',') {
+        let Some((name, value)) = setting.split_once(':') else { continue };
+        let yes = matches!(value.trim(), "true" | "True" | "yes");
+        match name.trim() {
+            "trim_blocks" => whitespace.trim_blocks = yes,
+            "lstrip_blocks" => whitespace.lstrip_blocks = yes,
+            _ => {}
+        }
+    }
+    (rest, whitespace)
 }
 
 fn syntax(whitespace: Whitespace) -> Result<SyntaxConfig, Error> {
@@ -370,7 +320,7 @@ pub(super) fn sole_expression(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod unit {
     use super::*;
-    use crate::event::tree::SourceFile;
+    use crate::event::tree::{SourceFile, Span};
     use crate::expr::value::{from_json, omit};
     use std::path::Path;
     use std::sync::Arc;

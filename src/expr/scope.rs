@@ -3,14 +3,18 @@
 //! Variables are rendered when an expression reads them, not before: a variable may use others
 //! that are defined later, and one that cannot be rendered harms nobody who does not read it.
 
+use super::host::Host;
 use super::jinja::Engine;
 use super::value::{from_node, omit};
-use crate::event::secret::Secrets;
+use crate::event::secret::{Masker, SHORTEST_SECRET, SecretText, Secrets};
 use crate::event::tree::Node;
 use indexmap::IndexMap;
 use minijinja::value::{Enumerator, Object, Value};
-use minijinja::{Error, ErrorKind};
+use minijinja::{Error, ErrorKind, State};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// The name under which filters find the scope again. No expression can spell it.
+const ITSELF: &str = "\0scope";
 
 /// Unrendered variables under their names.
 pub type Vars = IndexMap<String, Node>;
@@ -36,6 +40,8 @@ struct Names {
     params: Vec<Arc<Vars>>,
     overriding: Arc<Vars>,
     locals: IndexMap<String, Value>,
+    host: Option<Arc<dyn Host>>,
+    masker: Option<Masker>,
     /// Variables that are being rendered right now, to notice one that needs itself.
     rendering: Mutex<Vec<String>>,
 }
@@ -50,6 +56,8 @@ impl Clone for Names {
             params: self.params.clone(),
             overriding: Arc::clone(&self.overriding),
             locals: self.locals.clone(),
+            host: self.host.clone(),
+            masker: self.masker.clone(),
             rendering: Mutex::default(),
         }
     }
@@ -67,6 +75,8 @@ impl Scope {
             params: Vec::new(),
             overriding: Arc::default(),
             locals: IndexMap::new(),
+            host: None,
+            masker: None,
             rendering: Mutex::default(),
         };
         Self { names: Arc::new(names) }
@@ -124,6 +134,60 @@ impl Scope {
         self.with(|names| {
             names.locals.insert(name.to_owned(), value);
         })
+    }
+
+    /// The same where look-ups and tests may look at `host`.
+    #[must_use]
+    pub fn with_host(&self, host: Arc<dyn Host>) -> Self {
+        self.with(|names| names.host = Some(host))
+    }
+
+    /// The same where what filters make of secrets is masked as they are.
+    #[must_use]
+    pub fn with_masker(&self, masker: Masker) -> Self {
+        self.with(|names| names.masker = Some(masker))
+    }
+
+    /// What look-ups and tests may look at.
+    pub fn host(&self) -> Option<Arc<dyn Host>> {
+        self.names.host.clone()
+    }
+
+    /// The scope of an expression that is running; `None` where it is one on records.
+    pub(super) fn of(state: &State<'_, '_>) -> Option<Self> {
+        let root = state.lookup(ITSELF)?;
+        root.downcast_object_ref::<Root>().map(|root| root.0.clone())
+    }
+
+    /// Where `from` holds a secret and `made` would not be masked, makes a secret of `made`.
+    pub(super) fn keep_secret(&self, from: &Value, made: &str) {
+        let Some(masker) = &self.names.masker else { return };
+        if made.len() < SHORTEST_SECRET
+            || masker.reveals(made)
+            || !masker.reveals(&from.to_string())
+        {
+            return;
+        }
+        self.make_secret(made);
+    }
+
+    /// From now on masks `text` as a secret.
+    pub(super) fn make_secret(&self, text: &str) {
+        let Some(masker) = self.names.masker.as_ref().filter(|_| text.len() >= SHORTEST_SECRET)
+        else {
+            return;
+        };
+        if !masker.reveals(text) {
+            let secret = SecretText::new(text.to_owned());
+            masker.add(&[("derived".to_owned(), secret)].into_iter().collect());
+        }
+    }
+
+    /// The names of variables and of what else can be read.
+    pub(super) fn known_names(&self) -> Vec<String> {
+        let names = &self.names;
+        let known = names.known().into_iter().map(|name| name.to_string());
+        known.chain(names.fixed.keys().cloned()).chain(names.locals.keys().cloned()).collect()
     }
 
     /// The engine that renders the variables.
@@ -213,6 +277,9 @@ impl Object for Root {
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
+        if key == ITSELF {
+            return Some(Value::from_dyn_object(Arc::clone(self)));
+        }
         self.0.names.lookup(key, &self.0)
     }
 }

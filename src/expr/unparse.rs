@@ -9,6 +9,18 @@ pub(super) struct Uses<'a> {
     pub(super) filters: Vec<&'a str>,
     pub(super) tests: Vec<&'a str>,
     pub(super) names: Vec<&'a str>,
+    /// The functions to write in place of `-` and `%`.
+    pub(super) operators: Option<(&'static str, &'static str)>,
+}
+
+impl Uses<'_> {
+    fn function(&self, op: BinOpKind) -> Option<&'static str> {
+        match (op, self.operators?) {
+            (BinOpKind::Sub, (minus, _)) => Some(minus),
+            (BinOpKind::Rem, (_, rest)) => Some(rest),
+            _ => None,
+        }
+    }
 }
 
 /// Writes `expr` with every operation in parentheses.
@@ -38,6 +50,13 @@ pub(super) fn unparse<'a>(expr: &Expr<'a>, uses: &mut Uses<'a>, out: &mut String
                 UnaryOpKind::Neg => "-",
             });
             group(&op.expr, uses, out);
+        }
+        Expr::BinOp(op) if uses.function(op.op).is_some() => {
+            out.extend([uses.function(op.op).unwrap_or_default(), "("]);
+            group(&op.left, uses, out);
+            out.push_str(", ");
+            group(&op.right, uses, out);
+            out.push(')');
         }
         Expr::BinOp(op) => {
             group(&op.left, uses, out);

@@ -111,6 +111,21 @@ pub fn to_json(value: &Value) -> serde_json::Value {
     }
 }
 
+/// A number with a fraction as Python writes it: with an exponent where it is very large or small.
+pub(super) fn python_float(number: f64) -> String {
+    let spelled = format!("{number:e}");
+    let Some((mantissa, exponent)) = spelled.split_once('e') else {
+        return spelled.to_lowercase();
+    };
+    match exponent.parse::<i32>() {
+        Ok(exponent) if !(-4..16).contains(&exponent) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{mantissa}e{sign}{:02}", exponent.abs())
+        }
+        _ => format!("{number:?}"),
+    }
+}
+
 /// The entries of a mapping, keys as text, in order.
 pub fn pairs(value: &Value) -> Vec<(String, Value)> {
     let keys = value.try_iter().into_iter().flatten();

@@ -133,3 +133,16 @@ fn commands_run_as_another_user() {
     assert_eq!(letters(&report), "ccof", "{report:#?}");
     assert_eq!(last_message(&report), "there is no user `no-such-user`");
 }
+
+#[test]
+fn every_look_up_of_expressions_can_apply_to_a_loop() {
+    let report = Bench::new().run(
+        "tasks:
+  - {debug: {msg: '{{ item }}'}, with_lines: ['echo a; echo b'], register: lines}
+  - {debug: {msg: '{{ item }}'}, with_fileglob: ['motd*'], register: files}
+  - {assert: {that: [\"lines.results | map(attribute='msg') | list == ['a', 'b']\", \"files.results[0].msg is search('files/motd$')\"]}}
+  - {debug: {msg: x}, with_nonsense: [1]}
+",
+    );
+    assert_eq!(letters(&report), "ooof", "{report:#?}");
+}

@@ -107,6 +107,30 @@ fn a_run_can_begin_at_a_task() {
 }
 
 #[test]
+fn what_the_host_is_like_has_ansibles_names_too() {
+    let report = Bench::new().run(
+        "- hosts: all
+  vars: {own: 1}
+  tasks:
+    - gather_facts:
+    - {setup: {gather_subset: '!all'}, register: found}
+    - assert:
+        that:
+          - ansible_os_family == 'Debian' and ansible_facts.os_family == 'Debian'
+          - found.ansible_facts.ansible_os_family == 'Debian'
+          - hostvars[inventory_hostname].own == 1
+          - ansible_version.full is version('2.9', '>=')
+    - group_by: {key: 'is {{ ansible_os_family }}'}
+    - add_host: {name: other, groups: [x], port: 1}
+    - {ping: , register: answer}
+- hosts: is-Debian:&web
+  tasks: [{assert: {that: [answer.ping == 'pong', \"group_names == ['web', 'is-Debian']\"]}}]
+",
+    );
+    assert_eq!(letters(&report), "ooooooo", "{report:#?}");
+}
+
+#[test]
 fn what_is_wrong_with_a_playbook_is_said_with_its_place() {
     let bench = Bench::new();
     bench.configure("loop.yml", "- import_playbook: loop.yml\n");

@@ -1,6 +1,6 @@
 //! Playbooks and roles from a config directory, and the options that choose a part of them.
 
-use super::host::{Host, SECRET, records};
+use super::host::{Host, Ran, SECRET, records};
 use std::fs;
 
 const PLAYBOOK: &str = "
@@ -98,6 +98,37 @@ handlers:
     assert!(foretold.out.contains("reload (handler)"), "{foretold:?}");
     let ran = host.apply(&["--tags", "none"]);
     assert!(ran.out.contains("reload (handler)") && host.path("reloaded").exists(), "{ran:?}");
+}
+
+#[test]
+fn a_saved_plan_is_done_as_it_is_or_not_at_all() {
+    let host = host();
+    let ran = host.apply(&["--plan", "site.plan"]);
+    assert_eq!((ran.code, host.path("page").exists()), (Some(2), false), "{ran:?}");
+    let plan = fs::read_to_string(host.path("../site.plan")).unwrap();
+    assert!(plan.contains(host.path("page").to_str().unwrap()) && !plan.contains(SECRET), "{plan}");
+
+    host.write("last", "by hand");
+    let before = host.snapshot();
+    let apply = || Ran::of(&host.driftless(&["apply", "site.plan"]));
+    let ran = apply();
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.err.contains("something has moved") && ran.err.contains("nothing was done"),
+        "{ran:?}"
+    );
+    assert_eq!(before, host.snapshot());
+
+    fs::remove_file(host.path("last")).unwrap();
+    let ran = apply();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(host.path("page").exists() && host.path("told").exists());
+    assert_eq!(apply().code, Some(1), "it is done already");
+    host.apply(&["--plan", "site.plan"]);
+    host.configure("group_vars/web.yml", "word: other\n");
+    let ran = apply();
+    assert!(ran.err.contains("the plan is for the revision"), "{ran:?}");
+    assert_eq!(host.apply(&["--plan", "site.json"]).code, Some(1));
 }
 
 #[test]

@@ -117,10 +117,10 @@ fn after_so_many_attempts_an_object_goes_to_the_dead_letters() {
 #[test]
 fn what_people_have_to_mend_is_waited_for_and_told_at_the_start() {
     let store = Store::start();
-    for (setting, value, code) in [
-        ("bucket", json!("nowhere"), "NoSuchBucket"),
-        ("endpoint", json!(format!("http://127.0.0.1:{}", free_port())), "refused"),
-    ] {
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    for (setting, value, code) in
+        [("bucket", json!("nowhere"), "NoSuchBucket"), ("endpoint", json!(nobody), "refused")]
+    {
         let mut settings = json!({ "retry": { "initial": "10ms", "max": "20ms" } });
         settings["batch"] = json!({ "age": "50ms" });
         settings[setting] = value;
@@ -131,9 +131,12 @@ fn what_people_have_to_mend_is_waited_for_and_told_at_the_start() {
             said.contains("the other side does not answer yet") && said.contains(code)
         };
         bench.wait_until("it says who is not there", tells);
-        bench.append("{\"to\": \"short\"}\n");
-        let tries = || bench.said().matches("will try again").count() > 20;
-        bench.wait_until("it tries again and again", tries);
+        // This server makes buckets that it does not know.
+        if setting == "endpoint" {
+            bench.append("{\"to\": \"short\"}\n");
+            let tries = || bench.said().matches("will try again").count() > 20;
+            bench.wait_until("it tries again and again", tries);
+        }
         assert!(!bench.said().contains("dropped") && letters(&bench).is_empty());
         drop(agent);
     }

@@ -7,6 +7,7 @@ use super::writer::{MARK, Writer};
 use super::{is_long, scale};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
@@ -19,8 +20,8 @@ struct Trial {
     sink: Value,
     /// What each of the two writers writes.
     bytes_per_second: usize,
-    /// How long the agent lives, in milliseconds.
-    lives: (u64, u64),
+    /// How long the agent lives at most once it brings something, in milliseconds.
+    life_ms: u64,
 }
 
 impl Trial {
@@ -38,7 +39,11 @@ impl Trial {
         let mut writers = [start(1, "logs/a.log"), start(2, "logs/b.log")];
         for _ in 0..scale().kills {
             let agent = rig.start();
-            std::thread::sleep(rig.random(self.lives.0, self.lives.1));
+            // On a busy host it takes a while until it is at work.
+            let journal = || fs::metadata(rig.path("data/deliveries/out")).map_or(0, |it| it.len());
+            let before = journal();
+            rig.wait_until("it brings something", || journal() != before);
+            std::thread::sleep(rig.random(0, self.life_ms));
             agent.kill();
         }
         let written = [(1, writers[0].stop()), (2, writers[1].stop())];
@@ -127,7 +132,7 @@ fn killed_on_the_way_to_a_bucket_it_loses_and_doubles_nothing() {
         sink: json!({ "encoding": "text", "compression": "none",
                       "batch": { "bytes": "256KiB", "age": "200ms" } }),
         bytes_per_second: rate(),
-        lives: (200, 1200),
+        life_ms: 700,
     }
     .run();
 }
@@ -138,10 +143,10 @@ fn killed_on_the_way_to_many_prefixes_it_loses_and_doubles_nothing() {
     Trial {
         transforms: json!({ "parse": { "type": "parse", "format": "regex", "pattern": pattern,
                                        "inputs": ["app"] } }),
-        sink: json!({ "encoding": "text", "prefix": "{{ part }}/", "max_partitions": 12,
+        sink: json!({ "encoding": "text", "prefix": "{{ part }}/",
                       "compression": "gzip", "batch": { "bytes": "64KiB", "age": "300ms" } }),
         bytes_per_second: rate(),
-        lives: (200, 1200),
+        life_ms: 700,
     }
     .run();
 }
@@ -153,7 +158,7 @@ fn killed_on_the_way_to_large_objects_in_parts_it_loses_and_doubles_nothing() {
         sink: json!({ "encoding": "text", "compression": "none", "part_bytes": "5MiB",
                       "batch": { "bytes": "8MiB", "age": "1s" } }),
         bytes_per_second: 3_000_000,
-        lives: (500, 2000),
+        life_ms: 1500,
     }
     .run();
 }

@@ -13,6 +13,8 @@ pub(crate) struct Received {
     kept: Arc<Mutex<Vec<u8>>>,
     mood: Arc<RwLock<Mood>>,
     gone: Arc<AtomicBool>,
+    /// Held by the connection that is read.
+    turn: Arc<Mutex<()>>,
 }
 
 /// How a receiver answers.
@@ -36,7 +38,8 @@ pub(crate) struct Receiver {
 
 impl Received {
     fn new() -> Self {
-        Self { kept: Arc::default(), mood: Arc::new(RwLock::new(Mood::Well)), gone: Arc::default() }
+        let mood = Arc::new(RwLock::new(Mood::Well));
+        Self { kept: Arc::default(), mood, gone: Arc::default(), turn: Arc::default() }
     }
 
     /// All that was taken.
@@ -92,8 +95,7 @@ pub(crate) fn http() -> Receiver {
 /// ends in is no message (RFC 6587).
 pub(crate) fn lines() -> Receiver {
     listen(|stream, received| {
-        static ONE: Mutex<()> = Mutex::new(());
-        let _turn = ONE.lock();
+        let _turn = received.turn.lock();
         let mut reader = BufReader::with_capacity(1 << 16, stream);
         let mut line = Vec::new();
         while reader.read_until(b'\n', &mut line).is_ok() && line.ends_with(b"\n") {

@@ -106,10 +106,13 @@ fn segments(buffer: &Path) -> Vec<PathBuf> {
     all
 }
 
+/// What is done to a buffer: its name, the doing, how many segments' worth may be lost of it, and
+/// whether that has to be told.
+type BufferDeed = (&'static str, fn(&Path), usize, bool);
+
 #[test]
 fn whatever_is_left_of_a_disk_buffer_only_what_was_hit_is_lost_and_it_is_counted() {
-    // With what is done: how many segments' worth may be lost, and whether it has to be told.
-    let deeds: [(&str, fn(&Path), usize, bool); 8] = [
+    let deeds: [BufferDeed; 8] = [
         ("nothing", |_| {}, 0, false),
         ("an empty segment", |it| drop(File::create(&segments(it)[1]).unwrap()), 1, true),
         (

@@ -4,6 +4,7 @@ use super::Verdict;
 use super::compare::{Mismatch, contains, equal, order, truth};
 use super::filter::filter;
 use super::ir::{Comparison, Operand, Program, Test};
+use super::scan::Anchor;
 use crate::event::log::{FieldRef, KeyId, LogBatch, RecordRef};
 use crate::event::lookup::member;
 use crate::expr::record::{Made, Names};
@@ -110,6 +111,15 @@ impl Run<'_> {
             Test::Matches(operand, pattern) => match self.find(operand, record)?.value() {
                 Some(value) if value.is_null() => Ok(false),
                 Some(value) => Ok(pattern.regex.is_match(&value.as_text().ok_or(Mismatch)?)),
+                None => Ok(false),
+            },
+            Test::Looks(operand, pattern, anchor) => match self.find(operand, record)?.value() {
+                Some(value) if value.is_null() => Ok(false),
+                Some(value) => {
+                    let text = value.as_text().ok_or(Mismatch)?;
+                    let text = String::from_utf8_lossy(&text);
+                    pattern.matches(&text, *anchor == Anchor::Start).map_err(|_| Mismatch)
+                }
                 None => Ok(false),
             },
             Test::Begins(operand, part) => {

@@ -1,8 +1,10 @@
 //! What a condition is made of once it has been read.
 
+use super::scan::Anchor;
 use crate::expr::record::Made;
 use memchr::memmem::Finder;
 use regex::bytes::Regex;
+use std::sync::Arc;
 
 /// Something that holds for a record or not.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ pub(super) enum Test {
     Ends(Operand, String),
     /// The text matches; where it must begin is in the pattern itself.
     Matches(Operand, Pattern),
+    /// The text matches a pattern that looks ahead, behind or back.
+    Looks(Operand, Arc<crate::expr::pattern::Pattern>, Anchor),
     Defined(Operand),
     Null(Operand),
     True(Operand),

@@ -4,6 +4,7 @@
 use super::Unfit;
 use super::ir::{Comparison, Filter, Operand, Program, Question, Test};
 use super::scan::{self, Anchor};
+use crate::expr::pattern::{Options, Pattern, from_python};
 use crate::expr::record::{Made, Names};
 use crate::expr::unparse::{Uses, unparse};
 use memchr::memmem::Finder;
@@ -11,6 +12,7 @@ use minijinja::ErrorKind;
 use minijinja::machinery::ast::{self, BinOpKind, CallArg, CompareOpKind, Expr, UnaryOpKind};
 use minijinja::machinery::{Span, parse_expr};
 use minijinja::value::{Value, ValueKind};
+use std::sync::Arc;
 
 /// Reads an expression. Constants are taken from `names`.
 pub(super) fn lower(text: &str, names: &Names) -> Result<Program, Unfit> {
@@ -131,14 +133,26 @@ impl Lowering<'_> {
                     (Some(text), Some(flags)) => {
                         let anchor =
                             if test.name == "match" { Anchor::Start } else { Anchor::Anywhere };
-                        let pattern =
-                            scan::pattern(&format!("{flags}{text}"), anchor).map_err(|reason| {
-                                self.unfit(
-                                    pattern.span(),
-                                    format!("`{text}` is not a regular expression: {reason}"),
-                                )
-                            })?;
-                        Ok(Test::Matches(self.operand(&test.expr)?, pattern))
+                        // A match needs no more than to get to the text's end, which is
+                        // before a last line feed too.
+                        let end = if flags.contains('m') { "$" } else { r"(?:\n?\z)" };
+                        let spelled = format!("{flags}{}", from_python(text, end));
+                        match scan::pattern(&spelled, anchor) {
+                            Ok(pattern) => Ok(Test::Matches(self.operand(&test.expr)?, pattern)),
+                            Err(reason) => {
+                                let options = Options {
+                                    ignore_case: flags.contains('i'),
+                                    multi_line: flags.contains('m'),
+                                };
+                                let looking = Pattern::new(text, options).map_err(|_| {
+                                    let why =
+                                        format!("`{text}` is not a regular expression: {reason}");
+                                    self.unfit(pattern.span(), why)
+                                })?;
+                                let operand = self.operand(&test.expr)?;
+                                Ok(Test::Looks(operand, Arc::new(looking), anchor))
+                            }
+                        }
                     }
                     _ => Ok(Test::True(self.library(expr)?)),
                 }

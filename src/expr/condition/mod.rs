@@ -246,7 +246,7 @@ fn is_clear(test: &Test) -> bool {
         | Test::Defined(operand)
         | Test::Null(operand)
         | Test::True(operand) => is_simple(operand),
-        Test::Compare(..) | Test::In(..) => false,
+        Test::Compare(..) | Test::In(..) | Test::Looks(..) => false,
     }
 }
 

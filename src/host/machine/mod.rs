@@ -138,6 +138,11 @@ impl Machine {
         self.seen.take()
     }
 
+    /// Counts `seen` among the paths that were looked at.
+    pub fn note_seen(&self, seen: BTreeSet<PathBuf>) {
+        self.seen.borrow_mut().extend(seen);
+    }
+
     /// What time it is.
     pub fn now(&self) -> Stamp {
         Stamp::now()

@@ -1,5 +1,6 @@
 //! One task of a run: whether it is wanted, its turns, what it notifies. And handlers.
 
+use super::ansible_facts;
 use super::executor::{Action, Executor, Lived, Next, name_of};
 use super::items;
 use super::keywords::{Keywords, Retry};
@@ -105,6 +106,7 @@ impl Executor<'_> {
             return (Next::GoOn, Vec::new());
         }
         self.observer.started(&name, frame.is_handler);
+        self.looks.catch_up(self.machine);
 
         let started = Instant::now();
         drop(self.machine.take_seen());
@@ -121,7 +123,9 @@ impl Executor<'_> {
             (None, Some(module), Ok(switches)) => {
                 let (set, masker) = (self.set, &self.inputs.masker);
                 let (keywords, search) = (&keywords, lived.search.as_slice());
-                let job = Job { task, module, keywords, switches, set, search, masker, number };
+                let looks = &*Arc::clone(&self.looks);
+                let job =
+                    Job { task, module, keywords, switches, set, search, masker, looks, number };
                 self.prepared(&job, &scope, frame)
             }
         };
@@ -136,6 +140,7 @@ impl Executor<'_> {
         if !keywords.notify.is_empty() {
             self.save_pending();
         }
+        self.looks.note(self.machine);
         let text = |text: String| match hides {
             true => "(hidden: the task says `no_log`)".to_owned(),
             false => self.masked(&text),
@@ -363,13 +368,22 @@ impl Executor<'_> {
         job.failed(Failure::new("it was tried without end"), scope)
     }
 
-    /// Takes over the variables that a task returned.
+    /// Takes over the variables, and the group, that a task returned.
     fn keep_facts(&mut self, turn: &Turn) {
         if !turn.vars.is_empty() {
             let more = turn.vars.iter().map(|(name, node)| (name.clone(), node.clone()));
             Arc::make_mut(&mut self.included).extend(more);
-        } else if let Some(facts) = turn.returned.get("ansible_facts") {
+        } else if let Some(facts) = turn.returned.get(ansible_facts::NAME)
+            && !ansible_facts::are_own(facts)
+        {
             Arc::make_mut(&mut self.results).extend(pairs(facts));
+        }
+        if let Some(group) = turn.returned.get(tasks::ADDED_GROUP).and_then(Value::as_str)
+            && !self.groups.iter().any(|known| known == group)
+        {
+            self.groups.push(group.to_owned());
+            let names = self.groups.iter().map(Value::from).collect();
+            Arc::make_mut(&mut self.results).insert("group_names".into(), names);
         }
     }
 

@@ -73,6 +73,11 @@ pub(super) fn value(facts: &Value) -> Value {
     Value::from_object(AnsibleFacts { facts: facts.clone() })
 }
 
+/// Whether these are the facts that expressions know anyway.
+pub(super) fn are_own(facts: &Value) -> bool {
+    facts.downcast_object_ref::<AnsibleFacts>().is_some()
+}
+
 #[derive(Debug)]
 struct AnsibleFacts {
     facts: Value,

@@ -1,6 +1,7 @@
 //! Runs the plays of a task set that are for this host, in order.
 
 use super::hosts::{Host, pattern_of};
+use super::looks::Looks;
 use super::parse::Parser;
 pub use super::pending::Pending;
 use super::report::{Report, TaskReport};
@@ -108,12 +109,15 @@ pub fn run(
     observer: &mut dyn Observer,
 ) -> Report {
     machine.refuse_secrets(inputs.masker.clone());
+    let looks = Looks::new(machine, &set.base);
     let scope = Scope::new(Arc::clone(&inputs.engine))
         .with_fixed("facts", inputs.facts.clone())
         .with_fixed("host", inputs.host.as_str().into())
         .with_fixed("inventory_hostname", inputs.host.as_str().into())
         .with_fixed("ansible_check_mode", machine.is_dry_run().into())
         .with_secrets(inputs.secrets.clone())
+        .with_masker(inputs.masker.clone())
+        .with_host(looks.clone())
         .with_overriding(Arc::new(inputs.extra_vars.clone()));
     let scope = super::magic::with_names(scope, set, inputs, selection);
     let report = Report {
@@ -129,9 +133,11 @@ pub fn run(
         selection,
         observer,
         outer: scope,
+        looks,
         play: PlayState::default(),
         results: Arc::default(),
         included: Arc::default(),
+        groups: set.groups.clone(),
         failed: None,
         waits_for: selection.start_at.clone(),
         report,
@@ -149,9 +155,13 @@ pub(super) struct Executor<'a> {
     pub(super) observer: &'a mut dyn Observer,
     /// What is the same in all plays.
     outer: Scope,
+    /// What expressions look at.
+    pub(super) looks: Arc<Looks>,
     pub(super) play: PlayState,
     /// Registered results and what `set_fact` set.
     pub(super) results: Arc<IndexMap<String, Value>>,
+    /// The groups that this host belongs to by now.
+    pub(super) groups: Vec<String>,
     /// What `include_vars` read.
     pub(super) included: Arc<Vars>,
     /// The task that failed last, and its result, for `rescue`.
@@ -253,7 +263,7 @@ impl Executor<'_> {
             .engine()
             .render_node(hosts, &scope)
             .map_err(|problem| problem.diagnostic().to_string())?;
-        let host = Host { name: &self.inputs.host, groups: &self.set.groups };
+        let host = Host { name: &self.inputs.host, groups: &self.groups };
         host.is_meant(&pattern_of(&hosts))
     }
 
@@ -373,6 +383,8 @@ impl Executor<'_> {
                 .with_fixed("ansible_role_name", role.name.as_str().into())
                 .with_fixed("role_path", path.display().to_string().into());
         }
+        let own = (self.inputs.host.as_str(), scope.lookup("vars"));
+        scope = scope.with_fixed("hostvars", Value::from_pairs([own]));
         let search = Arc::new(super::parse::search(home, &self.set.base));
         let lived = Lived { _home: Arc::clone(home), scope, search };
         self.play.scopes.insert(address, lived.clone());

@@ -9,6 +9,7 @@ pub mod hosts;
 mod items;
 mod keywords;
 pub mod list;
+mod looks;
 mod magic;
 mod numbers;
 pub mod params;

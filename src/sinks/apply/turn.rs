@@ -2,9 +2,10 @@
 
 use super::args::{normalize, set_conditions_aside};
 use super::keywords::Keywords;
+use super::looks::Looks;
 use super::params::{Params, Stage, truth};
 use super::report::{ChangeReport, ItemReport, Status};
-use super::tasks::{Failure, Include, Module, Outcome, TaskContext};
+use super::tasks::{Failure, Include, Module, Outcome, Task as Work, TaskContext};
 use crate::event::secret::Masker;
 use crate::event::task::{Named, Task, TaskSet};
 use crate::event::tree::{Node, Value as Tree};
@@ -26,6 +27,7 @@ pub(super) struct Job<'a> {
     /// Where its sources are looked for.
     pub(super) search: &'a [PathBuf],
     pub(super) masker: &'a Masker,
+    pub(super) looks: &'a Looks,
     /// The task's number, which names it where others depend on it.
     pub(super) number: usize,
 }
@@ -97,12 +99,25 @@ impl Job<'_> {
         };
         let work = (self.module.build)(params);
         if self.switches.check_mode && !machine.is_dry_run() {
-            let (done, fork) = machine.without_effect(|fork| work.converge(fork, &cx));
+            let (done, fork) = machine.without_effect(|fork| self.converge(&*work, fork, &cx));
             return self.judge(done, &fork, 0, scope);
         }
         let before = machine.journal().len();
-        let done = work.converge(machine, &cx);
+        let done = self.converge(&*work, machine, &cx);
         self.judge(done, machine, before, scope)
+    }
+
+    /// The task's own work, and what the look-ups of its expressions ask to be kept.
+    fn converge(
+        &self,
+        work: &dyn Work,
+        machine: &mut Machine,
+        cx: &TaskContext<'_>,
+    ) -> Result<Outcome, Failure> {
+        self.looks.settle(machine)?;
+        let outcome = work.converge(machine, cx);
+        self.looks.settle(machine)?;
+        outcome
     }
 
     /// The first condition that says no, if any.

@@ -74,7 +74,8 @@ const INDEX: &str = "driftless-%Y.%m.%d";
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The server, or a list of servers of one cluster. One that cannot be reached, does not answer
-    /// in time or answers 5xx is left alone for 30 s, and the next gets the same request at once. A path before `_bulk` may be part of it.
+    /// in time or answers 5xx is left alone for 30 s, and the next gets the same request at once. A
+    /// path before `_bulk` may be part of it.
     pub url: Urls,
     /// Which server of a list gets a request.
     #[serde(default)]

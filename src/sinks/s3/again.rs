@@ -5,6 +5,7 @@ use super::gathering::Made;
 use super::manifest::{Manifests, Open};
 use super::partition::{Coming, Object, Partition};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,17 +42,15 @@ impl Again {
 
     /// The object of this number, ready for its next record.
     pub(super) fn to(&mut self, id: u64, made: &Made) -> io::Result<&mut Partition> {
-        if !self.begun.contains_key(&id) {
-            self.begun.insert(id, Begun { partition: made.begin()?, since: Instant::now() });
-        }
-        match self.begun.get_mut(&id) {
-            Some(Begun { partition, since }) => {
-                *since = Instant::now();
-                made.separate(partition)?;
-                Ok(partition)
+        let begun = match self.begun.entry(id) {
+            Entry::Occupied(begun) => begun.into_mut(),
+            Entry::Vacant(new) => {
+                new.insert(Begun { partition: made.begin()?, since: Instant::now() })
             }
-            None => Err(io::ErrorKind::NotFound.into()),
-        }
+        };
+        begun.since = Instant::now();
+        made.separate(&mut begun.partition)?;
+        Ok(&mut begun.partition)
     }
 
     /// Lets the batch wait for what it was added to, and ends the objects that are whole.

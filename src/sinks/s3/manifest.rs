@@ -73,10 +73,10 @@ impl Manifests {
     /// to their place, by number.
     pub(super) fn open(&self) -> HashMap<u64, Open> {
         let left = self.journal.open();
-        left.into_iter().filter_map(|left| Some((left.id, self.take_up(left)?))).collect()
+        left.into_iter().filter_map(|left| Some((left.id, self.take_up(&left)?))).collect()
     }
 
-    fn take_up(&self, left: Left) -> Option<Open> {
+    fn take_up(&self, left: &Left) -> Option<Open> {
         let (id, records) = (left.id, left.records);
         let why = match serde_json::from_slice(&left.note) {
             Ok(Note { key, prefix, settings, reads }) if settings == self.settings => {

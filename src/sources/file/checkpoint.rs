@@ -201,8 +201,12 @@ pub(super) fn read(bytes: &[u8]) -> Loaded {
     }
     let next = entries.keys().next_back().map_or(1, |last| last + 1);
     loaded.entries = entries.into_values().collect();
-    let numbered = unnumbered.into_iter().zip(next..);
+    let unnumbered_entries = unnumbered.len();
+    let numbered = unnumbered.into_iter().zip(next..=HIGHEST_KEY);
+    let before = loaded.entries.len();
     loaded.entries.extend(numbered.map(|(entry, key)| Entry { key, ..entry }));
+    // Those for which there are no numbers left.
+    loaded.damaged += before + unnumbered_entries - loaded.entries.len();
     loaded
 }
 

@@ -15,7 +15,7 @@ pub(crate) fn body(input: &[u8]) {
     let Some((how, bytes)) = input.split_first() else { return };
     let packing = [Packing::Plain, Packing::Gzip, Packing::Zstd][usize::from(how % 3)];
     let format = [Format::Ndjson, Format::Json, Format::Text][usize::from(how / 3 % 3)];
-    let Ok(records) = decode(bytes.to_vec(), packing, format, MOST_BYTES) else { return };
+    let Ok(records) = decode(bytes.to_vec(), packing, (format, None), MOST_BYTES) else { return };
     assert!(records.data.len() <= MOST_BYTES, "{} bytes", records.data.len());
     for (from, to) in records.places.unwrap_or_default() {
         let record = &records.data[from..to];

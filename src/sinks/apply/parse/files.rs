@@ -121,8 +121,8 @@ impl Parser {
 
     /// The file `name` of a role's folder, with or without an ending; `None` where it has none.
     pub(super) fn of_role(&self, folder: &Path, name: &str) -> Option<PathBuf> {
-        let named = |ending: &&str| folder.join(format!("{name}{ending}"));
-        let path = ENDINGS.iter().map(|ending| named(&ending)).find(|path| path.is_file())?;
+        let mut paths = ENDINGS.iter().map(|ending| folder.join(format!("{name}{ending}")));
+        let path = paths.find(|path| path.is_file())?;
         self.is_inside(&path).then_some(path)
     }
 

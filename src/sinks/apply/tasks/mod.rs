@@ -1,16 +1,20 @@
 //! The task types: the table of contents. One file each; a new one is its file and one line.
 
+mod add_host;
 mod assert;
 mod command;
 mod copy;
 mod debug;
 mod file;
 mod file_attributes;
+mod group_by;
 mod include_role;
 mod include_tasks;
 mod include_vars;
 mod meta;
+mod ping;
 mod set_fact;
+mod setup;
 mod template;
 
 use super::params::{Params, Spec};
@@ -27,22 +31,27 @@ use minijinja::Value;
 use std::path::{Path, PathBuf};
 
 /// The parameter that tells `meta` what to do.
+pub(super) use group_by::RESULT as ADDED_GROUP;
 pub(super) use meta::ACTION as META_ACTION;
 
 /// All modules.
 pub static MODULES: &[&Module] = &[
+    &add_host::MODULE,
     &assert::MODULE,
     &command::MODULE,
     &copy::MODULE,
     &debug::MODULE,
     &file::MODULE,
+    &group_by::MODULE,
     &include_role::IMPORT,
     &include_role::MODULE,
     &include_tasks::IMPORT,
     &include_tasks::MODULE,
     &include_vars::MODULE,
     &meta::MODULE,
+    &ping::MODULE,
     &set_fact::MODULE,
+    &setup::MODULE,
     &template::MODULE,
 ];
 
@@ -127,7 +136,7 @@ impl Module {
 }
 
 /// Modules that run programs, or that change nothing.
-const AS_ANOTHER_USER: [&str; 21] = [
+const AS_ANOTHER_USER: [&str; 22] = [
     "add_host",
     "assert",
     "command",
@@ -145,6 +154,7 @@ const AS_ANOTHER_USER: [&str; 21] = [
     "raw",
     "script",
     "set_fact",
+    "setup",
     "shell",
     "slurp",
     "stat",
@@ -296,7 +306,10 @@ impl From<Diagnostic> for Failure {
 
 /// The module that a task file calls `name`, its collection's prefix included or not.
 pub fn find(name: &str) -> Option<&'static Module> {
-    let name = without_prefix(name);
+    let name = match without_prefix(name) {
+        "gather_facts" => "setup",
+        name => name,
+    };
     MODULES.iter().find(|module| module.name == name).copied()
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 const COMPACT_BYTES: u64 = 256 << 10;
 
 /// More than this is not kept: the oldest entries go, and what they tell of may come twice.
-const MOST_BYTES: u64 = 64 << 20;
+const MOST_BYTES: u64 = 16 << 20;
 
 impl Journal {
     /// Adds `bytes`, or writes all anew, what `bytes` say included. Says whether it is there.

@@ -1,12 +1,21 @@
 //! What a plain (unquoted) YAML scalar means: a truth value, a number, nothing, or text.
 
-use super::read::Dialect;
-use crate::event::tree::Value;
+use super::tree::Value;
 use std::sync::Arc;
+
+/// How YAML's plain scalars are read. TOML and JSON know only one way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// As `PyYAML` reads them, and so Ansible (`no` is false, `0644` is octal): for apply, role and
+    /// vars files.
+    Yaml11,
+    /// The core schema of YAML 1.2: for all other files.
+    Yaml12,
+}
 
 /// The value of the plain scalar `text`. Dates stay text, as do whole numbers past 64 bits, whose
 /// digits would otherwise be lost.
-pub(super) fn resolve(text: &str, dialect: Dialect) -> Value {
+pub fn resolve(text: &str, dialect: Dialect) -> Value {
     let source: Arc<str> = text.into();
     if matches!(text, "" | "~" | "null" | "Null" | "NULL") {
         return Value::Null;

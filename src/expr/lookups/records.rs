@@ -1,0 +1,169 @@
+//! Look-ups of records in CSV, INI and properties files.
+
+use super::{Asked, LookUp};
+use crate::expr::pattern::{Options, Pattern};
+use indexmap::IndexMap;
+use minijinja::Error;
+use minijinja::value::Value;
+
+pub(super) const TABLE: &[LookUp] = &[
+    LookUp::new(
+        &["csvfile"],
+        "*keys, file='ansible.csv', delimiter='TAB', col=1, keycol=0, default=none",
+        |asked| {
+            let found = asked.names().map(|term| csv(asked, &term));
+            Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        },
+        "A field of the row of a CSV file that begins with a key.",
+        "lookup('csvfile', 'web1', file='hosts.csv', delimiter=',')",
+    ),
+    LookUp::new(
+        &["ini"],
+        "*keys, file='ansible.ini', section='global', type='ini', re=false, default='', \
+         case_sensitive=false, allow_no_value=false",
+        |asked| {
+            let found = asked.names().map(|term| ini(asked, &term));
+            Ok(found.collect::<Result<Vec<_>, _>>()?.concat())
+        },
+        "A value of an INI file, or of a properties file with `type='properties'`.",
+        "lookup('ini', 'port', section='db', file='app.ini')",
+    ),
+];
+
+/// A key, and the options that stand in the same text.
+fn split(term: &str, options: &IndexMap<String, Value>) -> (String, IndexMap<String, Value>) {
+    let mut options = options.clone();
+    let mut key: Vec<&str> = Vec::new();
+    for word in term.split(' ') {
+        match word.split_once('=') {
+            Some((name, value)) if !name.is_empty() && !key.is_empty() => {
+                options.insert(name.to_owned(), value.into());
+            }
+            _ => key.push(word),
+        }
+    }
+    (key.join(" "), options)
+}
+
+fn csv(asked: &Asked<'_>, term: &str) -> Result<Option<Value>, Error> {
+    let (key, options) = split(term, &asked.options);
+    let text = |name: &str, otherwise: &str| {
+        options.get(name).map_or_else(|| otherwise.to_owned(), ToString::to_string)
+    };
+    let delimiter = match text("delimiter", "TAB").as_str() {
+        "TAB" | "t" | "\\t" => '\t',
+        other => other.chars().next().unwrap_or('\t'),
+    };
+    let column = |name: &str, otherwise: &str| -> Result<usize, Error> {
+        let text = text(name, otherwise);
+        text.parse().map_err(|_| asked.wrong(format!("takes a number as `{name}`, not `{text}`")))
+    };
+    let (col, keycol) = (column("col", "1")?, column("keycol", "0")?);
+    let file = super::files::read(asked, "files", &text("file", "ansible.csv"))?;
+    for row in rows(&file, delimiter) {
+        if row.get(keycol).is_some_and(|field| *field == key) {
+            let field = row.get(col);
+            let told = || asked.wrong(format!("finds no column {col} in the row of `{key}`"));
+            return Ok(Some(field.ok_or_else(told)?.as_str().into()));
+        }
+    }
+    Ok(options.get("default").cloned().filter(|value| !value.is_none()))
+}
+
+/// The rows of a CSV file; a field in quotes may hold delimiters, line ends and doubled quotes.
+fn rows(text: &str, delimiter: char) -> Vec<Vec<String>> {
+    let mut rows = vec![vec![String::new()]];
+    let mut quoted = false;
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let Some(row) = rows.last_mut() else { break };
+        match c {
+            '"' if quoted && rest.peek() == Some(&'"') => {
+                rest.next();
+                push(row, '"');
+            }
+            '"' if quoted => quoted = false,
+            '"' if row.last().is_some_and(String::is_empty) => quoted = true,
+            '\r' if !quoted => {}
+            '\n' if !quoted => rows.push(vec![String::new()]),
+            c if c == delimiter && !quoted => row.push(String::new()),
+            c => push(row, c),
+        }
+    }
+    rows
+}
+
+fn push(row: &mut [String], c: char) {
+    if let Some(field) = row.last_mut() {
+        field.push(c);
+    }
+}
+
+fn ini(asked: &Asked<'_>, term: &str) -> Result<Vec<Value>, Error> {
+    let (key, options) = split(term, &asked.options);
+    let text = |name: &str, otherwise: &str| {
+        options.get(name).map_or_else(|| otherwise.to_owned(), ToString::to_string)
+    };
+    let flag =
+        |name: &str| matches!(text(name, "false").to_lowercase().as_str(), "true" | "yes" | "1");
+    let kind = text("type", "ini");
+    if !matches!(kind.as_str(), "ini" | "properties") {
+        return Err(asked.wrong(format!("takes ini or properties as `type`, not `{kind}`")));
+    }
+    let wanted =
+        if kind == "properties" { "java_properties".into() } else { text("section", "global") };
+    let file = super::files::read(asked, "files", &text("file", "ansible.ini"))?;
+    let entries = entries(&file, if kind == "properties" { &wanted } else { "" });
+    let case = flag("case_sensitive");
+    let same = |a: &str, b: &str| if case { a == b } else { a.eq_ignore_ascii_case(b) };
+    let mut section = entries.iter().filter(|entry| entry.section == wanted);
+    if flag("re") {
+        let pattern = Pattern::new(&key, Options { ignore_case: !case, multi_line: false })?;
+        let mut found = Vec::new();
+        for entry in section {
+            if pattern.matches(&entry.key, true)? {
+                found.push(entry.value.as_str().into());
+            }
+        }
+        return Ok(found);
+    }
+    // The last one counts.
+    match section.rfind(|entry| same(&entry.key, &key)) {
+        Some(entry) => Ok(vec![entry.value.as_str().into()]),
+        None => Ok(vec![options.get("default").cloned().unwrap_or_else(|| "".into())]),
+    }
+}
+
+struct Entry {
+    section: String,
+    key: String,
+    value: String,
+}
+
+/// The entries of an INI file; lines that are indented go on with the value before.
+fn entries(text: &str, section: &str) -> Vec<Entry> {
+    let mut section = section.to_owned();
+    let mut entries: Vec<Entry> = Vec::new();
+    for line in text.lines() {
+        let trimmed = line.trim();
+        if trimmed.is_empty() || trimmed.starts_with(['#', ';']) {
+            continue;
+        }
+        if let Some(name) = trimmed.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name.to_owned();
+            continue;
+        }
+        match entries.last_mut() {
+            Some(last) if line.starts_with([' ', '\t']) && last.section == section => {
+                last.value.push('\n');
+                last.value.push_str(trimmed);
+            }
+            _ => {
+                let (key, value) = trimmed.split_once(['=', ':']).unwrap_or((trimmed, ""));
+                let (key, value) = (key.trim().to_owned(), value.trim().to_owned());
+                entries.push(Entry { section: section.clone(), key, value });
+            }
+        }
+    }
+    entries
+}
