@@ -34,8 +34,11 @@ fn chunk(line: fn(u64, &mut Dice, &mut String) -> std::fmt::Result) -> Bytes {
 
 fn transform(type_name: &str, settings: &[(&str, &str)]) -> Box<dyn Transform> {
     let entries = settings.iter().map(|(key, text)| (Key::from(*key), Node::string(text)));
-    let node = Node::new(Value::Map(entries.collect()));
-    let config = transforms::read(type_name, &node).expect("known").expect("right");
+    built(type_name, &Node::new(Value::Map(entries.collect())))
+}
+
+fn built(type_name: &str, node: &Node) -> Box<dyn Transform> {
+    let config = transforms::read(type_name, node).expect("known").expect("right");
     let env = Environment {
         host: "bench".into(),
         data_dir: "/nonexistent".into(),
@@ -83,8 +86,17 @@ fn logs(criterion: &mut Criterion) {
             transform("filter", &[("keep", "status >= 500")]),
         ]
     };
+    let tag = || {
+        let fields = Node::new(Value::Map(vec![
+            (Key::from("env"), Node::string("prod")),
+            (Key::from("team"), Node::string("web")),
+        ]));
+        let config = Node::new(Value::Map(vec![(Key::from("fields"), fields)]));
+        vec![transform("parse", &[("format", "json")]), built("set", &config)]
+    };
     let cases = [
         ("passthrough", &lines, Vec::new()),
+        ("json_parse_add_fields_encode", &objects, tag()),
         ("split_filter", &lines, search()),
         ("json_parse_filter_encode", &objects, json()),
     ];

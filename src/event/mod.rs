@@ -80,6 +80,14 @@ impl Batch {
             Self::Tasks(_) => 1,
         }
     }
+
+    /// Bytes that it takes in memory, about: also for what was found in it.
+    pub fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Logs(logs) => logs.memory_bytes(),
+            Self::Metrics(_) | Self::Tasks(_) => self.bytes(),
+        }
+    }
 }
 
 impl Kind {

@@ -116,7 +116,8 @@ impl EdgeSender {
     /// Sends; waits for room, or drops the batch where the edge is meant to do that. `false`
     /// where nobody reads any more: the batch is then lost.
     pub async fn send(&self, mut envelope: Envelope) -> bool {
-        let held = u32::try_from(envelope.batch.bytes()).unwrap_or(u32::MAX).clamp(1, self.limit);
+        let held = u32::try_from(envelope.batch.memory_bytes()).unwrap_or(u32::MAX);
+        let held = held.clamp(1, self.limit);
         if self.when_full == WhenFull::DropNewest && envelope.demand.is_none() {
             return self.send_or_drop(envelope, held);
         }

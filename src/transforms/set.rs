@@ -155,30 +155,39 @@ impl Set {
             .map(|(name, template)| (name.as_str(), template.values(batch).into_iter()))
             .collect();
         let mut errors = 0;
+        // Both are used again for each record.
+        let (mut values, mut written) = (Vec::new(), Vec::new());
         batch.rewrite(|record, writer| {
-            let values = columns.iter_mut().map(|(name, rest)| (*name, rest.next().flatten()));
-            let mut values: Vec<_> = values.collect();
-            let all = values.len();
-            values.retain(|(_, value)| value.is_some());
-            errors += u64::from(values.len() < all);
+            values.clear();
+            values.extend(columns.iter_mut().filter_map(|(name, rest)| {
+                rest.next().flatten().map(|value| (*name, value))
+            }));
+            errors += u64::from(values.len() < self.fields.len());
             if values.is_empty() {
                 return Verdict::Keep;
             }
-            let mut written = vec![false; values.len()];
-            for (name, old) in record.entries() {
-                match values.iter().position(|(new, _)| *new == name) {
-                    None => writer.push(name, old),
-                    Some(at) if written[at] => {}
-                    Some(at) => {
-                        written[at] = true;
-                        if let Some(value) = &values[at].1 {
-                            writer.push_copy(name, value.as_ref());
-                        }
-                    }
+            written.clear();
+            written.resize(values.len(), false);
+            let mut fits = |name: &str| {
+                let at = values.iter().position(|(new, _)| *new == name)?;
+                Some((&values[at].1, std::mem::replace(&mut written[at], true)))
+            };
+            if record.is_unparsed() {
+                match fits("message") {
+                    Some((value, _)) => writer.push_copy("message", value.as_ref()),
+                    None => writer.push("message", record.text_at(record.message())),
                 }
             }
-            for ((name, value), written) in values.iter().zip(written) {
-                if let (Some(value), false) = (value, written) {
+            let keys = record.batch().keys();
+            for field in record.stored_fields() {
+                match fits(keys.name(field.key)) {
+                    None => writer.push_field(*field),
+                    Some((_, true)) => {}
+                    Some((value, false)) => writer.push_copy(keys.name(field.key), value.as_ref()),
+                }
+            }
+            for ((name, value), written) in values.iter().zip(&written) {
+                if !written {
                     writer.push_copy(name, value.as_ref());
                 }
             }

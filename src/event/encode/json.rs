@@ -2,7 +2,7 @@
 
 use super::{Extra, ExtraKeys, Scratch, each_extra, utf8};
 use crate::event::log::write_float;
-use crate::event::log::{FieldRef, RecordRef};
+use crate::event::log::{FieldRef, RecordRef, Value};
 use crate::event::scan::json_special;
 
 /// Appends one object. A line that is one already is copied; what is added goes before its
@@ -34,15 +34,53 @@ pub(super) fn object(
         string(record.message(), out);
     } else {
         scratch.note_last(record);
-        let batch = record.batch();
-        for (field, at) in record.stored_fields().iter().zip(0..) {
-            if scratch.is_last(field.key, at) {
-                entry(out, start, batch.keys().name(field.key));
-                value(batch.value(field.value), out);
-            }
-        }
+        fields(record, scratch, start, out);
     }
     out.push(b'}');
+}
+
+/// Appends the entries of a record whose fields have changed. Those that still stand in the line
+/// as they are to be written, one behind the other, are copied at once.
+fn fields(record: &RecordRef<'_>, scratch: &Scratch, start: usize, out: &mut Vec<u8>) {
+    let batch = record.batch();
+    let part = |from: usize, to: usize| batch.chunk().get(from..to).unwrap_or_default();
+    // What of the chunk has to be copied yet.
+    let (mut from, mut to) = (0, 0);
+    for (field, at) in record.stored_fields().iter().zip(0..) {
+        if !scratch.is_last(field.key, at) {
+            continue;
+        }
+        let name = batch.keys().name(field.key);
+        if let Some((begin, end)) = place(field.value) {
+            if from < to && is_comma_and_name(part(to, begin), name) {
+                to = end;
+                continue;
+            }
+            out.extend_from_slice(part(from, to));
+            entry(out, start, name);
+            (from, to) = (begin, end);
+        } else {
+            out.extend_from_slice(part(from, to));
+            (from, to) = (0, 0);
+            entry(out, start, name);
+            value(batch.value(field.value), out);
+        }
+    }
+    out.extend_from_slice(part(from, to));
+}
+
+/// Where in the chunk a value stands as it is to be written.
+fn place(value: Value) -> Option<(usize, usize)> {
+    match value {
+        Value::Json(start, len) => Some((start as usize, start as usize + len as usize)),
+        _ => None,
+    }
+}
+
+/// Whether this is what stands between two entries where the second one has this name. A name that
+/// has to be escaped is not found in what is valid JSON.
+fn is_comma_and_name(between: &[u8], name: &str) -> bool {
+    matches!(between, [b',', b'"', inner @ .., b'"', b':'] if inner == name.as_bytes())
 }
 
 /// Begins an entry of the object that began at `start`.

@@ -339,3 +339,42 @@ fn a_sample_is_a_record_of_its_own() {
     let first = String::from_utf8(out).unwrap();
     assert!(first.starts_with("name=up kind=gauge job=\"a\\\"b\" value=+Inf\n"), "{first}");
 }
+
+#[test]
+fn entries_that_still_stand_in_the_line_are_copied_and_all_others_written_anew() {
+    let line = r#"{"a":1,"b":"x,\"y\":","c":[1, 2],"c":3,"d" : null,"e":{"f":0},"a\"b":7}"#;
+    let value = |record: &RecordRef<'_>, text: &str| {
+        let at = line.find(text).unwrap();
+        record.json_at(&record.raw()[at..at + text.len()])
+    };
+    // Under their own names, and one of them under another; without one; with one in between.
+    let changes: [&[(&str, &str)]; 5] = [
+        &[("a", "1"), ("b", r#""x,\"y\":""#), ("c", "[1, 2]"), ("c", "3"), ("d", "null")],
+        &[("a", "1"), ("y", r#""x,\"y\":""#), ("c", "3"), ("e", r#"{"f":0}"#), ("a\"b", "7")],
+        &[("b", r#""x,\"y\":""#), ("a", "1")],
+        &[("a", "1"), ("", "made"), ("b", r#""x,\"y\":""#), ("c", "3")],
+        &[("e", r#"{"f":0}"#), ("a", "7"), ("f", "0")],
+    ];
+    for fields in changes {
+        let mut batch = batch(format!("{line}\n").as_bytes());
+        batch.rewrite(|record, writer| {
+            for (name, text) in fields {
+                match *name {
+                    "" => writer.push_text("made", b"anew"),
+                    name => writer.push(name, value(record, text)),
+                }
+            }
+            Verdict::Touched
+        });
+        let mut object = serde_json::Map::new();
+        for (name, text) in fields {
+            match *name {
+                "" => object.insert("made".to_owned(), json!("anew")),
+                name => object.insert(name.to_owned(), serde_json::from_str(text).unwrap()),
+            };
+        }
+        let mut out = Vec::new();
+        Encoder::new(&Encoding::Ndjson, Extra::Nothing).encode(&batch, &mut out);
+        assert_eq!(lines(&out), [serde_json::Value::Object(object)]);
+    }
+}

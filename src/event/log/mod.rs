@@ -24,7 +24,7 @@ pub use field::{Field, FieldRef, Value};
 pub use kept::{GroupBy, Kept, KeptRecord};
 pub use keys::{KeyId, Keys};
 pub use name::NamePattern;
-pub use table::{FieldWriter, OwnedRecord, PackedLogs, Record, RecordRef, Verdict};
+pub use table::{FieldWriter, OwnedRecord, PackedLogs, Record, RecordRef, Spare, Verdict};
 
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
@@ -74,6 +74,8 @@ pub struct LogBatch {
     /// fan-out. Counting lines is many times as fast as cutting them, and a batch that is only
     /// copied or searched as a whole is never cut.
     table: OnceLock<Arc<Table>>,
+    /// Where its tables have their memory from, if not from the allocator.
+    spare: Option<Spare>,
 }
 
 impl LogBatch {
@@ -86,7 +88,7 @@ impl LogBatch {
         let unended = chunk.last().is_some_and(|byte| *byte != b'\n');
         let lines = memchr::memchr_iter(b'\n', &chunk).count() + usize::from(unended);
         let table = OnceLock::new();
-        Self { origin, offset, read_at_ns, chunk, places: None, lines, table }
+        Self { origin, offset, read_at_ns, chunk, places: None, lines, table, spare: None }
     }
 
     /// The records at these places of `chunk`, in order: for text whose records are not its
@@ -108,7 +110,7 @@ impl LogBatch {
             records.iter().map(|(start, end)| Record::at(*start, *end)).collect();
         let lines = records.len();
         let table = Arc::new(Table::of_records(records)).into();
-        Self { origin, offset, read_at_ns, chunk, places, lines, table }
+        Self { origin, offset, read_at_ns, chunk, places, lines, table, spare: None }
     }
 
     /// Where the record that begins at this place of the chunk begins in the file.
@@ -224,6 +226,12 @@ impl LogBatch {
         self.chunk.len() + self.table.get().map_or(0, |table| table.side().len())
     }
 
+    /// Bytes that it takes in memory: as [`Self::bytes`], and its records and fields, which can
+    /// come to as much as the chunk.
+    pub fn memory_bytes(&self) -> usize {
+        self.chunk.len() + self.table.get().map_or(0, |table| table.memory_bytes())
+    }
+
     /// The records that no filter has left out, in order.
     pub fn records(&self) -> impl Iterator<Item = RecordRef<'_>> {
         self.table()
@@ -256,6 +264,11 @@ impl LogBatch {
         });
     }
 
+    /// Has tables that are made from here on take their memory from `spare`, and give it back.
+    pub fn reuse(&mut self, spare: &Spare) {
+        self.spare = Some(spare.clone());
+    }
+
     /// Rebuilds the field table: `rewrite` sees each live record in order and writes the fields
     /// that it shall have, or says with its [`Verdict`] that the record stays as it is or goes.
     pub fn rewrite(
@@ -263,7 +276,7 @@ impl LogBatch {
         mut rewrite: impl FnMut(&RecordRef<'_>, &mut FieldWriter<'_>) -> Verdict,
     ) {
         let table = self.table();
-        let mut next = table.successor();
+        let mut next = table.successor(self.spare.as_ref());
         for record in table.records() {
             if record.is_dropped() {
                 next.keep_dropped(record);

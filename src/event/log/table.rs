@@ -1,10 +1,13 @@
 //! The flat table behind a batch: records, fields, names, and the bytes made on the way.
 
+mod fields;
 mod pack;
 
+pub use fields::Spare;
 pub use pack::PackedLogs;
 
 use super::{Field, FieldRef, KeyId, Keys, LogBatch, Value};
+use fields::Fields;
 use std::sync::Arc;
 
 /// No time of its own: the batch's reading time counts.
@@ -78,7 +81,7 @@ impl Record {
 pub(super) struct Table {
     keys: Arc<Keys>,
     records: Vec<Record>,
-    fields: Vec<Field>,
+    fields: Fields,
     side: Vec<u8>,
     live: usize,
     /// Whether some record was parsed or changed.
@@ -99,6 +102,10 @@ impl Table {
 
     pub(super) fn side(&self) -> &[u8] {
         &self.side
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        size_of_val(&self.records[..]) + size_of_val(&self.fields[..]) + self.side.len()
     }
 
     pub(super) fn is_opened(&self) -> bool {
@@ -122,12 +129,13 @@ impl Table {
 
     /// An empty table for a rewrite of this one: it knows the same names, and what was made on
     /// the way stays where it is.
-    pub(super) fn successor(&self) -> Self {
+    pub(super) fn successor(&self, spare: Option<&Spare>) -> Self {
+        // Room for a usual parse, so that the table does not grow step by step.
+        let room = self.fields.len().max(self.live * 12);
         Self {
             keys: Arc::clone(&self.keys),
             records: Vec::with_capacity(self.records.len()),
-            // Room for a usual parse, so that the table does not grow step by step.
-            fields: Vec::with_capacity(self.fields.len().max(self.live * 12)),
+            fields: Fields::with_room(room, spare),
             side: self.side.clone(),
             opened: self.opened,
             ..Self::default()

@@ -37,6 +37,44 @@ fn a_change_on_one_branch_is_not_seen_on_another() {
 }
 
 #[test]
+fn what_is_found_in_a_batch_counts_as_the_memory_that_it_takes() {
+    let mut batch = batch(b"a\nb\n");
+    assert_eq!(batch.memory_bytes(), 4);
+    batch.rewrite(|record, writer| {
+        writer.push("line", record.text_at(record.raw()));
+        writer.push_text("made", b"12345");
+        Verdict::Touched
+    });
+    let fields = 4 * size_of::<Field>() + 2 * size_of::<Record>();
+    assert_eq!((batch.bytes(), batch.memory_bytes()), (4 + 10, 4 + 10 + fields));
+}
+
+#[test]
+fn a_table_in_memory_that_was_used_before_holds_nothing_of_that() {
+    let spare = Spare::default();
+    for text in [&b"a\nb\nc\n"[..], b"d\n", b"e\nf\n"] {
+        let mut batch = batch(text);
+        batch.reuse(&spare);
+        for name in ["first", "second"] {
+            let shared = batch.clone();
+            batch.rewrite(|record, writer| {
+                for field in record.stored_fields() {
+                    writer.push_field(*field);
+                }
+                writer.push(name, record.text_at(record.raw()));
+                Verdict::Touched
+            });
+            assert_eq!(shared.len(), batch.len());
+        }
+        for record in batch.records() {
+            let line = FieldRef::Text(record.raw());
+            let fields: Vec<_> = record.fields().collect();
+            assert_eq!(fields, [("first", line), ("second", line)]);
+        }
+    }
+}
+
+#[test]
 fn what_was_made_on_the_way_outlives_the_next_rewrite() {
     let mut batch = batch(b"a\nb\nc\n");
     batch.rewrite(|record, writer| {

@@ -8,7 +8,7 @@ use super::zone::Clock;
 use super::{Config, OnError, Wrong};
 use crate::event::Batch;
 use crate::event::encode::json;
-use crate::event::log::{FieldRef, FieldWriter, LogBatch, RecordRef, Verdict};
+use crate::event::log::{FieldRef, FieldWriter, LogBatch, RecordRef, Spare, Verdict};
 use crate::topology::component::{Fault, Outputs, Transform};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub(super) struct Parse {
     error_field: Option<String>,
     failed: Arc<str>,
     scratch: Vec<u8>,
+    /// Memory for the tables of fields.
+    spare: Spare,
 }
 
 impl Parse {
@@ -60,6 +62,7 @@ impl Parse {
             error_field: reason,
             failed: FAILED.into(),
             scratch: Vec::new(),
+            spare: Spare::default(),
         })
     }
 
@@ -67,6 +70,7 @@ impl Parse {
     /// leave by another way is noted with their position.
     fn parse(&mut self, batch: &mut LogBatch, wrong: &mut Vec<(usize, Wrong)>) -> u64 {
         self.parser.begin_batch();
+        batch.reuse(&self.spare);
         let (mut at, mut errors) = (0, 0);
         let chunk = batch.chunk().clone();
         // Nearly always all of it is UTF-8, and asking once costs less than asking a line.
@@ -93,6 +97,19 @@ impl Parse {
         errors
     }
 
+    /// The text of the field that is to be parsed.
+    fn text<'r>(&self, record: &RecordRef<'r>) -> Result<Cow<'r, [u8]>, Wrong> {
+        match record.get(&self.field) {
+            Some(FieldRef::Null) | None => Err(Wrong::NoField),
+            Some(value) => match (value.as_text(), value) {
+                (Some(text), _) => Ok(text),
+                // A field that holds an object can be opened as if it were text.
+                (None, FieldRef::Json(raw)) if self.parser.is_json() => Ok(raw.into()),
+                _ => Err(Wrong::NotText),
+            },
+        }
+    }
+
     fn record(
         &mut self,
         record: &RecordRef<'_>,
@@ -100,16 +117,7 @@ impl Parse {
         writer: &mut FieldWriter<'_>,
     ) -> Result<Verdict, Wrong> {
         let line = record.is_unparsed() && self.field == "message";
-        let text = match record.get(&self.field) {
-            _ if line => Cow::Borrowed(record.message()),
-            Some(FieldRef::Null) | None => return Err(Wrong::NoField),
-            Some(value) => match (value.as_text(), value) {
-                (Some(text), _) => text,
-                // A field that holds an object can be opened as if it were text.
-                (None, FieldRef::Json(raw)) if self.parser.is_json() => raw.into(),
-                _ => return Err(Wrong::NotText),
-            },
-        };
+        let text = if line { Cow::Borrowed(record.message()) } else { self.text(record)? };
         let from = match text {
             Cow::Borrowed(text) if record.holds(text) => From::Chunk,
             _ => From::Elsewhere,

@@ -38,7 +38,7 @@ enum PackedChunk {
 impl LogBatch {
     /// Appends the batch as bytes.
     pub(crate) fn pack(&self, out: &mut Vec<u8>) {
-        let Self { origin, offset, read_at_ns, chunk, lines: _, table, places } = self;
+        let Self { origin, offset, read_at_ns, chunk, lines: _, table, places, spare: _ } = self;
         let Origin { source, host, path, content } = &**origin;
         put_bytes(out, source.as_bytes());
         put_bytes(out, host.as_bytes());
@@ -296,7 +296,16 @@ impl PackedLogs {
                 let lines = table.live;
                 let table = OnceLock::from(Arc::new(table));
                 let (offset, read_at_ns) = (self.offset, self.read_at_ns);
-                Some(LogBatch { origin, offset, read_at_ns, chunk, places, lines, table })
+                Some(LogBatch {
+                    origin,
+                    offset,
+                    read_at_ns,
+                    chunk,
+                    places,
+                    lines,
+                    table,
+                    spare: None,
+                })
             }
         }
     }
