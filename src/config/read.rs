@@ -127,6 +127,9 @@ fn reason(error: &io::Error) -> String {
 }
 
 pub(super) fn span(file: &Arc<SourceFile>, start: usize, end: usize) -> Span {
+    // Parsers complain of the end of the file, too, and of a byte within a character.
+    let start = file.text.floor_char_boundary(start);
+    let end = end.min(file.text.len()).max(start);
     Span { file: file.clone(), start, end }
 }
 

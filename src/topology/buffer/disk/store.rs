@@ -175,6 +175,10 @@ impl Store {
             None => self.begin().map_err(of_disk)?,
         };
         let number = self.next;
+        let Some(next) = number.checked_add(1) else {
+            // Only a file that nobody here has written can bring it to that.
+            return Err(Refusal::Fault(io::Error::other("there are no numbers left for frames")));
+        };
         let Some(segment) = self.segments.back_mut() else {
             return Err(Refusal::Fault(io::Error::other("no segment")));
         };
@@ -193,9 +197,9 @@ impl Store {
         }
         segment.bytes += bytes;
         segment.events += u64::from(events);
-        segment.end = number + 1;
+        segment.end = next;
         self.bytes += bytes;
-        self.next = number + 1;
+        self.next = next;
         Ok(file)
     }
 
