@@ -153,6 +153,13 @@ impl Encoder {
         }
     }
 
+    /// The bytes that were read, where the batch in this encoding is nothing else.
+    pub fn as_read<'b>(&self, batch: &'b LogBatch) -> Option<&'b Bytes> {
+        let chunk = batch.chunk();
+        let same = self.encoding == Encoding::Text && batch.is_uncut() && chunk.ends_with(b"\n");
+        same.then_some(chunk)
+    }
+
     /// Appends a batch of records or metrics to a body, which is begun if nothing is in it yet.
     ///
     /// # Errors

@@ -108,7 +108,8 @@ impl Metrics {
         let made = telemetry.own(|telemetry| {
             let help = "What sinks that deliver once met after a crash: records left out since \
                         the place has them, requests of which it is not sure, so that they may \
-                        come twice, and journals that were damaged or could not be written.";
+                        come twice, requests of which nothing came again, so that they may be \
+                        missing, and journals that were damaged or could not be written.";
             let opts = Opts::new("driftless_sink_replays_total", help);
             let counter = IntCounterVec::new(opts, &["component", "outcome"])?;
             telemetry.register(Box::new(counter.clone()))?;
@@ -265,6 +266,13 @@ impl Journal {
     pub fn unsure(&self, id: u64) {
         self.void(id);
         self.count("unsure", 1);
+    }
+
+    /// Gives up the open entries of an earlier process of which nothing will come again, aloud.
+    /// Gives their numbers.
+    pub fn missing(&self) -> Vec<u64> {
+        let mut state = self.state();
+        if state.left.is_empty() { Vec::new() } else { self.tell_of_missing(&mut state) }
     }
 
     /// Writes down at once what was done, for sinks whose entries are of many contents: a source

@@ -118,7 +118,7 @@ impl Attempts<'_> {
         let Answer { rejected, again, reason, pause } = answer;
         let refused = rejected.iter().map(|rejected| rejected.record);
         let left = request.records_at(refused.chain(again.iter().copied()));
-        let bytes = if again.is_empty() { request.body.len() } else { 0 };
+        let bytes = if again.is_empty() { request.bytes() } else { 0 };
         self.telemetry.delivered(request.records.saturating_sub(left), bytes as u64);
         let mut dropped = request.dropped;
         if !rejected.is_empty() {
