@@ -17,6 +17,9 @@ use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 use tokio::time::Instant;
 
+/// Below so many bytes a copy costs less than what it saves.
+const LEAST_PASSED: usize = 32 << 10;
+
 /// What goes to one destination in one go.
 #[derive(Default)]
 pub struct Request {
@@ -43,6 +46,8 @@ pub struct Request {
     pub(super) opened: Option<Instant>,
     /// Runs in a row that ended while it was sent.
     pub(super) crashes: AtomicU32,
+    /// What the other side has said to it, which a run that failed may not have heeded yet.
+    pub(super) answer: OnceLock<Answer>,
     /// Whether something that was in it has been dropped already.
     pub(super) dropped: bool,
     /// The batch that last added to it.
@@ -158,14 +163,15 @@ impl Request {
         Ok(())
     }
 
-    /// As [`Self::append_without_header`], for a sink that writes all the [`Self::parts`]: what
-    /// goes as it was read is not copied.
+    /// As [`Self::append_without_header`], for a sink that writes all the [`Self::parts`] soon: a
+    /// large chunk that goes as it was read is not copied, and its memory is held until then.
     ///
     /// # Errors
     /// As for [`Self::append`].
     pub fn pass(&mut self, encoder: &mut Encoder, batch: &Batch) -> Result<(), Fault> {
         if let Batch::Logs(logs) = batch
             && let Some(chunk) = encoder.as_read(logs)
+            && chunk.len() >= LEAST_PASSED
             && self.marking == Marking::Nothing
             && self.body.is_empty()
         {

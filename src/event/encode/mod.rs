@@ -14,6 +14,7 @@ mod tests;
 use crate::event::Batch;
 use crate::event::log::{FieldRef, KeyId, Keys, LogBatch, RecordRef};
 use crate::event::metric::MetricBatch;
+use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Deserialize;
 

@@ -222,9 +222,10 @@ impl Journal {
                 of_source.entry(content.1).or_default();
             }
         }
-        state.next = state.next.max(1);
-        let id = state.next;
-        state.next += 1;
+        let id = state.next.max(1);
+        // After a damaged journal there may be no number left.
+        let Some(next) = id.checked_add(1) else { return 0 };
+        state.next = next;
         let begin = Begin { id, records, note: note.to_owned(), contents };
         let mut frame = Vec::new();
         codec::push_begin(&begin, &mut frame);

@@ -241,23 +241,28 @@ mod tests {
 
     #[test]
     fn what_passes_uncopied_keeps_its_order_and_is_taken_back_like_the_rest() {
-        let pass = |requests: &mut Requests, lines: &'static str, encoding: &Encoding| {
-            let batch = LogBatch::from_lines(&Bytes::from(lines), Default::default(), 0, 0);
+        let large = |letter: &str| format!("{}\n", letter.repeat(super::super::LEAST_PASSED));
+        let pass = |requests: &mut Requests, lines: &str, encoding: &Encoding| {
+            let lines = Bytes::from(lines.to_owned());
+            let batch = LogBatch::from_lines(&lines, Default::default(), 0, 0);
             requests.begin();
             let mut encoder = Encoder::new(encoding, Extra::Nothing);
             requests.to("").pass(&mut encoder, &Batch::Logs(batch)).unwrap();
         };
-        let all = |requests: &Requests| requests.iter().flat_map(Request::parts).collect::<Vec<_>>().concat();
+        let all = |requests: &Requests| -> Vec<u8> {
+            requests.iter().flat_map(Request::parts).flatten().copied().collect()
+        };
         let mut requests = requests(100);
-        pass(&mut requests, "1\n2\n", &Encoding::Text);
-        pass(&mut requests, "3\n", &Encoding::Text);
+        pass(&mut requests, &large("a"), &Encoding::Text);
+        pass(&mut requests, &large("b"), &Encoding::Text);
         assert_eq!(requests.iter().next().unwrap().body, b"", "nothing is copied");
         requests.roll_back();
-        pass(&mut requests, "4\n", &Encoding::Ndjson);
+        pass(&mut requests, "c\n", &Encoding::Ndjson);
         // What has no line end of its own, and what comes behind something that was encoded.
-        pass(&mut requests, "5", &Encoding::Text);
-        pass(&mut requests, "6\n", &Encoding::Text);
-        assert_eq!(all(&requests), b"1\n2\n{\"message\":\"4\"}\n5\n6\n");
+        pass(&mut requests, "d", &Encoding::Text);
+        pass(&mut requests, &large("e"), &Encoding::Text);
+        let expected = format!("{}{{\"message\":\"c\"}}\nd\n{}", large("a"), large("e"));
+        assert!(all(&requests) == expected.into_bytes());
         assert_eq!(requests.bytes(), all(&requests).len());
     }
 
