@@ -8,6 +8,7 @@ use crate::event::exposition;
 use crate::event::fault::{Diagnostic, nearest};
 use crate::host::facts::Facts;
 use crate::host::roots::Roots;
+use crate::sources::host_metrics::options::Options;
 use crate::sources::host_metrics::runner::Collectors;
 use crate::topology::settings::Period;
 use clap::ValueEnum;
@@ -94,7 +95,7 @@ fn look(args: &Args, format: Format) -> Result<Show, Diagnostic> {
         let names = args.names.iter().map(String::as_str);
         let names: Vec<&str> =
             if args.names.is_empty() { vec!["default"] } else { names.collect() };
-        let collectors = Collectors::new(&Roots::live(), names);
+        let collectors = Collectors::new(&Roots::live(), &Options::default(), names);
         let mut collectors =
             collectors.map_err(|unknown| hinted(unknown.to_string(), unknown.nearest))?;
         return Ok(Box::new(move || {

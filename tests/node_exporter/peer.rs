@@ -56,6 +56,12 @@ impl Text {
     }
 }
 
+fn default_collectors() -> impl Iterator<Item = String> {
+    let names = COLLECTORS.iter().filter(|entry| entry.is_default).map(|entry| entry.name);
+    // Its version 1.5 does not know the other.
+    names.filter(|name| *name != "kernel_hung").map(|name| format!("--collector.{name}"))
+}
+
 /// A running `node_exporter` with the same collectors and the defaults of its version 1.12; ends
 /// with this value.
 pub(crate) struct Peer {
@@ -72,8 +78,8 @@ impl Peer {
             Command::new(name)
                 .arg(format!("--web.listen-address={address}"))
                 .args(["--collector.disable-defaults", "--web.disable-exporter-metrics"])
-                .args(COLLECTORS.map(|entry| format!("--collector.{}", entry.name)))
-                .args(["--no-collector.netdev.netlink", "--collector.netdev.device-exclude=^$"])
+                .args(default_collectors())
+                .arg("--collector.netdev.device-exclude=^$")
                 .arg(format!("--collector.diskstats.device-exclude={DISKS}"))
                 .arg(format!("--collector.filesystem.mount-points-exclude={POINTS}"))
                 .arg(format!("--collector.filesystem.fs-types-exclude={TYPES}"))

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
+use super::options::Options;
 use super::runner::Collectors;
 use crate::event::metric::MetricBatch;
 use crate::event::{Batch, Kinds};
@@ -38,6 +39,8 @@ pub struct Config {
     /// Collectors, by `node_exporter`'s names; `default` is its default set.
     #[serde(deserialize_with = "known")]
     pub collect: Vec<String>,
+    /// Settings of single collectors: `filesystem: {mount_points: {exclude: ^/mnt}}`.
+    pub options: Options,
     /// Where the host's `/proc` is, when it is not there.
     pub procfs: Option<PathBuf>,
     /// Where the host's `/sys` is, when it is not there.
@@ -53,6 +56,7 @@ impl Default for Config {
         Self {
             interval: Period(Duration::from_secs(15)),
             collect: vec!["default".to_owned()],
+            options: Options::default(),
             procfs: None,
             sysfs: None,
             rootfs: None,
@@ -77,13 +81,17 @@ impl Config {
     }
 
     fn collectors(&self) -> Result<Collectors, Fault> {
-        collectors(&self.roots(), &self.collect)
+        collectors(&self.roots(), &self.options, &self.collect)
             .map_err(|unknown| Fault::fatal(format!("`collect`: {unknown}")))
     }
 }
 
-fn collectors(roots: &Roots, names: &[String]) -> Result<Collectors, String> {
-    Collectors::new(roots, names.iter().map(String::as_str)).map_err(|unknown| {
+fn collectors(
+    roots: &Roots,
+    options: &Options,
+    names: &[String],
+) -> Result<Collectors, String> {
+    Collectors::new(roots, options, names.iter().map(String::as_str)).map_err(|unknown| {
         match unknown.nearest {
             Some(nearest) => format!("{unknown}; did you mean `{nearest}`?"),
             None => unknown.to_string(),
@@ -95,7 +103,7 @@ fn collectors(roots: &Roots, names: &[String]) -> Result<Collectors, String> {
 /// collectors opens nothing.
 fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let names = Vec::deserialize(deserializer)?;
-    collectors(&Roots::live(), &names).map_err(de::Error::custom)?;
+    collectors(&Roots::live(), &Options::default(), &names).map_err(de::Error::custom)?;
     Ok(names)
 }
 
