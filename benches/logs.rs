@@ -96,14 +96,17 @@ fn logs(criterion: &mut Criterion) {
     };
     let cases = [
         ("passthrough", &lines, Vec::new()),
-        ("access_log_to_json", &requests, vec![transform("parse", &[("format", "nginx_combined")])]),
+        (
+            "access_log_to_json",
+            &requests,
+            vec![transform("parse", &[("format", "nginx_combined")])],
+        ),
         ("json_parse_add_fields_encode", &objects, tag()),
         ("split_filter", &lines, search()),
         ("json_parse_filter_encode", &objects, json()),
     ];
     for (name, chunk, mut chain) in cases {
-        let encoding =
-            if name == "access_log_to_json" { Encoding::Ndjson } else { Encoding::Text };
+        let encoding = if name == "access_log_to_json" { Encoding::Ndjson } else { Encoding::Text };
         let mut encoder = Encoder::new(&encoding, Extra::Nothing);
         let mut body = Vec::with_capacity(2 * CHUNK_BYTES);
         group.throughput(Throughput::Bytes(chunk.len() as u64));
@@ -159,8 +162,7 @@ fn parse(criterion: &mut Criterion) {
     for (format, line) in FORMATS {
         let chunk = Bytes::from(format!("{line}\n").repeat(CHUNK_BYTES / line.len()));
         let mut chain = [transform("parse", &[("format", format), ("timezone", "Europe/Berlin")])];
-        let encoding =
-            if name == "access_log_to_json" { Encoding::Ndjson } else { Encoding::Text };
+        let encoding = if name == "access_log_to_json" { Encoding::Ndjson } else { Encoding::Text };
         let mut encoder = Encoder::new(&encoding, Extra::Nothing);
         let mut body = Vec::with_capacity(2 * CHUNK_BYTES);
         group.throughput(Throughput::Elements((CHUNK_BYTES / line.len()) as u64));

@@ -97,7 +97,7 @@ fn moto_knows_of_an_object_all_that_the_config_says_of_it() {
             "storage_class": "STANDARD_IA", "tags": { "team": "a b/c", "n": "1" },
             "encryption": { "algorithm": "aws:kms", "key_id": key },
             "compression": "none", "encoding": "text", "part_bytes": "5MiB",
-            "batch": { "bytes": "20MiB", "age": "1s" },
+            "batch": { "bytes": "20MiB", "age": "1h" },
         })),
     );
     // One object that is put whole, and one that goes in parts.
@@ -127,7 +127,10 @@ fn a_bucket_that_is_not_there_is_waited_for_and_named() {
     let tries = || bench.said().matches("will try again").count() > 3;
     bench.wait_until("it tries again and again", tries);
     let said = bench.said();
-    assert!(said.contains("NoSuchBucket") && said.contains("make the bucket `logs` first"), "{said}");
+    assert!(
+        said.contains("NoSuchBucket") && said.contains("make the bucket `logs` first"),
+        "{said}"
+    );
     assert!(!said.contains("dropped"), "{said}");
     moto.ask(NOBODY, "client('s3').create_bucket(Bucket='logs')");
     let count = "print(len(client('s3').list_objects_v2(Bucket='logs').get('Contents', [])))";

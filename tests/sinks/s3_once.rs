@@ -94,6 +94,7 @@ fn an_object_whose_file_is_gone_is_missed_aloud() {
     assert!(agent.stop().success(), "{}", bench.said());
     assert!(store.objects().is_empty());
     let again = bench.start(&[]);
+    bench.wait_until("it runs", || bench.said().matches("INFO running").count() == 3);
     assert!(again.stop().success(), "{}", bench.said());
     assert_eq!(bench.said().matches("does not come again").count(), 1, "it says so once");
 }
