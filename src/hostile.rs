@@ -55,6 +55,7 @@ pub const TARGETS: &[Target] = &[
         sources::host_metrics::hostile::kernel_file,
         sources::host_metrics::hostile::kernel_files,
     ),
+    files("deliveries", topology::once::hostile::deliveries, topology::once::hostile::journals),
     files("chain", host::audit::hostile::chain, host::audit::hostile::chains),
 ];
 
