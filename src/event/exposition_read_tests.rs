@@ -13,7 +13,8 @@ fn again(text: &str) -> String {
 #[test]
 fn what_is_read_is_written_as_it_was() {
     let text = "# HELP a A \\\\ and\\n \"b\".\n# TYPE a counter\na{x=\"1\\\"\\\\\\n\"} 10\n\
-        # HELP h \n# TYPE h histogram\nh_bucket{x=\"1\",le=\"0.5\"} 1\nh_bucket{x=\"1\",le=\"+Inf\"} 3\n\
+        # HELP h \n# TYPE h histogram\nh_bucket{x=\"1\",le=\"0.5\"} 1\n\
+        h_bucket{x=\"1\",le=\"+Inf\"} 3\n\
         h_sum{x=\"1\"} 4.5\nh_count{x=\"1\"} 3\n\
         # HELP s \n# TYPE s summary\ns{quantile=\"0.5\"} NaN\ns_sum 1\ns_count 2\n\
         # HELP u \n# TYPE u untyped\nu -Inf\n";
@@ -29,7 +30,8 @@ fn a_label_that_only_some_samples_have_is_empty_in_the_others() {
 #[test]
 fn openmetrics_is_read_without_what_a_scrape_of_text_has_no_place_for() {
     let text = "# TYPE a counter\n# UNIT a seconds\na_total{x=\"1\"} 3 # {trace=\"9\"} 0.5\n\
-        a_created{x=\"1\"} 1600000000\n# TYPE b info\nb_info{v=\"1\"} 1\n# TYPE c unknown\nc 2\n# EOF\n";
+        a_created{x=\"1\"} 1600000000\n# TYPE b info\nb_info{v=\"1\"} 1\n# TYPE c unknown\n\
+        c 2\n# EOF\n";
     let families = read(text, "help").unwrap();
     let names: Vec<_> = families.iter().map(|family| (&*family.name, family.kind)).collect();
     let expected = [
@@ -72,7 +74,9 @@ fn what_is_wrong_is_told_with_its_line() {
 
 proptest! {
     #[test]
-    fn any_text_is_read_or_refused(text in "([a-z#_{}=\"\\\\ ,0-9.]|\n|# TYPE a |_sum|_bucket|le=)*") {
+    fn any_text_is_read_or_refused(
+        text in "([a-z#_{}=\"\\\\ ,0-9.]|\n|# TYPE a |_sum|_bucket|le=)*"
+    ) {
         if let Ok(families) = read(&text, "") {
             let mut out = Vec::new();
             exposition::encode(&families, &mut out);

@@ -45,6 +45,9 @@ impl Text {
             for rotates in ["0", "1"] {
                 series = series.replace(&format!("rotational=\"{rotates}\","), "");
             }
+            for state in ["up", "down"] {
+                series = series.replace(&format!("adminstate=\"{state}\","), "");
+            }
             (series, value)
         };
         self.series = self.series.into_iter().map(old).collect();
@@ -58,8 +61,9 @@ impl Text {
 
 fn default_collectors() -> impl Iterator<Item = String> {
     let names = COLLECTORS.iter().filter(|entry| entry.is_default).map(|entry| entry.name);
-    // Its version 1.5 does not know the other.
-    names.filter(|name| *name != "kernel_hung").map(|name| format!("--collector.{name}"))
+    // Its version 1.5 does not know the others.
+    let newer = ["bcachefs", "dmmultipath", "kernel_hung", "watchdog"];
+    names.filter(move |name| !newer.contains(name)).map(|name| format!("--collector.{name}"))
 }
 
 /// A running `node_exporter` with the same collectors and the defaults of its version 1.12; ends

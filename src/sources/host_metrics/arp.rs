@@ -56,7 +56,8 @@ fn parse(text: &str) -> Result<BTreeMap<&str, u32>, Malformed> {
     let mut entries = BTreeMap::new();
     for line in text.lines().skip(1) {
         let device = line.split_ascii_whitespace().nth(5);
-        let device = device.ok_or_else(|| Malformed::new(line, "six columns, the interface last"))?;
+        let device =
+            device.ok_or_else(|| Malformed::new(line, "six columns, the interface last"))?;
         *entries.entry(device).or_default() += 1;
     }
     Ok(entries)

@@ -62,7 +62,12 @@ const BACKING: [File; 8] = [
         Counter,
         "Times that data had been written before it came into the cache.",
     ),
-    ("stats_total/cache_misses", "cache_misses_total", Counter, "Requests that it could not serve."),
+    (
+        "stats_total/cache_misses",
+        "cache_misses_total",
+        Counter,
+        "Requests that it could not serve.",
+    ),
     ("stats_total/cache_readaheads", "cache_readaheads_total", Counter, "Reads ahead."),
 ];
 
@@ -78,7 +83,12 @@ const WRITE_BACK: [(&str, &str, &str); 5] = [
 /// Of a disk that is the cache.
 const CACHE: [File; 3] = [
     ("io_errors", "io_errors", Gauge, "Errors of late."),
-    ("metadata_written", "metadata_written_bytes_total", Counter, "Bytes written that are no data."),
+    (
+        "metadata_written",
+        "metadata_written_bytes_total",
+        Counter,
+        "Bytes written that are no data.",
+    ),
     ("written", "written_bytes_total", Counter, "Bytes of data written."),
 ];
 
@@ -136,7 +146,12 @@ impl Collector for Bcache {
             if let Some(nanoseconds) = sysfs::number::<f64>(duration) {
                 // The kernel counts nanoseconds, whatever it calls them.
                 let name = "node_bcache_btree_read_average_duration_seconds";
-                families.gauge(name, "Seconds that a read of the tree takes.", told, nanoseconds / 1e9);
+                families.gauge(
+                    name,
+                    "Seconds that a read of the tree takes.",
+                    told,
+                    nanoseconds / 1e9,
+                );
             }
             for device in sysfs::numbered(&folder, "bdev") {
                 let told = labels([("backing_device", &device), ("uuid", &uuid)]);

@@ -21,6 +21,9 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// the kernel's known inaccuracy.
 const REPLUGGED_SECONDS: f64 = 3.0;
 
+/// No kernel counts as many.
+const MOST_PROCESSORS: u32 = 1 << 16;
+
 /// The columns of a processor's line in `/proc/stat`. Guest time is in `user` and `nice` too.
 const MODES: [&str; 10] =
     ["user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal", "user", "nice"];
@@ -247,7 +250,8 @@ fn parse_stat(text: &str) -> Result<Vec<(u32, Seconds)>, Malformed> {
 fn parse_list(list: &str) -> Vec<u32> {
     let range = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        Some(first.parse::<u32>().ok()?..=last.parse::<u32>().ok()?)
+        let (first, last) = (first.parse::<u32>().ok()?, last.parse::<u32>().ok()?);
+        (last < MOST_PROCESSORS).then_some(first..=last)
     };
     list.trim().split(',').filter_map(range).flatten().collect()
 }
@@ -290,5 +294,6 @@ mod tests {
     fn a_list_of_processors_is_counted_out() {
         assert_eq!(parse_list("1,3-5,9\n"), [1, 3, 4, 5, 9]);
         assert!(parse_list("\n").is_empty());
+        assert_eq!(parse_list("0-4294967295,2"), [2], "no host has so many");
     }
 }

@@ -44,9 +44,8 @@ impl CpuInfo {
         let processors = parse(&text);
         for processor in &processors {
             let entry = |name| processor.get(name).copied().unwrap_or_default();
-            let told = LABELS.map(|(label, name)| {
-                (Cow::Borrowed(label), Cow::Owned(entry(name).to_owned()))
-            });
+            let told = LABELS
+                .map(|(label, name)| (Cow::Borrowed(label), Cow::Owned(entry(name).to_owned())));
             families.gauge("node_cpu_info", "What a processor is; always 1.", told.into(), 1.0);
             if let Ok(megahertz) = entry("cpu MHz").parse::<f64>() {
                 let told = labels([
@@ -98,7 +97,8 @@ mod tests {
 
     #[test]
     fn each_processor_has_its_own_entries() {
-        let text = "processor\t: 0\nmodel name\t: A: B\n\nprocessor\t: 1\nmodel name\t: C\n\nHardware : X\n";
+        let text = "processor\t: 0\nmodel name\t: A: B\n\n\
+            processor\t: 1\nmodel name\t: C\n\nHardware : X\n";
         let processors = parse(text);
         assert_eq!(processors.len(), 2);
         assert_eq!((processors[0]["model name"], processors[1]["model name"]), ("A: B", "C"));

@@ -43,7 +43,8 @@ impl Collector for CpuVulnerabilities {
 
 /// State and what is done about it.
 fn parse(text: &str) -> (&'static str, &str) {
-    let after = |start| text.strip_prefix(start).map(|rest: &str| rest.trim_start_matches([':', ' ']));
+    let after =
+        |start| text.strip_prefix(start).map(|rest: &str| rest.trim_start_matches([':', ' ']));
     if text.starts_with("Not affected") {
         ("not affected", "")
     } else if let Some(mitigation) = after("Mitigation") {

@@ -57,6 +57,9 @@ impl Collector for Cpufreq {
         let mut families = Families::default();
         for cpu in sysfs::numbered(&self.folder, "cpu") {
             let folder = self.folder.join(&cpu).join("cpufreq");
+            if !folder.is_dir() {
+                continue; // as on most virtual machines
+            }
             let number = cpu.trim_start_matches("cpu");
             families.add_files(&folder, &FILES, &labels([("cpu", number)]));
             let Some(current) = sysfs::text(folder.join("scaling_governor")) else { continue };

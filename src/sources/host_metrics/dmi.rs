@@ -8,7 +8,8 @@ use crate::event::metric::{Family, MetricKind};
 use crate::host::roots::Roots;
 use crate::host::sysfs;
 
-/// Labels, which are called as the files are. Serial numbers and the UUID can be read by root alone.
+/// Labels, which are called as the files are. Serial numbers and the UUID can be read by root
+/// alone.
 const LABELS: [&str; 19] = [
     "bios_date",
     "bios_release",

@@ -39,7 +39,11 @@ impl Dmmultipath {
         let is_suspended = sysfs::number::<u8>(folder.join("dm/suspended")) == Some(1);
         let size = sysfs::number::<f64>(folder.join("size")).unwrap_or(0.0) * SECTOR_BYTES;
         let values = [
-            ("active", "Whether a disk is in use, not suspended.", f64::from(u8::from(!is_suspended))),
+            (
+                "active",
+                "Whether a disk is in use, not suspended.",
+                f64::from(u8::from(!is_suspended)),
+            ),
             ("paths", "Paths that lead to a disk.", paths.len() as f64),
             ("paths_active", "Paths to a disk that work.", f64::from(working)),
             (

@@ -73,6 +73,7 @@ impl Edac {
         let channels = files.iter().filter_map(|file| file.strip_suffix("_dimm_label"));
         for channel in channels {
             let label = sysfs::text(folder.join(format!("{channel}_dimm_label")));
+            let label = label.map(|label| in_words(&label));
             let told = labels([
                 ("channel", channel.trim_start_matches("ch")),
                 ("controller", controller),
@@ -103,5 +104,21 @@ impl Collector for Edac {
         }
         out.extend(Vec::from(families));
         Ok(())
+    }
+}
+
+/// The kernel's `mc#0csrow#1channel#0` as `mc0_csrow1_channel0`; other labels stay as they are.
+fn in_words(label: &str) -> String {
+    label.replace('#', "").replace("csrow", "_csrow").replace("channel", "_channel")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_that_the_kernel_made_up_is_taken_apart() {
+        assert_eq!(in_words("mc#0csrow#1channel#0"), "mc0_csrow1_channel0");
+        assert_eq!(in_words("DIMM_A1"), "DIMM_A1");
     }
 }

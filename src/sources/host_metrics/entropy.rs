@@ -23,10 +23,13 @@ impl Collector for Entropy {
         let (Some(available), Some(size)) = (self.available.number(), self.size.number()) else {
             return Err(CollectError::NoData);
         };
-        let gauge = |name, help, value: u64| {
-            Family::single(name, MetricKind::Gauge, help, value as f64)
-        };
-        out.push(gauge("node_entropy_available_bits", "Random bits that are there now.", available));
+        let gauge =
+            |name, help, value: u64| Family::single(name, MetricKind::Gauge, help, value as f64);
+        out.push(gauge(
+            "node_entropy_available_bits",
+            "Random bits that are there now.",
+            available,
+        ));
         out.push(gauge("node_entropy_pool_size_bits", "Random bits that there can be.", size));
         Ok(())
     }

@@ -62,7 +62,7 @@ impl Collector for Fibrechannel {
             let mut told = labels([("fc_host", &host)]);
             told.extend(INFO.map(|label| {
                 let value = text(label);
-                let value = value.strip_prefix("0x").map(str::to_owned).unwrap_or(value);
+                let value = value.strip_prefix("0x").unwrap_or(&value).to_owned();
                 (Cow::Borrowed(label), Cow::Owned(value))
             }));
             told.sort();

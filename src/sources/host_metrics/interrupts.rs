@@ -49,10 +49,8 @@ impl Collector for Interrupts {
         );
         let mut lines = text.lines();
         let header = lines.next().unwrap_or_default();
-        let processors: Vec<&str> = header
-            .split_ascii_whitespace()
-            .filter_map(|word| word.strip_prefix("CPU"))
-            .collect();
+        let processors: Vec<&str> =
+            header.split_ascii_whitespace().filter_map(|word| word.strip_prefix("CPU")).collect();
         for line in lines {
             let Some(interrupt) = parse(line, processors.len()).map_err(|line| line.of(&path))?
             else {
@@ -64,7 +62,8 @@ impl Collector for Interrupts {
             }
             for (cpu, count) in processors.iter().zip(counts) {
                 if count > 0 || self.options.include_zeros {
-                    let told = [("cpu", *cpu), ("devices", &devices), ("info", info), ("type", kind)];
+                    let told =
+                        [("cpu", *cpu), ("devices", &devices), ("info", info), ("type", kind)];
                     family.push(labels(told), count as f64);
                 }
             }

@@ -13,7 +13,7 @@ const COUNTERS: usize = 24;
 const COUNTERS_AT_LEAST: usize = 23;
 
 /// The interface is switched on.
-pub const UP: u32 = 0x1;
+pub(super) const UP: u32 = 0x1;
 const PROMISCUOUS: u32 = 0x100;
 /// Bits that say how an interface is, not how it is set.
 const MOMENTARY: u32 = 0x40 | 0x1_0000 | 0x2_0000;
@@ -21,48 +21,48 @@ const DORMANT: u32 = 0x2_0000;
 
 /// One interface.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Link {
+pub(super) struct Link {
     /// Its number.
-    pub index: u32,
+    pub(super) index: u32,
     /// Its name.
-    pub name: String,
+    pub(super) name: String,
     /// The kind of hardware, as `/sys/class/net/NAME/type` has it.
-    pub hardware: u16,
+    pub(super) hardware: u16,
     /// How it is set, in bits, as `/sys/class/net/NAME/flags` has it.
-    pub flags: u32,
+    pub(super) flags: u32,
     /// Whether it waits for something outside before it can be used.
-    pub is_dormant: bool,
+    pub(super) is_dormant: bool,
     /// Hardware address: `02:42:ac:11:00:02`.
-    pub address: String,
+    pub(super) address: String,
     /// The address that all neighbours listen to.
-    pub broadcast: String,
+    pub(super) broadcast: String,
     /// Largest packet, in bytes.
-    pub mtu: u32,
+    pub(super) mtu: u32,
     /// The interface that this one goes through; itself where there is none.
-    pub link: u32,
+    pub(super) link: u32,
     /// How many packets may wait to be sent.
-    pub queue_length: u32,
+    pub(super) queue_length: u32,
     /// RFC 2863's word for how it is.
-    pub state: &'static str,
+    pub(super) state: &'static str,
     /// `IF_LINK_MODE`: 0 default, 1 dormant.
-    pub mode: u8,
+    pub(super) mode: u8,
     /// What somebody called it beside its name.
-    pub alias: String,
+    pub(super) alias: String,
     /// The group that it belongs to.
-    pub group: u32,
+    pub(super) group: u32,
     /// Whether there is a carrier.
-    pub carrier: bool,
+    pub(super) carrier: bool,
     /// How often the carrier came or went; how often it came; how often it went.
-    pub carrier_changes: [u32; 3],
+    pub(super) carrier_changes: [u32; 3],
     /// Other names of it.
-    pub other_names: Vec<String>,
+    pub(super) other_names: Vec<String>,
     /// The counters of `struct rtnl_link_stats64`, in its order.
-    pub counters: [u64; COUNTERS],
+    pub(super) counters: [u64; COUNTERS],
 }
 
 /// Asks for all interfaces, in the kernel's order.
 #[derive(Debug)]
-pub struct Links {
+pub(super) struct Links {
     netlink: Netlink,
 }
 
@@ -76,7 +76,7 @@ impl Links {
     /// The interfaces as they are now.
     ///
     /// - Errors: those of the socket; the next call opens another.
-    pub fn read(&mut self) -> io::Result<Vec<Link>> {
+    pub(super) fn read(&mut self) -> io::Result<Vec<Link>> {
         let mut links = Vec::new();
         self.netlink.dump(GET_LINK, &[0; FIXED_BYTES], |body| links.extend(parse(body)))?;
         Ok(links)

@@ -48,8 +48,10 @@ impl Collector for Lnstat {
 fn parse(line: &str, names: usize) -> Result<Vec<f64>, Malformed> {
     let malformed = || Malformed::new(line, "a hexadecimal number for each name above");
     let values = line.split_ascii_whitespace().map(|word| u32::from_str_radix(word, 16));
-    let values: Vec<f64> =
-        values.map(|value| value.map(f64::from)).collect::<Result<_, _>>().map_err(|_| malformed())?;
+    let values: Vec<f64> = values
+        .map(|value| value.map(f64::from))
+        .collect::<Result<_, _>>()
+        .map_err(|_| malformed())?;
     if values.len() == names { Ok(values) } else { Err(malformed()) }
 }
 

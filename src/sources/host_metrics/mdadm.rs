@@ -69,7 +69,8 @@ fn add(array: &Array<'_>, families: &mut Families) {
     gauge("node_md_blocks", "Size of an array, in blocks of 1 KiB.", device(), array.blocks);
     gauge("node_md_blocks_synced", "Blocks that are in step.", device(), array.synced);
     gauge("node_md_disks_required", "Disks that an array needs.", device(), array.required);
-    for (state, disks) in [("active", array.active), ("failed", array.failed), ("spare", array.spare)]
+    for (state, disks) in
+        [("active", array.active), ("failed", array.failed), ("spare", array.spare)]
     {
         let labels = labels([("device", array.name), ("state", state)]);
         gauge("node_md_disks", "Disks of an array, by state.", labels, disks);

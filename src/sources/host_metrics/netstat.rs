@@ -75,9 +75,11 @@ impl Options {
 /// Those that `node_exporter` takes by default.
 fn is_default(protocol: &str, name: &str) -> bool {
     let starts = |starts: &[&str]| starts.iter().any(|start| name.starts_with(start));
-    let errors = ["InErrors", "InErrs"].iter().any(|end| name == *end || {
-        // Its expression is tied to the end of the name only.
-        name.ends_with(&format!("_{end}"))
+    let errors = ["InErrors", "InErrs"].iter().any(|end| {
+        name == *end || {
+            // Its expression is tied to the end of the name only.
+            name.ends_with(&format!("_{end}"))
+        }
     });
     errors
         || match protocol {

@@ -3,8 +3,10 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{arp, bcache, cpu, diskstats, filesystem, hwmon, interrupts, netclass, netdev, netstat};
-use super::{powersupplyclass, rapl, slabinfo, stat, sysctl, tapestats, textfile, vmstat};
+use super::{
+    arp, bcache, cpu, diskstats, filesystem, hwmon, interrupts, netclass, netdev, netstat,
+};
+use super::{powersupplyclass, qdisc, rapl, slabinfo, stat, sysctl, tapestats, textfile, vmstat};
 
 /// What the collectors are told; where nothing is said, each does as `node_exporter` does unasked.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -32,6 +34,8 @@ pub struct Options {
     pub netstat: netstat::Options,
     /// Batteries and mains.
     pub powersupplyclass: powersupplyclass::Options,
+    /// Queues of network interfaces.
+    pub qdisc: qdisc::Options,
     /// Energy used.
     pub rapl: rapl::Options,
     /// The kernel's own objects.

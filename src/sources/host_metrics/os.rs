@@ -38,7 +38,10 @@ pub struct Os {
 impl Os {
     /// The collector for a host.
     pub fn new(roots: &Roots) -> Self {
-        Self { paths: ["/etc/os-release", "/usr/lib/os-release"].map(|path| roots.file(path)), known: None }
+        Self {
+            paths: ["/etc/os-release", "/usr/lib/os-release"].map(|path| roots.file(path)),
+            known: None,
+        }
     }
 }
 
@@ -66,9 +69,8 @@ fn families(variables: &HashMap<&str, String>) -> Vec<Family> {
     let variable = |name| variables.get(name).map_or("", String::as_str);
     let gauge = |name, help| Family::new(name, MetricKind::Gauge, help);
     let mut info = gauge("node_os_info", "Which system this is; always 1.");
-    let told = LABELS.map(|(label, name)| {
-        (Cow::Borrowed(label), Cow::Owned(variable(name).to_owned()))
-    });
+    let told =
+        LABELS.map(|(label, name)| (Cow::Borrowed(label), Cow::Owned(variable(name).to_owned())));
     info.push(told.into(), 1.0);
     let mut families = vec![info];
     if let Some(number) = version(variable("VERSION_ID")).filter(|number| *number > 0.0) {

@@ -54,8 +54,7 @@ impl Collector for Rapl {
             let (index, place) = (index.to_string(), folder.to_string_lossy());
             let help = "Energy used, in joules.";
             if self.options.zone_label {
-                let told =
-                    labels([("index", &index), ("path", &place), ("rapl_zone", name)]);
+                let told = labels([("index", &index), ("path", &place), ("rapl_zone", name)]);
                 families.counter("node_rapl_joules_total", help, told, energy / PER_JOULE);
             } else {
                 let family = format!("node_rapl_{}_joules_total", name.replace('-', "_"));

@@ -3,13 +3,13 @@
 use super::collector::Malformed;
 
 /// The procedures of NFS version 2, in the protocol's order.
-pub const V2: [&str; 18] = [
-    "Null", "GetAttr", "SetAttr", "Root", "Lookup", "ReadLink", "Read", "WrCache", "Write", "Create",
-    "Remove", "Rename", "Link", "SymLink", "MkDir", "RmDir", "ReadDir", "FsStat",
+pub(super) const V2: [&str; 18] = [
+    "Null", "GetAttr", "SetAttr", "Root", "Lookup", "ReadLink", "Read", "WrCache", "Write",
+    "Create", "Remove", "Rename", "Link", "SymLink", "MkDir", "RmDir", "ReadDir", "FsStat",
 ];
 
 /// The procedures of NFS version 3, in the protocol's order.
-pub const V3: [&str; 22] = [
+pub(super) const V3: [&str; 22] = [
     "Null",
     "GetAttr",
     "SetAttr",
@@ -36,7 +36,7 @@ pub const V3: [&str; 22] = [
 
 /// The lines of `/proc/net/rpc/*`: a word and its numbers, of which fractions are left out (kernels
 /// before 2.6.29 write some behind the number of threads).
-pub fn lines(text: &str) -> impl Iterator<Item = Result<(&str, Vec<u64>), Malformed>> {
+pub(super) fn lines(text: &str) -> impl Iterator<Item = Result<(&str, Vec<u64>), Malformed>> {
     text.lines().filter(|line| !line.trim().is_empty()).map(|line| {
         let malformed = || Malformed::new(line, "a word and numbers");
         let mut words = line.split_ascii_whitespace();

@@ -63,9 +63,16 @@ impl Collectors {
     }
 
     fn with_entries(roots: &Roots, options: &Options, entries: Vec<Entry>) -> Self {
-        let member =
-            |entry: Entry| Member { entry, collector: (entry.make)(roots, options), complaint: None };
-        Self { roots: roots.clone(), options: options.clone(), members: entries.into_iter().map(member).collect() }
+        let member = |entry: Entry| Member {
+            entry,
+            collector: (entry.make)(roots, options),
+            complaint: None,
+        };
+        Self {
+            roots: roots.clone(),
+            options: options.clone(),
+            members: entries.into_iter().map(member).collect(),
+        }
     }
 
     /// The names of the collectors in here, sorted.

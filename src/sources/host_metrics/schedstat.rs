@@ -25,10 +25,8 @@ impl Collector for Schedstat {
         // A kernel may be built without.
         let text = self.file.text().map_err(|_| CollectError::NoData)?;
         let counter = |name, help| Family::new(name, MetricKind::Counter, help);
-        let mut running = counter(
-            "node_schedstat_running_seconds_total",
-            "Seconds that a processor ran tasks.",
-        );
+        let mut running =
+            counter("node_schedstat_running_seconds_total", "Seconds that a processor ran tasks.");
         let mut waiting = counter(
             "node_schedstat_waiting_seconds_total",
             "Seconds that tasks waited for a processor, added up.",
@@ -57,8 +55,7 @@ fn parse(line: &str) -> Result<Option<(&str, [f64; 3])>, Malformed> {
         return Ok(None);
     };
     let mut numbers = words.skip(6).map_while(|word| word.parse().ok());
-    let mut next =
-        || numbers.next().ok_or_else(|| Malformed::new(line, "`cpuN` and nine numbers"));
+    let mut next = || numbers.next().ok_or_else(|| Malformed::new(line, "`cpuN` and nine numbers"));
     Ok(Some((cpu, [next()?, next()?, next()?])))
 }
 

@@ -48,7 +48,8 @@ impl Collector for Selinux {
 
 /// The last `SELINUX=` of the config file as a number; nothing and anything else is -1.
 fn mode(config: &str) -> f64 {
-    let setting = config.lines().filter_map(|line| line.trim().strip_prefix("SELINUX=")).next_back();
+    let setting =
+        config.lines().filter_map(|line| line.trim().strip_prefix("SELINUX=")).next_back();
     match setting.map(str::trim) {
         Some("enforcing") => 1.0,
         Some("permissive") => 0.0,

@@ -75,8 +75,10 @@ mod tests {
     fn memory_is_told_in_pages_and_in_bytes() {
         let mut families = Vec::new();
         add("TCP: inuse 4 mem 2\n", 4096.0, &mut families).unwrap();
-        let told: Vec<_> =
-            families.iter().map(|family| (&*family.name, family.samples[0].value.clone())).collect();
+        let told: Vec<_> = families
+            .iter()
+            .map(|family| (&*family.name, family.samples[0].value.clone()))
+            .collect();
         let number = crate::event::metric::SampleValue::Number;
         assert_eq!(told[1], ("node_sockstat_TCP_mem", number(2.0)));
         assert_eq!(told[2], ("node_sockstat_TCP_mem_bytes", number(8192.0)));

@@ -28,9 +28,8 @@ impl Collector for Softirqs {
         );
         let mut lines = text.lines();
         let header = lines.next().unwrap_or_default();
-        let processors = || {
-            header.split_ascii_whitespace().filter_map(|word| word.strip_prefix("CPU"))
-        };
+        let processors =
+            || header.split_ascii_whitespace().filter_map(|word| word.strip_prefix("CPU"));
         for line in lines {
             let (kind, counts) = parse(line).map_err(|line| line.of(&path))?;
             for (cpu, count) in processors().zip(counts) {

@@ -86,11 +86,8 @@ impl Collector for Stat {
 }
 
 fn soft_interrupts(text: &str) -> Result<Family, Malformed> {
-    let mut family = Family::new(
-        "node_softirqs_total",
-        MetricKind::Counter,
-        "Soft interrupts served, by kind.",
-    );
+    let mut family =
+        Family::new("node_softirqs_total", MetricKind::Counter, "Soft interrupts served, by kind.");
     let line = text.lines().find_map(|line| line.strip_prefix("softirq "));
     let numbers = line.into_iter().flat_map(str::split_ascii_whitespace).skip(1);
     for (vector, number) in SOFT_INTERRUPTS.iter().zip(numbers) {

@@ -114,7 +114,8 @@ impl Count {
         let words: Vec<&str> = line.split_ascii_whitespace().take(5).collect();
         let [_, _, _, state, queues] = words[..] else { return };
         let hexadecimal = |word| u64::from_str_radix(word, 16).ok();
-        let queues = queues.split_once(':').map(|(sent, got)| (hexadecimal(sent), hexadecimal(got)));
+        let queues =
+            queues.split_once(':').map(|(sent, got)| (hexadecimal(sent), hexadecimal(got)));
         if let (Ok(state), Some((Some(sent), Some(received)))) =
             (u8::from_str_radix(state, 16), queues)
         {

@@ -13,6 +13,7 @@ use super::collector::{CollectError, Collector};
 use super::families::labels;
 use crate::event::exposition_read::read;
 use crate::event::metric::{Family, MetricKind};
+use crate::host::roots::Roots;
 use crate::host::sysfs;
 
 /// A file as long as this is no exposition.
@@ -41,8 +42,8 @@ struct Known {
 }
 
 impl Textfile {
-    /// The collector for these directories.
-    pub fn new(options: &Options) -> Self {
+    /// The collector for these directories, wherever the roots are.
+    pub fn new(_: &Roots, options: &Options) -> Self {
         Self { directories: options.directories.clone(), known: HashMap::new() }
     }
 
@@ -188,7 +189,7 @@ mod tests {
         write("b.prom", "b one\n");
         write("c.txt", "c 1\n");
         let directories = vec![folder.path().to_string_lossy().into_owned()];
-        let mut collector = Textfile::new(&Options { directories });
+        let mut collector = Textfile::new(&Roots::live(), &Options { directories });
         assert_eq!(told(&mut collector), "a 1\nnode_textfile_scrape_error 1");
         write("b.prom", "b 10\n");
         assert_eq!(told(&mut collector), "a 1\nb 10\nnode_textfile_scrape_error 0");
@@ -215,7 +216,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("a.prom"), "a 1 1441205977284\nb 2\n").unwrap();
         let directories = vec![folder.path().to_string_lossy().into_owned()];
-        let mut collector = Textfile::new(&Options { directories });
+        let mut collector = Textfile::new(&Roots::live(), &Options { directories });
         assert_eq!(told(&mut collector), "node_textfile_scrape_error 1");
     }
 }

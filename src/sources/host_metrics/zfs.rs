@@ -27,8 +27,8 @@ const FILES: [(&str, &str); 11] = [
 const STATES: [&str; 7] =
     ["degraded", "faulted", "offline", "online", "removed", "suspended", "unavail"];
 
-/// ZFS's mark for a plain number that only grows.
-const UNSIGNED: &str = "4";
+/// ZFS's marks for plain numbers, with a sign and without.
+const NUMBERS: [&str; 2] = ["3", "4"];
 
 /// Reads `/proc/spl/kstat/zfs`.
 pub struct Zfs {
@@ -113,11 +113,14 @@ fn parse_table(text: &str) -> Result<Vec<(&str, f64)>, Malformed> {
     let mut found = Vec::new();
     for line in text.lines().skip(2) {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
-        if let [name, UNSIGNED, data] = words[..] {
-            let value: u64 =
-                data.parse().map_err(|_| Malformed::new(line, "a name, its type and a number"))?;
-            found.push((name, value as f64));
+        let [name, kind, data] = words[..] else { continue };
+        if !NUMBERS.contains(&kind) {
+            continue;
         }
+        let signed = data.parse::<i64>().map(|number| number as f64);
+        let value = signed.or_else(|_| data.parse::<u64>().map(|number| number as f64));
+        let value = value.map_err(|_| Malformed::new(line, "a name, its type and a number"))?;
+        found.push((name, value));
     }
     Ok(found)
 }
@@ -147,8 +150,8 @@ mod tests {
 
     #[test]
     fn only_plain_numbers_are_taken_from_a_table() {
-        let text = "7 1 0x01 3 0 1 2\nname type data\nhits 4 7\nstate 7 ok\nlimit 3 9\n";
-        assert_eq!(parse_table(text), Ok(vec![("hits", 7.0)]));
+        let text = "7 1 0x01 3 0 1 2\nname type data\nhits 4 7\nstate 7 ok\nroom 3 -9\n";
+        assert_eq!(parse_table(text), Ok(vec![("hits", 7.0), ("room", -9.0)]));
         assert!(parse_table("\n\nhits 4 many\n").is_err());
     }
 

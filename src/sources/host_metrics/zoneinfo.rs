@@ -113,8 +113,11 @@ mod tests {
             pagesets\n    cpu: 0\n      high: 3\n      high 4\nNode 0, zone Normal\n  high 20\n";
         let families = families(text).unwrap();
         let names: Vec<_> = families.iter().map(|family| &*family.name).collect();
-        let expected =
-            ["node_zoneinfo_high_pages", "node_zoneinfo_protection_0", "node_zoneinfo_protection_1"];
+        let expected = [
+            "node_zoneinfo_high_pages",
+            "node_zoneinfo_protection_0",
+            "node_zoneinfo_protection_1",
+        ];
         assert_eq!(names, expected);
         assert_eq!(families[0].samples.len(), 2);
     }
