@@ -52,7 +52,7 @@ impl Engine {
         environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_unknown_method_callback(methods::call);
-        if let Ok(syntax) = syntax(Whitespace::default()) {
+        if let Ok(syntax) = syntax(Whitespace::default(), true) {
             environment.set_syntax(syntax);
         }
         filters::register(&mut environment);
@@ -134,9 +134,11 @@ impl Engine {
             }
             return Ok(value);
         }
-        let text = lenient::template(text, self.environment.syntax(), Backslash::Plain);
-        let rendered = self.environment.render_str(&text, scope.as_value());
-        Ok(rendered.map_err(|error| explained(error, scope))?.into())
+        let most = text.strip_suffix('\n').unwrap_or(text);
+        let spelled = lenient::template(most, self.environment.syntax(), Backslash::Plain);
+        let rendered = self.environment.render_str(&spelled, scope.as_value());
+        let rendered = rendered.map_err(|error| explained(error, scope))?;
+        Ok(with_line_ends_of(text, rendered).into())
     }
 
     /// Renders all strings of a tree, into a Jinja value.
@@ -205,7 +207,7 @@ impl Engine {
         Ok(template.undeclared_variables(false).into_iter().collect())
     }
 
-    /// Renders a template file's text. The final line end is kept.
+    /// Renders a template file's text. It ends with as many line ends as the text does, or more.
     pub fn template(
         &self,
         text: &str,
@@ -214,14 +216,16 @@ impl Engine {
     ) -> Result<String, Problem> {
         let (text, whitespace) = with_header(text, whitespace);
         let mut environment = self.environment.clone();
-        let syntax = syntax(whitespace)?;
+        // A template that is included leaves its last line end out, as in Jinja.
+        let syntax = syntax(whitespace, false)?;
         environment.set_syntax(syntax.clone());
         if let Some(host) = scope.host() {
             includes::allow(&mut environment, host, syntax.clone());
         }
-        let text = lenient::template(text, &syntax, Backslash::Escapes);
-        let rendered = environment.render_named_str(MAIN, &text, scope.as_value());
-        rendered.map_err(|error| explained(error, scope))
+        let spelled = lenient::template(text, &syntax, Backslash::Escapes);
+        let rendered = environment.render_named_str(MAIN, &spelled, scope.as_value());
+        let rendered = rendered.map_err(|error| explained(error, scope))?;
+        Ok(with_line_ends_of(text, rendered))
     }
 
     /// Complains about the strings of `node` that are not valid Jinja, without running any.
@@ -296,11 +300,19 @@ fn with_header(text: &str, mut whitespace: Whitespace) -> (&str, Whitespace) {
     (rest, whitespace)
 }
 
-fn syntax(whitespace: Whitespace) -> Result<SyntaxConfig, Error> {
+/// Blocks at the end swallow line ends of the source; Ansible gives back those that are missing.
+fn with_line_ends_of(source: &str, mut rendered: String) -> String {
+    let at_end = |text: &str| text.len() - text.trim_end_matches('\n').len();
+    let missing = at_end(source).saturating_sub(at_end(&rendered));
+    rendered.extend(std::iter::repeat_n('\n', missing));
+    rendered
+}
+
+fn syntax(whitespace: Whitespace, keeps_last: bool) -> Result<SyntaxConfig, Error> {
     SyntaxConfig::builder()
         .trim_blocks(whitespace.trim_blocks)
         .lstrip_blocks(whitespace.lstrip_blocks)
-        .keep_trailing_newline(true)
+        .keep_trailing_newline(keeps_last)
         .build()
 }
 

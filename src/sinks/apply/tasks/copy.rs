@@ -111,7 +111,23 @@ impl Copy {
         };
         let directory =
             Attributes { mode: self.params.mode("directory_mode"), ..attributes.clone() };
-        make_directories(machine, &root, &directory)?;
+        // What is copied from the host itself, to where nothing is, keeps its permissions.
+        let is_new = machine.stat(&root, Follow::Yes)?.is_none();
+        let keeps = is_new && self.params.flag("remote_src", false);
+        let like = |attributes: &Attributes, mode| match attributes.mode {
+            None if keeps => Attributes { mode: Some(Mode::Exact(mode)), ..attributes.clone() },
+            _ => attributes.clone(),
+        };
+        if keeps && let Some(found) = machine.stat(source, Follow::Yes)? {
+            if let Some(parent) = root.parent()
+                && machine.stat(parent, Follow::Yes)?.is_none()
+            {
+                make_directories(machine, parent, &directory)?;
+            }
+            machine.mkdir(&root, &like(&directory, found.mode))?;
+        } else {
+            make_directories(machine, &root, &directory)?;
+        }
         let follow_links = self.params.flag("local_follow", true);
         let mut ahead = vec![(source.to_owned(), root.clone())];
         while let Some((from, to)) = ahead.pop() {
@@ -123,7 +139,7 @@ impl Copy {
                 };
                 match found.kind {
                     FileKind::Directory => {
-                        machine.mkdir(&to, &directory)?;
+                        machine.mkdir(&to, &like(&directory, found.mode))?;
                         ahead.push((from, to));
                     }
                     FileKind::Link => {
@@ -132,7 +148,7 @@ impl Copy {
                     }
                     _ => {
                         let content = machine.read(&from)?;
-                        let mut attributes = attributes.clone();
+                        let mut attributes = like(attributes, found.mode);
                         preserve(&mut attributes, &from, machine)?;
                         self.write_one(machine, &to, &content, &attributes)?;
                     }
