@@ -138,3 +138,15 @@ pub(super) fn output_queue(socket: BorrowedFd<'_>) -> Result<u64, Errno> {
     let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
     Errno::result(done).map(|_| u64::try_from(bytes).unwrap_or(0))
 }
+
+/// The kernel's clock discipline as it is now, and its word on whether the clock is right
+/// (`TIME_ERROR` where it is not). Nothing is set.
+pub(super) fn clock_discipline() -> Result<(libc::timex, i32), Errno> {
+    // SAFETY: `timex` is plain data for which all zeros is a value; with no modes set, the call
+    // only writes to it.
+    let (state, told) = unsafe {
+        let mut told: libc::timex = std::mem::zeroed();
+        (libc::adjtimex(&raw mut told), told)
+    };
+    Errno::result(state).map(|state| (told, state))
+}

@@ -75,8 +75,10 @@ fn told_to_end_while_its_sinks_are_dead_it_ends_in_time_and_keeps_all_for_later(
              sinks: {{out: {{inputs: [app], {to}}}}}\n"
         ));
         let agent = rig.start();
+        let mut oracle = Oracle::default();
         rig.wait_until("all lines arrive", || {
-            Oracle::of(&server.received.bytes()).distinct(1) == written
+            oracle.follow(&server.received.bytes());
+            oracle.distinct(1) == written
         });
         assert!(agent.stop().success(), "{}", rig.said());
     }
