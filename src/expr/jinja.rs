@@ -116,13 +116,14 @@ impl Engine {
         Ok(value.is_true())
     }
 
-    /// Renders a string. One that is a single `{{ expression }}` yields the expression's own
-    /// value, of whatever type; any other yields text.
+    /// Renders a string. One that is a single `{{ expression }}`, perhaps with a line end behind
+    /// it, yields the expression's own value, of whatever type; any other yields text.
     pub fn render(&self, text: &str, scope: &Scope) -> Result<Value, Problem> {
         if !is_template(text) {
             return Ok(text.into());
         }
-        if let Some(expression) = sole_expression(text)
+        let most = text.strip_suffix('\n').unwrap_or(text);
+        if let Some(expression) = sole_expression(most)
             && let spelled = lenient::expression(expression, Backslash::Plain)
             && let Ok(compiled) = self.environment.compile_expression(&spelled)
         {
@@ -132,9 +133,11 @@ impl Engine {
                 let message = format!("`{}` is undefined", expression.trim());
                 return Err(hinted(Problem::new(message), scope));
             }
-            return Ok(value);
+            return Ok(match value.as_str() {
+                Some(rendered) if most != text => with_line_ends_of(text, rendered.into()).into(),
+                _ => value,
+            });
         }
-        let most = text.strip_suffix('\n').unwrap_or(text);
         let spelled = lenient::template(most, self.environment.syntax(), Backslash::Plain);
         let rendered = self.environment.render_str(&spelled, scope.as_value());
         let rendered = rendered.map_err(|error| explained(error, scope))?;
@@ -347,6 +350,36 @@ mod unit {
         super::super::value::pairs(&variables)
             .into_iter()
             .fold(scope, |scope, (name, value)| scope.with_local(&name, value))
+    }
+
+    #[test]
+    fn line_ends_at_the_end_are_those_of_the_source_at_least() {
+        let scope = scope();
+        for (text, value) in [
+            ("{{ list }}\n", "[1, 2]"),
+            ("{{ n }}", "5"),
+            ("{{ s }}\n", r"'a b\n'"),
+            ("{{ 'x\n' }}\n", r"'x\n'"),
+            ("{{ s }}\n\n", r"'a b\n\n'"),
+            ("- {{ n }}\n", r"'- 5\n'"),
+            ("x{% if n %}y{% endif %}\n", r"'xy\n'"),
+        ] {
+            assert_eq!(
+                format!("{:?}", scope.engine().render(text, &scope).unwrap()),
+                value,
+                "{text:?}"
+            );
+        }
+        for (text, value) in [
+            ("{% for i in list %}\n{{ i }}\n{% endfor %}\n", "1\n2\n"),
+            ("{% if not n %}\nx\n{% endif %}\n", "\n"),
+            ("a{% if n %}b{% endif %}\n", "ab\n"),
+            ("{{ 'x\n' }}\n", "x\n"),
+            ("a\n\n", "a\n\n"),
+        ] {
+            let rendered = scope.engine().template(text, Whitespace::default(), &scope);
+            assert_eq!(rendered.unwrap(), value, "{text:?}");
+        }
     }
 
     /// What each expression yields, in Python's notation, which is Jinja's.

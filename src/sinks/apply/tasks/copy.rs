@@ -129,18 +129,26 @@ impl Copy {
             make_directories(machine, &root, &directory)?;
         }
         let follow_links = self.params.flag("local_follow", true);
-        let mut ahead = vec![(source.to_owned(), root.clone())];
-        while let Some((from, to)) = ahead.pop() {
+        // With each directory those that it is in, so that no link leads round in a circle.
+        let above = machine.stat(source, Follow::Yes)?.map(|found| found.inode);
+        let mut ahead = vec![(source.to_owned(), root.clone(), Vec::from_iter(above))];
+        while let Some((from, to, above)) = ahead.pop() {
             for name in machine.list(&from)? {
                 let (from, to) = (from.join(&name), to.join(&name));
-                let follow = if follow_links { Follow::Yes } else { Follow::No };
-                let Some(found) = machine.stat(&from, follow)? else {
-                    return Err(Failure::new(format!("{} leads nowhere", from.display())));
-                };
+                let Some(mut found) = machine.stat(&from, Follow::No)? else { continue };
+                // A link that leads nowhere, or back to where it is in, stays a link.
+                if found.kind == FileKind::Link
+                    && follow_links
+                    && let Ok(Some(target)) = machine.stat(&from, Follow::Yes)
+                    && !above.contains(&target.inode)
+                {
+                    found = target;
+                }
                 match found.kind {
                     FileKind::Directory => {
                         machine.mkdir(&to, &like(&directory, found.mode))?;
-                        ahead.push((from, to));
+                        let above = [&above[..], &[found.inode]].concat();
+                        ahead.push((from, to, above));
                     }
                     FileKind::Link => {
                         let target = machine.read_link(&from)?;
