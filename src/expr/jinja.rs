@@ -3,12 +3,12 @@
 use super::includes::{self, MAIN};
 use super::lenient::Backslash;
 use super::scope::Scope;
+use super::syntax::{LastLineEnd, Syntax};
 use super::value::{from_node, is_omit, to_node};
 use super::{filters, functions, lenient, lookups, methods, suggest, tests};
 use crate::event::fault::Diagnostic;
 use crate::event::tree::{Node, Value as Tree};
 use indexmap::IndexMap;
-use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 
@@ -21,21 +21,6 @@ const FUEL: u64 = 5_000_000;
 #[derive(Debug)]
 pub struct Engine {
     environment: Environment<'static>,
-}
-
-/// How a template file's white space is treated; the defaults are Ansible's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Whitespace {
-    /// The line end after a block's tag is dropped.
-    pub trim_blocks: bool,
-    /// Blanks before a block's tag are dropped.
-    pub lstrip_blocks: bool,
-}
-
-impl Default for Whitespace {
-    fn default() -> Self {
-        Self { trim_blocks: true, lstrip_blocks: false }
-    }
 }
 
 impl Default for Engine {
@@ -52,7 +37,7 @@ impl Engine {
         environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_unknown_method_callback(methods::call);
-        if let Ok(syntax) = syntax(Whitespace::default(), true) {
+        if let Ok(syntax) = Syntax::default().config(LastLineEnd::Kept) {
             environment.set_syntax(syntax);
         }
         filters::register(&mut environment);
@@ -211,16 +196,11 @@ impl Engine {
     }
 
     /// Renders a template file's text. It ends with as many line ends as the text does, or more.
-    pub fn template(
-        &self,
-        text: &str,
-        whitespace: Whitespace,
-        scope: &Scope,
-    ) -> Result<String, Problem> {
-        let (text, whitespace) = with_header(text, whitespace);
+    pub fn template(&self, text: &str, syntax: Syntax, scope: &Scope) -> Result<String, Problem> {
+        let (text, syntax) = syntax.with_header(text)?;
         let mut environment = self.environment.clone();
         // A template that is included leaves its last line end out, as in Jinja.
-        let syntax = syntax(whitespace, false)?;
+        let syntax = syntax.config(LastLineEnd::Dropped)?;
         environment.set_syntax(syntax.clone());
         if let Some(host) = scope.host() {
             includes::allow(&mut environment, host, syntax.clone());
@@ -287,36 +267,12 @@ fn settled(value: Value) -> Result<Value, Problem> {
     Ok(value)
 }
 
-/// What stands before the first line where that is Ansible's header: `#jinja2: lstrip_blocks: true`.
-fn with_header(text: &str, mut whitespace: Whitespace) -> (&str, Whitespace) {
-    let Some(header) = text.strip_prefix("#jinja2:") else { return (text, whitespace) };
-    let (header, rest) = header.split_once('\n').unwrap_or((header, ""));
-    for setting in header.split(',') {
-        let Some((name, value)) = setting.split_once(':') else { continue };
-        let yes = matches!(value.trim(), "true" | "True" | "yes");
-        match name.trim() {
-            "trim_blocks" => whitespace.trim_blocks = yes,
-            "lstrip_blocks" => whitespace.lstrip_blocks = yes,
-            _ => {}
-        }
-    }
-    (rest, whitespace)
-}
-
 /// Blocks at the end swallow line ends of the source; Ansible gives back those that are missing.
 fn with_line_ends_of(source: &str, mut rendered: String) -> String {
     let at_end = |text: &str| text.len() - text.trim_end_matches('\n').len();
     let missing = at_end(source).saturating_sub(at_end(&rendered));
     rendered.extend(std::iter::repeat_n('\n', missing));
     rendered
-}
-
-fn syntax(whitespace: Whitespace, keeps_last: bool) -> Result<SyntaxConfig, Error> {
-    SyntaxConfig::builder()
-        .trim_blocks(whitespace.trim_blocks)
-        .lstrip_blocks(whitespace.lstrip_blocks)
-        .keep_trailing_newline(keeps_last)
-        .build()
 }
 
 /// Whether Jinja has anything to do in `text`.
@@ -377,7 +333,7 @@ mod unit {
             ("{{ 'x\n' }}\n", "x\n"),
             ("a\n\n", "a\n\n"),
         ] {
-            let rendered = scope.engine().template(text, Whitespace::default(), &scope);
+            let rendered = scope.engine().template(text, Syntax::default(), &scope);
             assert_eq!(rendered.unwrap(), value, "{text:?}");
         }
     }
@@ -447,8 +403,7 @@ mod unit {
     fn an_undefined_name_is_an_error_with_the_line_of_the_template() {
         let scope = scope();
         let engine = scope.engine();
-        let problem =
-            engine.template("a\n{{ m.zz.y }}\n", Whitespace::default(), &scope).unwrap_err();
+        let problem = engine.template("a\n{{ m.zz.y }}\n", Syntax::default(), &scope).unwrap_err();
         assert_eq!((problem.message.as_str(), problem.line), ("`m.zz` is undefined", Some(2)));
         assert_eq!(engine.render("{{ nope }}", &scope).unwrap_err().message, "`nope` is undefined");
     }
@@ -457,7 +412,7 @@ mod unit {
     fn a_loop_without_end_is_stopped() {
         let text = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}";
         let scope = scope();
-        let problem = scope.engine().template(text, Whitespace::default(), &scope).unwrap_err();
+        let problem = scope.engine().template(text, Syntax::default(), &scope).unwrap_err();
         assert_eq!(problem.message, "the expression runs too long and was stopped");
     }
 
@@ -465,7 +420,7 @@ mod unit {
     fn a_template_keeps_its_last_line_end_and_drops_those_of_blocks() {
         let scope = scope();
         let text = "{% if true %}\nx\n{% endif %}\n";
-        let rendered = scope.engine().template(text, Whitespace::default(), &scope).unwrap();
+        let rendered = scope.engine().template(text, Syntax::default(), &scope).unwrap();
         assert_eq!(rendered, "x\n");
     }
 

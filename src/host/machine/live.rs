@@ -2,13 +2,14 @@
 
 use super::change::{Access, Before, Change, Effect, Time};
 use super::fault::Fault;
-use crate::host::sys;
+use crate::host::{sys, xattr};
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{FchownatFlags, Gid, Uid, fchownat};
 use std::collections::hash_map::DefaultHasher;
+use std::ffi::CString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::hash::{Hash as _, Hasher as _};
 use std::io::{self, Write as _};
@@ -48,6 +49,14 @@ pub(super) fn perform(change: &Change, manner: Manner) -> Result<(), Fault> {
             let (accessed, modified) = (time_spec(*accessed), time_spec(*modified));
             utimensat(AT_FDCWD, path, &accessed, &modified, UtimensatFlags::NoFollowSymlink)
                 .map_err(|e| Fault::kernel("set the times of", path, e))
+        }
+        Effect::Attribute { name, after, .. } => set_attribute(path, name, after.as_deref())
+            .map_err(|e| Fault::kernel(&format!("set the attribute `{name}` of"), path, e)),
+        Effect::Acl { list, after, .. } => {
+            // The kernel makes a mode of a list that says no more than one.
+            let bytes = (!after.is_empty()).then(|| after.encode());
+            set_attribute(path, list.attribute(), bytes.as_deref())
+                .map_err(|e| Fault::kernel("set the access control list of", path, e))
         }
         Effect::Symlink { target, .. } => {
             replace(path, |temporary| std::os::unix::fs::symlink(target, temporary))
@@ -114,17 +123,31 @@ fn write_new(path: &Path, content: &[u8], access: Access, old: Option<&Path>) ->
     file.write_all(content)?;
     chown(path, access.uid, access.gid)?;
     if let Some(old) = old {
-        for (name, value) in sys::extended_attributes(old)? {
-            // Rights and signatures belong to the bytes that they were given for.
-            if matches!(name.to_bytes(), b"security.capability" | b"security.ima" | b"security.evm")
-            {
-                continue;
-            }
-            sys::set_extended_attribute(path, &name, &value)?;
-        }
+        keep_attributes(old, path)?;
     }
     file.set_permissions(Permissions::from_mode(access.mode))?;
     file.sync_all()
+}
+
+/// Gives `path` the extended attributes of `old`, and none that `old` has not.
+fn keep_attributes(old: &Path, path: &Path) -> io::Result<()> {
+    let names = xattr::names(old)?;
+    for name in xattr::names(path)? {
+        // The list that the directory has for new entries is not for this one.
+        if name.to_bytes() == xattr::ACL_ACCESS.as_bytes() && !names.contains(&name) {
+            xattr::remove(path, &name)?;
+        }
+    }
+    for name in names {
+        // Rights and signatures belong to the bytes that they were given for.
+        if xattr::OF_CONTENT.iter().any(|of_content| name.to_bytes() == of_content.as_bytes()) {
+            continue;
+        }
+        if let Some(value) = xattr::get(old, &name)? {
+            xattr::set(path, &name, &value)?;
+        }
+    }
+    Ok(())
 }
 
 fn write_in_place(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
@@ -133,6 +156,14 @@ fn write_in_place(path: &Path, content: &[u8], access: Access) -> io::Result<()>
     chown(path, access.uid, access.gid)?;
     file.set_permissions(Permissions::from_mode(access.mode))?;
     file.sync_all()
+}
+
+fn set_attribute(path: &Path, name: &str, value: Option<&[u8]>) -> io::Result<()> {
+    let name = CString::new(name)?;
+    match value {
+        Some(value) => xattr::set(path, &name, value),
+        None => xattr::remove(path, &name),
+    }
 }
 
 /// Under a temporary name first, since a run that is killed must not leave a directory that has not
