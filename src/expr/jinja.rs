@@ -234,7 +234,16 @@ impl Engine {
         match &node.value {
             Tree::String(text) if !is_template(text) => {
                 if let Err(error) = self.environment.compile_expression(text) {
-                    complaints.push(Problem::from(error).at(node.span.as_ref()));
+                    let complaint = Problem::from(error).at(node.span.as_ref());
+                    let compared = ["==", "!=", "<=", ">="];
+                    let rest =
+                        compared.iter().fold(text.to_string(), |rest, sign| rest.replace(sign, ""));
+                    let assigns = rest.contains('=') && complaint.hint.is_none();
+                    complaints.push(if assigns {
+                        complaint.hint("`==` compares")
+                    } else {
+                        complaint
+                    });
                 }
             }
             _ => self.check(node, complaints),
