@@ -60,7 +60,7 @@ fn told_to_end_while_its_sinks_are_dead_it_ends_in_time_and_keeps_all_for_later(
     // Each is a trial of its own, and waits most of the time.
     std::thread::scope(|scope| {
         for sink in &dead {
-            scope.spawn(|| ends_in_time_and_keeps_all(sink));
+            scope.spawn(move || ends_in_time_and_keeps_all(sink));
         }
     });
 }
