@@ -113,7 +113,7 @@ fn families(text: &str) -> Result<Vec<Family>, Malformed> {
     let begins = |line: &&str| line.starts_with("device ");
     let mut rest = &lines[..];
     while let Some((header, body)) = rest.split_first() {
-        let end = body.iter().position(|line| begins(&line)).unwrap_or(body.len());
+        let end = body.iter().position(begins).unwrap_or(body.len());
         let (mount, after) = body.split_at(end);
         rest = after;
         let words: Vec<&str> = header.split(' ').collect();

@@ -54,8 +54,11 @@ fn add(text: &str, page_bytes: f64, out: &mut Vec<Family>) -> Result<(), Malform
     Ok(())
 }
 
+/// Names and numbers.
+type Counts<'a> = Vec<(&'a str, f64)>;
+
 /// `KIND: NAME NUMBER NAME NUMBER ...`
-fn parse(line: &str) -> Result<(&str, Vec<(&str, f64)>), Malformed> {
+fn parse(line: &str) -> Result<(&str, Counts<'_>), Malformed> {
     let malformed = || Malformed::new(line, "`KIND:` and pairs of a name and a number");
     let (kind, rest) = line.split_once(':').ok_or_else(malformed)?;
     let words: Vec<&str> = rest.split_ascii_whitespace().collect();
