@@ -41,7 +41,8 @@ fn page(module: &Module) -> Page {
         describe(param, &mut page);
     }
     let groups = spec.exclusive.iter().map(|group| ("at most", group));
-    let groups: Vec<_> = groups.chain(spec.one_of.iter().map(|group| ("at least", group))).collect();
+    let groups: Vec<_> =
+        groups.chain(spec.one_of.iter().map(|group| ("at least", group))).collect();
     if !groups.is_empty() || spec.open {
         page.text.push_str("\n## What goes together\n\n");
     }
@@ -91,7 +92,8 @@ fn kind(kind: Kind) -> String {
         Kind::Mode => "permissions".into(),
         Kind::Texts => "text, or a list of text".into(),
         Kind::OneOf(words) => {
-            let words: Vec<String> = words.iter().map(|word| word.escape_debug().to_string()).collect();
+            let words: Vec<String> =
+                words.iter().map(|word| word.escape_debug().to_string()).collect();
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             format!("one of {}", named(&words, ", "))
         }
