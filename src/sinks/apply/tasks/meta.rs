@@ -27,7 +27,7 @@ pub(super) static MODULE: Module = Module {
     acts_unless: None,
     spec: Spec {
         free_form: Some(ACTION),
-        ..Spec::new(&[Param::new(ACTION, Kind::OneOf(ACTIONS)).required()])
+        ..Spec::new(&[Param::new(ACTION, Kind::OneOf(ACTIONS)).required().says("What is done.")])
     },
     check: no_check,
     build: |_: Params| Box::new(Noop),

@@ -51,7 +51,7 @@ impl Task for Setup {
                 let value = facts.get_attr(&name).unwrap_or_default();
                 (name, value)
             };
-            Value::from_iter(wanted.map(fact))
+            Value::from_pairs(wanted.map(fact))
         };
         Ok(Outcome::default().with(ansible_facts::NAME, facts))
     }

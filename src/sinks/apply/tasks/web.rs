@@ -57,6 +57,10 @@ pub(super) fn request(params: &Params, usual_timeout: f64) -> Result<Request, Fa
     if let Some(agent) = params.text("http_agent") {
         headers.push(("user-agent".into(), agent.to_owned()));
     }
+    let packs = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("accept-encoding"));
+    if params.flag("decompress", true) && !packs {
+        headers.push(("accept-encoding".into(), "gzip".into()));
+    }
     let login = params
         .text("url_username")
         .map(|user| (user.to_owned(), params.text("url_password").unwrap_or_default().to_owned()));

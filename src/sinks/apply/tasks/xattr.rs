@@ -79,7 +79,7 @@ impl Task for Xattr {
         let told = |message: String, found: Vec<(String, String)>| {
             let found = found.into_iter().map(|(name, value)| (name, Value::from(value)));
             let outcome = Outcome::default().with("msg", message);
-            outcome.with("xattr", Value::from_iter(found))
+            outcome.with("xattr", Value::from_pairs(found))
         };
         let Some(key) = key.filter(|_| !matches!(state, "all" | "keys")) else {
             let all = self.all(machine, &path, follow, namespace, state == "keys")?;

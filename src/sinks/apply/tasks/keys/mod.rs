@@ -158,6 +158,14 @@ pub(super) fn edit(
             (assign(format, base.to_owned(), found, steps, wanted)?, done)
         }
         None => {
+            let parent = steps.split_last().map(|(_, way)| get(&tree, way)).transpose()?;
+            if parent.flatten().is_some_and(Json::is_array) {
+                return Err(
+                    "the items behind one that goes would take its number, so that each run \
+                            took another: set the list as a whole"
+                        .into(),
+                );
+            }
             take(&mut expected, steps);
             ((format.remove)(base, steps)?, "key removed")
         }

@@ -79,12 +79,10 @@ fn a_key_of_a_yaml_file_changes_alone() {
     }
     for (key, old, new) in [
         ("server.port", "  port:  80 # plain\n", ""),
-        ("server.paths.0", "    - /a\n", ""),
         ("server.tls.versions", ", versions: [1.2, 1.3]", ""),
         ("server.motd", "  motd: |\n    hello\n\n    world\n", ""),
         ("list.0.name", "- name: x\n  size: 1", "- size: 1"),
         ("list.1.name", "- name: y", "- {}"),
-        ("list.0", "- name: x\n  size: 1\n", ""),
         ("none.at.all", "", ""),
     ] {
         assert_eq!(gone(yaml, YAML, key), line(old, new), "{key}");
@@ -299,7 +297,7 @@ proptest! {
                 Ok(edited) => edited.text,
                 // Comments inside of what is replaced are the one thing that may be in the way.
                 Err(why) => {
-                    prop_assert!(why.contains("comment") || (format.name == "YAML" && why.contains("not edited")), "{}: {:?}\n{}", why, key, text);
+                    prop_assert!(why.contains("comment") || why.contains("the list as a whole") || (format.name == "YAML" && why.contains("not edited")), "{}: {:?}\n{}", why, key, text);
                     continue;
                 }
             };

@@ -167,7 +167,15 @@ fn added(
         };
         return Ok(spliced(text, at..at, &format!("{comma}{new}")));
     }
-    let column = column(text, node.span.start);
+    // Where a list in the column of its key begins is told by its dashes alone.
+    let begin = match &node.body {
+        Body::List(items) => items
+            .first()
+            .and_then(|item| text[..item.span.start].rfind('-'))
+            .unwrap_or(node.span.start),
+        _ => node.span.start,
+    };
+    let column = column(text, begin);
     let pad = " ".repeat(column);
     let new = if is_map {
         format!("{pad}{}:{}", key(step), block.behind_colon(value, column))
