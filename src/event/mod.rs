@@ -6,6 +6,7 @@ pub mod de;
 pub mod encode;
 pub mod exposition;
 pub mod fault;
+pub mod hex;
 pub mod ledger;
 pub mod log;
 pub mod lookup;

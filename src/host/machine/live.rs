@@ -1,13 +1,15 @@
 //! Does effects on the host. Everything has been compared and checked before.
 
-use super::change::{Access, Before, Change, Effect, Time};
+use super::change::{Access, Before, Change, Effect, Extras, Time};
 use super::fault::Fault;
+use super::firm::{self, Held};
 use crate::host::sys;
 use nix::errno::Errno;
-use nix::fcntl::AT_FDCWD;
+use nix::fcntl::{AT_FDCWD, OFlag};
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{FchownatFlags, Gid, Uid, fchownat};
+use std::ffi::CString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -26,44 +28,56 @@ pub(super) enum Manner {
 /// Does one effect.
 pub(super) fn perform(change: &Change, manner: Manner) -> Result<(), Fault> {
     let path = change.path.as_path();
+    if matches!(change.effect, Effect::Run { .. }) {
+        return Ok(()); // the caller runs it, since it wants the output
+    }
+    let held = Held::new(path)?;
+    let place = held.path();
     match &change.effect {
-        Effect::Write { before, content, access } => {
-            let fault = |error| Fault::kernel("write", path, error);
-            if manner == Manner::InPlaceIfMounted && is_mount_point(path) {
-                return write_in_place(path, content, *access).map_err(fault);
+        Effect::Write { before, content, access, restored } => {
+            let fault = |error: io::Error| Fault::kernel("write", path, error);
+            if manner == Manner::InPlaceIfMounted && is_mount_point(place) {
+                return write_in_place(place, content, *access).map_err(fault);
             }
-            let keep = matches!(before, Before::File { .. });
-            replace(path, |temporary| write_new(temporary, content, *access, keep.then_some(path)))
-                .map_err(fault)
+            let old = matches!(before, Before::File { .. }).then_some(place);
+            let kept = match (restored, old) {
+                (Some(extras), _) => Ok(extras.clone()),
+                (None, Some(old)) => sys::extended_attributes(old).map(of_replaced),
+                (None, None) => Ok(Extras::default()),
+            };
+            let kept = kept.map_err(|error| fault(error.into()))?;
+            replace(place, |temporary| write_new(temporary, content, *access, &kept)).map_err(fault)
         }
         Effect::Mkdir { access } => {
-            mkdir(path, *access).map_err(|e| Fault::kernel("make the directory", path, e))
+            mkdir(place, *access).map_err(|e| Fault::kernel("make the directory", path, e))
         }
-        Effect::Mode { after, .. } => fs::set_permissions(path, Permissions::from_mode(*after))
+        Effect::Mode { after, .. } => firm::hold(path)
+            .and_then(|held| fs::set_permissions(held.path(), Permissions::from_mode(*after)))
             .map_err(|e| Fault::kernel("set the mode of", path, e)),
-        Effect::Owner { after, .. } => chown(path, after.uid, after.gid)
+        Effect::Owner { after, .. } => chown(place, after.uid, after.gid)
             .map_err(|e| Fault::kernel("set the owner of", path, e)),
         Effect::Times { accessed, modified } => {
             let (accessed, modified) = (time_spec(*accessed), time_spec(*modified));
-            utimensat(AT_FDCWD, path, &accessed, &modified, UtimensatFlags::NoFollowSymlink)
+            utimensat(AT_FDCWD, place, &accessed, &modified, UtimensatFlags::NoFollowSymlink)
                 .map_err(|e| Fault::kernel("set the times of", path, e))
         }
         Effect::Symlink { target, .. } => {
-            replace(path, |temporary| std::os::unix::fs::symlink(target, temporary))
+            replace(place, |temporary| std::os::unix::fs::symlink(target, temporary))
                 .map_err(|e| Fault::kernel("make the link", path, e))
         }
         Effect::Hardlink { target, .. } => {
-            replace(path, |temporary| fs::hard_link(target, temporary))
+            let target = Held::new(target)?;
+            replace(place, |temporary| fs::hard_link(target.path(), temporary))
                 .map_err(|e| Fault::kernel("make the hard link", path, e))
         }
         Effect::Remove { before } => {
             let done = match before {
-                Before::Directory(_) => fs::remove_dir(path),
-                _ => fs::remove_file(path),
+                Before::Directory(_) => fs::remove_dir(place),
+                _ => fs::remove_file(place),
             };
-            done.and_then(|()| sync_parent(path)).map_err(|e| Fault::kernel("remove", path, e))
+            done.and_then(|()| sync_parent(place)).map_err(|e| Fault::kernel("remove", path, e))
         }
-        Effect::Run { .. } => Ok(()), // the caller runs it, since it wants the output
+        Effect::Run { .. } => Ok(()),
     }
 }
 
@@ -100,27 +114,35 @@ fn temporary_name(path: &Path) -> PathBuf {
     path.with_file_name(format!(".driftless-{:x}-{count:x}", std::process::id()))
 }
 
+/// What new content takes over of the file that it replaces. Rights and signatures belong to the
+/// bytes that they were given for.
+fn of_replaced(mut attributes: Vec<(CString, Vec<u8>)>) -> Extras {
+    attributes.retain(|(name, _)| {
+        !matches!(name.to_bytes(), b"security.capability" | b"security.ima" | b"security.evm")
+    });
+    Extras { modified: None, attributes }
+}
+
 /// Writes a file that nobody else can read until it has its owner; the mode comes last.
-fn write_new(path: &Path, content: &[u8], access: Access, old: Option<&Path>) -> io::Result<()> {
+fn write_new(path: &Path, content: &[u8], access: Access, extras: &Extras) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(content)?;
     chown(path, access.uid, access.gid)?;
-    if let Some(old) = old {
-        for (name, value) in sys::extended_attributes(old)? {
-            // Rights and signatures belong to the bytes that they were given for.
-            if matches!(name.to_bytes(), b"security.capability" | b"security.ima" | b"security.evm")
-            {
-                continue;
-            }
-            sys::set_extended_attribute(path, &name, &value)?;
-        }
+    for (name, value) in &extras.attributes {
+        sys::set_extended_attribute(path, name, value)?;
     }
     file.set_permissions(Permissions::from_mode(access.mode))?;
+    if let Some(modified) = extras.modified {
+        let (accessed, modified) = (TimeSpec::UTIME_OMIT, time_spec(Time::At(modified)));
+        utimensat(AT_FDCWD, path, &accessed, &modified, UtimensatFlags::NoFollowSymlink)?;
+    }
     file.sync_all()
 }
 
 fn write_in_place(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).truncate(true).open(path)?;
+    let mut options = OpenOptions::new();
+    let options = options.write(true).truncate(true).custom_flags(OFlag::O_NOFOLLOW.bits());
+    let mut file = options.open(path)?;
     file.write_all(content)?;
     chown(path, access.uid, access.gid)?;
     file.set_permissions(Permissions::from_mode(access.mode))?;
