@@ -1,4 +1,4 @@
-# The verbs of this project; `.ci/run` does all of them on a bare machine.
+# The verbs of this project; `.ci/run` does what must hold on a bare machine.
 
 # Format and lints
 check:
@@ -18,7 +18,8 @@ docs:
 bench:
     cargo bench
 
-# The release binary's size, in bytes
-size:
-    cargo build --release
+# The release binary: that its quick start works, and its size in bytes
+release:
+    cargo build --locked --release
+    .ci/smoke target/release/driftless
     stat --format %s target/release/driftless

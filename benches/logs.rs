@@ -6,7 +6,7 @@ mod data;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use data::{Dice, access, mixed};
+use data::{Dice, access, combined, mixed};
 use driftless::event::Batch;
 use driftless::event::encode::{Encoder, Encoding, Extra};
 use driftless::event::log::LogBatch;
@@ -77,7 +77,7 @@ fn pass(
 }
 
 fn logs(criterion: &mut Criterion) {
-    let (lines, objects) = (chunk(mixed), chunk(access));
+    let (lines, objects, requests) = (chunk(mixed), chunk(access), chunk(combined));
     let mut group = criterion.benchmark_group("logs");
     let search = || vec![transform("filter", &[("keep", "message is search('(?i)error')")])];
     let json = || {
@@ -96,12 +96,18 @@ fn logs(criterion: &mut Criterion) {
     };
     let cases = [
         ("passthrough", &lines, Vec::new()),
+        (
+            "access_log_to_json",
+            &requests,
+            vec![transform("parse", &[("format", "nginx_combined")])],
+        ),
         ("json_parse_add_fields_encode", &objects, tag()),
         ("split_filter", &lines, search()),
         ("json_parse_filter_encode", &objects, json()),
     ];
     for (name, chunk, mut chain) in cases {
-        let mut encoder = Encoder::new(&Encoding::Text, Extra::Nothing);
+        let encoding = if name == "access_log_to_json" { Encoding::Ndjson } else { Encoding::Text };
+        let mut encoder = Encoder::new(&encoding, Extra::Nothing);
         let mut body = Vec::with_capacity(2 * CHUNK_BYTES);
         group.throughput(Throughput::Bytes(chunk.len() as u64));
         group.bench_function(name, |bencher| {

@@ -5,11 +5,15 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use driftless::event::exposition;
 use driftless::host::roots::Roots;
+use driftless::sources::host_metrics::options::Options;
 use driftless::sources::host_metrics::runner::Collectors;
 
 fn scrape(criterion: &mut Criterion) {
     // `default` is a name that is always known.
-    let Ok(mut collectors) = Collectors::new(&Roots::live(), ["default"]) else { return };
+    let Ok(mut collectors) = Collectors::new(&Roots::live(), &Options::default(), ["default"])
+    else {
+        return;
+    };
     criterion.bench_function("metrics/collect", |bencher| {
         bencher.iter(|| black_box(collectors.collect(|_| true)));
     });

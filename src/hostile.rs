@@ -50,6 +50,12 @@ pub const TARGETS: &[Target] = &[
     bytes("expression", expr::hostile::expression, expr::hostile::expressions),
     bytes("config", config, configs),
     files("segment", topology::buffer::hostile::segment, topology::buffer::hostile::segments),
+    files(
+        "kernel_file",
+        sources::host_metrics::hostile::kernel_file,
+        sources::host_metrics::hostile::kernel_files,
+    ),
+    files("deliveries", topology::once::hostile::deliveries, topology::once::hostile::journals),
     files("chain", host::audit::hostile::chain, host::audit::hostile::chains),
 ];
 

@@ -74,3 +74,18 @@ pub(crate) fn access(number: u64, dice: &mut Dice, line: &mut String) -> std::fm
          \"request_id\":\"{number:016x}{c:016x}\",\"upstream\":{{\"host\":\"10.0.0.{a}\",\"time\":0.{b}}}}}"
     )
 }
+
+/// One line of an access log in nginx's combined format, about 210 bytes.
+pub(crate) fn combined(number: u64, dice: &mut Dice, line: &mut String) -> std::fmt::Result {
+    let (a, b, c) = (dice.roll(256), dice.roll(256), dice.roll(100_000));
+    let (minute, second) = (number / 60 % 60, number % 60);
+    let status = dice.pick(&["200", "200", "304", "404", "503"]);
+    let method = dice.pick(&["GET", "GET", "GET", "POST", "PUT"]);
+    let path = dice.pick(&["/api/v1/orders", "/api/v1/users", "/static/app.js", "/health", "/"]);
+    writeln!(
+        line,
+        "203.0.{a}.{b} - - [22/Nov/2026:10:{minute:02}:{second:02} +0000] \"{method} \
+         {path}/{number}?session={c:x} HTTP/1.1\" {status} {c} \"https://www.example.com/shop/{b}\" \
+         \"Mozilla/5.0 (X11; Linux x86_64) Chrome/119.0.0.0 Safari/537.36\""
+    )
+}

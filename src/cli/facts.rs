@@ -1,6 +1,9 @@
 //! `driftless facts`: what this host is, and how it is.
 
+mod exporter;
+mod exporter_flags;
 mod table;
+mod web_config;
 
 use super::Exit;
 use super::shell::{Output, Shell};
@@ -8,6 +11,7 @@ use crate::event::exposition;
 use crate::event::fault::{Diagnostic, nearest};
 use crate::host::facts::Facts;
 use crate::host::roots::Roots;
+use crate::sources::host_metrics::options::Options;
 use crate::sources::host_metrics::runner::Collectors;
 use crate::topology::settings::Period;
 use clap::ValueEnum;
@@ -17,6 +21,7 @@ use std::time::Duration;
 
 /// Show what this host is: all facts, or those named.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 #[command(after_help = "\
 Names are those of conditions without `facts.` in front; with --format prometheus they are
 collectors, and `default` is the default set.
@@ -27,6 +32,8 @@ Examples:
   driftless facts interfaces --format yaml
   driftless facts loadavg meminfo --format prometheus --watch")]
 pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Facts, or parts of them: `os`, `os.family`.
     names: Vec<String>,
     /// How they are written. Default: as a table.
@@ -41,6 +48,12 @@ pub struct Args {
     /// How often, with --watch.
     #[arg(long, default_value = "2s", requires = "watch")]
     interval: Period,
+}
+
+/// What there is beside showing facts.
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Exporter(exporter::Args),
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -63,6 +76,13 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const CLEAR: &str = "\x1b[H\x1b[J";
 
 pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
+    match &args.command {
+        Some(Command::Exporter(args)) => exporter::run(args, shell),
+        None => print(args, shell),
+    }
+}
+
+fn print(args: &Args, shell: &mut Shell) -> Exit {
     let format = match args.output {
         Output::Json => Format::Json,
         Output::Text => args.format.unwrap_or_default(),
@@ -94,7 +114,7 @@ fn look(args: &Args, format: Format) -> Result<Show, Diagnostic> {
         let names = args.names.iter().map(String::as_str);
         let names: Vec<&str> =
             if args.names.is_empty() { vec!["default"] } else { names.collect() };
-        let collectors = Collectors::new(&Roots::live(), names);
+        let collectors = Collectors::new(&Roots::live(), &Options::default(), names);
         let mut collectors =
             collectors.map_err(|unknown| hinted(unknown.to_string(), unknown.nearest))?;
         return Ok(Box::new(move || {

@@ -2,6 +2,7 @@
 //! these types.
 
 use crate::event::tree::{Node, Value};
+use crate::sources::host_metrics;
 use crate::topology::settings::{ByteSize, Period};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -130,6 +131,10 @@ pub struct FactsFile {
     #[serde(default)]
     #[schemars(with = "Option<Vec<String>>")]
     pub collect: Option<Node>,
+    /// Settings of single collectors: `filesystem: {mount_points: {exclude: ^/mnt}}`.
+    #[serde(default)]
+    #[schemars(with = "Option<host_metrics::options::Options>")]
+    pub options: Option<Node>,
     /// Where metrics go: a list of `type: {settings}`.
     #[serde(default)]
     #[schemars(with = "Vec<IndexMap<String, serde_json::Value>>")]

@@ -1,4 +1,5 @@
-//! Prometheus's text format (0.0.4): what a scrape of `/metrics` is answered with.
+//! Prometheus's text format (0.0.4) and OpenMetrics (1.0): what a scrape of `/metrics` is answered
+//! with.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -6,8 +7,29 @@ use std::collections::HashSet;
 use super::metric::{Family, MetricKind, Sample, SampleValue, Text};
 use super::number::push_float;
 
-/// The media type of [`encode`]'s text.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// A way to write metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus's text format, 0.0.4.
+    Text,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
+
+impl Format {
+    /// Its media type.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+/// As [`encode_as`], in the text format.
+pub fn encode(families: &[Family], out: &mut Vec<u8>) -> usize {
+    encode_as(Format::Text, families, out)
+}
 
 /// Appends `families` to `out` and says how many series were left out.
 ///
@@ -16,7 +38,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// family's kind asks for, or when two of its labels have one name. Families without a sample are
 /// not mentioned. `families` should be sorted by name; those of one name that stand apart count as
 /// there already.
-pub fn encode(families: &[Family], out: &mut Vec<u8>) -> usize {
+pub fn encode_as(format: Format, families: &[Family], out: &mut Vec<u8>) -> usize {
     let mut dropped = 0;
     let mut at = 0;
     let mut last = Cow::Borrowed("");
@@ -27,18 +49,21 @@ pub fn encode(families: &[Family], out: &mut Vec<u8>) -> usize {
         let group = families[at..].iter().take_while(same).count();
         let members = &families[at..at + group];
         if last < name || !families[..at].iter().any(|family| same(&family)) {
-            dropped += push_group(&name, members, out);
+            dropped += push_group(format, &name, members, out);
         } else {
             dropped += members.iter().map(|family| family.samples.len()).sum::<usize>();
         }
         at += group;
         last = last.max(name);
     }
+    if format == Format::OpenMetrics {
+        out.extend_from_slice(b"# EOF\n");
+    }
     dropped
 }
 
 /// Families of one name: the first one's kind and help stand for all.
-fn push_group(name: &str, group: &[Family], out: &mut Vec<u8>) -> usize {
+fn push_group(format: Format, name: &str, group: &[Family], out: &mut Vec<u8>) -> usize {
     let kind = group[0].kind;
     let total: usize = group.iter().map(|family| family.samples.len()).sum();
     let mut series = Series::new(group);
@@ -51,10 +76,10 @@ fn push_group(name: &str, group: &[Family], out: &mut Vec<u8>) -> usize {
     if samples.peek().is_none() {
         return total;
     }
-    push_header(name, kind, &group[0].help, out);
+    push_header(format, name, kind, &group[0].help, out);
     let mut written = 0;
     for sample in samples {
-        push_sample(name, sample, out);
+        push_sample(format, name, sample, out);
         written += 1;
     }
     total - written
@@ -107,11 +132,20 @@ fn fits(kind: MetricKind, sample: &Sample) -> bool {
     shape && unique
 }
 
-fn push_header(name: &str, kind: MetricKind, help: &str, out: &mut Vec<u8>) {
+/// In OpenMetrics a counter's samples end in `_total`, and its family is called without; what
+/// only grows and does not end so is of no known kind there.
+fn push_header(format: Format, name: &str, kind: MetricKind, help: &str, out: &mut Vec<u8>) {
+    let is_open = format == Format::OpenMetrics;
+    let base = name.strip_suffix("_total").filter(|_| is_open && kind == MetricKind::Counter);
+    let kind = match (kind, base) {
+        (MetricKind::Counter, None) if is_open => MetricKind::Untyped,
+        (kind, _) => kind,
+    };
+    let name = base.unwrap_or(name);
     out.extend_from_slice(b"# HELP ");
     out.extend_from_slice(name.as_bytes());
     out.push(b' ');
-    push_escaped(help, false, out);
+    push_escaped(help, is_open, out);
     out.extend_from_slice(b"\n# TYPE ");
     out.extend_from_slice(name.as_bytes());
     let kind: &[u8] = match kind {
@@ -119,21 +153,25 @@ fn push_header(name: &str, kind: MetricKind, help: &str, out: &mut Vec<u8>) {
         MetricKind::Gauge => b" gauge\n",
         MetricKind::Histogram => b" histogram\n",
         MetricKind::Summary => b" summary\n",
+        MetricKind::Untyped if is_open => b" unknown\n",
         MetricKind::Untyped => b" untyped\n",
     };
     out.extend_from_slice(kind);
 }
 
-fn push_sample(name: &str, sample: &Sample, out: &mut Vec<u8>) {
+fn push_sample(format: Format, name: &str, sample: &Sample, out: &mut Vec<u8>) {
     let mut line = |suffix: &str, extra: Option<(&str, f64)>, value: f64| {
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(suffix.as_bytes());
-        push_labels(&sample.labels, extra, out);
+        push_labels(format, &sample.labels, extra, out);
         out.push(b' ');
         push_float(value, out);
         if let Some(time) = sample.timestamp_ms {
             out.push(b' ');
-            out.extend_from_slice(itoa::Buffer::new().format(time).as_bytes());
+            match format {
+                Format::Text => out.extend_from_slice(itoa::Buffer::new().format(time).as_bytes()),
+                Format::OpenMetrics => push_float(time as f64 / 1000.0, out),
+            }
         }
         out.push(b'\n');
     };
@@ -157,7 +195,12 @@ fn push_sample(name: &str, sample: &Sample, out: &mut Vec<u8>) {
     }
 }
 
-fn push_labels(labels: &[(Text, Text)], extra: Option<(&str, f64)>, out: &mut Vec<u8>) {
+fn push_labels(
+    format: Format,
+    labels: &[(Text, Text)],
+    extra: Option<(&str, f64)>,
+    out: &mut Vec<u8>,
+) {
     let mut separator = b'{';
     for (name, value) in labels {
         out.push(separator);
@@ -171,7 +214,13 @@ fn push_labels(labels: &[(Text, Text)], extra: Option<(&str, f64)>, out: &mut Ve
         out.push(separator);
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"=\"");
+        let before = out.len();
         push_float(value, out);
+        // OpenMetrics has one way to write a bound: `1.0`, not `1`.
+        let is_whole = out[before..].iter().all(|byte| byte.is_ascii_digit() || *byte == b'-');
+        if format == Format::OpenMetrics && is_whole {
+            out.extend_from_slice(b".0");
+        }
         out.push(b'"');
         separator = b',';
     }

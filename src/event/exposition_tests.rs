@@ -193,3 +193,25 @@ proptest! {
         prop_assert_eq!(types.count(), distinct.len());
     }
 }
+
+#[test]
+fn openmetrics_has_its_own_names_for_counters_and_ends_with_a_mark() {
+    let single = |name, kind| Family::single(name, kind, "a \"b\"", 1.0);
+    let mut histogram = Family::new("h", MetricKind::Histogram, "");
+    let value = SampleValue::Histogram { buckets: vec![(2.0, 1)], sum: 3.0, count: 1 };
+    histogram.samples.push(Sample { labels: Vec::new(), value, timestamp_ms: Some(1500) });
+    let families = [
+        single("a_total", MetricKind::Counter),
+        single("b", MetricKind::Counter),
+        histogram,
+        single("u", MetricKind::Untyped),
+    ];
+    let mut out = Vec::new();
+    assert_eq!(encode_as(Format::OpenMetrics, &families, &mut out), 0);
+    let expected = "# HELP a a \\\"b\\\"\n# TYPE a counter\na_total 1\n\
+        # HELP b a \\\"b\\\"\n# TYPE b unknown\nb 1\n\
+        # HELP h \n# TYPE h histogram\nh_bucket{le=\"2.0\"} 1 1.5\nh_bucket{le=\"+Inf\"} 1 1.5\n\
+        h_sum 3 1.5\nh_count 1 1.5\n\
+        # HELP u a \\\"b\\\"\n# TYPE u unknown\nu 1\n# EOF\n";
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
+}

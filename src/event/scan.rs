@@ -36,6 +36,22 @@ pub fn json_special(bytes: &[u8], from: usize) -> usize {
         }
         at += 16;
     }
+    // Names and most values are shorter than that.
+    if let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let marks = special(u64::from_le_bytes(*word));
+        if marks != 0 {
+            return at + (marks.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    // The last eight together, though nothing was found in the first of them.
+    if at < bytes.len()
+        && let Some(last) = bytes.len().checked_sub(8).filter(|last| *last >= from)
+        && let Some(word) = bytes.get(last..).and_then(<[u8]>::first_chunk)
+    {
+        let marks = special(u64::from_le_bytes(*word));
+        return if marks == 0 { bytes.len() } else { last + (marks.trailing_zeros() / 8) as usize };
+    }
     let rest = bytes.get(at..).unwrap_or_default();
     rest.iter()
         .position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))

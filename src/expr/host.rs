@@ -32,8 +32,14 @@ pub trait Host: fmt::Debug + Send + Sync {
     /// Seconds since the epoch.
     fn now(&self) -> f64;
 
-    /// Where relative paths, `files/` and `templates/` are.
+    /// The directory of the tasks, out of which templates do not lead.
     fn base(&self) -> &Path;
+
+    /// Where relative paths, `files/` and `templates/` are looked for, in this order: a task of a
+    /// role has those of the role before [`Self::base`].
+    fn places(&self) -> Vec<PathBuf> {
+        vec![self.base().to_owned()]
+    }
 }
 
 /// Why a command gives no answer.

@@ -31,7 +31,9 @@ pub(super) fn allow(environment: &mut Environment<'_>, host: Arc<dyn Host>, synt
             return Err(Error::new(ErrorKind::InvalidOperation, why));
         }
         let told = |why: String| Error::new(ErrorKind::InvalidOperation, why);
-        for path in [host.base().join("templates").join(&name), host.base().join(&name)] {
+        let places = host.places();
+        let paths = places.iter().flat_map(|place| [place.join("templates"), place.clone()]);
+        for path in paths.map(|path| path.join(&name)) {
             if host.look(&path, true).map_err(told)?.is_none_or(|seen| seen.kind != Kind::File) {
                 continue;
             }

@@ -53,7 +53,7 @@ impl Engine {
         environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_unknown_method_callback(methods::call);
-        if let Ok(syntax) = syntax(Whitespace::default()) {
+        if let Ok(syntax) = syntax(Whitespace::default(), true) {
             environment.set_syntax(syntax);
         }
         filters::register(&mut environment);
@@ -117,13 +117,14 @@ impl Engine {
         Ok(value.is_true())
     }
 
-    /// Renders a string. One that is a single `{{ expression }}` yields the expression's own
-    /// value, of whatever type; any other yields text.
+    /// Renders a string. One that is a single `{{ expression }}`, perhaps with a line end behind
+    /// it, yields the expression's own value, of whatever type; any other yields text.
     pub fn render(&self, text: &str, scope: &Scope) -> Result<Value, Problem> {
         if !is_template(text) {
             return Ok(text.into());
         }
-        if let Some(expression) = sole_expression(text)
+        let most = text.strip_suffix('\n').unwrap_or(text);
+        if let Some(expression) = sole_expression(most)
             && let spelled = lenient::expression(expression, Backslash::Plain)
             && let Ok(compiled) = self.environment.compile_expression(&spelled)
         {
@@ -133,11 +134,15 @@ impl Engine {
                 let message = format!("`{}` is undefined", expression.trim());
                 return Err(hinted(Problem::new(message), scope));
             }
-            return Ok(value);
+            return Ok(match value.as_str() {
+                Some(rendered) if most != text => with_line_ends_of(text, rendered.into()).into(),
+                _ => value,
+            });
         }
-        let text = lenient::template(text, self.environment.syntax(), Backslash::Plain);
-        let rendered = self.environment.render_str(&text, scope.as_value());
-        Ok(rendered.map_err(|error| explained(error, scope))?.into())
+        let spelled = lenient::template(most, self.environment.syntax(), Backslash::Plain);
+        let rendered = self.environment.render_str(&spelled, scope.as_value());
+        let rendered = rendered.map_err(|error| explained(error, scope))?;
+        Ok(with_line_ends_of(text, rendered).into())
     }
 
     /// Renders all strings of a tree, into a Jinja value.
@@ -206,7 +211,7 @@ impl Engine {
         Ok(template.undeclared_variables(false).into_iter().collect())
     }
 
-    /// Renders a template file's text. The final line end is kept.
+    /// Renders a template file's text. It ends with as many line ends as the text does, or more.
     pub fn template(
         &self,
         text: &str,
@@ -215,14 +220,16 @@ impl Engine {
     ) -> Result<String, Problem> {
         let (text, whitespace) = with_header(text, whitespace);
         let mut environment = self.environment.clone();
-        let syntax = syntax(whitespace)?;
+        // A template that is included leaves its last line end out, as in Jinja.
+        let syntax = syntax(whitespace, false)?;
         environment.set_syntax(syntax.clone());
         if let Some(host) = scope.host() {
             includes::allow(&mut environment, host, syntax.clone());
         }
-        let text = lenient::template(text, &syntax, Backslash::Escapes);
-        let rendered = environment.render_named_str(MAIN, &text, scope.as_value());
-        rendered.map_err(|error| explained(error, scope))
+        let spelled = lenient::template(text, &syntax, Backslash::Escapes);
+        let rendered = environment.render_named_str(MAIN, &spelled, scope.as_value());
+        let rendered = rendered.map_err(|error| explained(error, scope))?;
+        Ok(with_line_ends_of(text, rendered))
     }
 
     /// Complains about the strings of `node` that are not valid Jinja, without running any.
@@ -311,11 +318,19 @@ fn with_header(text: &str, mut whitespace: Whitespace) -> (&str, Whitespace) {
     (rest, whitespace)
 }
 
-fn syntax(whitespace: Whitespace) -> Result<SyntaxConfig, Error> {
+/// Blocks at the end swallow line ends of the source; Ansible gives back those that are missing.
+fn with_line_ends_of(source: &str, mut rendered: String) -> String {
+    let at_end = |text: &str| text.len() - text.trim_end_matches('\n').len();
+    let missing = at_end(source).saturating_sub(at_end(&rendered));
+    rendered.extend(std::iter::repeat_n('\n', missing));
+    rendered
+}
+
+fn syntax(whitespace: Whitespace, keeps_last: bool) -> Result<SyntaxConfig, Error> {
     SyntaxConfig::builder()
         .trim_blocks(whitespace.trim_blocks)
         .lstrip_blocks(whitespace.lstrip_blocks)
-        .keep_trailing_newline(true)
+        .keep_trailing_newline(keeps_last)
         .build()
 }
 
@@ -350,6 +365,36 @@ mod unit {
         super::super::value::pairs(&variables)
             .into_iter()
             .fold(scope, |scope, (name, value)| scope.with_local(&name, value))
+    }
+
+    #[test]
+    fn line_ends_at_the_end_are_those_of_the_source_at_least() {
+        let scope = scope();
+        for (text, value) in [
+            ("{{ list }}\n", "[1, 2]"),
+            ("{{ n }}", "5"),
+            ("{{ s }}\n", r"'a b\n'"),
+            ("{{ 'x\n' }}\n", r"'x\n'"),
+            ("{{ s }}\n\n", r"'a b\n\n'"),
+            ("- {{ n }}\n", r"'- 5\n'"),
+            ("x{% if n %}y{% endif %}\n", r"'xy\n'"),
+        ] {
+            assert_eq!(
+                format!("{:?}", scope.engine().render(text, &scope).unwrap()),
+                value,
+                "{text:?}"
+            );
+        }
+        for (text, value) in [
+            ("{% for i in list %}\n{{ i }}\n{% endfor %}\n", "1\n2\n"),
+            ("{% if not n %}\nx\n{% endif %}\n", "\n"),
+            ("a{% if n %}b{% endif %}\n", "ab\n"),
+            ("{{ 'x\n' }}\n", "x\n"),
+            ("a\n\n", "a\n\n"),
+        ] {
+            let rendered = scope.engine().template(text, Whitespace::default(), &scope);
+            assert_eq!(rendered.unwrap(), value, "{text:?}");
+        }
     }
 
     /// What each expression yields, in Python's notation, which is Jinja's.

@@ -37,6 +37,13 @@ impl Roots {
         }
     }
 
+    /// Whether `/proc` and `/sys` are those of the host that this process runs on, so that the
+    /// kernel can be asked in other ways too.
+    pub fn is_live(&self) -> bool {
+        let live = Self::live();
+        (&self.procfs, &self.sysfs) == (&live.procfs, &live.sysfs)
+    }
+
     /// The file that the host itself calls `path`, such as `/etc/os-release`.
     pub fn file(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();

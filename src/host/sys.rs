@@ -255,3 +255,15 @@ pub(super) fn keep_capabilities(kept: u64) -> Result<(), Errno> {
     let done = unsafe { libc::syscall(libc::SYS_capset, header.as_mut_ptr(), words.as_ptr()) };
     Errno::result(done).map(drop)
 }
+
+/// The kernel's clock discipline as it is now, and its word on whether the clock is right
+/// (`TIME_ERROR` where it is not). Nothing is set.
+pub(super) fn clock_discipline() -> Result<(libc::timex, i32), Errno> {
+    // SAFETY: `timex` is plain data for which all zeros is a value; with no modes set, the call
+    // only writes to it.
+    let (state, told) = unsafe {
+        let mut told: libc::timex = std::mem::zeroed();
+        (libc::adjtimex(&raw mut told), told)
+    };
+    Errno::result(state).map(|state| (told, state))
+}

@@ -199,10 +199,16 @@ impl Encode for Messages {
                 self.encoder.encode_metrics(metrics, &mut self.message);
                 let request = requests.to("");
                 let lines = self.message.split(|byte| *byte == b'\n');
-                for line in lines.filter(|line| !line.is_empty() && line.len() <= self.longest) {
-                    self.framing.frame(line, &mut request.body);
+                let mut too_long = 0;
+                for line in lines.filter(|line| !line.is_empty()) {
+                    if line.len() > self.longest {
+                        too_long += 1;
+                    } else {
+                        self.framing.frame(line, &mut request.body);
+                    }
                 }
                 request.records += batch.len() as u64;
+                self.give_up(too_long);
             }
         }
         Ok(())

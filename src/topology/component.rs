@@ -335,7 +335,10 @@ pub trait SinkConfig: fmt::Debug + Send + Sync {
         let mut requests = Requests::new(Marking::Nothing, delivery.batch);
         requests.begin();
         encoder.encode(batch, &mut requests)?;
-        Ok(requests.iter().map(|it| (it.key.clone(), it.body.clone())).collect())
+        Ok(requests
+            .iter()
+            .map(|it| (it.key.clone(), it.parts().collect::<Vec<_>>().concat()))
+            .collect())
     }
 
     /// Makes the sink.

@@ -17,8 +17,25 @@ pub struct Demand {
     pub sink: SinkId,
     /// After this nobody waits any more.
     pub deadline: Instant,
-    /// The collectors to run; empty for all that are configured.
+    /// The collectors to run.
+    pub wanted: Wanted,
+}
+
+/// Which of the configured collectors to run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// These; empty for all.
     pub only: Vec<String>,
+    /// Not these.
+    pub except: Vec<String>,
+}
+
+impl Wanted {
+    /// Whether the collector `name` is to run.
+    pub fn includes(&self, name: &str) -> bool {
+        let is = |known: &String| known == name;
+        (self.only.is_empty() || self.only.iter().any(is)) && !self.except.iter().any(is)
+    }
 }
 
 /// The demands that reach one source. Clones read from the same queue, so that the next run of a
@@ -62,9 +79,9 @@ impl DemandPort {
 
     /// Asks all sources. Returns the demand's id and how many answers to expect: one batch with
     /// that id in its envelope from each source that could be asked.
-    pub fn ask(&self, deadline: Instant, only: &[String]) -> (u64, usize) {
+    pub fn ask(&self, deadline: Instant, wanted: &Wanted) -> (u64, usize) {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let demand = Demand { id, sink: self.sink, deadline, only: only.to_vec() };
+        let demand = Demand { id, sink: self.sink, deadline, wanted: wanted.clone() };
         let asked = self
             .sources
             .load()

@@ -17,11 +17,16 @@ use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 use tokio::time::Instant;
 
+/// Below so many bytes a copy costs less than what it saves.
+const LEAST_PASSED: usize = 32 << 10;
+
 /// What goes to one destination in one go.
 #[derive(Default)]
 pub struct Request {
     /// The destination: a file's path, an object's prefix; empty where there is only one.
     pub key: String,
+    /// Whole chunks that go as they were read, before the body. Only what [`Self::pass`] has added.
+    front: Vec<Bytes>,
     /// The encoded records.
     pub body: Vec<u8>,
     /// How many records there are.
@@ -41,6 +46,8 @@ pub struct Request {
     pub(super) opened: Option<Instant>,
     /// Runs in a row that ended while it was sent.
     pub(super) crashes: AtomicU32,
+    /// What the other side has said to it, which a run that failed may not have heeded yet.
+    pub(super) answer: OnceLock<Answer>,
     /// Whether something that was in it has been dropped already.
     pub(super) dropped: bool,
     /// The batch that last added to it.
@@ -89,6 +96,7 @@ struct Mark {
 #[derive(Clone, Copy, Debug, Default)]
 struct Size {
     at: usize,
+    front: usize,
     body: usize,
     records: u64,
     marks: usize,
@@ -153,6 +161,38 @@ impl Request {
             Batch::Tasks(_) => return Err(Fault::fatal("tasks cannot be written as records")),
         }
         Ok(())
+    }
+
+    /// As [`Self::append_without_header`], for a sink that writes all the [`Self::parts`] soon: a
+    /// large chunk that goes as it was read is not copied, and its memory is held until then.
+    ///
+    /// # Errors
+    /// As for [`Self::append`].
+    pub fn pass(&mut self, encoder: &mut Encoder, batch: &Batch) -> Result<(), Fault> {
+        if let Batch::Logs(logs) = batch
+            && let Some(chunk) = encoder.as_read(logs)
+            && chunk.len() >= LEAST_PASSED
+            && self.marking == Marking::Nothing
+            && self.body.is_empty()
+        {
+            if let Some(extents) = &mut self.extents {
+                extents.add_batch(logs);
+            }
+            self.front.push(chunk.clone());
+            self.records += logs.len() as u64;
+            return Ok(());
+        }
+        self.append_without_header(encoder, batch)
+    }
+
+    /// What is to be written, in order.
+    pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        self.front.iter().map(|chunk| &**chunk).chain([&*self.body])
+    }
+
+    /// The bytes in it.
+    pub fn bytes(&self) -> usize {
+        self.parts().map(<[u8]>::len).sum()
     }
 
     /// Adds one record that `write` appends to the body. It returns where in the body the record's
@@ -330,16 +370,18 @@ impl Request {
     /// Whether nothing more should be added.
     pub(super) fn is_full(&self, batch: &BatchSettings) -> bool {
         self.records > 0
-            && (self.body.len() >= batch.bytes.as_usize() || self.records >= batch.records)
+            && (self.bytes() >= batch.bytes.as_usize() || self.records >= batch.records)
     }
 
     fn size(&self, at: usize) -> Size {
         let (marks, texts) = (self.marks.len(), self.texts.len());
         let extents = self.extents.as_ref().map(Extents::size).unwrap_or_default();
-        Size { at, body: self.body.len(), records: self.records, marks, texts, extents }
+        let (front, body) = (self.front.len(), self.body.len());
+        Size { at, front, body, records: self.records, marks, texts, extents }
     }
 
     fn cut_back(&mut self, size: Size) {
+        self.front.truncate(size.front);
         self.body.truncate(size.body);
         self.records = size.records;
         self.marks.truncate(size.marks);

@@ -12,6 +12,7 @@ use super::supervise::Backoff;
 use super::telemetry::ComponentTelemetry;
 use crate::event::ack::{Ack, Outcome};
 use async_trait::async_trait;
+use prometheus::IntGauge;
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -34,6 +35,7 @@ pub struct Sending {
     flights: Mutex<Flights>,
     letters: Option<DeadLetters>,
     telemetry: ComponentTelemetry,
+    failing: IntGauge,
 }
 
 /// Why something was given up.
@@ -55,6 +57,7 @@ impl Sending {
             rate: Rate::new(rate_limit),
             flights: Mutex::new(Flights::new(concurrency)),
             letters: cx.dead_letters.clone(),
+            failing: cx.telemetry.failing(),
             telemetry: cx.telemetry.clone(),
         }
     }
@@ -90,6 +93,7 @@ impl Sending {
             let sent = Instant::now();
             let answer = parcel.attempt().await;
             self.telemetry.busy(sent.elapsed());
+            self.failing.set(i64::from(answer.is_err()));
             {
                 let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
                 let busy = flying >= flights.limit();

@@ -34,6 +34,7 @@ struct Metrics {
     dead_letters: IntCounterVec,
     restarts: IntCounterVec,
     retries: IntCounterVec,
+    failing: IntGaugeVec,
     busy: CounterVec,
     buffer_batches: IntGaugeVec,
     buffer_bytes: IntGaugeVec,
@@ -135,6 +136,11 @@ impl Telemetry {
                 "Requests that were tried again.",
                 one,
             )?,
+            failing: gauge(
+                "driftless_sink_failing",
+                "Whether the sink's last attempt failed, so that what it holds waits and is tried \
+                 again: 1, else 0. Why stands in the log.",
+            )?,
             busy,
             buffer_batches: gauge(
                 "driftless_buffer_batches",
@@ -202,6 +208,7 @@ impl Telemetry {
             metric.remove_label_values(&[component]).ok();
         }
         metrics.busy.remove_label_values(&[component]).ok();
+        metrics.failing.remove_label_values(&[component]).ok();
         metrics.buffer_batches.remove_label_values(&[component]).ok();
         metrics.buffer_bytes.remove_label_values(&[component]).ok();
         self.ledger.forget(component);
@@ -344,6 +351,11 @@ impl ComponentTelemetry {
     /// A request is tried again.
     pub fn retried(&self) {
         self.retries.inc();
+    }
+
+    /// Whether the last attempt of the component, which is a sink, failed.
+    pub(super) fn failing(&self) -> IntGauge {
+        self.metrics.failing.with_label_values(&[&*self.name])
     }
 
     /// The component worked for so long.

@@ -168,3 +168,34 @@ fn a_role_is_given_what_its_argument_specs_say_or_it_does_not_run() {
     let report = bench.run("tasks: [{include_role: {name: web, tasks_from: other}}]");
     assert!(!report.has_failed(), "{report:#?}");
 }
+
+#[test]
+fn look_ups_and_included_templates_of_a_role_are_looked_for_in_the_role_first() {
+    let bench = Bench::new();
+    bench.configure("roles/web/files/motd", "of the role\n");
+    bench.configure("roles/web/templates/part.j2", "part of the role\n");
+    bench.configure("roles/web/templates/whole.j2", "{% include 'part.j2' %}, whole\n");
+    bench.configure("roles/web/tasks/debian.yml", "- {name: found, debug: {msg: x}}\n");
+    bench.configure(
+        "roles/web/tasks/main.yml",
+        "- {name: file, copy: {dest: '{{ root }}/file', content: \"{{ lookup('file', 'motd') }}\"}}
+- {name: glob, assert: {that: \"query('fileglob', 'mot*') == [role_path ~ '/files/motd']\"}}
+- {name: whole, template: {src: whole.j2, dest: '{{ root }}/whole'}}
+- {name: looked up, copy: {dest: '{{ root }}/up', content: \"{{ lookup('template', 'whole.j2') }}\"}}
+- {name: chosen, include_tasks: \"{{ lookup('first_found', ['none.yml', 'debian.yml']) }}\"}
+",
+    );
+    let report = bench.run(
+        "- hosts: all
+  roles: [web]
+  tasks:
+    - {name: base, copy: {dest: '{{ root }}/base', content: \"{{ lookup('file', 'motd') }}\"}}
+",
+    );
+    assert!(!report.has_failed(), "{report:#?}");
+    assert!(names(&report).contains("found"), "{report:#?}");
+    assert_eq!(bench.read("file"), "of the role");
+    assert_eq!(bench.read("whole"), "part of the role, whole\n");
+    assert_eq!(bench.read("up"), "part of the role, whole\n");
+    assert_eq!(bench.read("base"), "hello", "a task outside does not see the role's files");
+}

@@ -141,7 +141,11 @@ fn what_a_task_refuses_it_says_in_plain_words() {
         ),
         ("file: {path: '{{ root }}/x', owner: no-such-user}", 1, "there is no user `no-such-user`"),
         ("file: {path: /, state: absent}", 0, "`/` is not removed"),
-        ("file: {path: relative, state: absent}", 0, "the path `relative` is not absolute"),
+        (
+            "file: {path: /usr/../etc/, state: absent}",
+            0,
+            "`/etc` is not removed: no host can do without it",
+        ),
         (
             "template: {src: broken.j2, dest: '{{ root }}/x'}",
             0,

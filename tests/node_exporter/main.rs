@@ -2,21 +2,19 @@
 //! `node_exporter`, or none of its fixtures.
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod peer;
 #[cfg(test)]
 #[path = "../support/skip.rs"]
 mod skip;
 
-use std::path::Path;
-
 use driftless::event::exposition;
 use driftless::host::roots::Roots;
+use driftless::sources::host_metrics::options::Options;
 use driftless::sources::host_metrics::runner::Collectors;
 
 use self::peer::{Peer, Text};
-
-/// Where a checkout of `node_exporter`'s fixtures is unpacked, with `e2e-output.txt` in it.
-const FIXTURES: &str = "NODE_EXPORTER_FIXTURES";
 
 fn ours(collectors: &mut Collectors) -> Text {
     let mut out = Vec::new();
@@ -29,50 +27,12 @@ fn name_of(series: &str) -> &str {
 }
 
 #[test]
-fn node_exporters_own_fixtures_give_node_exporters_own_output() {
-    let Some(fixtures) = std::env::var_os(FIXTURES) else {
-        return skip::skipped(&format!("{FIXTURES} is not set"));
-    };
-    let root = Path::new(&fixtures);
-    let expected = std::fs::read_to_string(root.join("e2e-output.txt")).unwrap();
-    let expected = Text::parse(&expected);
-    let names = ["cpu", "diskstats", "loadavg", "meminfo", "stat", "vmstat"];
-    let ours = ours(&mut Collectors::new(&Roots::below(root), names).unwrap());
-    // How long a collector took is another at each run.
-    for (series, value) in ours.of(|series| !series.starts_with("node_scrape_collector")) {
-        assert_eq!(expected.series.get(series), Some(value), "{series}");
-        assert_eq!(ours.types.get(name_of(series)), expected.types.get(name_of(series)));
-    }
-    // Behind flags: cpu info and soft interrupts. Of other collectors: the rest.
-    let not_ours = |name: &str| {
-        let flagged = ["node_cpu_info", "node_cpu_flag_info", "node_cpu_bug_info"];
-        let other = ["node_cpu_scaling_", "node_cpu_frequency_", "node_cpu_vulnerabilities"];
-        let other = other.iter().chain(&["node_softirqs", "node_memory_numa_", "node_interrupts"]);
-        flagged.contains(&name) || other.clone().any(|start| name.starts_with(start))
-    };
-    let of_ours = ["node_cpu_", "node_disk_", "node_load", "node_memory_", "node_vmstat_"];
-    let of_ours = of_ours.iter().chain(&[
-        "node_boot",
-        "node_context",
-        "node_forks",
-        "node_procs",
-        "node_intr_",
-    ]);
-    for series in expected.series.keys() {
-        let name = name_of(series);
-        if of_ours.clone().any(|start| name.starts_with(start)) && !not_ours(name) {
-            assert!(ours.series.contains_key(series), "{series} is missing");
-        }
-    }
-}
-
-#[test]
 fn a_dashboard_made_for_node_exporter_finds_the_same_on_this_host() {
     let Some(peer) = Peer::start() else {
         return skip::skipped("node_exporter is not installed");
     };
     peer.scrape(); // the first one learns the processors
-    let mut collectors = Collectors::new(&Roots::live(), ["default"]).unwrap();
+    let mut collectors = Collectors::new(&Roots::live(), &Options::default(), ["default"]).unwrap();
     let rounds = [ours(&mut collectors), peer.scrape(), ours(&mut collectors)];
     let [before, theirs, after] = rounds.map(Text::without_new_labels);
     for (name, kind) in &theirs.types {

@@ -45,6 +45,9 @@ impl Text {
             for rotates in ["0", "1"] {
                 series = series.replace(&format!("rotational=\"{rotates}\","), "");
             }
+            for state in ["up", "down"] {
+                series = series.replace(&format!("adminstate=\"{state}\","), "");
+            }
             (series, value)
         };
         self.series = self.series.into_iter().map(old).collect();
@@ -54,6 +57,13 @@ impl Text {
     pub(crate) fn of(&self, keep: impl Fn(&str) -> bool) -> BTreeMap<&String, &String> {
         self.series.iter().filter(|(series, _)| keep(series)).collect()
     }
+}
+
+fn default_collectors() -> impl Iterator<Item = String> {
+    let names = COLLECTORS.iter().filter(|entry| entry.is_default).map(|entry| entry.name);
+    // Its version 1.5 does not know the others.
+    let newer = ["bcachefs", "dmmultipath", "kernel_hung", "watchdog"];
+    names.filter(move |name| !newer.contains(name)).map(|name| format!("--collector.{name}"))
 }
 
 /// A running `node_exporter` with the same collectors and the defaults of its version 1.12; ends
@@ -72,8 +82,8 @@ impl Peer {
             Command::new(name)
                 .arg(format!("--web.listen-address={address}"))
                 .args(["--collector.disable-defaults", "--web.disable-exporter-metrics"])
-                .args(COLLECTORS.map(|entry| format!("--collector.{}", entry.name)))
-                .args(["--no-collector.netdev.netlink", "--collector.netdev.device-exclude=^$"])
+                .args(default_collectors())
+                .arg("--collector.netdev.device-exclude=^$")
                 .arg(format!("--collector.diskstats.device-exclude={DISKS}"))
                 .arg(format!("--collector.filesystem.mount-points-exclude={POINTS}"))
                 .arg(format!("--collector.filesystem.fs-types-exclude={TYPES}"))

@@ -11,6 +11,7 @@ mod command;
 #[cfg(test)]
 mod elasticsearch;
 #[cfg(test)]
+#[path = "../support/fetched.rs"]
 mod fetched;
 #[cfg(test)]
 mod file;

@@ -96,20 +96,71 @@ fn moto_knows_of_an_object_all_that_the_config_says_of_it() {
             "auth": { "access_key": "x", "secret_key": "y" }, "acl": "public-read",
             "storage_class": "STANDARD_IA", "tags": { "team": "a b/c", "n": "1" },
             "encryption": { "algorithm": "aws:kms", "key_id": key },
-            "compression": "none", "encoding": "text",
+            "compression": "none", "encoding": "text", "part_bytes": "5MiB",
+            "batch": { "bytes": "20MiB", "age": "1h" },
         })),
     );
-    bench.append("one\ntwo\n");
-    bench.once();
-    let objects = moto.ask(NOBODY, OBJECTS);
-    let about = &objects[0];
-    assert_eq!(about["bytes"], 8, "{objects}\n{}", bench.said());
-    assert_eq!(about["class"], "STANDARD_IA");
-    assert_eq!((&about["encryption"], &about["key"]), (&json!("aws:kms"), &json!(key)));
-    assert_eq!(about["tags"], json!({ "team": "a b/c", "n": "1" }));
-    assert_eq!(about["type"], "text/plain; charset=utf-8");
-    let readers = about["readers"].to_string();
-    assert!(readers.contains("AllUsers"), "{readers}");
+    // One object that is put whole, and one that goes in parts.
+    for (text, bytes) in [("one\ntwo\n".to_owned(), 8), ("12345\n".repeat(1 << 20), 6 << 20)] {
+        bench.append(text);
+        bench.once();
+        let objects = moto.ask(NOBODY, OBJECTS);
+        let objects = objects.as_array().unwrap();
+        let about = objects.iter().find(|about| about["bytes"] == bytes);
+        let about = about.unwrap_or_else(|| panic!("{objects:?}\n{}", bench.said()));
+        assert_eq!(about["class"], "STANDARD_IA");
+        assert_eq!((&about["encryption"], &about["key"]), (&json!("aws:kms"), &json!(key)));
+        assert_eq!(about["tags"], json!({ "team": "a b/c", "n": "1" }));
+        assert_eq!(about["type"], "text/plain; charset=utf-8");
+        let readers = about["readers"].to_string();
+        assert!(readers.contains("AllUsers"), "{readers}");
+    }
+}
+
+#[test]
+fn a_bucket_that_is_not_there_is_waited_for_and_named() {
+    let Some(moto) = Moto::start(None) else { return };
+    let auth = json!({ "access_key": "x", "secret_key": "y" });
+    let bench = Bench::new(json!({}), moto.sink(json!({ "auth": auth })));
+    bench.append("one\n");
+    let agent = bench.start(&[]);
+    let tries = || bench.said().matches("will try again").count() > 3;
+    bench.wait_until("it tries again and again", tries);
+    let said = bench.said();
+    assert!(
+        said.contains("NoSuchBucket") && said.contains("make the bucket `logs` first"),
+        "{said}"
+    );
+    assert!(!said.contains("dropped"), "{said}");
+    moto.ask(NOBODY, "client('s3').create_bucket(Bucket='logs')");
+    let count = "print(len(client('s3').list_objects_v2(Bucket='logs').get('Contents', [])))";
+    bench.wait_until("the line arrives", || moto.ask(NOBODY, count) == 1);
+    assert!(agent.stop().success(), "{}", bench.said());
+}
+
+#[test]
+fn uploads_of_which_a_crash_took_the_answer_are_given_up_and_other_peoples_are_not() {
+    let Some(moto) = Moto::start(None) else { return };
+    moto.ask(
+        NOBODY,
+        "s = client('s3')\n\
+         s.create_bucket(Bucket='logs')\n\
+         for key in ('all/ours', 'all/ours', 'all/ours-not', 'other'):\n  \
+         s.create_multipart_upload(Bucket='logs', Key=key)",
+    );
+    let auth = json!({ "access_key": "x", "secret_key": "y" });
+    let bench = Bench::new(json!({}), moto.sink(json!({ "auth": auth })));
+    fs::create_dir_all(bench.path("data/s3")).unwrap();
+    fs::write(bench.path("data/s3/out.uploads"), "\tall/ours\n").unwrap();
+    bench.append("one\n");
+    let agent = bench.start(&[]);
+    let left = "found = client('s3').list_multipart_uploads(Bucket='logs').get('Uploads', [])\n\
+                print(json.dumps(sorted(it['Key'] for it in found)))";
+    let others = json!(["all/ours-not", "other"]);
+    bench.wait_until("they are gone", || moto.ask(NOBODY, left) == others);
+    let record = || fs::read_to_string(bench.path("data/s3/out.uploads")).unwrap();
+    bench.wait_until("nothing is on record", || record().is_empty());
+    assert!(agent.stop().success(), "{}", bench.said());
 }
 
 #[test]

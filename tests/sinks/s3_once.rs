@@ -78,3 +78,23 @@ fn an_object_that_other_settings_would_make_otherwise_is_given_up_aloud_and_noth
     assert_eq!(arrived(&store), "one\ntwo\n");
     assert!(!store.objects().contains_key(&key));
 }
+
+#[test]
+fn an_object_whose_file_is_gone_is_missed_aloud() {
+    let (bench, mut store, key) = killed(&json!({ "encoding": "text" }));
+    store.resume();
+    // Nobody will ever read its lines again.
+    fs::remove_file(bench.path("in.log")).unwrap();
+    fs::remove_dir_all(bench.path("data/pins")).ok();
+    fs::remove_dir_all(bench.path("data/checkpoints")).ok();
+    let agent = bench.start(&[]);
+    let told = || bench.said().contains("does not come again");
+    bench.wait_until("it says that something may be missing", told);
+    assert!(bench.said().contains(&key), "it says which one: {}", bench.said());
+    assert!(agent.stop().success(), "{}", bench.said());
+    assert!(store.objects().is_empty());
+    let again = bench.start(&[]);
+    bench.wait_until("it runs", || bench.said().matches("INFO running").count() == 3);
+    assert!(again.stop().success(), "{}", bench.said());
+    assert_eq!(bench.said().matches("does not come again").count(), 1, "it says so once");
+}

@@ -43,8 +43,8 @@ fn what_may_be_read_only_later_is_read_from_its_beginning_then() {
     }
     // The program itself may stand where nobody gets.
     let program = rig.path("driftless");
-    if fs::hard_link(env!("CARGO_BIN_EXE_driftless"), &program).is_err() {
-        fs::copy(env!("CARGO_BIN_EXE_driftless"), &program).unwrap();
+    if fs::hard_link(super::rig::program(), &program).is_err() {
+        fs::copy(super::rig::program(), &program).unwrap();
     }
     let mut command = Command::new("setpriv");
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "env"]);

@@ -1,7 +1,7 @@
 //! Disk buffers: what they hold outlives kills, a sink that is away, the source's files and a full
 //! disk.
 
-use super::oracle::{Oracle, Verdict};
+use super::oracle::Verdict;
 use super::receivers::{self, Mood, Receiver};
 use super::rig::Rig;
 use super::scale;
@@ -17,12 +17,6 @@ fn rig(server: &Receiver, buffer: &str) -> Rig {
          url: 'http://{}/'\n    retry: {{initial: 20ms, max: 200ms}}\n    buffer: {buffer}\n",
         server.address
     ))
-}
-
-fn judge(server: &Receiver) -> Oracle {
-    let mut oracle = Oracle::default();
-    oracle.take(&server.received.bytes());
-    oracle
 }
 
 #[test]
@@ -50,7 +44,7 @@ fn what_a_buffer_has_taken_outlives_kills_and_the_files_that_it_came_from() {
 
     server.received.set(Mood::Well);
     let agent = rig.start();
-    rig.wait_until("all lines have arrived", || judge(&server).distinct(1) == written);
+    let verdict = rig.verdict(&[(1, written)], || server.received.bytes());
     let empty = || {
         fs::read_dir(rig.path("data/buffers/out"))
             .unwrap()
@@ -59,7 +53,6 @@ fn what_a_buffer_has_taken_outlives_kills_and_the_files_that_it_came_from() {
     };
     rig.wait_until("nothing is left in the buffer", empty);
     assert!(agent.stop().success(), "{}", rig.said());
-    let verdict = judge(&server).verdict(&[(1, written)]);
     // What was written and not synced yet when it was killed was read, and buffered, again.
     assert_eq!(Verdict { doubled: 0, ..verdict }, Verdict::default(), "{verdict:?}");
 }
@@ -91,8 +84,8 @@ fn a_full_disk_holds_the_source_back_and_goes_on_by_itself() {
     rig.wait_until("it says that there is no room", || rig.said().contains("has no room"));
     let written = writer.stop();
     server.received.set(Mood::Well);
-    rig.wait_until("all lines have arrived", || judge(&server).distinct(1) == written);
+    let verdict = rig.verdict(&[(1, written)], || server.received.bytes());
     assert!(agent.stop().success(), "{}", rig.said());
-    assert_eq!(judge(&server).verdict(&[(1, written)]), Verdict::default());
+    assert_eq!(verdict, Verdict::default());
     assert!(!rig.said().contains("will restart"), "{}", rig.said());
 }

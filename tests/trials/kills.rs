@@ -1,7 +1,6 @@
 //! kill -9, again and again, at random moments, while a writer writes.
 
 use super::oracle::{Oracle, Verdict};
-use super::receivers;
 use super::rig::{Rig, content};
 use super::scale;
 use super::writer::Writer;
@@ -112,25 +111,11 @@ fn killed_with_filters_on_the_way_to_two_files_each_line_comes_once_to_its_own()
 }
 
 #[test]
-fn killed_on_the_way_to_http_it_loses_nothing_and_keeps_the_order() {
-    let server = receivers::http();
-    let mut rig = Rig::new(&format!(
-        "sources: {{app: {{type: file, include: ['{{dir}}/logs/*.log']}}}}\n\
-         sinks: {{out: {{type: http, inputs: [app], encoding: text, url: 'http://{}/'}}}}\n",
-        server.address
-    ));
-    let verdict = kill_again_and_again(&mut rig, |_| server.received.bytes());
-    assert_eq!(Verdict { doubled: 0, ..verdict }, Verdict::default(), "{verdict:?}");
-}
-
-#[test]
-fn killed_on_the_way_to_syslog_it_loses_nothing_and_keeps_the_order() {
-    let server = receivers::lines();
-    let mut rig = Rig::new(&format!(
-        "sources: {{app: {{type: file, include: ['{{dir}}/logs/*.log']}}}}\n\
-         sinks: {{out: {{type: syslog, inputs: [app], url: 'tcp://{}'}}}}\n",
-        server.address
-    ));
-    let verdict = kill_again_and_again(&mut rig, |_| server.received.bytes());
-    assert_eq!(Verdict { doubled: 0, ..verdict }, Verdict::default(), "{verdict:?}");
+fn killed_while_it_joins_lines_of_another_encoding_each_line_comes_once_and_in_order() {
+    kill_and_count_each_line_once(
+        "sources:\n  app:\n    type: file\n    include: ['{dir}/logs/*.log']\n    \
+         encoding: windows-1252\n    multiline: {continuation: '[02468][.]$', timeout: 200ms}\n\
+         sinks: {out: {type: file, inputs: [app], path: '{dir}/out/all.log', encoding: text}}\n",
+        |rig| content(&rig.path("out"), "all.log"),
+    );
 }

@@ -3,7 +3,9 @@
 //! A writer numbers its lines and seals each with a checksum; an oracle reads what arrived and
 //! says what is lost, doubled, out of order or damaged. `cargo test` runs a short form; with
 //! `DRIFTLESS_TRIALS=long` the same trials run for as long and at the rates that the guarantees
-//! are given for (then with `--release`, and one at a time).
+//! are given for: one at a time, and with `DRIFTLESS_TRIALS_PROGRAM` naming an optimised build, since
+//! the one that is built with the tests is too slow for them. `DRIFTLESS_TRIALS_KILLS` says another
+//! number of kills.
 
 #[cfg(test)]
 mod access;
@@ -79,9 +81,11 @@ fn is_long() -> bool {
 
 #[cfg(test)]
 fn scale() -> Scale {
-    if is_long() {
+    let scale = if is_long() {
         Scale { kills: 500, bytes_per_second: 20_000_000, seconds: 60 }
     } else {
         Scale { kills: 12, bytes_per_second: 1_000_000, seconds: 4 }
-    }
+    };
+    let kills = std::env::var("DRIFTLESS_TRIALS_KILLS").ok();
+    Scale { kills: kills.map_or(scale.kills, |kills| kills.parse().unwrap()), ..scale }
 }

@@ -35,13 +35,14 @@ fn lines_safe(rig: &Rig) -> u64 {
     memchr::memchr_iter(b'\n', &log[..offset]).count() as u64
 }
 
-/// What was taken once nothing more comes.
-fn settled(rig: &Rig, server: &Receiver) -> Oracle {
+/// How many lines were taken once nothing more comes.
+fn settled(rig: &Rig, server: &Receiver, oracle: &mut Oracle) -> u64 {
     let mut length = usize::MAX;
     rig.wait_until("the receiver has what it got", || {
         std::mem::replace(&mut length, server.received.bytes().len()) == length
     });
-    Oracle::of(&server.received.bytes())
+    oracle.follow(&server.received.bytes());
+    oracle.distinct(1)
 }
 
 /// Kills the agent as often as the scale says. No line is lost, damaged or overtaken, and none comes
@@ -49,14 +50,14 @@ fn settled(rig: &Rig, server: &Receiver) -> Oracle {
 fn killed_on_the_way_to(server: &Receiver, topology: &str) {
     let mut rig = Rig::new(topology);
     let mut writer = Writer::start(1, &rig.path("logs/app.log"), scale().bytes_per_second);
-    let mut under_way = 0;
+    let (mut under_way, mut oracle) = (0, Oracle::default());
     for round in 0..scale().kills {
         let agent = rig.start();
         // Every third lives long enough to write its checkpoint.
         let (least, most) = if round % 3 == 0 { (1_100, 2_000) } else { (50, 700) };
         std::thread::sleep(rig.random(least, most));
         agent.kill();
-        let taken = settled(&rig, server).distinct(1);
+        let taken = settled(&rig, server, &mut oracle);
         under_way += taken.saturating_sub(lines_safe(&rig));
     }
     let written = writer.stop();
@@ -109,7 +110,11 @@ fn half_open(server: &Receiver, topology: &str) {
     let rig = Rig::new(&topology.replace("inputs: [app],", "inputs: [app], timeout: 1s,"));
     let mut writer = Writer::start(1, &rig.path("logs/app.log"), scale().bytes_per_second);
     let agent = rig.start();
-    let arrived = || Oracle::of(&server.received.bytes()).distinct(1);
+    let mut oracle = Oracle::default();
+    let mut arrived = || {
+        oracle.follow(&server.received.bytes());
+        oracle.distinct(1)
+    };
     for round in 1..=2 {
         let before = arrived();
         rig.wait_until("lines arrive", || arrived() > before);

@@ -8,6 +8,8 @@ use std::collections::HashMap;
 pub(crate) struct Oracle {
     writers: HashMap<u32, Seen>,
     damaged: u64,
+    /// How much of a text that only grows it has followed.
+    followed: usize,
 }
 
 #[derive(Default)]
@@ -35,6 +37,14 @@ impl Oracle {
         let mut oracle = Self::default();
         oracle.take(&text[..whole]);
         oracle
+    }
+
+    /// Takes what is new in a text that only grows, but for a last line that is not whole.
+    pub(crate) fn follow(&mut self, text: &[u8]) {
+        let new = &text[self.followed..];
+        let whole = memchr::memrchr(b'\n', new).map_or(0, |at| at + 1);
+        self.take(&new[..whole]);
+        self.followed += whole;
     }
 
     /// Takes text that arrived, in order; it ends with a line.

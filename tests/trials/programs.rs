@@ -1,7 +1,7 @@
 //! Programs as they are found on hosts: nginx writes under load, logrotate rotates.
 
 use super::installed::has;
-use super::oracle::{Oracle, Verdict};
+use super::oracle::Verdict;
 use super::process::Process;
 use super::rig::{Rig, content, free_port};
 use super::scale;
@@ -44,14 +44,9 @@ fn rotated_by(rules: &str) -> Option<Verdict> {
         writer.between_lines(|_| {});
     }
     let written = writer.stop();
-    let judge = || {
-        let mut oracle = Oracle::default();
-        oracle.take(&content(&rig.path("out"), "all.log"));
-        oracle
-    };
-    rig.wait_until("all lines have arrived", || judge().distinct(1) == written);
+    let verdict = rig.verdict(&[(1, written)], || content(&rig.path("out"), "all.log"));
     assert!(agent.stop().success(), "{}", rig.said());
-    Some(judge().verdict(&[(1, written)]))
+    Some(verdict)
 }
 
 #[test]

@@ -44,21 +44,12 @@ impl Storm {
         }
     }
 
-    fn judge(&self) -> Oracle {
-        let mut oracle = Oracle::default();
-        oracle.take(&content(&self.rig.path("out"), "all.log"));
-        oracle
-    }
-
     fn verdict(mut self, agent: &Process) -> Verdict {
         let written: Vec<(u32, u64)> =
             self.writers.iter_mut().map(|writer| (writer.id, writer.stop())).collect();
-        self.rig.wait_until("all lines have arrived", || {
-            let oracle = self.judge();
-            written.iter().all(|(writer, lines)| oracle.distinct(*writer) == *lines)
-        });
+        let verdict = self.rig.verdict(&written, || content(&self.rig.path("out"), "all.log"));
         assert!(agent.stop().success(), "{}", self.rig.said());
-        self.judge().verdict(&written)
+        verdict
     }
 }
 

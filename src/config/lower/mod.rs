@@ -101,7 +101,10 @@ impl Lowering {
     pub(super) fn facts(&mut self, file: FactsFile, span: Option<&Span>) {
         let host = Key { name: "host".into(), span: span.cloned() };
         let type_key = Key { name: "host_metrics".into(), span: span.cloned() };
-        let settings = settings([("interval", file.interval), ("collect", file.collect)], span);
+        let settings = settings(
+            [("interval", file.interval), ("collect", file.collect), ("options", file.options)],
+            span,
+        );
         self.add("facts", &host, Role::Source, &type_key, settings, None);
         self.sinks("facts", "export", file.export, "facts.host", span);
     }

@@ -14,6 +14,7 @@ mod tests;
 use crate::event::Batch;
 use crate::event::log::{FieldRef, KeyId, Keys, LogBatch, RecordRef};
 use crate::event::metric::MetricBatch;
+use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -151,6 +152,13 @@ impl Encoder {
                 }
             }
         }
+    }
+
+    /// The bytes that were read, where the batch in this encoding is nothing else.
+    pub fn as_read<'b>(&self, batch: &'b LogBatch) -> Option<&'b Bytes> {
+        let chunk = batch.chunk();
+        let same = self.encoding == Encoding::Text && batch.is_uncut() && chunk.ends_with(b"\n");
+        same.then_some(chunk)
     }
 
     /// Appends a batch of records or metrics to a body, which is begun if nothing is in it yet.

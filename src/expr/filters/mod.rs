@@ -24,6 +24,7 @@ pub(super) use arrange::{product as product_of, sub_items as sub_items_of};
 use built_in::LIBRARY;
 pub(super) use dict::entries as entries_of;
 pub(super) use hash::crypt;
+pub use serial::json_text;
 pub(super) use time::{minus, now};
 
 /// The tables, by subject.

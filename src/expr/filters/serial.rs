@@ -110,6 +110,15 @@ fn to_yaml(call: &Call<'_, '_, '_>, indent: usize, style: yaml::Style) -> Result
     Ok(yaml::write(&call.value, layout).into())
 }
 
+/// The value as JSON, as `to_json` lays it out: with a blank behind each comma and colon.
+pub fn json_text(value: &Value) -> String {
+    let (between, after_key) = (", ".to_owned(), ": ".to_owned());
+    let layout = Layout { indent: None, between, after_key, ascii: true };
+    let mut out = String::new();
+    layout.write(&to_json(value), 0, &mut out);
+    out
+}
+
 /// How JSON is laid out.
 struct Layout {
     indent: Option<usize>,

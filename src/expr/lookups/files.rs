@@ -40,9 +40,8 @@ pub(super) const TABLE: &[LookUp] = &[
             let mut found = Vec::new();
             for pattern in asked.names() {
                 let pattern = expand_user(&pattern).into_owned();
-                let below = if pattern.starts_with('/') { &[""][..] } else { &["files", ""] };
-                for folder in below {
-                    let files = glob(&*host, &host.base().join(folder).join(&pattern))?;
+                for path in candidates(&*host, "files", &pattern) {
+                    let files = glob(&*host, &path)?;
                     if !files.is_empty() {
                         found.extend(files.into_iter().map(Value::from));
                         break;
@@ -96,11 +95,19 @@ pub(super) const TABLE: &[LookUp] = &[
     ),
 ];
 
+/// The paths that `name` may mean: in each place below `folder` first.
+fn candidates(host: &dyn Host, folder: &str, name: &str) -> Vec<PathBuf> {
+    if name.starts_with('/') {
+        return vec![name.into()];
+    }
+    let places = host.places();
+    places.iter().flat_map(|place| [place.join(folder).join(name), place.join(name)]).collect()
+}
+
 /// The file that `name` means, looked for in `folder` first.
 pub(super) fn locate(host: &dyn Host, folder: &str, name: &str) -> Result<Option<PathBuf>, String> {
     let name = expand_user(name);
-    let candidates = [host.base().join(folder).join(&*name), host.base().join(&*name)];
-    for path in candidates {
+    for path in candidates(host, folder, &name) {
         if host.look(&path, true)?.is_some_and(|seen| seen.kind != Kind::Directory) {
             return Ok(Some(path));
         }
@@ -114,8 +121,13 @@ pub(super) fn read(asked: &Asked<'_>, folder: &str, name: &str) -> Result<String
     let told = |why: String| asked.wrong(why);
     let path = locate(&*host, folder, name).map_err(told)?;
     let path = path.ok_or_else(|| {
-        let base = host.base().display();
-        asked.wrong(format!("finds no file `{name}`, neither in {base}/{folder} nor in {base}"))
+        let places = host.places();
+        let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+        let places = match &places[..] {
+            [base] => format!("neither in {base}/{folder} nor in {base}"),
+            _ => format!("nor in `{folder}` there; looked in {}", places.join(", ")),
+        };
+        asked.wrong(format!("finds no file `{name}`, {places}"))
     })?;
     let bytes = host.read(&path).map_err(told)?;
     String::from_utf8(bytes)
@@ -175,7 +187,7 @@ pub(in crate::expr) fn glob(host: &dyn Host, pattern: &Path) -> Result<Vec<Strin
 }
 
 /// Names to look for, in the order in which they count.
-fn candidates(asked: &Asked<'_>) -> Result<(Vec<String>, bool), Error> {
+fn wanted(asked: &Asked<'_>) -> Result<(Vec<String>, bool), Error> {
     let words = |value: &Value| -> Vec<String> {
         match value.as_str() {
             Some(text) => text.split([',', ';', ':']).map(str::to_owned).collect(),
@@ -222,7 +234,7 @@ fn candidates(asked: &Asked<'_>) -> Result<(Vec<String>, bool), Error> {
 
 fn first_found(asked: &Asked<'_>) -> Result<Vec<Value>, Error> {
     let host = asked.host()?;
-    let (names, skip) = candidates(asked)?;
+    let (names, skip) = wanted(asked)?;
     for name in &names {
         for folder in ["files", "templates", "vars"] {
             if let Some(path) = locate(&*host, folder, name).map_err(|why| asked.wrong(why))? {
@@ -249,6 +261,9 @@ fn run(asked: &Asked<'_>, command: &str) -> Result<String, Error> {
 
 fn template(asked: &Asked<'_>) -> Result<Vec<Value>, Error> {
     let mut scope = asked.scope.clone();
+    if scope.lookup("ansible_managed").is_undefined() {
+        scope = scope.with_local("ansible_managed", "Ansible managed".into());
+    }
     if let Some(vars) = asked.option("template_vars") {
         for (name, value) in crate::expr::value::pairs(vars) {
             scope = scope.with_local(&name, value);

@@ -1,11 +1,10 @@
 //! Facts about the operating system and its kernel.
 
-use std::collections::HashMap;
-
 use nix::sys::utsname;
 use serde_json::{Value, json};
 
 use super::Host;
+use crate::host::os_release;
 
 /// `os.{family,id,name,version,codename,pretty}`: the distribution.
 ///
@@ -16,7 +15,7 @@ use super::Host;
 pub(super) fn os(host: &Host) -> Value {
     let text = host.file("/etc/os-release").or_else(|| host.file("/usr/lib/os-release"));
     let text = text.unwrap_or_default();
-    let release = parse_release(&text);
+    let release = os_release::variables(&text);
     let get = |key: &str| release.get(key).map(String::as_str).filter(|value| !value.is_empty());
     let in_brackets = || get("VERSION")?.split_once('(')?.1.split_once(')').map(|(word, _)| word);
     let codename = get("VERSION_CODENAME").map(str::to_owned);
@@ -65,26 +64,6 @@ fn family(id: &str, like: &str) -> String {
     let of = |id: &str| FAMILIES.iter().find(|(_, members)| members.contains(&id));
     let mut ids = std::iter::once(id).chain(like.split_ascii_whitespace());
     ids.find_map(of).map_or(id, |(family, _)| *family).to_owned()
-}
-
-/// Lines `KEY=value`, with the quotes and backslashes of a shell.
-fn parse_release(text: &str) -> HashMap<&str, String> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
-    let pairs = lines.filter_map(|line| line.split_once('='));
-    pairs.map(|(key, value)| (key, unquote(value))).collect()
-}
-
-fn unquote(value: &str) -> String {
-    let quoted = |quote| value.strip_prefix(quote)?.strip_suffix(quote);
-    if let Some(literal) = quoted('\'') {
-        return literal.to_owned();
-    }
-    let mut out = String::with_capacity(value.len());
-    let mut chars = quoted('"').unwrap_or(value).chars();
-    while let Some(char) = chars.next() {
-        out.push(if char == '\\' { chars.next().unwrap_or('\\') } else { char });
-    }
-    out
 }
 
 /// `kernel.{name,release,version}`: `Linux`, `6.12.1-amd64`, and the build's own words.
@@ -189,15 +168,5 @@ mod tests {
         for (id, like, expected) in cases {
             assert_eq!(family(id, like), expected, "{id}");
         }
-    }
-
-    #[test]
-    fn the_quotes_of_a_shell_are_taken_off() {
-        let release =
-            parse_release("# x\nID=debian\nNAME=\"A \\\"B\\\" \\$C\"\nV='1 \\ 2'\n\nODD\n");
-        assert_eq!(release["ID"], "debian");
-        assert_eq!(release["NAME"], "A \"B\" $C");
-        assert_eq!(release["V"], "1 \\ 2");
-        assert_eq!(release.len(), 3);
     }
 }

@@ -9,12 +9,13 @@ use nix::fcntl::{AT_FDCWD, OFlag};
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{FchownatFlags, Gid, Uid, fchownat};
+use std::collections::hash_map::DefaultHasher;
 use std::ffi::CString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::hash::{Hash as _, Hasher as _};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How a file that cannot be renamed over (something is mounted on it) is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,20 +84,12 @@ pub(super) fn perform(change: &Change, manner: Manner) -> Result<(), Fault> {
 
 /// Lets `make` make something under a temporary name beside `path`, then renames it to `path`.
 fn replace(path: &Path, make: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
-    let temporary = loop {
-        let temporary = temporary_name(path);
-        match make(&temporary) {
-            Ok(()) => break temporary,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => {
-                // Nothing is there unless `make` got half-way; the first error is the one to tell.
-                drop(fs::remove_file(&temporary));
-                return Err(error);
-            }
-        }
-    };
-    if let Err(error) = fs::rename(&temporary, path) {
-        drop(fs::remove_file(&temporary));
+    let temporary = temporary_name(path);
+    // What a run that was killed has left there goes, so that nothing piles up.
+    clear(&temporary)?;
+    if let Err(error) = make(&temporary).and_then(|()| fs::rename(&temporary, path)) {
+        // The first error is the one to tell.
+        drop(clear(&temporary));
         return Err(error);
     }
     // Renaming one name of a file onto another of the same file does nothing at all.
@@ -107,11 +100,26 @@ fn replace(path: &Path, make: impl Fn(&Path) -> io::Result<()>) -> io::Result<()
     sync_parent(path)
 }
 
-/// A short name, so that a file name of the greatest length can be replaced too.
+/// A short name, so that a file name of the greatest length can be replaced too; always the same
+/// for the same path, so that what is left over is found again. The host's lock lets one run at a
+/// time use it.
 fn temporary_name(path: &Path) -> PathBuf {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    path.with_file_name(format!(".driftless-{:x}-{count:x}", std::process::id()))
+    let mut hasher = DefaultHasher::new();
+    path.file_name().hash(&mut hasher);
+    path.with_file_name(format!(".driftless-{:x}", hasher.finish()))
+}
+
+/// Removes what may be at a temporary name.
+fn clear(temporary: &Path) -> io::Result<()> {
+    let done = match fs::symlink_metadata(temporary) {
+        Ok(found) if found.is_dir() => fs::remove_dir(temporary),
+        Ok(_) => fs::remove_file(temporary),
+        Err(error) => Err(error),
+    };
+    match done {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// What new content takes over of the file that it replaces. Rights and signatures belong to the
@@ -149,11 +157,14 @@ fn write_in_place(path: &Path, content: &[u8], access: Access) -> io::Result<()>
     file.sync_all()
 }
 
+/// Under a temporary name first, since a run that is killed must not leave a directory that has not
+/// yet its owner and permissions.
 fn mkdir(path: &Path, access: Access) -> io::Result<()> {
-    DirBuilder::new().mode(0o700).create(path)?;
-    chown(path, access.uid, access.gid)?;
-    fs::set_permissions(path, Permissions::from_mode(access.mode))?;
-    sync_parent(path)
+    replace(path, |temporary| {
+        DirBuilder::new().mode(0o700).create(temporary)?;
+        chown(temporary, access.uid, access.gid)?;
+        fs::set_permissions(temporary, Permissions::from_mode(access.mode))
+    })
 }
 
 fn chown(path: &Path, uid: u32, gid: u32) -> io::Result<()> {

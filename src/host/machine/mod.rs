@@ -304,8 +304,9 @@ impl Machine {
         })
     }
 
-    /// What was looked up may be different from now on.
-    fn forget_looks(&mut self) {
+    /// What was looked up may be different from now on: for who knows of a change that this machine
+    /// has not made.
+    pub fn forget_looks(&mut self) {
         self.directories.get_mut().clear();
         *self.names.get_mut() = Names::default();
     }

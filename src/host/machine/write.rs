@@ -79,10 +79,9 @@ impl Machine {
         };
         let manner = if options.unsafe_writes { Manner::InPlaceIfMounted } else { Manner::Atomic };
         let before = self.before(&resolved, found.as_ref())?;
-        let (content, restored) = (content.clone(), None);
-        let effect = Effect::Write { before, content: content.clone(), access, restored };
+        let effect = Effect::Write { before, content: content.clone(), access, restored: None };
         let verdict = match &options.validate {
-            Some(validate) => self.validate(validate, &content),
+            Some(validate) => self.validate(validate, content),
             None => Ok(()),
         };
         // Where the verdict is unknown, later tasks do best to count on the new content.

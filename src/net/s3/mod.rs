@@ -17,7 +17,7 @@ use reqwest::header::{ETAG, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, StatusCode, Url};
 use s3::signing::uri_encode;
 use std::time::Duration;
-use xml::{completion, text_of};
+use xml::{completion, each, text_of};
 
 /// A bucket and how to reach it.
 #[derive(Clone, Debug)]
@@ -184,6 +184,21 @@ impl Bucket {
             Err(fault) if fault.message.contains("NoSuchUpload") => Ok(()),
             answer => answer.map(drop),
         }
+    }
+
+    /// The ids of uploads that were begun for `key`, and neither completed nor given up.
+    ///
+    /// # Errors
+    /// As for [`Self::put`].
+    pub async fn begun(&self, key: &str) -> Result<Vec<String>, Fault> {
+        let query = format!("?prefix={}&uploads=", uri_encode(key, true));
+        let (headers, body) = (HeaderMap::new(), Bytes::new());
+        let call = Call { method: Method::GET, key: "", query, headers, body };
+        let answer = self.call(call).await?;
+        // Longer keys begin with this one too.
+        let is_it = |upload: &&&str| text_of(upload, "Key").is_some_and(|found| found == key);
+        let uploads = each(&answer.text, "Upload");
+        Ok(uploads.iter().filter(is_it).filter_map(|it| text_of(it, "UploadId")).collect())
     }
 
     async fn call(&self, call: Call<'_>) -> Result<Answer, Fault> {

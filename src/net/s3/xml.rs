@@ -12,6 +12,13 @@ pub(super) fn text_of(answer: &str, name: &str) -> Option<String> {
     Some(text.replace("&amp;", "&"))
 }
 
+/// The content of each element of this name, as it stands there.
+pub(super) fn each<'a>(answer: &'a str, name: &str) -> Vec<&'a str> {
+    let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+    let content = |after: &'a str| after.split_once(&close).map(|(content, _)| content);
+    answer.split(&open).skip(1).filter_map(content).collect()
+}
+
 /// The body that completes a multipart upload.
 pub(super) fn completion(etags: &[String]) -> String {
     let mut body = "<CompleteMultipartUpload>".to_owned();
@@ -40,6 +47,14 @@ mod tests {
     }
 
     #[test]
+    fn each_upload_of_a_list_is_read_and_one_that_is_cut_off_is_not() {
+        let answer = "<R><Upload><Key>a</Key><UploadId>1</UploadId></Upload>\
+                      <Upload><Key>b</Key></Upload><Upload><Key>c</Key>";
+        let uploads = each(answer, "Upload");
+        assert_eq!(uploads, ["<Key>a</Key><UploadId>1</UploadId>", "<Key>b</Key>"]);
+    }
+
+    #[test]
     fn parts_are_numbered_from_one() {
         let body = completion(&["\"a\"".to_owned(), "b".to_owned()]);
         assert!(body.contains("<PartNumber>1</PartNumber><ETag>&quot;a&quot;</ETag>"), "{body}");
@@ -50,6 +65,7 @@ mod tests {
         #[test]
         fn no_answer_brings_the_reader_down(answer: String) {
             text_of(&answer, "Code");
+            each(&answer, "Code");
         }
     }
 }

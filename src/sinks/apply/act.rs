@@ -78,7 +78,7 @@ impl Executor<'_> {
             return (Next::GoOn, Vec::new());
         }
         self.observer.started(&name, frame.is_handler);
-        self.looks.catch_up(self.machine);
+        self.looks.catch_up(self.machine, &lived.search);
 
         let started = Instant::now();
         drop(self.machine.take_seen());

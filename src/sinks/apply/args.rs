@@ -1,7 +1,7 @@
 //! From what is written after a module's name to a mapping of parameters.
 
 use super::params::{Kind, Spec};
-use super::words::{Quotes, key_value, split};
+use super::words::{Quotes, computed_value, key_value, split};
 use crate::event::fault::Diagnostic;
 use crate::event::tree::{Key, Node, Value};
 
@@ -31,27 +31,42 @@ fn free_form(
     let words = split(text, Quotes::Keep)
         .map_err(|quote| complain(format!("a quote ({quote}) is opened and not closed")))?;
     let mut entries = Vec::new();
-    let mut rest = Vec::new();
+    // What is left, with the blanks and line ends in it: they may matter.
+    let mut rest = String::new();
+    let mut ends_with_rest = true;
+    let mut ahead = text;
     for word in &words {
         // In a command only its own options are taken out: `dd if=/dev/zero` is left alone.
-        let known = |key: &str| {
-            spec.free_form.is_none() || (spec.free_form != Some(key) && spec.find(key).is_some())
+        let known = |key: &str| match (spec.free_form, spec.find(key)) {
+            (None, _) => true,
+            (Some(name), Some(param)) => name != key || param.kind != Kind::CommandLine,
+            (Some(_), None) => false,
         };
-        match key_value(word).filter(|(key, _)| known(key)) {
+        let blanks = ahead.len() - ahead.trim_start().len();
+        let (before, behind) = ahead.split_at_checked(blanks + word.len()).unwrap_or((ahead, ""));
+        ahead = behind;
+        ends_with_rest = false;
+        let pair = if spec.open { computed_value(word) } else { key_value(word) };
+        match pair.filter(|(key, _)| known(key)) {
             Some((key, value)) => {
                 let value = split(value, Quotes::Resolve).unwrap_or_default().join(" ");
                 entries.push((Key { name: key.into(), span: args.span.clone() }, node(&value)));
             }
-            None => rest.push(word.as_str()),
+            None if spec.free_form.is_none() => {
+                return Err(complain(format!("`{module}` takes `key=value`, and this is `{word}`")));
+            }
+            None => {
+                rest.push_str(before);
+                ends_with_rest = true;
+            }
         }
     }
     match spec.free_form {
-        // The text as written where nothing was taken out of it: blanks in it may matter.
+        // The text as written where nothing was taken out of it.
         Some(name) if entries.is_empty() => entries.push((name.into(), node(text))),
-        Some(name) if !rest.is_empty() => entries.push((name.into(), node(&rest.join(" ")))),
-        None if !rest.is_empty() => {
-            let why = format!("`{module}` takes `key=value`, and this is `{}`", rest[0]);
-            return Err(complain(why));
+        Some(name) if !rest.is_empty() => {
+            let end = if ends_with_rest { ahead } else { "" };
+            entries.push((name.into(), node(&format!("{}{end}", rest.trim_start()))));
         }
         _ => {}
     }

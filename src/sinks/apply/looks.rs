@@ -24,6 +24,8 @@ struct Inner {
     fork: Machine,
     /// How many effects the machine had when it was forked.
     at: usize,
+    /// Where the task of the moment looks for relative paths.
+    places: Vec<PathBuf>,
     /// Files that look-ups ask to be kept.
     kept: Vec<(PathBuf, Bytes)>,
 }
@@ -37,14 +39,23 @@ impl fmt::Debug for Looks {
 impl Looks {
     /// Looks at `machine`; relative paths are below `base`.
     pub(super) fn new(machine: &Machine, base: &Path) -> Arc<Self> {
-        let inner = Inner { fork: machine.fork(), at: machine.journal().len(), kept: Vec::new() };
         let base = std::path::absolute(base).unwrap_or_else(|_| base.to_owned());
+        let inner = Inner {
+            fork: machine.fork(),
+            at: machine.journal().len(),
+            places: vec![base.clone()],
+            kept: Vec::new(),
+        };
         Arc::new(Self { base, inner: Mutex::new(inner) })
     }
 
-    /// To be called before a task, so that its expressions see what those before it did.
-    pub(super) fn catch_up(&self, machine: &Machine) {
+    /// To be called before a task, so that its expressions see what those before it did; `places`
+    /// are where it looks for relative paths.
+    pub(super) fn catch_up(&self, machine: &Machine, places: &[PathBuf]) {
         let mut inner = self.lock();
+        if inner.places != places {
+            inner.places = places.to_vec();
+        }
         // Whatever is done for real is on the disk, where every look begins.
         if machine.is_dry_run() && inner.at != machine.journal().len() {
             inner.fork = machine.fork();
@@ -60,6 +71,7 @@ impl Looks {
     /// To be called when expressions have been rendered: writes what they ask to be kept.
     pub(super) fn settle(&self, machine: &mut Machine) -> Result<(), Fault> {
         let mut inner = self.lock();
+        inner.fork.forget_looks();
         for (path, content) in std::mem::take(&mut inner.kept) {
             keep(machine, &path, &content)?;
             inner.fork = machine.fork();
@@ -159,5 +171,9 @@ impl Host for Looks {
 
     fn base(&self) -> &Path {
         &self.base
+    }
+
+    fn places(&self) -> Vec<PathBuf> {
+        self.lock().places.clone()
     }
 }

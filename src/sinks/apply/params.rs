@@ -9,7 +9,8 @@ use crate::event::fault::{Diagnostic, nearest};
 use crate::event::secret::Masker;
 use crate::event::tree::{Key, Node, Span, Value};
 use crate::expr::jinja::Engine;
-use crate::expr::value::{from_node, to_json};
+use crate::expr::filters::json_text;
+use crate::expr::value::from_node;
 use crate::host::machine::mode::Mode;
 use indexmap::IndexMap;
 use std::path::PathBuf;
@@ -317,12 +318,24 @@ fn typed(param: &Param, node: &Node, stage: Stage) -> Result<Given, Box<Diagnost
                 let why = format!("`{}` is empty", param.name);
                 return Err(Box::new(Diagnostic::new(why, node.span.clone())));
             }
-            Ok(Given::Text(if param.kind == Kind::Path { expand_home(text) } else { text }))
+            let text = if param.kind == Kind::Path { expand_home(text) } else { text };
+            // Others may be relative: to the config, or to `chdir`.
+            if ["path", "dest"].contains(&param.name)
+                && param.kind == Kind::Path
+                && !text.starts_with('/')
+            {
+                let complaint = Diagnostic::new(
+                    format!("the path `{text}` is not absolute"),
+                    node.span.clone(),
+                );
+                return Err(Box::new(complaint.hint("begin it with `/`")));
+            }
+            Ok(Given::Text(text))
         }
         Kind::Content => match (&node.value, text(node, stage)) {
             (_, Some(text)) => Ok(Given::Text(text)),
             (Value::List(_) | Value::Map(_), _) if stage == Stage::Rendered => {
-                Ok(Given::Text(to_json(&from_node(node)).to_string()))
+                Ok(Given::Text(json_text(&from_node(node))))
             }
             _ => Err(Box::new(wrong("text").hint("put it in quotes"))),
         },
@@ -374,7 +387,7 @@ fn text(node: &Node, stage: Stage) -> Option<String> {
 }
 
 /// A path's `~/` is the home directory of whoever runs this.
-fn expand_home(path: String) -> String {
+pub(super) fn expand_home(path: String) -> String {
     match (path.strip_prefix('~'), std::env::var("HOME")) {
         (Some(rest), Ok(home)) if rest.is_empty() || rest.starts_with('/') => home + rest,
         _ => path,

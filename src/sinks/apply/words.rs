@@ -66,9 +66,36 @@ pub(super) fn key_value(word: &str) -> Option<(&str, &str)> {
     is_name.then_some((key, value))
 }
 
+/// The same where expressions may be in the key too: `{{ name }}=value`.
+pub(super) fn computed_value(word: &str) -> Option<(&str, &str)> {
+    let mut from = 0;
+    while let Some(opens) = word[from..].find("{{").map(|at| from + at)
+        && !word[from..opens].contains('=')
+    {
+        from = opens + word[opens..].find("}}")? + 2;
+    }
+    let equals = from + word[from..].find('=')?;
+    let (key, value) = (&word[..equals], &word[equals + 1..]);
+    if from > 0 { Some((key, value)) } else { key_value(word) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_may_be_computed() {
+        let cases = [
+            ("{{ 'a=b' }}={{ x == 1 }}", Some(("{{ 'a=b' }}", "{{ x == 1 }}"))),
+            ("user_{{ n }}=x=y", Some(("user_{{ n }}", "x=y"))),
+            ("a={{ b }}", Some(("a", "{{ b }}"))),
+            ("a-b=c", None),
+            ("{{ a }}", None),
+        ];
+        for (word, pair) in cases {
+            assert_eq!(computed_value(word), pair, "{word}");
+        }
+    }
 
     #[test]
     fn words_end_where_a_shell_ends_them() {

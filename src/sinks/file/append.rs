@@ -1,16 +1,16 @@
 //! Appending: all of it or nothing, and safe when it says so.
 
-use super::member::{member, whole_bytes};
+use super::member::{Packer, whole_bytes};
 use super::place::Told;
 use super::rotate::Rotate;
+use super::whole::{Writing, length, write_all};
 use super::{Sync, open::Opening};
 use crate::event::encode::compress::Compression;
 use crate::topology::component::Fault;
 use indexmap::IndexMap;
 use nix::errno::Errno;
-use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -34,6 +34,7 @@ pub(super) struct Policy {
 #[derive(Debug)]
 pub(super) struct Appender {
     policy: Policy,
+    packer: Packer,
     /// The last used last.
     open: IndexMap<String, Open>,
 }
@@ -53,15 +54,15 @@ struct Open {
 
 impl Appender {
     pub(super) fn new(policy: Policy) -> Self {
-        Self { policy, open: IndexMap::new() }
+        Self { packer: Packer::new(policy.compression), policy, open: IndexMap::new() }
     }
 
-    /// Appends all of `body` or nothing, and tells the journal before. A file is kept open only
-    /// while nothing goes wrong. `now` is the time since the epoch.
+    /// Appends all the parts of `body` or nothing, and tells the journal before. A file is kept
+    /// open only while nothing goes wrong. `now` is the time since the epoch.
     pub(super) fn append(
         &mut self,
         path: &str,
-        body: &[u8],
+        body: &[&[u8]],
         now: Duration,
         told: Told<'_>,
     ) -> Result<(), Fault> {
@@ -80,17 +81,17 @@ impl Appender {
         &mut self,
         open: Option<Open>,
         path: &str,
-        body: &[u8],
+        body: &[&[u8]],
         (now, told): (Duration, Told<'_>),
     ) -> io::Result<Open> {
         let mut open = match open.filter(|open| open.is_at(path, &self.policy.opening)) {
             Some(open) => open,
-            None => self.make(path, now)?,
+            None => self.policy.make(path, now)?,
         };
         match self.write(&mut open, path, body, (now, told)) {
             // A server that was set up anew has forgotten the handle, but not the file.
             Err(error) if error.raw_os_error() == Some(Errno::ESTALE as i32) => {
-                open = self.make(path, now)?;
+                open = self.policy.make(path, now)?;
                 self.write(&mut open, path, body, (now, told))?;
             }
             written => written?,
@@ -100,83 +101,43 @@ impl Appender {
 
     /// Writes to the file that is open, or where it is time for that to a new one in its place.
     fn write(
-        &self,
+        &mut self,
         open: &mut Open,
         path: &str,
-        body: &[u8],
+        body: &[&[u8]],
         (now, told): (Duration, Told<'_>),
     ) -> io::Result<()> {
+        let Self { policy, packer, .. } = self;
         let mut before = open.file.metadata()?.len();
-        let mut bytes = self.encoded(before == 0, open.is_torn, body)?;
-        if let Some(rotate) = &self.policy.rotate
-            && rotate.is_due(before, now.saturating_sub(open.made_at), bytes.len() as u64)
-        {
-            if open.unsynced_since.is_some() {
-                open.file.sync_data()?;
+        let mut all = policy.with_beginning(before == 0, open.is_torn, body);
+        let mut packed = packer.pack(&all)?;
+        if let Some(rotate) = &policy.rotate {
+            let bytes = packed.map_or_else(|| length(&all), |member| member.len() as u64);
+            if rotate.is_due(before, now.saturating_sub(open.made_at), bytes) {
+                if open.unsynced_since.is_some() {
+                    open.file.sync_data()?;
+                }
+                rotate.put_aside(path)?;
+                *open = policy.make(path, now)?;
+                before = open.file.metadata()?.len();
+                all = policy.with_beginning(before == 0, open.is_torn, body);
+                packed = packer.pack(&all)?;
             }
-            rotate.put_aside(path)?;
-            *open = self.make(path, now)?;
-            before = open.file.metadata()?.len();
-            bytes = self.encoded(before == 0, open.is_torn, body)?;
         }
-        let entry = told.begin(path, open.identity, before, &bytes);
-        let mut file = &open.file;
-        let written = file.write_all(&bytes).and_then(|()| match self.policy.sync {
-            Sync::Always => file.sync_data(),
-            Sync::Interval(_) | Sync::Never => Ok(()),
-        });
-        if written.is_err() {
-            if take_back(file, before, bytes.len()) {
-                told.void(entry);
-            }
-            return written;
+        let parts = packed.as_ref().map_or(&all[..], std::slice::from_ref);
+        let entry = told.begin(path, open.identity, before, parts);
+        let writing = Writing::begin(&open.file, before, parts, (told, entry));
+        write_all(&open.file, parts)?;
+        if policy.sync == Sync::Always {
+            open.file.sync_data()?;
         }
-        told.done(entry);
+        writing.keep();
         open.is_torn = false;
         open.used_at = Instant::now();
-        if matches!(self.policy.sync, Sync::Interval(_)) {
+        if matches!(policy.sync, Sync::Interval(_)) {
             open.unsynced_since.get_or_insert(open.used_at);
         }
         Ok(())
-    }
-
-    /// The bytes that go into the file for `body`.
-    fn encoded<'a>(
-        &self,
-        is_new: bool,
-        is_torn: bool,
-        body: &'a [u8],
-    ) -> io::Result<Cow<'a, [u8]>> {
-        let before: &[u8] = match (is_new, is_torn) {
-            (true, _) => &self.policy.header,
-            (false, true) => b"\n",
-            (false, false) => b"",
-        };
-        member(self.policy.compression, before, body)
-    }
-
-    fn make(&self, path: &str, now: Duration) -> io::Result<Open> {
-        let (file, is_new) = self.policy.opening.open(Path::new(path))?;
-        let about = file.metadata()?;
-        let mut is_torn = false;
-        if is_new {
-            if self.policy.sync == Sync::Always {
-                // The name must be as safe as what is written under it.
-                let dir = Path::new(path).parent().filter(|dir| !dir.as_os_str().is_empty());
-                File::open(dir.unwrap_or(Path::new(".")))?.sync_all()?;
-            }
-        } else if !self.policy.compression.is_none() {
-            cut_to_whole(&file, path, self.policy.compression)?;
-        } else if about.len() > 0 {
-            let mut last = [b'\n'];
-            file.read_exact_at(&mut last, about.len() - 1)?;
-            is_torn = last != [b'\n'];
-        }
-        let age = about.created().or_else(|_| about.modified())?.elapsed().unwrap_or_default();
-        let made_at = if is_new { now } else { now.saturating_sub(age) };
-        let identity = (about.dev(), about.ino());
-        let used_at = Instant::now();
-        Ok(Open { file, identity, made_at, used_at, unsynced_since: None, is_torn })
     }
 
     /// Does what is due, and says when there is something to do again; `None` for never.
@@ -212,6 +173,47 @@ impl Appender {
         {
             open.sync(&path);
         }
+    }
+}
+
+impl Policy {
+    /// What goes into the file for `body`, before anything is compressed.
+    fn with_beginning<'a>(
+        &'a self,
+        is_new: bool,
+        is_torn: bool,
+        body: &[&'a [u8]],
+    ) -> Vec<&'a [u8]> {
+        let before: &[u8] = match (is_new, is_torn) {
+            (true, _) => &self.header,
+            (false, true) => b"\n",
+            (false, false) => b"",
+        };
+        [&[before], body].concat()
+    }
+
+    fn make(&self, path: &str, now: Duration) -> io::Result<Open> {
+        let (file, is_new) = self.opening.open(Path::new(path))?;
+        let about = file.metadata()?;
+        let mut is_torn = false;
+        if is_new {
+            if self.sync == Sync::Always {
+                // The name must be as safe as what is written under it.
+                let dir = Path::new(path).parent().filter(|dir| !dir.as_os_str().is_empty());
+                File::open(dir.unwrap_or(Path::new(".")))?.sync_all()?;
+            }
+        } else if !self.compression.is_none() {
+            cut_to_whole(&file, path, self.compression)?;
+        } else if about.len() > 0 {
+            let mut last = [b'\n'];
+            file.read_exact_at(&mut last, about.len() - 1)?;
+            is_torn = last != [b'\n'];
+        }
+        let age = about.created().or_else(|_| about.modified())?.elapsed().unwrap_or_default();
+        let made_at = if is_new { now } else { now.saturating_sub(age) };
+        let identity = (about.dev(), about.ino());
+        let used_at = Instant::now();
+        Ok(Open { file, identity, made_at, used_at, unsynced_since: None, is_torn })
     }
 }
 
@@ -256,34 +258,4 @@ fn cut_to_whole(file: &File, path: &str, compression: Compression) -> io::Result
         file.set_len(whole)?;
     }
     Ok(())
-}
-
-/// Takes a partial write back, unless somebody else has written behind it. Says whether nothing of
-/// it is left.
-fn take_back(file: &File, before: u64, most: usize) -> bool {
-    let Ok(now) = file.metadata().map(|about| about.len()) else { return false };
-    if now > before && now - before <= most as u64 {
-        // Where this fails too, lines stand there twice after the next attempt: better than none.
-        return file.set_len(before).is_ok();
-    }
-    now <= before
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs::{self, OpenOptions};
-
-    #[test]
-    fn a_partial_write_is_taken_back_and_what_others_wrote_is_not() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("log");
-        fs::write(&path, "old\nhal").unwrap();
-        let file = OpenOptions::new().append(true).open(&path).unwrap();
-        assert!(take_back(&file, 4, 5));
-        assert_eq!(fs::read_to_string(&path).unwrap(), "old\n");
-        fs::write(&path, "old\nsomebody else's line\n").unwrap();
-        assert!(!take_back(&file, 4, 5));
-        assert_eq!(fs::read_to_string(&path).unwrap(), "old\nsomebody else's line\n");
-    }
 }

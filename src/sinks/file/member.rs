@@ -2,10 +2,10 @@
 //! how long it is, so that one that a crash cut off is found without reading the file.
 
 use crate::event::encode::compress::{Algorithm, Compression};
-use flate2::GzBuilder;
-use std::borrow::Cow;
+use flate2::{Compress, FlushCompress, Status};
+use std::fmt;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::FileExt;
 
 /// A gzip header with an extra field `DL` of eight bytes, which holds the member's length.
@@ -13,38 +13,74 @@ const GZIP_HEAD: [u8; 16] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 4, 255, 12, 0, b'D', 
 /// A frame that zstd skips, with eight bytes in it: the length of the frame behind it.
 const ZSTD_HEAD: [u8; 8] = [0x50, 0x2a, 0x4d, 0x18, 8, 0, 0, 0];
 
-/// What one write appends for `before` and `body`: a whole member, or both as they are where nothing
-/// is compressed.
-pub(super) fn member<'a>(
+/// Makes members, one after the other, of what is written. What it needs for that is taken once.
+pub(super) struct Packer {
     compression: Compression,
-    before: &[u8],
-    body: &'a [u8],
-) -> io::Result<Cow<'a, [u8]>> {
-    let room = body.len() / 8 + 64;
-    match compression.algorithm {
-        Algorithm::None if before.is_empty() => Ok(body.into()),
-        Algorithm::None => Ok([before, body].concat().into()),
-        Algorithm::Gzip => {
-            let extra = [&GZIP_HEAD[12..], &[0; 8]].concat();
-            let level = flate2::Compression::new(compression.level.unwrap_or(1));
-            let builder = GzBuilder::new().extra(extra).operating_system(255);
-            let mut writer = builder.write(Vec::with_capacity(room), level);
-            writer.write_all(before)?;
-            writer.write_all(body)?;
-            let mut member = writer.finish()?;
-            let length = member.len();
-            put_length(&mut member, GZIP_HEAD.len(), length);
-            Ok(member.into())
+    deflate: Option<Compress>,
+    member: Vec<u8>,
+}
+
+impl Packer {
+    pub(super) fn new(compression: Compression) -> Self {
+        Self { compression, deflate: None, member: Vec::new() }
+    }
+
+    /// A whole member of these parts; `None` where nothing is compressed.
+    pub(super) fn pack(&mut self, parts: &[&[u8]]) -> io::Result<Option<&[u8]>> {
+        self.member.clear();
+        match self.compression.algorithm {
+            Algorithm::None => return Ok(None),
+            Algorithm::Gzip => self.gzip(parts)?,
+            Algorithm::Zstd => self.zstd(parts)?,
         }
-        Algorithm::Zstd => {
-            let mut member = Vec::with_capacity(room);
-            member.extend_from_slice(&ZSTD_HEAD);
-            member.extend_from_slice(&[0; 8]);
-            compression.append(&[before, body], &mut member)?;
-            let length = member.len() - ZSTD_HEAD.len() - 8;
-            put_length(&mut member, ZSTD_HEAD.len(), length);
-            Ok(member.into())
+        Ok(Some(&self.member))
+    }
+
+    fn gzip(&mut self, parts: &[&[u8]]) -> io::Result<()> {
+        let level = self.compression.level.unwrap_or(1);
+        let new = || Compress::new(flate2::Compression::new(level), false);
+        let deflate = self.deflate.get_or_insert_with(new);
+        deflate.reset();
+        let member = &mut self.member;
+        member.extend_from_slice(&GZIP_HEAD);
+        member.extend_from_slice(&[0; 8]);
+        let mut sum = crc32fast::Hasher::new();
+        for part in parts {
+            sum.update(part);
+            let end = deflate.total_in() + part.len() as u64;
+            while deflate.total_in() < end {
+                let left = part.len() - (end - deflate.total_in()) as usize;
+                member.reserve(part.len() / 8 + 1024);
+                deflate.compress_vec(&part[left..], member, FlushCompress::None)?;
+            }
         }
+        loop {
+            member.reserve(1024);
+            if deflate.compress_vec(b"", member, FlushCompress::Finish)? == Status::StreamEnd {
+                break;
+            }
+        }
+        member.extend_from_slice(&sum.finalize().to_le_bytes());
+        // As the format has it: without what 32 bits do not hold.
+        member.extend_from_slice(&(deflate.total_in() as u32).to_le_bytes());
+        let length = member.len();
+        put_length(member, GZIP_HEAD.len(), length);
+        Ok(())
+    }
+
+    fn zstd(&mut self, parts: &[&[u8]]) -> io::Result<()> {
+        self.member.extend_from_slice(&ZSTD_HEAD);
+        self.member.extend_from_slice(&[0; 8]);
+        self.compression.append(parts, &mut self.member)?;
+        let length = self.member.len() - ZSTD_HEAD.len() - 8;
+        put_length(&mut self.member, ZSTD_HEAD.len(), length);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Packer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Packer").field(&self.compression).finish()
     }
 }
 
@@ -109,7 +145,7 @@ fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::io::Read;
+    use std::io::{Read, Write};
 
     fn read(algorithm: Algorithm, bytes: &[u8]) -> Vec<u8> {
         let mut text = Vec::new();
@@ -127,9 +163,10 @@ mod tests {
     fn whatever_a_crash_leaves_of_the_last_member_the_others_are_found() {
         for algorithm in [Algorithm::Gzip, Algorithm::Zstd] {
             let compression = Compression::of(algorithm);
-            let first = member(compression, b"head\n", b"one\n").unwrap();
-            let second = member(compression, b"", b"two\n").unwrap();
-            let both = [first.clone(), second].concat();
+            let mut packer = Packer::new(compression);
+            let first = packer.pack(&[b"head\n", b"one\n"]).unwrap().unwrap().to_vec();
+            let second = packer.pack(&[b"", b"two\n"]).unwrap().unwrap();
+            let both = [&first, second].concat();
             assert_eq!(read(algorithm, &both), b"head\none\ntwo\n");
             for cut in 0..=both.len() {
                 let mut file = tempfile::tempfile().unwrap();
@@ -141,6 +178,24 @@ mod tests {
                 };
                 assert_eq!(whole_bytes(algorithm, &file).unwrap(), whole as u64, "{cut}");
             }
+        }
+    }
+
+    #[test]
+    fn members_of_any_size_and_in_any_parts_are_read_back() {
+        let text: Vec<u8> = (0..400_000u32).map(|at| (at.wrapping_mul(at) >> 9) as u8).collect();
+        for algorithm in [Algorithm::Gzip, Algorithm::Zstd] {
+            let mut packer = Packer::new(Compression { algorithm, level: Some(3) });
+            let (mut file, mut all) = (tempfile::tempfile().unwrap(), Vec::new());
+            for size in [1, 300_000, 0, 70_000] {
+                let (first, second) = text[..size].split_at(size / 3);
+                let member = packer.pack(&[b"", first, second]).unwrap().unwrap();
+                file.write_all(member).unwrap();
+                all.extend_from_slice(member);
+            }
+            let whole = [&text[..1], &text[..300_000], &text[..70_000]].concat();
+            assert!(read(algorithm, &all) == whole, "{algorithm:?}");
+            assert_eq!(whole_bytes(algorithm, &file).unwrap(), all.len() as u64);
         }
     }
 

@@ -10,6 +10,7 @@ mod rotate;
 mod tend;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use crate::event::encode::compress::Compression;
 use crate::event::encode::{Encoder, Encoding, Extra};
@@ -95,7 +96,10 @@ pub struct Config {
     #[serde(default)]
     pub sync: Sync,
     /// Whether to take an exclusive lock (flock) on each file and to wait while another process
-    /// has it. Writes append in any case; the lock keeps two writers from taking turns.
+    /// has it. Writes append in any case; the lock keeps two writers from taking turns. Where two
+    /// share a file without it, no line is torn or overwritten, but after a crash nobody can tell
+    /// whose bytes stand behind the last write: its records may stand there twice, and
+    /// `driftless_sink_replays_total` counts that as `unsure`.
     #[serde(default)]
     pub lock: bool,
     /// Whether the file itself may be a symbolic link. If not, one that stands in its place is an
@@ -172,14 +176,9 @@ impl SinkConfig for Config {
         let journal = cx.env.keeps_state.then(|| Arc::new(Journal::new(cx, safe)));
         encoder.journal.clone_from(&journal);
         files.journal = journal;
-        let batch = self.batch.unwrap_or_else(|| {
-            let seconds = if self.compression.is_none() { 0 } else { 1 };
-            let age = Period(Duration::from_secs(seconds));
-            BatchSettings { bytes: ByteSize(1 << 20), records: u64::MAX, age }
-        });
         // A buffer for each of many files: they must not all be large at the same time.
         let delivery = Delivery {
-            batch,
+            batch: self.batch(),
             retry: self.retry,
             extents: cx.env.keeps_state,
             open_requests: 256,
@@ -190,6 +189,14 @@ impl SinkConfig for Config {
 }
 
 impl Config {
+    fn batch(&self) -> BatchSettings {
+        self.batch.unwrap_or_else(|| {
+            let seconds = if self.compression.is_none() { 0 } else { 1 };
+            let age = Period(Duration::from_secs(seconds));
+            BatchSettings { bytes: ByteSize(1 << 20), records: u64::MAX, age }
+        })
+    }
+
     fn parts(&self) -> Result<(ByPath, Files), String> {
         if self.encoding == Encoding::Json {
             let message = "`encoding: json` is one array, which cannot be appended to; `ndjson` \
@@ -235,7 +242,8 @@ impl Config {
         let (template, renderer) = (self.path.clone(), self.path.renderer());
         let appender = Tended::new(Appender::new(policy));
         let files = Files { template: template.clone(), opening, appender, journal: None };
-        Ok((ByPath { template, renderer, encoder, journal: None }, files))
+        let goes_at_once = self.batch().age.0.is_zero();
+        Ok((ByPath { template, renderer, encoder, goes_at_once, journal: None }, files))
     }
 }
 
@@ -244,11 +252,20 @@ struct ByPath {
     template: PathTemplate,
     renderer: PathRenderer,
     encoder: Encoder,
+    /// Whether requests wait for nothing but each other, so that they may hold what was read.
+    goes_at_once: bool,
     /// Tells what a file has already.
     journal: Option<Arc<Journal>>,
 }
 
 impl ByPath {
+    fn encode_all(&mut self, request: &mut Request, batch: &Batch) -> Result<(), Fault> {
+        match self.goes_at_once {
+            true => request.pass(&mut self.encoder, batch),
+            false => request.append_without_header(&mut self.encoder, batch),
+        }
+    }
+
     fn encode_each(&mut self, logs: &LogBatch, requests: &mut Requests) {
         for record in logs.records() {
             let encoder = &mut self.encoder;
@@ -274,7 +291,7 @@ impl Encode for ByPath {
         }
         if self.template.constant().is_some() {
             // No key: the path is known, and the header is up to the file.
-            return requests.to("").append_without_header(&mut self.encoder, batch);
+            return self.encode_all(requests.to(""), batch);
         }
         let Batch::Logs(logs) = batch else {
             return Err(Fault::fatal("metrics need a `path` that is the same for all"));
@@ -285,7 +302,7 @@ impl Encode for ByPath {
             && logs.records().all(|record| self.template.slot(record.time_ns()) == slot);
         if together {
             let request = requests.to(self.renderer.render(&first));
-            return request.append_without_header(&mut self.encoder, batch);
+            return self.encode_all(request, batch);
         }
         self.encode_each(logs, requests);
         Ok(())
@@ -304,10 +321,11 @@ struct Files {
 impl Deliver for Files {
     async fn deliver(&self, request: &Request) -> Result<Answer, Fault> {
         let path = self.template.constant().unwrap_or(&request.key);
-        if !request.body.is_empty() {
+        if request.bytes() > 0 {
             let journal = self.journal.as_deref().zip(request.extents());
             let told = Told { journal, records: request.records };
-            blocking(|| self.appender.append(path, &request.body, clock::now(), told))?;
+            let parts: Vec<&[u8]> = request.parts().collect();
+            blocking(|| self.appender.append(path, &parts, clock::now(), told))?;
         }
         Ok(Answer::default())
     }

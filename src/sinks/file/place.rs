@@ -5,6 +5,7 @@
 //! of a mebibyte costs no more than reading two thousand words that are in the cache.
 
 use super::open::Opening;
+use super::whole::length;
 use crate::topology::once::{Extents, Journal, Left};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -51,17 +52,17 @@ pub(super) struct Told<'r> {
 
 impl Told<'_> {
     /// Tells the journal that these bytes are about to be written. Gives the entry's number.
-    pub(super) fn begin(&self, path: &str, file: (u64, u64), before: u64, bytes: &[u8]) -> u64 {
+    pub(super) fn begin(&self, path: &str, file: (u64, u64), before: u64, parts: &[&[u8]]) -> u64 {
         let Some((journal, extents)) = self.journal.filter(|(_, extents)| !extents.is_empty())
         else {
             return 0;
         };
         let (device, inode) = file;
-        let after = before + bytes.len() as u64;
+        let after = before + length(parts);
         let place = Place { path: path.to_owned(), device, inode, before, after };
         let Ok(mut note) = serde_json::to_vec(&place) else { return 0 };
         note.push(b'\n');
-        sums(before, bytes).iter().for_each(|sum| note.extend_from_slice(&sum.to_le_bytes()));
+        sums(before, parts).iter().for_each(|sum| note.extend_from_slice(&sum.to_le_bytes()));
         journal.begin(&note, extents, self.records)
     }
 
@@ -91,7 +92,12 @@ pub(super) fn settle(journal: &Journal, opening: &Opening) {
         match found {
             Ok(Found::Whole) => journal.done(left.id),
             Ok(Found::Nothing | Found::Part) => journal.void(left.id),
-            Ok(Found::Other) => give_up(journal, &left, "it holds other bytes"),
+            Ok(Found::Other) => give_up(
+                journal,
+                &left,
+                "it holds other bytes; if another program writes to it too, `lock: true` keeps \
+                 the two apart",
+            ),
             Err(error) => give_up(journal, &left, &error.to_string()),
         }
     }
@@ -164,7 +170,7 @@ fn compare(place: &Place, expected: &[u32], file: &File, length: u64) -> io::Res
     }
     let mut bytes = vec![0; usize::try_from(end - place.before).unwrap_or(usize::MAX)];
     file.read_exact_at(&mut bytes, place.before)?;
-    let seen = sums(place.before, &bytes);
+    let seen = sums(place.before, &[&bytes]);
     Ok(match end == place.after {
         true if seen == expected => Found::Whole,
         false if expected.starts_with(&seen) => Found::Part,
@@ -174,23 +180,65 @@ fn compare(place: &Place, expected: &[u32], file: &File, length: u64) -> io::Res
 
 /// For bytes that stand at `before` in a file: the sum of their samples up to the end of each page,
 /// and up to their own end.
-fn sums(before: u64, bytes: &[u8]) -> Vec<u32> {
-    let mut sums = Vec::with_capacity(bytes.len() / PAGE as usize + 2);
-    let mut sum = 0u64;
-    let (mut at, end) = (before, before + bytes.len() as u64);
-    while at < end {
-        let from = (at - before) as usize;
-        at = ((at / SECTOR + 1) * SECTOR).min(end);
-        let to = (at - before) as usize;
-        let sample = &bytes[from.max(to.saturating_sub(8))..to];
-        let mut word = [0; 8];
-        word[..sample.len()].copy_from_slice(sample);
-        sum = (sum.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x517c_c1b7_2722_0a95);
-        if at.is_multiple_of(PAGE) || at == end {
-            sums.push((sum >> 32) as u32);
+fn sums(before: u64, parts: &[&[u8]]) -> Vec<u32> {
+    let mut sums = Vec::with_capacity(length(parts) as usize / PAGE as usize + 2);
+    let (mut at, mut sum, mut tail) = (before, 0u64, Tail::default());
+    for part in parts {
+        let mut part = *part;
+        while !part.is_empty() {
+            let sector = (at / SECTOR + 1) * SECTOR;
+            let (now, rest) = part.split_at(part.len().min((sector - at) as usize));
+            at += now.len() as u64;
+            part = rest;
+            tail.push(now);
+            if at == sector {
+                sum = mix(sum, tail.take());
+            }
+            if at.is_multiple_of(PAGE) {
+                sums.push((sum >> 32) as u32);
+            }
         }
     }
+    if at > before && !at.is_multiple_of(PAGE) {
+        if !at.is_multiple_of(SECTOR) {
+            sum = mix(sum, tail.take());
+        }
+        sums.push((sum >> 32) as u32);
+    }
     sums
+}
+
+fn mix(sum: u64, sample: u64) -> u64 {
+    (sum.rotate_left(5) ^ sample).wrapping_mul(0x517c_c1b7_2722_0a95)
+}
+
+/// The last eight bytes of a sector, or as many as there are, however they came.
+#[derive(Default)]
+struct Tail {
+    bytes: [u8; 8],
+    count: usize,
+}
+
+impl Tail {
+    fn push(&mut self, bytes: &[u8]) {
+        if let Some(last) = bytes.last_chunk() {
+            (self.bytes, self.count) = (*last, 8);
+            return;
+        }
+        for byte in bytes {
+            if self.count == 8 {
+                self.bytes.rotate_left(1);
+                self.count = 7;
+            }
+            self.bytes[self.count] = *byte;
+            self.count += 1;
+        }
+    }
+
+    fn take(&mut self) -> u64 {
+        let Self { bytes, .. } = std::mem::take(self);
+        u64::from_le_bytes(bytes)
+    }
 }
 
 #[cfg(test)]
@@ -212,7 +260,21 @@ mod tests {
             after: (before.len() + bytes.len()) as u64,
         };
         let length = (before.len() + there.len()) as u64;
-        compare(&place, &sums(place.before, bytes), &file, length).unwrap()
+        compare(&place, &sums(place.before, &split(bytes)), &file, length).unwrap()
+    }
+
+    /// The same bytes in parts of many sizes.
+    fn split(bytes: &[u8]) -> Vec<&[u8]> {
+        let (mut parts, mut rest) = (Vec::new(), bytes);
+        for size in [3, 0, 700, 5, 2000, 1].into_iter().cycle() {
+            let (part, more) = rest.split_at(rest.len().min(size));
+            parts.push(part);
+            rest = more;
+            if rest.is_empty() {
+                return parts;
+            }
+        }
+        parts
     }
 
     fn text(length: usize, seed: u32) -> Vec<u8> {

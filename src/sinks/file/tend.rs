@@ -23,11 +23,11 @@ impl Tended {
         Self(Arc::new(Shared { appender, is_tended: AtomicBool::new(false) }))
     }
 
-    /// Appends all of `body` or nothing; `now` is the time since the epoch.
+    /// Appends all the parts of `body` or nothing; `now` is the time since the epoch.
     pub(super) fn append(
         &self,
         path: &str,
-        body: &[u8],
+        body: &[&[u8]],
         now: Duration,
         told: Told<'_>,
     ) -> Result<(), Fault> {

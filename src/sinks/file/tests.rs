@@ -128,7 +128,7 @@ fn a_file_is_put_aside_once_it_is_old() {
     let path = path.to_str().unwrap();
     let now = clock::now();
     let append = |minutes: u64, line: &[u8]| {
-        sink.1.appender.append(path, line, now + Duration::from_secs(60 * minutes), Told::default()).unwrap();
+        sink.1.appender.append(path, &[line], now + Duration::from_secs(60 * minutes), Told::default()).unwrap();
     };
     append(0, b"one\n");
     append(59, b"two\n");
@@ -232,7 +232,7 @@ async fn no_more_files_are_open_than_allowed_and_idle_ones_are_closed() {
         for number in 0..10 {
             let path = dir.path().join(number.to_string());
             let path = path.to_str().unwrap();
-            sink.1.appender.append(path, b"x", clock::now(), Told::default()).unwrap();
+            sink.1.appender.append(path, &[b"x"], clock::now(), Told::default()).unwrap();
             assert!(sink.1.appender.open_files() <= 3);
             // A file without line ends gets one before the next record.
             assert_eq!(fs::metadata(path).unwrap().len(), 2 * round - 1);

@@ -1,7 +1,7 @@
 //! Asks the sources for a scrape and brings their answers to the scrape that waits for them.
 
 use crate::event::metric::{Family, MetricBatch, SampleValue, Text};
-use crate::topology::demand::DemandPort;
+use crate::topology::demand::{DemandPort, Wanted};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -50,10 +50,10 @@ impl Answers {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the sources say until `deadline`, asked for the collectors named (all where none is);
-    /// without such names also what was pushed by those that cannot be asked.
-    pub(super) async fn gather(&self, deadline: Instant, only: &[String]) -> Gathered {
-        let (mut incoming, asked, _waiting) = self.ask(deadline, only);
+    /// What the sources say until `deadline`, asked for the collectors wanted; where none is named,
+    /// also what was pushed by those that cannot be asked.
+    pub(super) async fn gather(&self, deadline: Instant, wanted: &Wanted) -> Gathered {
+        let (mut incoming, asked, _waiting) = self.ask(deadline, wanted);
         let mut gathered = Gathered { families: Vec::new(), unanswered: asked };
         while gathered.unanswered > 0 {
             let Ok(Some(batch)) = timeout_at(deadline, incoming.recv()).await else { break };
@@ -62,7 +62,7 @@ impl Answers {
         }
         let mut state = self.state();
         state.remember_pulled(&gathered.families);
-        if only.is_empty() {
+        if wanted.only.is_empty() {
             state.pushed.retain(|_, (_, came)| came.elapsed() < PUSHED_LASTS);
             gathered.families.extend(state.pushed.values().map(|(family, _)| family.clone()));
         }
@@ -72,12 +72,12 @@ impl Answers {
     fn ask(
         &self,
         deadline: Instant,
-        only: &[String],
+        wanted: &Wanted,
     ) -> (mpsc::UnboundedReceiver<MetricBatch>, usize, Waiting<'_>) {
         let (sender, incoming) = mpsc::unbounded_channel();
         // Held while asking, so that no answer comes before anybody waits for it.
         let mut state = self.state();
-        let (id, asked) = if state.closed { (0, 0) } else { self.demand.ask(deadline, only) };
+        let (id, asked) = if state.closed { (0, 0) } else { self.demand.ask(deadline, wanted) };
         state.waiting.insert(id, sender);
         (incoming, asked, Waiting { answers: self, id })
     }
@@ -171,7 +171,8 @@ mod tests {
     }
 
     async fn names(answers: &Answers, only: &[String]) -> Vec<String> {
-        let gathered = answers.gather(Instant::now() + Duration::from_secs(1), only).await;
+        let wanted = Wanted { only: only.to_vec(), ..Wanted::default() };
+        let gathered = answers.gather(Instant::now() + Duration::from_secs(1), &wanted).await;
         let mut names: Vec<_> = gathered.families.iter().map(|f| f.name.to_string()).collect();
         names.sort();
         names

@@ -2,19 +2,25 @@
 
 mod answers;
 mod buffers;
+mod guard;
+mod negotiate;
 mod own;
 mod server;
 
 use self::answers::Answers;
+use self::guard::Guard;
 use self::server::Server;
 use crate::event::ack::Outcome;
+use crate::event::secret::SecretText;
 use crate::event::{Batch, Kinds};
+use crate::net::tls::ListenTls;
 use crate::topology::component::{BuildContext, BuiltSink, Fault, SinkConfig, StreamSink};
 use crate::topology::context::SinkContext;
 use crate::topology::edge::{Envelope, Input};
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +28,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
 
 /// More connections than this wait until others end.
 const MAX_CONNECTIONS: usize = 256;
@@ -36,7 +43,8 @@ const LAST_SCRAPES: Duration = Duration::from_secs(2);
 /// Serves metrics to Prometheus, together with the agent's own (`driftless_*`, `process_*`).
 ///
 /// Each scrape polls the sources anew and waits for them no longer than Prometheus does.
-/// `?collect[]=NAME`, given once or more, runs these collectors only. A source that cannot be
+/// `?collect[]=NAME`, given once or more, runs these collectors only, `?exclude[]=NAME` all but
+/// these. Who asks for OpenMetrics gets it, others the text format 0.0.4. A source that cannot be
 /// asked is shown as it was last heard of, for up to five minutes.
 ///
 /// ```yaml
@@ -53,11 +61,34 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the metrics are.
     pub path: String,
+    /// Speak TLS.
+    pub tls: Option<ListenTls>,
+    /// Who may scrape: names, and the bcrypt hashes of their passwords (`htpasswd -nB NAME`). By
+    /// default everybody.
+    pub users: BTreeMap<String, SecretText>,
+    /// Scrapes that are worked on at a time; further ones are answered 503.
+    pub max_requests: usize,
+    /// Tell of the agent itself too: `driftless_*` and `process_*`.
+    pub own_metrics: bool,
+    /// Tell which version of `node_exporter` the host's metrics are like, as it does itself
+    /// (`node_exporter_build_info`). Some dashboards find hosts by it.
+    pub node_exporter_info: bool,
 }
+
+/// As many scrapes at a time as `node_exporter` allows.
+const MAX_SCRAPES: usize = 40;
 
 impl Default for Config {
     fn default() -> Self {
-        Self { listen: (Ipv4Addr::LOCALHOST, 8000).into(), path: "/metrics".to_owned() }
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 8000).into(),
+            path: "/metrics".to_owned(),
+            tls: None,
+            users: BTreeMap::new(),
+            max_requests: MAX_SCRAPES,
+            own_metrics: true,
+            node_exporter_info: false,
+        }
     }
 }
 
@@ -81,16 +112,26 @@ impl SinkConfig for Config {
             let message = format!("`path` is `{}`, expected one such as `/metrics`", self.path);
             return Err(Fault::fatal(message));
         }
-        Ok(BuiltSink::Stream(Box::new(Prometheus(self.clone()))))
+        if self.max_requests == 0 {
+            return Err(Fault::fatal("`max_requests` is 0; it can be from 1 on".to_owned()));
+        }
+        let guard = Guard::new(&self.users).map_err(Fault::fatal)?;
+        let tls = self.tls.as_ref().map(ListenTls::acceptor).transpose().map_err(Fault::fatal)?;
+        Ok(BuiltSink::Stream(Box::new(Prometheus { config: self.clone(), guard, tls })))
     }
 }
 
-struct Prometheus(Config);
+struct Prometheus {
+    config: Config,
+    guard: Guard,
+    tls: Option<TlsAcceptor>,
+}
 
 #[async_trait]
 impl StreamSink for Prometheus {
     async fn run(self: Box<Self>, input: Input, cx: SinkContext) -> Result<(), Fault> {
-        let Config { listen, path } = self.0;
+        let Self { config, guard, tls } = *self;
+        let Config { listen, path, .. } = config.clone();
         // Tokio sets SO_REUSEADDR, so that connections of a former run do not stand in the way.
         let listener = match TcpListener::bind(listen).await {
             Ok(listener) => listener,
@@ -104,7 +145,7 @@ impl StreamSink for Prometheus {
         };
         tracing::info!(component = &*cx.name, %listen, path, "listening for scrapes");
         let answers = Arc::new(Answers::new(Arc::clone(&cx.demand)));
-        let server = Arc::new(Server::new(path, Arc::clone(&answers), &cx));
+        let server = Arc::new(Server::new(config, guard, Arc::clone(&answers), &cx));
         let (close, closing) = watch::channel(());
         let mut connections = JoinSet::new();
         let mut accept_from = Instant::now();
@@ -126,7 +167,8 @@ impl StreamSink for Prometheus {
                 },
                 accepted = accept, if connections.len() < MAX_CONNECTIONS => match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn(Arc::clone(&server).serve(stream, closing.clone()));
+                        let (server, tls) = (Arc::clone(&server), tls.clone());
+                        connections.spawn(server.greet(stream, tls, closing.clone()));
                     }
                     Err(error) => {
                         cx.telemetry.errors(1);

@@ -12,6 +12,30 @@ pub(super) struct Own {
     pub(super) left_out: u64,
 }
 
+/// The version of `node_exporter` whose names the collectors have.
+const LIKE_NODE_EXPORTER: &str = "1.12.1";
+
+/// What `node_exporter` says of itself, for dashboards that find hosts by it.
+pub(super) fn node_exporter_build_info() -> Family {
+    let mut family = Family::new(
+        "node_exporter_build_info",
+        MetricKind::Gauge,
+        "The version of node_exporter whose metrics these are like; always 1.",
+    );
+    let own = concat!("driftless-", env!("CARGO_PKG_VERSION"));
+    let labels = [
+        ("branch", "driftless"),
+        ("goarch", std::env::consts::ARCH),
+        ("goos", std::env::consts::OS),
+        ("goversion", ""),
+        ("revision", own),
+        ("tags", ""),
+        ("version", LIKE_NODE_EXPORTER),
+    ];
+    family.push(labels.map(|(name, value)| (name.into(), value.into())).into(), 1.0);
+    family
+}
+
 impl Own {
     pub(super) fn new() -> Self {
         Self { process: OwnProcess::new(&Roots::live()), left_out: 0 }

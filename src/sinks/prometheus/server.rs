@@ -1,19 +1,23 @@
 //! The endpoint's HTTP side: one scrape is one request.
 
+use super::Config;
 use super::answers::Answers;
 use super::buffers::{Buffers, Lent};
-use super::own::Own;
-use crate::event::exposition;
+use super::guard::Guard;
+use super::negotiate::{accepts_gzip, format};
+use super::own::{Own, node_exporter_build_info};
+use crate::event::exposition::{self, Format};
 use crate::event::metric::Family;
 use crate::net::query;
 use crate::topology::context::SinkContext;
+use crate::topology::demand::Wanted;
 use crate::topology::telemetry::{ComponentTelemetry, Telemetry};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http_body_util::Full;
 use hyper::header::{
-    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY,
+    ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY, WWW_AUTHENTICATE,
 };
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -24,12 +28,11 @@ use std::io::Write;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout};
-
-/// More scrapes than this at a time are refused, as `node_exporter` does.
-const MAX_SCRAPES: usize = 40;
+use tokio_rustls::TlsAcceptor;
 
 /// A client that has not sent its request by then is hung up on.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -56,7 +59,8 @@ type Answer = Response<Full<Bytes>>;
 
 /// What all connections share.
 pub(super) struct Server {
-    path: String,
+    config: Config,
+    guard: Guard,
     answers: Arc<Answers>,
     telemetry: Telemetry,
     counters: ComponentTelemetry,
@@ -66,16 +70,39 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(path: String, answers: Arc<Answers>, cx: &SinkContext) -> Self {
+    pub(super) fn new(
+        config: Config,
+        guard: Guard,
+        answers: Arc<Answers>,
+        cx: &SinkContext,
+    ) -> Self {
         let (telemetry, counters) = (cx.env.telemetry.clone(), cx.telemetry.clone());
-        let (own, turns) = (Mutex::new(Own::new()), Semaphore::new(MAX_SCRAPES));
-        Self { path, answers, telemetry, counters, own, turns, buffers: Buffers::default() }
+        let (own, turns) = (
+            Mutex::new(Own::new()),
+            Semaphore::new(config.max_requests.min(Semaphore::MAX_PERMITS)),
+        );
+        let buffers = Buffers::default();
+        Self { config, guard, answers, telemetry, counters, own, turns, buffers }
     }
 
-    /// Answers what comes on one connection, until it ends or `closing` does.
-    pub(super) async fn serve(
+    /// Shakes hands where TLS is spoken, and answers what comes on the connection, until it ends
+    /// or `closing` does.
+    pub(super) async fn greet(
         self: Arc<Self>,
         stream: TcpStream,
+        tls: Option<TlsAcceptor>,
+        closing: watch::Receiver<()>,
+    ) {
+        let Some(tls) = tls else { return self.serve(stream, closing).await };
+        // Who cannot shake hands, or does not in time, is none of ours.
+        if let Ok(Ok(stream)) = timeout(HEADER_TIMEOUT, tls.accept(stream)).await {
+            self.serve(stream, closing).await;
+        }
+    }
+
+    async fn serve(
+        self: Arc<Self>,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         mut closing: watch::Receiver<()>,
     ) {
         let service = service_fn(move |request| {
@@ -100,8 +127,15 @@ impl Server {
 
     async fn answer<B>(&self, request: &Request<B>) -> Answer {
         let (method, path) = (request.method(), request.uri().path());
-        if path != self.path && path != "/" {
-            let text = format!("There is nothing here. The metrics are at {}\n", self.path);
+        if !self.guard.admits(request.headers()).await {
+            let mut refusal = plain(StatusCode::UNAUTHORIZED, "Who are you?\n".to_owned());
+            let challenge = HeaderValue::from_static("Basic realm=\"metrics\", charset=\"UTF-8\"");
+            refusal.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+            return refusal;
+        }
+        let own = &self.config.path;
+        if path != own && path != "/" {
+            let text = format!("There is nothing here. The metrics are at {own}\n");
             return plain(StatusCode::NOT_FOUND, text);
         }
         if !matches!(*method, Method::GET | Method::HEAD) {
@@ -110,27 +144,36 @@ impl Server {
             refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return refusal;
         }
-        if path == self.path { self.scrape(request).await } else { self.index() }
+        if path == own { self.scrape(request).await } else { self.index() }
     }
 
     async fn scrape<B>(&self, request: &Request<B>) -> Answer {
         let Ok(_turn) = self.turns.try_acquire() else {
-            let text = format!("{MAX_SCRAPES} scrapes are under way already. Try again later.\n");
+            let text = format!(
+                "{} scrapes are under way already. Try again later.\n",
+                self.config.max_requests
+            );
             return plain(StatusCode::SERVICE_UNAVAILABLE, text);
         };
-        let only = query::values(request.uri().query().unwrap_or_default(), "collect[]");
+        let asked = |name| query::values(request.uri().query().unwrap_or_default(), name);
+        let wanted = Wanted { only: asked("collect[]"), except: asked("exclude[]") };
+        if !wanted.only.is_empty() && !wanted.except.is_empty() {
+            let text = "Either collect[] or exclude[], not both.\n".to_owned();
+            return plain(StatusCode::BAD_REQUEST, text);
+        }
         let deadline = Instant::now() + patience(request.headers());
-        let gathered = self.answers.gather(deadline, &only).await;
-        if let Some(unknown) = gathered.unknown(&only) {
+        let gathered = self.answers.gather(deadline, &wanted).await;
+        if let Some(unknown) = gathered.unknown(&wanted.only) {
             let text = format!("There is no collector `{unknown}` among those that run here.\n");
             return plain(StatusCode::BAD_REQUEST, text);
         }
-        let mut text = self.text(gathered.families, gathered.unanswered);
+        let format = format(request.headers());
+        let mut text = self.text(format, gathered.families, gathered.unanswered);
         let packed = accepts_gzip(request.headers()) && self.pack(&mut text);
         let mut answer = Response::new(Full::new(text.freeze()));
         let headers = answer.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(exposition::CONTENT_TYPE));
-        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+        headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
         if packed {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
@@ -138,13 +181,18 @@ impl Server {
     }
 
     /// The exposition of these families and of the agent's own.
-    fn text(&self, mut families: Vec<Family>, unanswered: usize) -> Lent {
+    fn text(&self, format: Format, mut families: Vec<Family>, unanswered: usize) -> Lent {
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        families.extend(self.telemetry.families());
-        own.add_to(&mut families, unanswered);
+        if self.config.own_metrics {
+            families.extend(self.telemetry.families());
+            own.add_to(&mut families, unanswered);
+        }
+        if self.config.node_exporter_info {
+            families.push(node_exporter_build_info());
+        }
         families.sort_by(|one, other| one.name.cmp(&other.name));
         let mut text = self.buffers.lend();
-        let left_out = exposition::encode(&families, &mut text.bytes);
+        let left_out = exposition::encode_as(format, &families, &mut text.bytes);
         own.left_out += left_out as u64;
         let samples: usize = families.iter().map(|family| family.samples.len()).sum();
         self.counters.delivered((samples - left_out) as u64, text.bytes.len() as u64);
@@ -167,7 +215,7 @@ impl Server {
     }
 
     fn index(&self) -> Answer {
-        let path = &self.path;
+        let path = &self.config.path;
         let page = format!(
             "<!doctype html><html lang=\"en\"><title>Driftless</title>\
              <h1>Driftless {}</h1><p><a href=\"{path}\">Metrics</a></html>\n",
@@ -198,20 +246,6 @@ fn patience(headers: &HeaderMap) -> Duration {
     told.min(CONNECTION_LIFE)
 }
 
-/// Whether the client can read gzip: named, or covered by `*`, and not with a weight of 0.
-fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let offers = || headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    let weight = |coding: &str| {
-        offers().flat_map(|offer| offer.split(',')).find_map(|offer| {
-            let mut parts = offer.split(';').map(str::trim);
-            let named = parts.next()?.eq_ignore_ascii_case(coding);
-            let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok());
-            named.then_some(weight.unwrap_or(1.0))
-        })
-    };
-    weight("gzip").or_else(|| weight("*")).is_some_and(|weight| weight > 0.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,16 +263,5 @@ mod tests {
             assert!((patience(nonsense) - 10.0).abs() < 1e-9, "{nonsense}");
         }
         assert!(patience("1e9") <= CONNECTION_LIFE.as_secs_f64());
-    }
-
-    #[test]
-    fn gzip_is_sent_to_those_who_want_it() {
-        let accepts = |value: &str| accepts_gzip(&header("accept-encoding", value));
-        for yes in ["gzip", "deflate, GZIP;q=0.5", "*", "br;q=1, *;q=0.1"] {
-            assert!(accepts(yes), "{yes}");
-        }
-        for no in ["", "identity", "gzip;q=0", "gzip;q=0, *", "xgzip"] {
-            assert!(!accepts(no), "{no}");
-        }
     }
 }

@@ -15,12 +15,17 @@ use tokio::time::Instant;
 /// transform keeps other records now.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Between two looks at objects of which nothing has come.
+const ASK_EVERY: Duration = Duration::from_secs(5);
+
 pub(super) struct Again {
     manifests: Option<Arc<Manifests>>,
     /// By the number of the manifest.
     open: HashMap<u64, Open>,
     /// Those of which something has come.
     begun: HashMap<u64, Begun>,
+    /// When it is time to ask whether something can still come of the others.
+    ask_at: Instant,
 }
 
 struct Begun {
@@ -32,7 +37,7 @@ struct Begun {
 impl Again {
     pub(super) fn new(manifests: Option<Arc<Manifests>>) -> Self {
         let open = manifests.as_ref().map(|manifests| manifests.open()).unwrap_or_default();
-        Self { manifests, open, begun: HashMap::new() }
+        Self { manifests, open, begun: HashMap::new(), ask_at: Instant::now() + ASK_EVERY }
     }
 
     /// The objects that are not whole yet.
@@ -73,7 +78,22 @@ impl Again {
 
     /// When patience with one of them ends.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.begun.values().map(|begun| begun.since + PATIENCE).min()
+        let begun = self.begun.values().map(|begun| begun.since + PATIENCE).min();
+        let asks = self.open.len() > self.begun.len();
+        begun.into_iter().chain(asks.then_some(self.ask_at)).min()
+    }
+
+    /// Forgets those of which nothing will come: their files are gone.
+    pub(super) fn forget_missing(&mut self, now: Instant) {
+        if now < self.ask_at {
+            return;
+        }
+        self.ask_at = now + ASK_EVERY;
+        if let Some(manifests) = &self.manifests {
+            for id in manifests.journal.missing() {
+                self.open.remove(&id);
+            }
+        }
     }
 
     /// Gives up those of which nothing more has come for too long; gives what has come of each, and

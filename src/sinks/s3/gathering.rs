@@ -162,6 +162,7 @@ impl Gathering {
     pub(super) fn do_due(&mut self) -> io::Result<()> {
         let now = Instant::now();
         self.give_up_again(now)?;
+        self.again.forget_missing(now);
         if self.due().is_some_and(|due| due <= now) {
             self.open.end(0, &self.made)?;
         }

@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use std::sync::Arc;
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::RwLock;
 
 /// What all uploads share.
 pub(super) struct Uploader {
@@ -23,6 +24,9 @@ pub(super) struct Uploader {
     part_bytes: usize,
     pub(super) sending: Sending,
     orphans: Orphans,
+    /// Held while uploads are looked for of which nobody has heard the id, so that none is begun
+    /// of the same key meanwhile and taken for one.
+    looking: RwLock<()>,
     manifests: Option<Arc<Manifests>>,
     telemetry: ComponentTelemetry,
 }
@@ -33,6 +37,8 @@ struct Upload<'u> {
     key: String,
     body: Bytes,
     parts: Option<Parts>,
+    /// Whether an upload was asked for and no answer came, so that the server may have one more.
+    in_doubt: bool,
 }
 
 /// How far an object has come that goes in parts.
@@ -53,14 +59,46 @@ impl Uploader {
         let name = format!("s3/{}.uploads", cx.name);
         let orphans = Orphans::new(cx.env.keeps_state.then(|| cx.env.data_dir.join(name)));
         let telemetry = cx.telemetry.clone();
-        Self { bucket, headers, part_bytes, sending, orphans, manifests, telemetry }
+        let looking = RwLock::default();
+        Self { bucket, headers, part_bytes, sending, orphans, looking, manifests, telemetry }
     }
 
     /// Looks whether the server is there, and gives up what an earlier run began and did not end.
     pub(super) async fn start(&self) {
         self.sending.look(self.bucket.check()).await;
-        for (id, key) in self.orphans.of_earlier_runs() {
-            self.abort(&key, &id).await;
+        let earlier = self.orphans.of_earlier_runs();
+        for (id, key) in &earlier.begun {
+            self.abort(key, id).await;
+        }
+        for key in &earlier.asked {
+            self.look_for_unheard(key).await;
+        }
+    }
+
+    /// Gives up uploads of `key` that the server began and nobody heard of, where there may be
+    /// some.
+    async fn look_for_unheard(&self, key: &str) {
+        if !self.orphans.is_in_doubt(key) {
+            return;
+        }
+        let _looking = self.looking.write().await;
+        match self.bucket.begun(key).await {
+            Ok(ids) => {
+                for id in ids.into_iter().filter(|id| !self.orphans.knows(id)) {
+                    // On record by its id now, should this fail.
+                    self.orphans.begun(&id, key);
+                    self.abort(key, &id).await;
+                }
+                self.orphans.is_sure(key);
+            }
+            Err(fault) => {
+                // Some servers cannot list uploads, and will not learn it by being asked again.
+                if fault.status.is_some_and(|status| matches!(status, 405 | 501)) {
+                    self.orphans.is_sure(key);
+                }
+                let (component, reason) = (self.telemetry.name(), fault.message);
+                tracing::warn!(component, reason, key, "parts of an object may stay at the server");
+            }
         }
     }
 
@@ -70,8 +108,12 @@ impl Uploader {
         let entry = self.put_on_record(&object);
         let body = Bytes::from(std::mem::take(&mut object.body));
         let bytes = body.len() as u64;
-        let mut upload = Upload { uploader: self, key: object.key.clone(), body, parts: None };
-        match self.sending.bring(&mut upload, flying).await {
+        let key = object.key.clone();
+        let mut upload =
+            Upload { uploader: self, key: key.clone(), body, parts: None, in_doubt: false };
+        let brought = self.sending.bring(&mut upload, flying).await;
+        let (parts, in_doubt) = (upload.parts.take(), upload.in_doubt);
+        match brought {
             Ok(()) => {
                 self.telemetry.delivered(object.records, bytes);
                 if let Some(manifests) = &self.manifests {
@@ -80,7 +122,7 @@ impl Uploader {
                 object.shares.into_iter().for_each(|share| share.ack.settle(Outcome::Delivered));
             }
             Err(why) => {
-                if let Some(parts) = upload.parts.take() {
+                if let Some(parts) = parts {
                     self.abort(&object.key, &parts.id).await;
                 }
                 if let Some(manifests) = &self.manifests {
@@ -92,6 +134,9 @@ impl Uploader {
                 }
                 letters::give_up(&self.sending, object, &why).await;
             }
+        }
+        if in_doubt {
+            self.look_for_unheard(&key).await;
         }
     }
 
@@ -152,9 +197,31 @@ impl Upload<'_> {
         let parts = match &mut self.parts {
             Some(parts) => parts,
             none => {
+                if !self.in_doubt {
+                    // An earlier run may have begun the same one.
+                    self.uploader.look_for_unheard(key).await;
+                }
                 sending.turn().await;
-                let id = bucket.begin(key, headers).await?;
-                orphans.begun(&id, key);
+                let _begins = self.uploader.looking.read().await;
+                orphans.asks(key);
+                let id = match bucket.begin(key, headers).await {
+                    Ok(id) if self.in_doubt => {
+                        orphans.begun(&id, key);
+                        id
+                    }
+                    Ok(id) => {
+                        orphans.heard(&id, key);
+                        id
+                    }
+                    Err(fault) => {
+                        // Whoever refuses it has begun nothing; an answer may have been lost.
+                        self.in_doubt |= !fault.status.is_some_and(|it| (400..500).contains(&it));
+                        if !self.in_doubt {
+                            orphans.is_sure(key);
+                        }
+                        return Err(fault);
+                    }
+                };
                 none.insert(Parts { id, tags: Vec::new() })
             }
         };

@@ -5,7 +5,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 use super::collector::{CollectError, Collector, Malformed, reading};
+use super::cpu_info::CpuInfo;
+use super::filter::Pattern;
 use crate::event::metric::{Family, MetricKind, Text};
 use crate::host::{proc::HeldFile, roots::Roots};
 
@@ -16,6 +21,9 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// the kernel's known inaccuracy.
 const REPLUGGED_SECONDS: f64 = 3.0;
 
+/// No kernel counts as many.
+const MOST_PROCESSORS: u32 = 1 << 16;
+
 /// The columns of a processor's line in `/proc/stat`. Guest time is in `user` and `nice` too.
 const MODES: [&str; 10] =
     ["user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal", "user", "nice"];
@@ -25,15 +33,44 @@ const FIRST_GUEST: usize = 8;
 /// Seconds per column of [`MODES`].
 type Seconds = [f64; MODES.len()];
 
+/// What to tell of.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// Tell of virtual machines' time too, which is in `user` and `nice` as well.
+    pub guest: bool,
+    /// Tell what the processors are too.
+    pub info: bool,
+    /// Of their flags, tell of those in which this is found; it switches `info` on.
+    pub flags: Option<Pattern>,
+    /// Of their bugs, tell of those in which this is found; it switches `info` on.
+    pub bugs: Option<Pattern>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { guest: true, info: false, flags: None, bugs: None }
+    }
+}
+
+impl Options {
+    fn info(&self, procfs: &Path) -> Option<CpuInfo> {
+        let wanted = self.info || self.flags.is_some() || self.bugs.is_some();
+        wanted.then(|| CpuInfo::new(procfs, self.flags.clone(), self.bugs.clone()))
+    }
+}
+
 /// Reads `/proc/stat` and `/sys/devices/system/cpu`.
 pub struct Cpu {
     stat: HeldFile,
+    options: Options,
     /// The highest values seen, by processor number: counters never fall.
     seen: BTreeMap<u32, Seconds>,
     isolated: Vec<u32>,
     packages: Vec<Throttle>,
     cores: Vec<Throttle>,
     online: Vec<(u32, HeldFile)>,
+    info: Option<CpuInfo>,
 }
 
 /// One counter of throttling: whose it is, and where it is read.
@@ -45,16 +82,18 @@ struct Throttle {
 impl Cpu {
     /// The collector for a host. Which cores and packages there are, and which processors are
     /// isolated, is read once: it is fixed when the kernel starts.
-    pub fn new(roots: &Roots) -> Self {
+    pub fn new(roots: &Roots, options: &Options) -> Self {
         let directory = roots.sysfs.join("devices/system/cpu");
         let isolated = fs::read_to_string(directory.join("isolated")).unwrap_or_default();
         let mut cpu = Self {
             stat: HeldFile::new(roots.procfs.join("stat")),
+            options: options.clone(),
             seen: BTreeMap::new(),
             isolated: parse_list(&isolated),
             packages: Vec::new(),
             cores: Vec::new(),
             online: Vec::new(),
+            info: options.info(&roots.procfs),
         };
         for (number, path) in processors(&directory) {
             cpu.add_topology(number, &path);
@@ -150,7 +189,11 @@ impl Collector for Cpu {
         for (number, values) in &self.seen {
             let number = number.to_string();
             for (column, (mode, value)) in MODES.iter().zip(values).enumerate() {
-                let family = if column < FIRST_GUEST { &mut seconds } else { &mut guest };
+                let is_guest = column >= FIRST_GUEST;
+                if is_guest && !self.options.guest {
+                    continue;
+                }
+                let family = if is_guest { &mut guest } else { &mut seconds };
                 let labels = vec![cpu_label(number.clone()), ("mode".into(), (*mode).into())];
                 family.push(labels, *value);
             }
@@ -170,6 +213,9 @@ impl Collector for Cpu {
             online.push(vec![cpu_label(number.to_string())], value);
         }
         out.extend([guest, isolated, online, seconds]);
+        if let Some(info) = &mut self.info {
+            out.extend(info.families()?);
+        }
         Ok(())
     }
 }
@@ -204,7 +250,8 @@ fn parse_stat(text: &str) -> Result<Vec<(u32, Seconds)>, Malformed> {
 fn parse_list(list: &str) -> Vec<u32> {
     let range = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        Some(first.parse::<u32>().ok()?..=last.parse::<u32>().ok()?)
+        let (first, last) = (first.parse::<u32>().ok()?, last.parse::<u32>().ok()?);
+        (last < MOST_PROCESSORS).then_some(first..=last)
     };
     list.trim().split(',').filter_map(range).flatten().collect()
 }
@@ -216,7 +263,7 @@ mod tests {
     const EMPTY: &str = "/nonexistent";
 
     fn after(lines: &[&str]) -> Seconds {
-        let mut cpu = Cpu::new(&Roots::below(Path::new(EMPTY)));
+        let mut cpu = Cpu::new(&Roots::below(Path::new(EMPTY)), &Options::default());
         for line in lines {
             cpu.update(&parse_stat(line).unwrap());
         }
@@ -247,5 +294,6 @@ mod tests {
     fn a_list_of_processors_is_counted_out() {
         assert_eq!(parse_list("1,3-5,9\n"), [1, 3, 4, 5, 9]);
         assert!(parse_list("\n").is_empty());
+        assert_eq!(parse_list("0-4294967295,2"), [2], "no host has so many");
     }
 }

@@ -4,7 +4,11 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 use super::collector::{CollectError, Collector, Malformed, reading};
+use super::filter::Filter;
 use crate::event::metric::{Family, MetricKind, Text};
 use crate::host::udev::{Properties, Udev};
 use crate::host::{proc::HeldFile, roots::Roots};
@@ -89,21 +93,32 @@ const ATA: [(&str, &str, &str); 3] = [
     ),
 ];
 
+/// What to tell of.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// Disks, by name. Where nothing is said, memory disks, loop devices, floppies and partitions
+    /// are left out.
+    pub devices: Filter,
+}
+
 /// Reads `/proc/diskstats`, `/sys/block/DISK/queue/rotational` and udev's notes.
 pub struct Diskstats {
     file: HeldFile,
     block: PathBuf,
     udev: Udev,
+    devices: Filter,
     rotational: HashMap<String, HeldFile>,
 }
 
 impl Diskstats {
     /// The collector for a host.
-    pub fn new(roots: &Roots) -> Self {
+    pub fn new(roots: &Roots, options: &Options) -> Self {
         Self {
             file: HeldFile::new(roots.procfs.join("diskstats")),
             block: roots.sysfs.join("block"),
             udev: Udev::new(&roots.udev_data),
+            devices: options.devices.clone(),
             rotational: HashMap::new(),
         }
     }
@@ -126,7 +141,12 @@ impl Collector for Diskstats {
         let nothing = Properties::new();
         for line in text.lines() {
             let disk = parse(line).map_err(|line| line.of(&path))?;
-            if is_ignored(disk.name) {
+            let is_told = if self.devices.is_unset() {
+                !is_ignored(disk.name)
+            } else {
+                self.devices.allows(disk.name)
+            };
+            if !is_told {
                 continue;
             }
             for ((family, (_, _, factor, _)), value) in

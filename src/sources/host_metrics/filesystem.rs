@@ -7,14 +7,18 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use regex::Regex;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use super::collector::{CollectError, Collector, Malformed, reading};
+use super::filter::Filter;
 use crate::event::metric::{Family, MetricKind, Text};
 use crate::host::mounts::{self, Mount};
 use crate::host::statfs::{Answer, Watchdog};
 use crate::host::{proc::HeldFile, roots::Roots};
+use crate::topology::settings::Period;
 
-/// How long all mounts together may take to answer.
+/// How long all mounts together may take to answer, where nothing is said.
 const LIMIT: Duration = Duration::from_secs(5);
 
 const EXCLUDED_POINTS: &str = "^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|\
@@ -47,22 +51,39 @@ const EXCLUDED_TYPES: [&str; 25] = [
     "tracefs",
 ];
 
+/// What to tell of.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// Mounts, by where they are. Where nothing is said, those of the kernel and of containers are
+    /// left out.
+    pub mount_points: Filter,
+    /// Mounts, by the kind of file system. Where nothing is said, the kernel's windows onto itself
+    /// and layers of other file systems are left out.
+    pub fs_types: Filter,
+    /// How long all mounts together may take to answer; one that does not is told as such, and not
+    /// asked again until it has. Default: `5s`.
+    pub mount_timeout: Option<Period>,
+}
+
 /// Reads the mount table of the host's first process (or its own, where that is hidden) and asks
 /// each mount how full it is.
 pub struct Filesystem {
     roots: Roots,
     first_process: HeldFile,
     own: HeldFile,
+    options: Options,
     watchdog: Watchdog,
 }
 
 impl Filesystem {
     /// The collector for a host.
-    pub fn new(roots: &Roots) -> Self {
+    pub fn new(roots: &Roots, options: &Options) -> Self {
         Self {
             roots: roots.clone(),
             first_process: HeldFile::new(roots.procfs.join("1/mountinfo")),
             own: HeldFile::new(roots.procfs.join("self/mountinfo")),
+            options: options.clone(),
             watchdog: Watchdog::default(),
         }
     }
@@ -82,7 +103,7 @@ impl Filesystem {
         }
         let mut seen = HashSet::new();
         mounts.retain(|mount| {
-            !is_excluded(mount)
+            self.options.wants(mount)
                 && seen.insert((mount.device.clone(), mount.point.clone(), mount.fstype.clone()))
         });
         Ok(mounts)
@@ -94,17 +115,29 @@ impl Collector for Filesystem {
         let mounts = self.mounts()?;
         let points: Vec<PathBuf> =
             mounts.iter().map(|mount| self.roots.file(&mount.point)).collect();
-        let answers = self.watchdog.ask(&points, LIMIT);
+        let answers =
+            self.watchdog.ask(&points, self.options.mount_timeout.map_or(LIMIT, |limit| limit.0));
         out.extend(families(&mounts, &answers));
         Ok(())
     }
 }
 
-fn is_excluded(mount: &Mount) -> bool {
-    static POINTS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(EXCLUDED_POINTS).ok());
-    let point = mount.point.to_string_lossy();
-    EXCLUDED_TYPES.contains(&mount.fstype.as_str())
-        || POINTS.as_ref().is_some_and(|points| points.is_match(&point))
+impl Options {
+    fn wants(&self, mount: &Mount) -> bool {
+        static POINTS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(EXCLUDED_POINTS).ok());
+        let point = mount.point.to_string_lossy();
+        let wants_point = if self.mount_points.is_unset() {
+            !POINTS.as_ref().is_some_and(|points| points.is_match(&point))
+        } else {
+            self.mount_points.allows(&point)
+        };
+        let wants_type = if self.fs_types.is_unset() {
+            !EXCLUDED_TYPES.contains(&mount.fstype.as_str())
+        } else {
+            self.fs_types.allows(&mount.fstype)
+        };
+        wants_point && wants_type
+    }
 }
 
 /// The families of all mounts. Of one that did not answer only that is told, and whether it is
@@ -209,7 +242,8 @@ mod tests {
     #[test]
     fn views_of_the_kernel_and_of_containers_are_left_out() {
         let excluded = |point: &str, fstype: &str| {
-            is_excluded(&table(&format!("1 1 0:1 / {point} rw - {fstype} x rw\n"))[0])
+            let mount = table(&format!("1 1 0:1 / {point} rw - {fstype} x rw\n")).remove(0);
+            !Options::default().wants(&mount)
         };
         assert!(excluded("/x", "overlay") && excluded("/dev/shm", "tmpfs"));
         assert!(excluded("/var/lib/docker/volumes", "ext4") && excluded("/sys", "tmpfs"));

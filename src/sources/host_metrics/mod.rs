@@ -5,23 +5,92 @@
 //! `node_exporter`'s (1.12), so that dashboards and rules made for it hold; help texts are our own.
 //! Time and success of each collector are the runner's business.
 
+pub mod arp;
+pub mod bcache;
+pub mod bcachefs;
+pub mod bonding;
+pub mod btrfs;
+pub mod buddyinfo;
+pub mod cgroups;
 pub mod collector;
+pub mod conntrack;
 pub mod cpu;
+mod cpu_info;
+pub mod cpu_vulnerabilities;
+pub mod cpufreq;
 pub mod diskstats;
+pub mod dmi;
+pub mod dmmultipath;
+pub mod drbd;
+pub mod edac;
+pub mod entropy;
+pub mod families;
+pub mod fibrechannel;
+pub mod filefd;
 pub mod filesystem;
+pub mod filter;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
+pub mod hwmon;
+pub mod infiniband;
+pub mod interrupts;
+pub mod ipvs;
+pub mod kernel_hung;
+pub mod ksmd;
+mod links;
+pub mod lnstat;
 pub mod loadavg;
+pub mod logind;
+pub mod mdadm;
 pub mod meminfo;
+pub mod meminfo_numa;
+pub mod mountstats;
+pub mod netclass;
 pub mod netdev;
+pub mod netstat;
+pub mod network_route;
+pub mod nfs;
+pub mod nfsd;
+pub mod nvme;
+pub mod options;
+pub mod os;
+pub mod pcidevice;
+pub mod powersupplyclass;
+pub mod pressure;
+pub mod processes;
+pub mod qdisc;
+pub mod rapl;
+mod rpc;
 pub mod runner;
+pub mod schedstat;
+pub mod selinux;
+pub mod slabinfo;
+pub mod sockstat;
+pub mod softirqs;
+pub mod softnet;
 mod source;
 pub mod stat;
+pub mod swap;
+pub mod sysctl;
+pub mod tapestats;
+pub mod tcpstat;
+pub mod textfile;
+pub mod thermal_zone;
 pub mod time;
+pub mod timex;
+pub mod udp_queues;
 pub mod uname;
 pub mod vmstat;
+pub mod watchdog;
+pub mod xfrm;
+pub mod xfs;
+pub mod zfs;
+pub mod zoneinfo;
 
 pub use self::source::Config;
 
 use self::collector::Collector;
+use self::options::Options;
 use crate::host::roots::Roots;
 
 /// A collector as the registry knows it.
@@ -29,20 +98,105 @@ use crate::host::roots::Roots;
 pub struct Entry {
     /// `node_exporter`'s name for it, used in config and in the `collector` label.
     pub name: &'static str,
+    /// Whether it runs unasked, as a part of `default`.
+    pub is_default: bool,
     /// Makes one for a host. Opens nothing that may be missing.
-    pub make: fn(&Roots) -> Box<dyn Collector>,
+    pub make: Make,
 }
 
-/// All collectors, by name. Those that `node_exporter` runs unasked are all there are so far.
-pub const COLLECTORS: [Entry; 10] = [
-    Entry { name: "cpu", make: |roots| Box::new(cpu::Cpu::new(roots)) },
-    Entry { name: "diskstats", make: |roots| Box::new(diskstats::Diskstats::new(roots)) },
-    Entry { name: "filesystem", make: |roots| Box::new(filesystem::Filesystem::new(roots)) },
-    Entry { name: "loadavg", make: |roots| Box::new(loadavg::Loadavg::new(roots)) },
-    Entry { name: "meminfo", make: |roots| Box::new(meminfo::Meminfo::new(roots)) },
-    Entry { name: "netdev", make: |roots| Box::new(netdev::Netdev::new(roots)) },
-    Entry { name: "stat", make: |roots| Box::new(stat::Stat::new(roots)) },
-    Entry { name: "time", make: |roots| Box::new(time::Time::new(roots)) },
-    Entry { name: "uname", make: |_| Box::new(uname::Uname) },
-    Entry { name: "vmstat", make: |roots| Box::new(vmstat::Vmstat::new(roots)) },
+type Make = fn(&Roots, &Options) -> Box<dyn Collector>;
+
+const fn on(name: &'static str, make: Make) -> Entry {
+    Entry { name, is_default: true, make }
+}
+
+const fn off(name: &'static str, make: Make) -> Entry {
+    Entry { name, is_default: false, make }
+}
+
+/// `on NAME TYPE`, and `options` where the collector takes some.
+macro_rules! entry {
+    ($when:ident $name:ident $type:ident) => {
+        $when(stringify!($name), |roots, _| Box::new($name::$type::new(roots)))
+    };
+    ($when:ident $name:ident $type:ident options) => {
+        $when(stringify!($name), |roots, options| {
+            Box::new($name::$type::new(roots, &options.$name))
+        })
+    };
+}
+
+/// All collectors, by name: those that `node_exporter` runs unasked (`on`), and those that it runs
+/// when it is told to (`off`).
+pub const COLLECTORS: &[Entry] = &[
+    entry!(on arp Arp options),
+    entry!(on bcache Bcache options),
+    entry!(on bcachefs Bcachefs),
+    entry!(on bonding Bonding),
+    entry!(on btrfs Btrfs),
+    entry!(off buddyinfo Buddyinfo),
+    entry!(off cgroups Cgroups),
+    entry!(on conntrack Conntrack),
+    entry!(on cpu Cpu options),
+    entry!(off cpu_vulnerabilities CpuVulnerabilities),
+    entry!(on cpufreq Cpufreq),
+    entry!(on diskstats Diskstats options),
+    entry!(on dmi Dmi),
+    entry!(on dmmultipath Dmmultipath),
+    entry!(off drbd Drbd),
+    entry!(on edac Edac),
+    entry!(on entropy Entropy),
+    entry!(on fibrechannel Fibrechannel),
+    entry!(on filefd Filefd),
+    entry!(on filesystem Filesystem options),
+    entry!(on hwmon Hwmon options),
+    entry!(on infiniband Infiniband),
+    entry!(off interrupts Interrupts options),
+    entry!(on ipvs Ipvs),
+    entry!(on kernel_hung KernelHung),
+    entry!(off ksmd Ksmd),
+    entry!(off lnstat Lnstat),
+    entry!(on loadavg Loadavg),
+    entry!(off logind Logind),
+    entry!(on mdadm Mdadm),
+    entry!(on meminfo Meminfo),
+    entry!(off meminfo_numa MeminfoNuma),
+    entry!(off mountstats Mountstats),
+    entry!(on netclass Netclass options),
+    entry!(on netdev Netdev options),
+    entry!(on netstat Netstat options),
+    entry!(off network_route NetworkRoute),
+    entry!(on nfs Nfs),
+    entry!(on nfsd Nfsd),
+    entry!(on nvme Nvme),
+    entry!(on os Os),
+    entry!(off pcidevice Pcidevice),
+    entry!(on powersupplyclass PowerSupplyClass options),
+    entry!(on pressure Pressure),
+    entry!(off processes Processes),
+    entry!(off qdisc Qdisc options),
+    entry!(on rapl Rapl options),
+    entry!(on schedstat Schedstat),
+    entry!(on selinux Selinux),
+    entry!(off slabinfo Slabinfo options),
+    entry!(on sockstat Sockstat),
+    entry!(off softirqs Softirqs),
+    entry!(on softnet Softnet),
+    entry!(on stat Stat options),
+    entry!(off swap Swap),
+    entry!(off sysctl Sysctl options),
+    entry!(on tapestats Tapestats options),
+    entry!(off tcpstat Tcpstat),
+    entry!(on textfile Textfile options),
+    entry!(on thermal_zone ThermalZone),
+    entry!(on time Time),
+    entry!(on timex Timex),
+    entry!(on udp_queues UdpQueues),
+    entry!(on uname Uname),
+    entry!(on vmstat Vmstat options),
+    entry!(on watchdog Watchdog),
+    entry!(off xfrm Xfrm),
+    entry!(on xfs Xfs),
+    entry!(on zfs Zfs),
+    entry!(off zoneinfo Zoneinfo),
 ];

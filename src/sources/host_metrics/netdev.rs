@@ -1,13 +1,18 @@
 //! `netdev`: what went through each network interface, and what went wrong there.
 
-use std::borrow::Cow;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use super::collector::{CollectError, Collector, Malformed, reading};
+use super::families::labels;
+use super::filter::Filter;
+use super::links::{Link, Links};
 use crate::event::metric::{Family, MetricKind};
 use crate::host::{proc::HeldFile, roots::Roots};
 
-/// The columns of `/proc/net/dev`, under the names of their families, with what they count.
-const COLUMNS: [(&str, &str); 16] = [
+/// The columns of `/proc/net/dev`, under the names of their families, with what they count; and
+/// one more that only netlink tells of.
+const COLUMNS: [(&str, &str); 17] = [
     ("node_network_receive_bytes_total", "Bytes received."),
     ("node_network_receive_packets_total", "Packets received."),
     ("node_network_receive_errs_total", "Packets received with an error of any kind."),
@@ -24,31 +29,59 @@ const COLUMNS: [(&str, &str); 16] = [
     ("node_network_transmit_colls_total", "Collisions while sending."),
     ("node_network_transmit_carrier_total", "Packets lost since the carrier was."),
     ("node_network_transmit_compressed_total", "Compressed packets sent."),
+    ("node_network_receive_nohandler_total", "Packets received that nobody wanted."),
 ];
+const IN_FILE: usize = 16;
 
-/// Reads `/proc/net/dev`, which is what `node_exporter` does when it is told not to use netlink.
+/// What to tell of.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// Interfaces, by name.
+    pub devices: Filter,
+}
+
+/// Asks over netlink; reads `/proc/net/dev` where that cannot be, or where `/proc` is another
+/// host's.
 pub struct Netdev {
     file: HeldFile,
+    links: Option<Links>,
+    options: Options,
 }
 
 impl Netdev {
     /// The collector for a host.
-    pub fn new(roots: &Roots) -> Self {
-        Self { file: HeldFile::new(roots.procfs.join("net/dev")) }
+    pub fn new(roots: &Roots, options: &Options) -> Self {
+        Self {
+            file: HeldFile::new(roots.procfs.join("net/dev")),
+            links: roots.is_live().then(Links::default),
+            options: options.clone(),
+        }
     }
 }
 
 impl Collector for Netdev {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let path = self.file.path().to_owned();
-        let text = self.file.text().map_err(reading(&path))?;
         let counter = |(name, help)| Family::new(name, MetricKind::Counter, help);
         let mut families = COLUMNS.map(counter);
-        for line in text.lines().skip(2) {
-            let (device, values) = parse(line).map_err(|line| line.of(&path))?;
-            for (family, value) in families.iter_mut().zip(values) {
-                let labels = vec![("device".into(), Cow::Owned(device.to_owned()))];
-                family.push(labels, value as f64);
+        let devices = &self.options.devices;
+        let mut add = |device: &str, values: &[u64]| {
+            if devices.allows(device) {
+                for (family, value) in families.iter_mut().zip(values) {
+                    family.push(labels([("device", device)]), *value as f64);
+                }
+            }
+        };
+        if let Some(Ok(links)) = self.links.as_mut().map(Links::read) {
+            for link in links {
+                add(&link.name, &columns(&link));
+            }
+        } else {
+            let path = self.file.path().to_owned();
+            let text = self.file.text().map_err(reading(&path))?;
+            for line in text.lines().skip(2) {
+                let (device, values) = parse(line).map_err(|line| line.of(&path))?;
+                add(device, &values);
             }
         }
         out.extend(families);
@@ -56,12 +89,62 @@ impl Collector for Netdev {
     }
 }
 
+/// The kernel's counters, put together as `/proc/net/dev` has them.
+fn columns(link: &Link) -> [u64; COLUMNS.len()] {
+    let [
+        received,
+        sent,
+        bytes_received,
+        bytes_sent,
+        receive_errors,
+        send_errors,
+        receive_dropped,
+        send_dropped,
+        multicast,
+        collisions,
+        length,
+        over,
+        crc,
+        frame,
+        receive_fifo,
+        missed,
+        aborted,
+        carrier,
+        send_fifo,
+        heartbeat,
+        window,
+        receive_compressed,
+        send_compressed,
+        no_handler,
+    ] = link.counters;
+    let sum = |parts: &[u64]| parts.iter().fold(0_u64, |sum, part| sum.wrapping_add(*part));
+    [
+        bytes_received,
+        received,
+        receive_errors,
+        sum(&[receive_dropped, missed]),
+        receive_fifo,
+        sum(&[frame, length, over, crc]),
+        receive_compressed,
+        multicast,
+        bytes_sent,
+        sent,
+        send_errors,
+        send_dropped,
+        send_fifo,
+        collisions,
+        sum(&[carrier, aborted, heartbeat, window]),
+        send_compressed,
+        no_handler,
+    ]
+}
+
 /// An interface and its columns. A name may hold a colon (an alias), so the last one separates.
-fn parse(line: &str) -> Result<(&str, [u64; COLUMNS.len()]), Malformed> {
+fn parse(line: &str) -> Result<(&str, [u64; IN_FILE]), Malformed> {
     let malformed = || Malformed::new(line, "`interface:` and sixteen counters");
     let (device, counters) = line.rsplit_once(':').ok_or_else(malformed)?;
     let mut words = counters.split_ascii_whitespace();
-    let mut values = [0; COLUMNS.len()];
+    let mut values = [0; IN_FILE];
     for value in &mut values {
         *value = words.next().and_then(|word| word.parse().ok()).ok_or_else(malformed)?;
     }
@@ -85,5 +168,18 @@ mod tests {
     fn a_line_with_too_few_counters_is_told() {
         assert!(parse("eth0: 1 2 3").is_err());
         assert!(parse("eth0").is_err());
+    }
+
+    #[test]
+    fn the_counters_of_netlink_come_in_the_columns_of_the_file() {
+        let mut link = Link::default();
+        for (at, counter) in link.counters.iter_mut().enumerate() {
+            *counter = 1 << at;
+        }
+        let columns = columns(&link);
+        assert_eq!(columns[3], (1 << 6) + (1 << 15), "dropped and missed");
+        assert_eq!(columns[5], (1 << 10) + (1 << 11) + (1 << 12) + (1 << 13), "broken frames");
+        assert_eq!(columns[14], (1 << 16) + (1 << 17) + (1 << 19) + (1 << 20), "no carrier");
+        assert_eq!(columns.iter().sum::<u64>(), (1 << 24) - 1, "none is left out or told twice");
     }
 }

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use super::collector::{CollectError, Collector};
+use super::options::Options;
 use super::{COLLECTORS, Entry};
 use crate::event::fault::nearest;
 use crate::event::metric::{Family, MetricKind, Text};
@@ -13,6 +14,7 @@ use crate::host::roots::Roots;
 /// The chosen collectors of one host. Each keeps its files open between rounds.
 pub struct Collectors {
     roots: Roots,
+    options: Options,
     members: Vec<Member>,
 }
 
@@ -34,17 +36,21 @@ pub struct UnknownCollector {
 }
 
 impl Collectors {
-    /// The collectors named, each once. `default` stands for all that `node_exporter` runs unasked.
+    /// The collectors named, each once, with their `options`. `default` stands for all that
+    /// `node_exporter` runs unasked.
     ///
     /// - Errors: the first name that is neither `default` nor a collector's.
     pub fn new<'a>(
         roots: &Roots,
+        options: &Options,
         names: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, UnknownCollector> {
         let mut chosen: Vec<Entry> = Vec::new();
         for name in names {
             let before = chosen.len();
-            let wanted = COLLECTORS.iter().filter(|entry| name == "default" || entry.name == name);
+            let wanted = COLLECTORS.iter().filter(|entry| {
+                if name == "default" { entry.is_default } else { entry.name == name }
+            });
             chosen.extend(wanted);
             if chosen.len() == before {
                 let nearest = nearest(name, COLLECTORS.iter().map(|entry| entry.name));
@@ -53,13 +59,20 @@ impl Collectors {
         }
         chosen.sort_by_key(|entry| entry.name);
         chosen.dedup_by_key(|entry| entry.name);
-        Ok(Self::with_entries(roots, chosen))
+        Ok(Self::with_entries(roots, options, chosen))
     }
 
-    fn with_entries(roots: &Roots, entries: Vec<Entry>) -> Self {
-        let member =
-            |entry: Entry| Member { entry, collector: (entry.make)(roots), complaint: None };
-        Self { roots: roots.clone(), members: entries.into_iter().map(member).collect() }
+    fn with_entries(roots: &Roots, options: &Options, entries: Vec<Entry>) -> Self {
+        let member = |entry: Entry| Member {
+            entry,
+            collector: (entry.make)(roots, options),
+            complaint: None,
+        };
+        Self {
+            roots: roots.clone(),
+            options: options.clone(),
+            members: entries.into_iter().map(member).collect(),
+        }
     }
 
     /// The names of the collectors in here, sorted.
@@ -80,7 +93,7 @@ impl Collectors {
         let mut families = Vec::with_capacity(256);
         for member in self.members.iter_mut().filter(|member| wanted(member.entry.name)) {
             let start = Instant::now();
-            let outcome = member.run(&self.roots, &mut families);
+            let outcome = member.run(&self.roots, &self.options, &mut families);
             let label: Vec<(Text, Text)> =
                 vec![("collector".into(), Cow::Borrowed(member.entry.name))];
             duration.push(label.clone(), start.elapsed().as_secs_f64());
@@ -100,12 +113,17 @@ impl Collectors {
 impl Member {
     /// Runs the collector. What it gave before an error or a panic is taken back; after a panic it
     /// is made anew, since nobody knows what state it was left in.
-    fn run(&mut self, roots: &Roots, families: &mut Vec<Family>) -> Result<(), CollectError> {
+    fn run(
+        &mut self,
+        roots: &Roots,
+        options: &Options,
+        families: &mut Vec<Family>,
+    ) -> Result<(), CollectError> {
         let before = families.len();
         let collector = &mut self.collector;
         let outcome = catch_unwind(AssertUnwindSafe(|| collector.collect(families)));
         let outcome = outcome.unwrap_or_else(|_| {
-            self.collector = (self.entry.make)(roots);
+            self.collector = (self.entry.make)(roots, options);
             Err(CollectError::Crashed)
         });
         if outcome.is_err() {
@@ -168,12 +186,16 @@ mod tests {
 
     #[test]
     fn a_collector_that_fails_or_panics_costs_only_itself_time_and_again() {
-        let entries = vec![
-            Entry { name: "worst", make: |_| Box::new(Worst) },
-            Entry { name: "good", make: |_| Box::new(Good) },
-            Entry { name: "bad", make: |_| Box::new(Bad) },
+        let entry = |name, make| Entry { name, is_default: true, make };
+        let entries: Vec<Entry> = vec![
+            entry("worst", |_, _| Box::new(Worst)),
+            entry("good", |_, _| Box::new(Good)),
+            entry("bad", |_, _| Box::new(Bad)),
         ];
-        let mut collectors = Collectors::with_entries(&Roots::below(Path::new("/x")), entries);
+        let mut collectors = {
+            let roots = Roots::below(Path::new("/x"));
+            Collectors::with_entries(&roots, &Options::default(), entries)
+        };
         for _ in 0..2 {
             let families = collectors.collect(|_| true);
             let names: Vec<_> = families.iter().map(|family| family.name.as_ref()).collect();
@@ -193,11 +215,13 @@ mod tests {
     fn a_name_may_be_given_twice_and_a_wrong_one_is_told_with_the_right_one() {
         let roots = Roots::below(Path::new("/x"));
         let names = |names: &[&str]| {
-            let collectors = Collectors::new(&roots, names.iter().copied())?;
+            let collectors = Collectors::new(&roots, &Options::default(), names.iter().copied())?;
             Ok(collectors.names().collect::<Vec<_>>())
         };
         assert_eq!(names(&["stat", "cpu", "stat"]), Ok(vec!["cpu", "stat"]));
-        assert_eq!(names(&["default", "cpu"]).map(|names| names.len()), Ok(COLLECTORS.len()));
+        assert_eq!(names(&["default", "cpu"]).map(|names| names.len()), {
+            Ok(COLLECTORS.iter().filter(|entry| entry.is_default).count())
+        });
         let wrong = UnknownCollector { name: "loadvg".into(), nearest: Some("loadavg") };
         assert_eq!(names(&["loadvg"]), Err(wrong));
     }

@@ -12,12 +12,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
+use super::options::Options;
 use super::runner::Collectors;
 use crate::event::metric::MetricBatch;
 use crate::event::{Batch, Kinds};
 use crate::host::roots::Roots;
 use crate::topology::component::{BuildContext, Fault, Source, SourceConfig};
 use crate::topology::context::SourceContext;
+use crate::topology::demand::Wanted;
 use crate::topology::output::Output;
 use crate::topology::settings::Period;
 
@@ -38,6 +40,8 @@ pub struct Config {
     /// Collectors, by `node_exporter`'s names; `default` is its default set.
     #[serde(deserialize_with = "known")]
     pub collect: Vec<String>,
+    /// Settings of single collectors: `filesystem: {mount_points: {exclude: ^/mnt}}`.
+    pub options: Options,
     /// Where the host's `/proc` is, when it is not there.
     pub procfs: Option<PathBuf>,
     /// Where the host's `/sys` is, when it is not there.
@@ -53,6 +57,7 @@ impl Default for Config {
         Self {
             interval: Period(Duration::from_secs(15)),
             collect: vec!["default".to_owned()],
+            options: Options::default(),
             procfs: None,
             sysfs: None,
             rootfs: None,
@@ -77,13 +82,13 @@ impl Config {
     }
 
     fn collectors(&self) -> Result<Collectors, Fault> {
-        collectors(&self.roots(), &self.collect)
+        collectors(&self.roots(), &self.options, &self.collect)
             .map_err(|unknown| Fault::fatal(format!("`collect`: {unknown}")))
     }
 }
 
-fn collectors(roots: &Roots, names: &[String]) -> Result<Collectors, String> {
-    Collectors::new(roots, names.iter().map(String::as_str)).map_err(|unknown| {
+fn collectors(roots: &Roots, options: &Options, names: &[String]) -> Result<Collectors, String> {
+    Collectors::new(roots, options, names.iter().map(String::as_str)).map_err(|unknown| {
         match unknown.nearest {
             Some(nearest) => format!("{unknown}; did you mean `{nearest}`?"),
             None => unknown.to_string(),
@@ -95,7 +100,7 @@ fn collectors(roots: &Roots, names: &[String]) -> Result<Collectors, String> {
 /// collectors opens nothing.
 fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let names = Vec::deserialize(deserializer)?;
-    collectors(&Roots::live(), &names).map_err(de::Error::custom)?;
+    collectors(&Roots::live(), &Options::default(), &names).map_err(de::Error::custom)?;
     Ok(names)
 }
 
@@ -127,7 +132,7 @@ impl Source for Host {
     async fn run(self: Box<Self>, out: Output, mut cx: SourceContext) -> Result<(), Fault> {
         let Self { mut collectors, interval: every } = *self;
         if cx.env.once {
-            let (_, batch) = poll(collectors, Vec::new()).await?;
+            let (_, batch) = poll(collectors, Wanted::default()).await?;
             return out.send(batch, 0).await;
         }
         let mut ticks = interval(every);
@@ -141,13 +146,13 @@ impl Source for Host {
                 // A snapshot that is still on its way is not worth holding up the end.
                 () = cx.stop.requested() => return Ok(()),
                 demand = cx.demands.next() => if demand.deadline > Instant::now() {
-                    (collectors, batch) = poll(collectors, demand.only.clone()).await?;
+                    (collectors, batch) = poll(collectors, demand.wanted.clone()).await?;
                     // Too late an answer is no answer; whoever asked has gone on without it.
                     let answered = timeout_at(demand.deadline, out.answer(batch, &demand)).await;
                     answered.unwrap_or(Ok(()))?;
                 },
                 _ = ticks.tick(), if pushing.is_empty() => {
-                    (collectors, batch) = poll(collectors, Vec::new()).await?;
+                    (collectors, batch) = poll(collectors, Wanted::default()).await?;
                     pushing.push(out.send(batch, 0));
                 }
                 Some(pushed) = pushing.next() => pushed?,
@@ -158,11 +163,10 @@ impl Source for Host {
     }
 }
 
-/// Runs the collectors named, all where none is, on a thread that may wait for a disk.
-async fn poll(mut collectors: Collectors, only: Vec<String>) -> Result<(Collectors, Batch), Fault> {
+/// Runs the collectors wanted on a thread that may wait for a disk.
+async fn poll(mut collectors: Collectors, wanted: Wanted) -> Result<(Collectors, Batch), Fault> {
     let work = move || {
-        let wanted = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
-        let families = collectors.collect(wanted);
+        let families = collectors.collect(|name| wanted.includes(name));
         (collectors, Batch::Metrics(MetricBatch { families: Arc::new(families) }))
     };
     let polled = tokio::task::spawn_blocking(work).await;

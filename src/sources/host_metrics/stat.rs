@@ -1,6 +1,10 @@
 //! `stat`: what the kernel has done since it started: interrupts, context switches, forks.
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 use super::collector::{CollectError, Collector, Malformed, reading};
+use super::families::labels;
 use crate::event::metric::{Family, MetricKind};
 use crate::host::{proc::HeldFile, roots::Roots};
 
@@ -34,15 +38,38 @@ const LINES: [(&str, &str, MetricKind, &str); 6] = [
     ),
 ];
 
+/// What to tell of beside.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// Tell of soft interrupts by kind too.
+    pub softirq: bool,
+}
+
+/// What the numbers of the line `softirq` count, after their sum.
+const SOFT_INTERRUPTS: [&str; 10] = [
+    "hi",
+    "timer",
+    "net_tx",
+    "net_rx",
+    "block",
+    "block_iopoll",
+    "tasklet",
+    "sched",
+    "hrtimer",
+    "rcu",
+];
+
 /// Reads `/proc/stat`.
 pub struct Stat {
     file: HeldFile,
+    options: Options,
 }
 
 impl Stat {
     /// The collector for a host.
-    pub fn new(roots: &Roots) -> Self {
-        Self { file: HeldFile::new(roots.procfs.join("stat")) }
+    pub fn new(roots: &Roots, options: &Options) -> Self {
+        Self { file: HeldFile::new(roots.procfs.join("stat")), options: options.clone() }
     }
 }
 
@@ -51,8 +78,25 @@ impl Collector for Stat {
         let path = self.file.path().to_owned();
         let text = self.file.text().map_err(reading(&path))?;
         out.extend(parse(&text).map_err(|line| line.of(&path))?);
+        if self.options.softirq {
+            out.push(soft_interrupts(&text).map_err(|line| line.of(&path))?);
+        }
         Ok(())
     }
+}
+
+fn soft_interrupts(text: &str) -> Result<Family, Malformed> {
+    let mut family =
+        Family::new("node_softirqs_total", MetricKind::Counter, "Soft interrupts served, by kind.");
+    let line = text.lines().find_map(|line| line.strip_prefix("softirq "));
+    let numbers = line.into_iter().flat_map(str::split_ascii_whitespace).skip(1);
+    for (vector, number) in SOFT_INTERRUPTS.iter().zip(numbers) {
+        let value = number.parse();
+        let value =
+            value.map_err(|_| Malformed::new(line.unwrap_or_default(), "eleven numbers"))?;
+        family.push(labels([("vector", vector)]), value);
+    }
+    Ok(family)
 }
 
 /// The families of the lines that are there; a line that is absent gives none.

@@ -6,9 +6,17 @@ use nix::sys::utsname;
 
 use super::collector::{CollectError, Collector};
 use crate::event::metric::{Family, MetricKind};
+use crate::host::roots::Roots;
 
 /// Asks the kernel, not a file.
 pub struct Uname;
+
+impl Uname {
+    /// The collector for this host, whatever the roots are.
+    pub fn new(_: &Roots) -> Self {
+        Self
+    }
+}
 
 impl Collector for Uname {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {

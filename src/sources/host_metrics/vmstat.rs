@@ -1,19 +1,32 @@
 //! `vmstat`: page faults, paging, swapping and kills for want of memory.
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 use super::collector::{CollectError, Collector, Malformed, reading};
+use super::filter::Pattern;
 use crate::event::metric::{Family, MetricKind};
 use crate::host::{proc::HeldFile, roots::Roots};
+
+/// What to tell of.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// Entries, by name; given here, it stands in place of the default, which is `node_exporter`'s.
+    pub fields: Option<Pattern>,
+}
 
 /// Reads `/proc/vmstat`, of which only the entries that `node_exporter` takes by default:
 /// `^(oom_kill|pgpg|pswp|pg.*fault)`.
 pub struct Vmstat {
     file: HeldFile,
+    options: Options,
 }
 
 impl Vmstat {
     /// The collector for a host.
-    pub fn new(roots: &Roots) -> Self {
-        Self { file: HeldFile::new(roots.procfs.join("vmstat")) }
+    pub fn new(roots: &Roots, options: &Options) -> Self {
+        Self { file: HeldFile::new(roots.procfs.join("vmstat")), options: options.clone() }
     }
 }
 
@@ -21,13 +34,22 @@ impl Collector for Vmstat {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
         let path = self.file.path().to_owned();
         let text = self.file.text().map_err(reading(&path))?;
-        for line in text.lines().filter(|line| is_wanted(line)) {
+        for line in text.lines().filter(|line| self.options.wants(line)) {
             let (name, value) = parse(line).map_err(|line| line.of(&path))?;
             let help = format!("Entry {name} of the kernel's account of virtual memory.");
             let name = format!("node_vmstat_{name}");
             out.push(Family::single(name, MetricKind::Untyped, help, value));
         }
         Ok(())
+    }
+}
+
+impl Options {
+    fn wants(&self, line: &str) -> bool {
+        match &self.fields {
+            Some(fields) => fields.is_in(line.split(' ').next().unwrap_or_default()),
+            None => is_wanted(line),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// Between two times that the cursor is saved.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
@@ -82,27 +82,25 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// Reads until all is written and delivered, or until it is told to stop; then lets the
-    /// component finish.
+    /// Reads until all is written and delivered, or until it is told to stop. The component may
+    /// finish as soon as nothing more will come, so that it brings at once what it gathers.
     pub(super) async fn run(&mut self) -> Result<(), Fault> {
-        self.drain().await?;
+        self.send_what_comes().await?;
         self.buffer.way.close();
-        let deadline = Instant::now() + GRACE;
-        while self.progress.is_waiting() {
-            match timeout_at(deadline, self.receipts.recv()).await {
-                Ok(Some(receipt)) => self.settle(receipt),
-                Ok(None) => break,
-                Err(_) => {
-                    self.buffer.cut.store(true, Ordering::SeqCst);
-                    break;
-                }
-            }
+        let stop = &self.buffer.stop;
+        let told = async {
+            stop.requested().await;
+            sleep(GRACE).await;
+        };
+        tokio::select! {
+            seen = self.see_through() => return seen,
+            () = told => self.buffer.cut.store(true, Ordering::SeqCst),
         }
         self.save().await
     }
 
-    /// As [`Self::run`], and the component goes on.
-    pub(super) async fn drain(&mut self) -> Result<(), Fault> {
+    /// Sends until all that was written is sent, or until it is told to stop.
+    pub(super) async fn send_what_comes(&mut self) -> Result<(), Fault> {
         loop {
             while let Ok(receipt) = self.receipts.try_recv() {
                 self.settle(receipt);
@@ -117,12 +115,45 @@ impl<'b> Reader<'b> {
             }
             let written = self.shared.written.load(Ordering::SeqCst);
             if !self.turn().await? {
-                if written && self.progress.is_quiet() {
-                    return self.save().await;
+                if written {
+                    return Ok(());
                 }
                 self.wait().await;
             }
         }
+    }
+
+    /// Returns once each sink has said what became of what was sent. What was lost is sent again
+    /// while the way is open; after that it is kept for the next start.
+    pub(super) async fn see_through(&mut self) -> Result<(), Fault> {
+        loop {
+            while let Ok(receipt) = self.receipts.try_recv() {
+                self.settle(receipt);
+            }
+            self.keep_up().await?;
+            if self.lost && self.buffer.way.is_open() && !self.buffer.stop.is_requested() {
+                self.again().await;
+                self.send_what_comes().await?;
+                continue;
+            }
+            if !self.progress.is_waiting() {
+                break;
+            }
+            let (moved, save_at) = (self.moved, self.save_at);
+            tokio::select! {
+                Some(receipt) = self.receipts.recv() => self.settle(receipt),
+                () = sleep_until(save_at), if moved => {}
+            }
+        }
+        if self.lost {
+            let component = &*self.buffer.name;
+            self.buffer.telemetry.errors(1);
+            tracing::warn!(
+                component,
+                "a batch of the disk buffer was lost on its way, it is sent again at the next start"
+            );
+        }
+        self.save().await
     }
 
     /// Sends what there is; `false` where there is nothing now.

@@ -54,6 +54,11 @@ impl Way {
         }
     }
 
+    /// Whether something can still go there.
+    pub(super) fn is_open(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Lets the component finish.
     pub(super) fn close(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -172,20 +177,25 @@ impl Buffer {
         }
         // What an earlier config has left comes first, so that order holds.
         shared.written.store(true, Ordering::SeqCst);
-        reader.drain().await?;
-        drop(reader);
+        reader.send_what_comes().await?;
         if self.stop.is_requested() {
-            return Ok(());
+            return reader.run().await;
         }
-        if shared.work(|store| store.len() == 0).await? {
-            tokio::fs::remove_dir_all(&shared.dir).await.ok();
-        }
-        drop(shared);
-        while let Some(envelope) = self.input.next().await {
-            self.way.send(envelope).await;
-        }
-        self.way.close();
-        Ok(())
+        let pass_on = async {
+            while let Some(envelope) = self.input.next().await {
+                self.way.send(envelope).await;
+            }
+            self.way.close();
+        };
+        let leave = async {
+            reader.see_through().await?;
+            if shared.work(|store| store.len() == 0).await? {
+                tokio::fs::remove_dir_all(&shared.dir).await.ok();
+            }
+            Ok(())
+        };
+        // A component that gathers for long holds back nobody: what comes now goes behind it.
+        tokio::join!(pass_on, leave).1
     }
 
     async fn open(&self) -> Result<(Arc<Shared>, Cursor), Fault> {

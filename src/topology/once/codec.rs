@@ -72,7 +72,19 @@ pub(super) fn push_void(id: u64, out: &mut Vec<u8>) {
     });
 }
 
-fn push(out: &mut Vec<u8>, put_content: impl FnOnce(&mut Vec<u8>)) {
+/// Appends a frame as it was read.
+#[cfg(any(test, fuzzing))]
+pub(super) fn push_frame(frame: &Frame, out: &mut Vec<u8>) {
+    match frame {
+        Frame::Start(boot) => push_start(boot, out),
+        Frame::Begin(begin) => push_begin(begin, out),
+        Frame::Done(id) => push_done(*id, out),
+        Frame::Void(id) => push_void(*id, out),
+    }
+}
+
+/// Appends a frame with this content.
+pub(super) fn push(out: &mut Vec<u8>, put_content: impl FnOnce(&mut Vec<u8>)) {
     let from = out.len();
     out.extend_from_slice(&[0; BESIDE]);
     put_content(out);
@@ -215,14 +227,7 @@ mod tests {
 
     fn bytes(frames: &[Frame]) -> Vec<u8> {
         let mut bytes = HEADER.to_vec();
-        for frame in frames {
-            match frame {
-                Frame::Start(boot) => push_start(boot, &mut bytes),
-                Frame::Begin(begin) => push_begin(begin, &mut bytes),
-                Frame::Done(id) => push_done(*id, &mut bytes),
-                Frame::Void(id) => push_void(*id, &mut bytes),
-            }
-        }
+        frames.iter().for_each(|frame| push_frame(frame, &mut bytes));
         bytes
     }
 

@@ -108,7 +108,8 @@ impl Metrics {
         let made = telemetry.own(|telemetry| {
             let help = "What sinks that deliver once met after a crash: records left out since \
                         the place has them, requests of which it is not sure, so that they may \
-                        come twice, and journals that were damaged or could not be written.";
+                        come twice, requests of which nothing came again, so that they may be \
+                        missing, and journals that were damaged or could not be written.";
             let opts = Opts::new("driftless_sink_replays_total", help);
             let counter = IntCounterVec::new(opts, &["component", "outcome"])?;
             telemetry.register(Box::new(counter.clone()))?;
@@ -221,9 +222,10 @@ impl Journal {
                 of_source.entry(content.1).or_default();
             }
         }
-        state.next = state.next.max(1);
-        let id = state.next;
-        state.next += 1;
+        let id = state.next.max(1);
+        // After a damaged journal there may be no number left.
+        let Some(next) = id.checked_add(1) else { return 0 };
+        state.next = next;
         let begin = Begin { id, records, note: note.to_owned(), contents };
         let mut frame = Vec::new();
         codec::push_begin(&begin, &mut frame);
@@ -265,6 +267,13 @@ impl Journal {
     pub fn unsure(&self, id: u64) {
         self.void(id);
         self.count("unsure", 1);
+    }
+
+    /// Gives up the open entries of an earlier process of which nothing will come again, aloud.
+    /// Gives their numbers.
+    pub fn missing(&self) -> Vec<u64> {
+        let mut state = self.state();
+        if state.left.is_empty() { Vec::new() } else { self.tell_of_missing(&mut state) }
     }
 
     /// Writes down at once what was done, for sinks whose entries are of many contents: a source

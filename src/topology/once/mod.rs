@@ -32,6 +32,8 @@
 
 mod codec;
 mod extents;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod journal;
 mod marks;
 mod spans;

@@ -122,7 +122,7 @@ impl Requests {
             }
         }
         while let Some(size) = self.touched.pop() {
-            if size.records == 0 && size.body == 0 {
+            if size.records == 0 && size.front == 0 && size.body == 0 {
                 // What the batch has begun stands behind all that was there before.
                 self.open.truncate(size.at);
             } else if let Some((_, request)) = self.open.get_index_mut(size.at) {
@@ -173,7 +173,7 @@ impl Requests {
 
     /// Bytes in all of them.
     pub(in crate::topology) fn bytes(&self) -> usize {
-        self.open.values().map(|request| request.body.len()).sum()
+        self.open.values().map(Request::bytes).sum()
     }
 
     /// When the oldest was begun.
@@ -237,6 +237,33 @@ mod tests {
         assert_eq!(bodies(&requests), ["1\n2\n", "3\n4\n", "5\n6\n"]);
         requests.roll_back();
         assert_eq!(bodies(&requests), ["1\n"]);
+    }
+
+    #[test]
+    fn what_passes_uncopied_keeps_its_order_and_is_taken_back_like_the_rest() {
+        let large = |letter: &str| format!("{}\n", letter.repeat(super::super::LEAST_PASSED));
+        let pass = |requests: &mut Requests, lines: &str, encoding: &Encoding| {
+            let lines = Bytes::from(lines.to_owned());
+            let batch = LogBatch::from_lines(&lines, Default::default(), 0, 0);
+            requests.begin();
+            let mut encoder = Encoder::new(encoding, Extra::Nothing);
+            requests.to("").pass(&mut encoder, &Batch::Logs(batch)).unwrap();
+        };
+        let all = |requests: &Requests| -> Vec<u8> {
+            requests.iter().flat_map(Request::parts).flatten().copied().collect()
+        };
+        let mut requests = requests(100);
+        pass(&mut requests, &large("a"), &Encoding::Text);
+        pass(&mut requests, &large("b"), &Encoding::Text);
+        assert_eq!(requests.iter().next().unwrap().body, b"", "nothing is copied");
+        requests.roll_back();
+        pass(&mut requests, "c\n", &Encoding::Ndjson);
+        // What has no line end of its own, and what comes behind something that was encoded.
+        pass(&mut requests, "d", &Encoding::Text);
+        pass(&mut requests, &large("e"), &Encoding::Text);
+        let expected = format!("{}{{\"message\":\"c\"}}\nd\n{}", large("a"), large("e"));
+        assert!(all(&requests) == expected.into_bytes());
+        assert_eq!(requests.bytes(), all(&requests).len());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::topology::request::{Answer, Rejected, Request};
 use crate::topology::supervise::MAX_CRASHES;
 use crate::topology::telemetry::ComponentTelemetry;
 use futures::FutureExt;
+use prometheus::IntGauge;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,6 +22,7 @@ pub(super) struct Attempts<'t> {
     pub(super) rate: Rate,
     pub(super) letters: Option<DeadLetters>,
     pub(super) telemetry: &'t ComponentTelemetry,
+    pub(super) failing: IntGauge,
 }
 
 /// What to do with a request.
@@ -82,6 +84,10 @@ impl Attempts<'_> {
         if request.records == 0 {
             return Verdict::Settled(Outcome::Delivered);
         }
+        if let Some(answer) = request.answer.get() {
+            // It is there. A run that ended since had not done all that follows from that.
+            return self.answered(request, answer.clone()).await;
+        }
         let started = Instant::now();
         let sent = AssertUnwindSafe(self.send_in_time(request)).catch_unwind().await;
         self.telemetry.busy(started.elapsed());
@@ -91,8 +97,12 @@ impl Attempts<'_> {
             resume_unwind(panic)
         });
         request.crashes.store(0, Ordering::Relaxed);
+        self.failing.set(i64::from(sent.is_err()));
         match sent {
-            Ok(answer) => self.answered(request, answer).await,
+            Ok(answer) => {
+                let answer = request.answer.get_or_init(|| answer).clone();
+                self.answered(request, answer).await
+            }
             Err(fault) => match fault.kind {
                 FaultKind::Passing(pause) => {
                     Verdict::Again { rest: None, reason: fault.message, pause }
@@ -118,7 +128,7 @@ impl Attempts<'_> {
         let Answer { rejected, again, reason, pause } = answer;
         let refused = rejected.iter().map(|rejected| rejected.record);
         let left = request.records_at(refused.chain(again.iter().copied()));
-        let bytes = if again.is_empty() { request.body.len() } else { 0 };
+        let bytes = if again.is_empty() { request.bytes() } else { 0 };
         self.telemetry.delivered(request.records.saturating_sub(left), bytes as u64);
         let mut dropped = request.dropped;
         if !rejected.is_empty() {

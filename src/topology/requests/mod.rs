@@ -86,6 +86,7 @@ impl Runner<'_> {
             rate: Rate::new(self.delivery.rate_limit),
             letters: self.dead_letters.take(),
             telemetry: self.telemetry,
+            failing: self.telemetry.failing(),
         };
         let mut flights = Flights::new(self.delivery.concurrency);
         self.sender.prepare().await?;

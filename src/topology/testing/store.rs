@@ -20,6 +20,8 @@ pub(crate) struct Store {
     check: Box<Check>,
     /// How long each request takes.
     pub(crate) takes: Duration,
+    /// For how long it gathers what goes into one request; zero for one request a batch.
+    gathers: Duration,
     /// While set, requests do not return.
     pub(crate) hangs: AtomicBool,
     /// How often it was built.
@@ -41,8 +43,17 @@ impl Store {
         takes: Duration,
         check: impl Fn(&[u64]) -> Result<(), Fault> + Send + Sync + 'static,
     ) -> Arc<Self> {
+        Arc::new(Self::made(takes, Duration::ZERO, Box::new(check)))
+    }
+
+    /// One that gathers for so long what goes into one request.
+    pub(crate) fn gathering(gathers: Duration) -> Arc<Self> {
+        Arc::new(Self::made(Duration::ZERO, gathers, Box::new(|_| Ok(()))))
+    }
+
+    fn made(takes: Duration, gathers: Duration, check: Box<Check>) -> Self {
         let (got, hangs, built) = Default::default();
-        Arc::new(Self { got, check: Box::new(check), takes, hangs, built })
+        Self { got, check, takes, gathers, hangs, built }
     }
 
     /// What has arrived, in order.
@@ -71,8 +82,9 @@ impl SinkConfig for Keep {
 
     fn build(&self, _: &BuildContext) -> Result<BuiltSink, Fault> {
         self.0.built.fetch_add(1, Ordering::SeqCst);
-        let batch =
-            BatchSettings { bytes: ByteSize(1 << 20), records: 1, age: Period(Duration::ZERO) };
+        let age = self.0.gathers;
+        let records = if age.is_zero() { 1 } else { u64::MAX };
+        let batch = BatchSettings { bytes: ByteSize(1 << 20), records, age: Period(age) };
         let sender = Arc::new(Keeping(Arc::clone(&self.0)));
         let delivery = Delivery { batch, ..Delivery::default() };
         Ok(BuiltSink::Requests { encoder: Box::new(Number), sender, delivery })

@@ -80,6 +80,38 @@ async fn a_source_is_done_while_the_sink_is_away_and_a_later_run_delivers_in_ord
 }
 
 #[tokio::test(start_paused = true)]
+async fn at_the_end_a_sink_behind_a_buffer_brings_at_once_what_it_would_gather_for_an_hour() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::gathering(Duration::from_secs(3600));
+    let (env, begun) = (environment_in(dir.path()), tokio::time::Instant::now());
+    let graph = line(&Numbers::up_to(50), &store, disk());
+    let mut topology = Topology::start(&graph, Arc::clone(&env)).unwrap();
+    topology.finished().await;
+    assert_eq!(store.got(), up_to(50));
+    assert_eq!(on_disk(&env), 0.0);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_disk_buffer_has_left_holds_back_nothing_while_a_sink_gathers_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (feed, away) = (Numbers::up_to(30), Store::checked(|_| Err(Fault::passing("away"))));
+    let topology = Topology::start(&line(&feed, &away, disk()), environment_in(dir.path()));
+    until("all is safe", || all_had(&feed, "out")).await;
+    assert!(topology.unwrap().stop(Duration::from_secs(60)).await);
+
+    // The buffer is in memory now.
+    let gathering = Store::gathering(Duration::from_secs(3600));
+    let graph = line(&Numbers::up_to(20), &gathering, BufferSettings::default());
+    let begun = tokio::time::Instant::now();
+    let mut topology = Topology::start(&graph, environment_in(dir.path())).unwrap();
+    topology.finished().await;
+    assert_eq!(gathering.got(), [up_to(30), up_to(20)].concat());
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(!dir.path().join("buffers/out").exists(), "nothing is left of it");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_run_that_is_cut_off_goes_on_where_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let feed = Numbers::up_to(500);

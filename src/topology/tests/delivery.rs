@@ -292,6 +292,33 @@ async fn what_is_rejected_goes_to_the_dead_letters_and_is_delivered_once_it_is_s
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_has_arrived_is_not_sent_again_by_a_run_that_takes_over_from_one_that_failed() {
+    let (feed, env) = (Numbers::up_to(40), environment());
+    let crashed = AtomicUsize::new(0);
+    let server = Server::new(10, move |_, lines| {
+        let number: u64 = lines[0].parse().unwrap();
+        assert!(number != 30 || crashed.fetch_add(1, SeqCst) > 0, "a bug");
+        let bad = (number < 6).then(|| Rejected { record: 0, reason: "no".into(), status: None });
+        Ok(Answer { rejected: bad.into_iter().collect(), ..Answer::default() })
+    });
+    // Letters wait for each other, and with them the requests that they are from.
+    let letters = Server::new(600_000, |_, _| Ok(Answer::default()));
+    let many = Delivery { concurrency: Concurrency::Fixed(8), key_order: false, ..delivery(1, 10) };
+    let mut graph = graph(&feed, &with_letters(&server, many), |n| format!("{n}\n"));
+    let to = Component::Sink(Arc::new(lines(&letters, delivery(1, 0))));
+    add(&mut graph, "letters", &[], "1", to);
+    let small = serde_json::json!({ "max_batches": 1 });
+    graph.nodes["letters"].buffer.settings = serde_json::from_value(small).unwrap();
+    run_to_end(&graph, &env).await;
+    assert_eq!(metric(&env, "driftless_component_restarts_total", &[("component", "out")]), 1.0);
+    for number in (0..40).filter(|number| *number != 30) {
+        let sent = server.lines("").into_iter().filter(|line| *line == number.to_string()).count();
+        assert!(sent == 1 || (number > 23 && sent == 2), "{number}: {sent} times");
+    }
+    assert_eq!(letters.lines("").len(), 6);
+}
+
+#[tokio::test(start_paused = true)]
 async fn dead_letters_wait_in_the_buffer_of_their_sink_like_all_that_comes_there() {
     let dir = tempfile::tempdir().unwrap();
     let graph = |feed: &Arc<Numbers>, letters: &Arc<Server>| {
@@ -312,6 +339,24 @@ async fn dead_letters_wait_in_the_buffer_of_their_sink_like_all_that_comes_there
     let back = Server::good();
     run_to_end(&graph(&Numbers::up_to(0), &back), &environment_in(dir.path())).await;
     assert_eq!(back.lines("").len(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn metrics_tell_while_a_sink_waits_for_its_server() {
+    let (feed, env) = (Numbers::up_to(3), environment());
+    let away = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let is_away = Arc::clone(&away);
+    let server = Server::new(0, move |_, _| match is_away.load(SeqCst) {
+        true => Err(Fault::passing("no such bucket")),
+        false => Ok(Answer::default()),
+    });
+    let graph = graph(&feed, &lines(&server, delivery(10, 10)), |n| format!("{n}\n"));
+    let mut topology = Topology::start(&graph, Arc::clone(&env)).unwrap();
+    let failing = || metric(&env, "driftless_sink_failing", &[("component", "out")]);
+    until("it has tried in vain", || failing() == 1.0).await;
+    away.store(false, SeqCst);
+    topology.finished().await;
+    assert_eq!(failing(), 0.0);
 }
 
 #[tokio::test(start_paused = true)]

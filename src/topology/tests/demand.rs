@@ -6,6 +6,7 @@ use crate::topology::component::{
     BuildContext, BuiltSink, Fault, SinkConfig, Source, SourceConfig, StreamSink,
 };
 use crate::topology::context::{SinkContext, SourceContext};
+use crate::topology::demand::Wanted;
 use crate::topology::edge::Input;
 use crate::topology::graph::{Component, Graph};
 use crate::topology::output::Output;
@@ -65,7 +66,8 @@ impl StreamSink for Puller {
     async fn run(self: Box<Self>, input: Input, cx: SinkContext) -> Result<(), Fault> {
         let (answers, asked) = match *self {
             Self::Asks(answers) => {
-                let (id, sources) = cx.demand.ask(Instant::now() + Duration::from_secs(1), &[]);
+                let (id, sources) =
+                    cx.demand.ask(Instant::now() + Duration::from_secs(1), &Wanted::default());
                 answers.lock().unwrap().0 = sources;
                 (answers, Some(id))
             }

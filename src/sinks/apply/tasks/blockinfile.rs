@@ -210,8 +210,9 @@ impl<'a> Job<'a> {
             let inside = self.block.strip_suffix('\n').unwrap_or(&self.block);
             for line in [self.begin.as_str()].into_iter().chain(inside.split('\n')).chain([self.end.as_str()])
             {
-                let line = line.strip_suffix('\r').unwrap_or(line);
-                block.push(format!("{line}{}", self.line_end).into());
+                // A line that is given with its own `\r` keeps it, whatever the file has.
+                let end = if line.ends_with('\r') { "\n" } else { self.line_end };
+                block.push(format!("{line}{end}").into());
             }
         }
         let mut at = match self.find(&lines)? {

@@ -6,7 +6,7 @@ use crate::host::machine::Machine;
 use crate::host::machine::command::{Command, Output, Ran};
 use crate::host::machine::meta::{Kind as FileKind, Stamp};
 use crate::host::machine::path::Follow;
-use crate::sinks::apply::params::{Kind, Param, Params, Spec};
+use crate::sinks::apply::params::{Kind, Param, Params, Spec, expand_home};
 use crate::sinks::apply::words::{Quotes, split};
 use chrono::DateTime;
 use globset::Glob;
@@ -19,7 +19,7 @@ pub(super) static MODULE: Module = Module {
     acts_unless: Some(&["creates", "removes"]),
     spec: Spec {
         free_form: Some("cmd"),
-        not_yet: &["executable", "expand_argument_vars"],
+        not_yet: &["executable"],
         exclusive: &[&["cmd", "argv"]],
         one_of: &[&["cmd", "argv"]],
         ..Spec::new(&[
@@ -30,6 +30,7 @@ pub(super) static MODULE: Module = Module {
             Param::new("removes", Kind::Path),
             Param::new("stdin", Kind::Text),
             Param::new("stdin_add_newline", Kind::Bool),
+            Param::new("expand_argument_vars", Kind::Bool),
             Param::new("strip_empty_ends", Kind::Bool),
             Param::new("warn", Kind::Bool),
         ])
@@ -68,8 +69,46 @@ impl Task for Run {
     fn converge(&self, machine: &mut Machine, cx: &TaskContext<'_>) -> Result<Outcome, Failure> {
         let argv = words(&self.params).map_err(Failure::new)?;
         let cmd: Value = argv.iter().map(Value::from).collect();
+        let argv = match self.params.flag("expand_argument_vars", true) {
+            true => argv.into_iter().map(|word| expanded(word, cx.environment)).collect(),
+            false => argv,
+        };
         run(&self.params, machine, cx, argv, cmd)
     }
+}
+
+/// A word with its `~/`, `$NAME` and `${NAME}` replaced, as Ansible does although there is no
+/// shell. A name that the environment has not stays as it is.
+fn expanded(word: String, environment: &[(String, String)]) -> String {
+    let word = expand_home(word);
+    let value = |name: &str| {
+        let given = environment.iter().rev().find(|(key, _)| key == name);
+        given.map(|(_, value)| value.clone()).or_else(|| std::env::var(name).ok())
+    };
+    let mut made = String::with_capacity(word.len());
+    let mut rest = word.as_str();
+    while let Some((before, behind)) = rest.split_once('$') {
+        made.push_str(before);
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let (name, length) = match behind.strip_prefix('{').and_then(|name| name.split_once('}')) {
+            Some((name, _)) => (name, name.len() + 2),
+            None => {
+                let end = behind.find(|c| !is_part(c)).unwrap_or(behind.len());
+                (&behind[..end], end)
+            }
+        };
+        match value(name).filter(|_| !name.is_empty()) {
+            Some(value) => {
+                made.push_str(&value);
+                rest = &behind[length..];
+            }
+            None => {
+                made.push('$');
+                rest = behind;
+            }
+        }
+    }
+    made + rest
 }
 
 /// Runs `argv`, unless the parameters `creates` and `removes` say that it need not; shared by all
@@ -206,4 +245,24 @@ pub(super) fn elapsed(start: Stamp, end: Stamp) -> String {
     let seconds = passed / 1_000_000;
     let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     format!("{hours}:{minutes:02}:{rest:02}.{:06}", passed % 1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::expanded;
+
+    #[test]
+    fn names_of_the_environment_are_replaced_where_it_has_them() {
+        let environment = [("A", "first"), ("A", "x y"), ("B", "")];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        for (word, wanted) in [
+            ("$A", "x y"),
+            ("-${A}b$B.", "-x yb."),
+            ("$1 ${ $ ${} $NO_SUCH ${NO_SUCH}", "$1 ${ $ ${} $NO_SUCH ${NO_SUCH}"),
+            (r"\$A", r"\x y"),
+            ("a~/b", "a~/b"),
+        ] {
+            assert_eq!(expanded(word.to_owned(), &environment), wanted, "{word}");
+        }
+    }
 }

@@ -111,20 +111,44 @@ impl Copy {
         };
         let directory =
             Attributes { mode: self.params.mode("directory_mode"), ..attributes.clone() };
-        make_directories(machine, &root, &directory)?;
+        // What is copied from the host itself, to where nothing is, keeps its permissions.
+        let is_new = machine.stat(&root, Follow::Yes)?.is_none();
+        let keeps = is_new && self.params.flag("remote_src", false);
+        let like = |attributes: &Attributes, mode| match attributes.mode {
+            None if keeps => Attributes { mode: Some(Mode::Exact(mode)), ..attributes.clone() },
+            _ => attributes.clone(),
+        };
+        if keeps && let Some(found) = machine.stat(source, Follow::Yes)? {
+            if let Some(parent) = root.parent()
+                && machine.stat(parent, Follow::Yes)?.is_none()
+            {
+                make_directories(machine, parent, &directory)?;
+            }
+            machine.mkdir(&root, &like(&directory, found.mode))?;
+        } else {
+            make_directories(machine, &root, &directory)?;
+        }
         let follow_links = self.params.flag("local_follow", true);
-        let mut ahead = vec![(source.to_owned(), root.clone())];
-        while let Some((from, to)) = ahead.pop() {
+        // With each directory those that it is in, so that no link leads round in a circle.
+        let above = machine.stat(source, Follow::Yes)?.map(|found| found.inode);
+        let mut ahead = vec![(source.to_owned(), root.clone(), Vec::from_iter(above))];
+        while let Some((from, to, above)) = ahead.pop() {
             for name in machine.list(&from)? {
                 let (from, to) = (from.join(&name), to.join(&name));
-                let follow = if follow_links { Follow::Yes } else { Follow::No };
-                let Some(found) = machine.stat(&from, follow)? else {
-                    return Err(Failure::new(format!("{} leads nowhere", from.display())));
-                };
+                let Some(mut found) = machine.stat(&from, Follow::No)? else { continue };
+                // A link that leads nowhere, or back to where it is in, stays a link.
+                if found.kind == FileKind::Link
+                    && follow_links
+                    && let Ok(Some(target)) = machine.stat(&from, Follow::Yes)
+                    && !above.contains(&target.inode)
+                {
+                    found = target;
+                }
                 match found.kind {
                     FileKind::Directory => {
-                        machine.mkdir(&to, &directory)?;
-                        ahead.push((from, to));
+                        machine.mkdir(&to, &like(&directory, found.mode))?;
+                        let above = [&above[..], &[found.inode]].concat();
+                        ahead.push((from, to, above));
                     }
                     FileKind::Link => {
                         let target = machine.read_link(&from)?;
@@ -132,7 +156,7 @@ impl Copy {
                     }
                     _ => {
                         let content = machine.read(&from)?;
-                        let mut attributes = attributes.clone();
+                        let mut attributes = like(attributes, found.mode);
                         preserve(&mut attributes, &from, machine)?;
                         self.write_one(machine, &to, &content, &attributes)?;
                     }

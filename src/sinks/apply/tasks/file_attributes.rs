@@ -30,7 +30,7 @@ pub(super) fn returned(
         return Ok(outcome.with("state", "absent"));
     };
     let outcome = outcome
-        .with("mode", format!("{:04o}", found.mode))
+        .with("mode", format!("0{:03o}", found.mode))
         .with("uid", found.uid)
         .with("gid", found.gid)
         .with("owner", machine.user_name(found.uid))

@@ -43,7 +43,7 @@ impl Task for IncludeVars {
         let parser = Parser::new(cx.set, cx.scope.clone());
         let paths = match self.params.text("file") {
             Some(name) => {
-                let found = parser.find_vars(name, cx.home, self.params.span.as_ref());
+                let found = parser.find_vars(name.trim(), cx.home, self.params.span.as_ref());
                 vec![found.map_err(|complaint| Failure::from(*complaint))?]
             }
             None => self.listed(&parser, cx)?,

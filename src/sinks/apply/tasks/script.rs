@@ -1,6 +1,6 @@
 //! `script`: runs a script that lies among the config's files.
 
-use super::command::run;
+use super::command::{not_needed, run};
 use super::copy::find_source;
 use super::{Failure, Module, Outcome, Task, TaskContext};
 use crate::event::fault::Diagnostic;
@@ -66,7 +66,10 @@ impl Task for Script {
         }
         program.append(&mut argv);
         let cmd = self.params.text("cmd").unwrap_or_default();
-        run(&self.params, machine, cx, program, cmd.into())
+        // Unlike a command, a script that `creates` or `removes` keeps from running is skipped.
+        let is_skipped = not_needed(&self.params, machine)?.is_some();
+        let outcome = run(&self.params, machine, cx, program, cmd.into())?;
+        Ok(if is_skipped { outcome.with("skipped", true) } else { outcome })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Failure, Module, Outcome, Task, TaskContext};
 use crate::event::fault::Diagnostic;
+use crate::expr::jinja::is_template;
 use crate::expr::value::from_node;
 use crate::host::machine::Machine;
 use crate::sinks::apply::keywords::read_vars;
@@ -23,7 +24,9 @@ struct SetFact {
 
 fn check(params: &Params) -> Vec<Diagnostic> {
     let mut complaints = Vec::new();
-    read_vars(&params.others, &mut complaints);
+    // A name that holds an expression is looked at once it has its value.
+    let named = params.others.iter().filter(|(key, _)| !is_template(&key.name)).cloned();
+    read_vars(&named.collect::<Vec<_>>(), &mut complaints);
     if params.others.is_empty() {
         let complaint = Diagnostic::new("`set_fact` sets no variable", params.span.clone());
         complaints.push(complaint.hint("write `set_fact: {name: value}`"));

@@ -54,7 +54,9 @@ impl Task for Stat {
         ]);
         if found.kind == FileKind::Link {
             let target = machine.read_link(&path)?.display().to_string();
-            let source = machine.resolve(&path, Follow::Yes)?.display().to_string();
+            // A link that leads to itself leads nowhere else.
+            let source = machine.resolve(&path, Follow::Yes).unwrap_or_else(|_| path.clone());
+            let source = source.display().to_string();
             told.extend([("lnk_target", target.into()), ("lnk_source", source.into())]);
         }
         if found.kind == FileKind::File && allowed.read && params.flag("get_checksum", true) {

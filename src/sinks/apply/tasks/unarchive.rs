@@ -233,8 +233,10 @@ impl<'a> Job<'a> {
                 machine.hard_link(&path, &self.dest.join(target))?;
             }
             Body::File(content) => {
+                // An archive tells whole seconds.
                 let newer = |found: &crate::host::machine::meta::Meta| {
-                    entry.modified.is_some_and(|time| found.modified.seconds > time)
+                    let at = (found.modified.seconds, found.modified.nanoseconds);
+                    entry.modified.is_some_and(|time| at > (time, 0))
                 };
                 if self.keep_newer && found.as_ref().is_some_and(newer) {
                     return Ok(());

@@ -81,9 +81,8 @@ impl Journal {
     /// Drops the entries that all their sources' checkpoints are past.
     fn forget(&self, state: &mut State) {
         let mark = |content: &Content| self.deliveries().mark(&self.sink, content);
-        state.entries.retain(|_, entry| {
-            entry.begin.contents.iter().any(|(content, spans)| mark(content) < spans.end())
-        });
+        self.tell_of_missing(state);
+        state.entries.retain(|_, entry| self.may_come(entry));
         let size = |entry: &Entry| entry.frame.len() as u64;
         let mut bytes: u64 = state.entries.values().map(size).sum();
         let mut lost = 0;
@@ -109,6 +108,34 @@ impl Journal {
         }
         delivered.retain(|_, contents| !contents.is_empty());
         self.deliveries().watch_only(&self.sink, |content| needed.contains(content));
+    }
+
+    /// Whether a source may still bring something of the entry.
+    fn may_come(&self, entry: &Entry) -> bool {
+        let mark = |content: &Content| self.deliveries().mark(&self.sink, content);
+        entry.begin.contents.iter().any(|(content, spans)| mark(content) < spans.end())
+    }
+
+    /// Says, and counts, of which entries that an earlier process has left nothing will come again:
+    /// nobody knows whether they are at their place. Gives them.
+    pub(super) fn tell_of_missing(&self, state: &mut State) -> Vec<u64> {
+        let gone = |id: &u64| state.entries.get(id).is_some_and(|entry| !self.may_come(entry));
+        let (gone, left): (Vec<u64>, Vec<u64>) = state.left.iter().partition(|id| gone(id));
+        state.left = left;
+        for id in &gone {
+            let Some(Entry { begin, .. }) = state.entries.remove(id) else { continue };
+            codec::push_void(*id, &mut state.waiting);
+            let (component, records) = (&*self.sink, begin.records);
+            let note = String::from_utf8_lossy(&begin.note);
+            tracing::error!(
+                component, records, %note,
+                "what was on its way when the last run ended does not come again, since its file \
+                 is gone or its lines are left out now; it may be missing at its place"
+            );
+            self.count("missing", 1);
+            self.env.telemetry.component(&self.sink).errors(1);
+        }
+        gone
     }
 
     /// Says once that the journal cannot be written, until it can.

@@ -1,23 +1,13 @@
-//! `stdin`: gives the lines of standard input.
+//! The thread that reads standard input, and what it finds there.
 
 use crate::event::log::framing::{Cut, Flush};
-use crate::event::log::stream::{Found, OnLongLine, Stream, Text};
+use crate::event::log::stream::{Found, Stream, Text};
 use crate::event::log::{LogBatch, Origin};
-use crate::event::{Batch, Kinds};
 use crate::host::clock;
-use crate::topology::component::{BuildContext, Fault, Source, SourceConfig};
-use crate::topology::context::SourceContext;
-use crate::topology::held::Held;
 use crate::topology::memory::{Chunk, Reserve};
-use crate::topology::output::Output;
-use crate::topology::settings::ByteSize;
-use crate::topology::{multiline, text};
-use async_trait::async_trait;
 use bytes::Bytes;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::io::Errno;
-use schemars::JsonSchema;
-use serde::Deserialize;
 use std::io::{self, PipeReader};
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -27,128 +17,23 @@ use tokio::sync::mpsc;
 
 /// How much is read at a time.
 const CHUNK_BYTES: usize = 256 << 10;
-/// What may be on its way to the sinks. Then reading stops, until some of it is there.
-const HELD_BYTES: usize = 16 << 20;
-
-/// Gives each line of standard input as a record, and ends where the input does. While the sinks
-/// are behind, nothing is read, and whoever writes has to wait. What was read is held in memory
-/// until every sink has it, and sent again where a component failed.
-///
-/// ```yaml
-/// sources:
-///   piped: {type: stdin, multiline: {mode: java}}
-/// ```
-///
-/// With `multiline` a record that may go on waits for further lines, up to `timeout`; where the
-/// input ends, it is taken as it is.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// The longest line, from 1KiB to 1GiB. What happens to a longer one says `on_long_line`.
-    #[serde(default = "text::longest_line")]
-    pub max_line_bytes: ByteSize,
-    /// What happens to a line above `max_line_bytes`.
-    #[serde(default)]
-    pub on_long_line: OnLongLine,
-    /// How text is written, as for the `file` source: `utf-8`, `utf-16le`, `latin1`, or another
-    /// label of the WHATWG's Encoding Standard.
-    #[serde(default = "text::utf_8")]
-    pub encoding: String,
-    /// What ends a line. Default: a line feed, and a carriage return before it is no part of the
-    /// message.
-    #[serde(default)]
-    pub delimiter: Option<String>,
-    /// Joins lines that belong together. Default: each line is a record.
-    #[serde(default)]
-    pub multiline: Option<multiline::Config>,
-}
-
-impl SourceConfig for Config {
-    fn gives(&self) -> Kinds {
-        Kinds::LOGS
-    }
-
-    fn build(&self, _: &BuildContext) -> Result<Box<dyn Source>, Fault> {
-        text::check_longest(self.max_line_bytes, ByteSize(1 << 30)).map_err(Fault::fatal)?;
-        let (delimiter, multiline) = (self.delimiter.as_deref(), self.multiline.as_ref());
-        let long = (self.max_line_bytes, self.on_long_line);
-        let text = text::text(&self.encoding, delimiter, multiline, long).map_err(Fault::fatal)?;
-        Ok(Box::new(Stdin { text }))
-    }
-}
-
-struct Stdin {
-    text: Text,
-}
 
 /// What was read at a time.
-struct Given {
+pub(super) struct Given {
     /// The records' text, and which part of it they are.
     text: Bytes,
     cut: Cut,
     /// Where they begin in the input.
     begin: u64,
     /// Lines that were cut short.
-    truncated: u64,
+    pub(super) truncated: u64,
     /// Lines that were left out.
-    left_out: u64,
-}
-
-#[async_trait]
-impl Source for Stdin {
-    async fn run(self: Box<Self>, out: Output, mut cx: SourceContext) -> Result<(), Fault> {
-        let (name, host) = (Arc::clone(&cx.name), Arc::clone(&cx.env.host));
-        let origin = Arc::new(Origin { source: name, host, ..Origin::default() });
-        let thread_fault = |error| Fault::passing(format!("no thread to read on: {error}"));
-        // One chunk is read while the one before is sent.
-        let (to_send, mut given) = mpsc::channel(1);
-        let (stopped, alive) = io::pipe().map_err(thread_fault)?;
-        let mut alive = Some(alive);
-        let reader = Reader {
-            text: self.text,
-            stopped,
-            reserve: cx.env.memory.reserve(),
-            runtime: Handle::current(),
-            to_send,
-            stream: Stream::default(),
-            rest: Vec::new(),
-            offset: 0,
-        };
-        std::thread::Builder::new()
-            .name("stdin".to_owned())
-            .spawn(move || reader.run(io::stdin()))
-            .map_err(thread_fault)?;
-        let mut held = Held::new(out, &mut cx, HELD_BYTES);
-        loop {
-            tokio::select! {
-                biased;
-                // What was read by then still comes.
-                () = cx.stop.requested(), if alive.is_some() => alive = None,
-                receipt = held.receipt() => held.settle(receipt).await?,
-                next = given.recv(), if held.has_room() => {
-                    let Some(next) = next else { break };
-                    let given: Given = next
-                        .map_err(|error| Fault::fatal(format!("standard input: {error}")))?;
-                    if given.truncated > 0 {
-                        cx.telemetry.errors(given.truncated);
-                        let lines = given.truncated;
-                        tracing::warn!(component = &*cx.name, lines, "too long, cut short");
-                    }
-                    if given.left_out > 0 {
-                        cx.telemetry.dropped("line_too_long", given.left_out);
-                    }
-                    let logs = given.into_batch(&origin);
-                    held.send(Batch::Logs(logs), None).await?;
-                }
-            }
-        }
-        held.finish().await;
-        Ok(())
-    }
+    pub(super) left_out: u64,
 }
 
 impl Given {
-    fn into_batch(self, origin: &Arc<Origin>) -> LogBatch {
+    /// The records, read now.
+    pub(super) fn into_batch(self, origin: &Arc<Origin>) -> LogBatch {
         let (origin, now) = (Arc::clone(origin), clock::now_ns());
         let Cut { text: (start, end), records, places, .. } = self.cut;
         let text = self.text.slice(start..end);
@@ -162,7 +47,7 @@ impl Given {
 }
 
 /// Reads on a thread of its own.
-struct Reader {
+pub(super) struct Reader {
     text: Text,
     /// Closed at its other end when nothing more is wanted.
     stopped: PipeReader,
@@ -187,8 +72,19 @@ enum Woken {
 }
 
 impl Reader {
+    /// A reader that has read nothing yet, and ends once the other end of `stopped` is closed.
+    pub(super) fn new(
+        text: Text,
+        stopped: PipeReader,
+        (reserve, runtime): (Reserve, Handle),
+        to_send: mpsc::Sender<io::Result<Given>>,
+    ) -> Self {
+        let (stream, rest, offset) = (Stream::default(), Vec::new(), 0);
+        Self { text, stopped, reserve, runtime, to_send, stream, rest, offset }
+    }
+
     /// Reads until the end, or until nobody wants it any more.
-    fn run(mut self, input: impl AsFd) {
+    pub(super) fn run(mut self, input: impl AsFd) {
         let mut due = None;
         loop {
             let turn = self.wait(&input, due).and_then(|woken| {
@@ -304,8 +200,10 @@ fn read(input: &impl AsFd, room: &mut [u8]) -> io::Result<Option<usize>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Config;
     use super::*;
     use crate::topology::memory::Memory;
+    use crate::topology::text;
     use std::io::{PipeWriter, Write};
 
     /// A reader of a pipe, what it gives, and the ends of both pipes.
@@ -323,10 +221,8 @@ mod tests {
             let text = text::text(&config.encoding, delimiter, multiline, long).unwrap();
             let (to_send, given) = mpsc::channel(1);
             let ((stopped, alive), (output, input)) = (io::pipe().unwrap(), io::pipe().unwrap());
-            let (reserve, runtime) = (Memory::new(8 << 20).reserve(), Handle::current());
-            let (stream, rest, offset) = (Stream::default(), Vec::new(), 0);
-            let reader =
-                Reader { text, stopped, reserve, runtime, to_send, stream, rest, offset };
+            let memory = (Memory::new(8 << 20).reserve(), Handle::current());
+            let reader = Reader::new(text, stopped, memory, to_send);
             std::thread::spawn(move || reader.run(output));
             Self { given, input, alive }
         }

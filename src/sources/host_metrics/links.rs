@@ -1,0 +1,182 @@
+//! The network interfaces as the kernel tells of them over netlink, all in one answer.
+
+use std::io;
+
+use crate::host::netlink::{Netlink, Subject, attributes, text, u16_at, u32_at, u64_at};
+
+const GET_LINK: u16 = 18;
+/// `struct ifinfomsg`, which stands before the attributes.
+const FIXED_BYTES: usize = 16;
+/// How many counters `struct rtnl_link_stats64` has that are used here.
+const COUNTERS: usize = 24;
+/// Kernels before 4.6 do not count what nobody took, and tell one less.
+const COUNTERS_AT_LEAST: usize = 23;
+
+/// The interface is switched on.
+pub(super) const UP: u32 = 0x1;
+const PROMISCUOUS: u32 = 0x100;
+/// Bits that say how an interface is, not how it is set.
+const MOMENTARY: u32 = 0x40 | 0x1_0000 | 0x2_0000;
+const DORMANT: u32 = 0x2_0000;
+
+/// One interface.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Link {
+    /// Its number.
+    pub(super) index: u32,
+    /// Its name.
+    pub(super) name: String,
+    /// The kind of hardware, as `/sys/class/net/NAME/type` has it.
+    pub(super) hardware: u16,
+    /// How it is set, in bits, as `/sys/class/net/NAME/flags` has it.
+    pub(super) flags: u32,
+    /// Whether it waits for something outside before it can be used.
+    pub(super) is_dormant: bool,
+    /// Hardware address: `02:42:ac:11:00:02`.
+    pub(super) address: String,
+    /// The address that all neighbours listen to.
+    pub(super) broadcast: String,
+    /// Largest packet, in bytes.
+    pub(super) mtu: u32,
+    /// The interface that this one goes through; itself where there is none.
+    pub(super) link: u32,
+    /// How many packets may wait to be sent.
+    pub(super) queue_length: u32,
+    /// RFC 2863's word for how it is.
+    pub(super) state: &'static str,
+    /// `IF_LINK_MODE`: 0 default, 1 dormant.
+    pub(super) mode: u8,
+    /// What somebody called it beside its name.
+    pub(super) alias: String,
+    /// The group that it belongs to.
+    pub(super) group: u32,
+    /// Whether there is a carrier.
+    pub(super) carrier: bool,
+    /// How often the carrier came or went; how often it came; how often it went.
+    pub(super) carrier_changes: [u32; 3],
+    /// Other names of it.
+    pub(super) other_names: Vec<String>,
+    /// The counters of `struct rtnl_link_stats64`, in its order.
+    pub(super) counters: [u64; COUNTERS],
+}
+
+/// Asks for all interfaces, in the kernel's order.
+#[derive(Debug)]
+pub(super) struct Links {
+    netlink: Netlink,
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        Self { netlink: Netlink::new(Subject::Route) }
+    }
+}
+
+impl Links {
+    /// The interfaces as they are now.
+    ///
+    /// - Errors: those of the socket; the next call opens another.
+    pub(super) fn read(&mut self) -> io::Result<Vec<Link>> {
+        let mut links = Vec::new();
+        self.netlink.dump(GET_LINK, &[0; FIXED_BYTES], |body| links.extend(parse(body)))?;
+        Ok(links)
+    }
+}
+
+fn parse(body: &[u8]) -> Option<Link> {
+    let flags = u32_at(body, 8)?;
+    let index = u32_at(body, 4)?;
+    let mut link = Link {
+        index,
+        hardware: u16_at(body, 2)?,
+        flags: flags & !MOMENTARY,
+        is_dormant: flags & DORMANT != 0,
+        link: index,
+        state: state(0),
+        ..Link::default()
+    };
+    for (kind, value) in attributes(body.get(FIXED_BYTES..)?) {
+        let number = || u32_at(value, 0).unwrap_or(0);
+        let byte = || value.first().copied().unwrap_or(0);
+        match kind {
+            1 => link.address = address(value),
+            2 => link.broadcast = address(value),
+            3 => link.name = text(value),
+            4 => link.mtu = number(),
+            5 => link.link = number(),
+            13 => link.queue_length = number(),
+            16 => link.state = state(byte()),
+            17 => link.mode = byte(),
+            20 => link.alias = text(value),
+            23 => link.counters = counters(value)?,
+            27 => link.group = number(),
+            // Set as often as somebody wants it so; the flags say only what was set by hand.
+            30 if number() > 0 => link.flags |= PROMISCUOUS,
+            33 => link.carrier = byte() != 0,
+            35 => link.carrier_changes[0] = number(),
+            47 => link.carrier_changes[1] = number(),
+            48 => link.carrier_changes[2] = number(),
+            52 => {
+                let names = attributes(value).filter(|(kind, _)| *kind == 53);
+                link.other_names = names.map(|(_, name)| text(name)).collect();
+            }
+            _ => {}
+        }
+    }
+    (!link.name.is_empty()).then_some(link)
+}
+
+fn counters(value: &[u8]) -> Option<[u64; COUNTERS]> {
+    let mut counters = [0; COUNTERS];
+    for (at, counter) in counters.iter_mut().enumerate() {
+        match u64_at(value, at * 8) {
+            Some(told) => *counter = told,
+            None if at < COUNTERS_AT_LEAST => return None,
+            None => {}
+        }
+    }
+    Some(counters)
+}
+
+fn address(bytes: &[u8]) -> String {
+    let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    bytes.join(":")
+}
+
+fn state(code: u8) -> &'static str {
+    const STATES: [&str; 7] =
+        ["unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up"];
+    STATES.get(usize::from(code)).copied().unwrap_or("unknown")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::sysfs;
+    use std::path::Path;
+
+    #[test]
+    fn netlink_says_of_an_interface_what_its_files_say() {
+        let links = Links::default().read().unwrap();
+        let lo = links.iter().find(|link| link.name == "lo").unwrap();
+        let folder = Path::new("/sys/class/net/lo");
+        if !folder.exists() {
+            return;
+        }
+        let text = |file| sysfs::text(folder.join(file)).unwrap();
+        assert_eq!(lo.mtu.to_string(), text("mtu"));
+        assert_eq!(lo.address, text("address"));
+        assert_eq!(format!("0x{:x}", lo.flags), text("flags"));
+        assert_eq!(lo.hardware.to_string(), text("type"));
+        assert_eq!(lo.state, text("operstate"));
+        assert_eq!(lo.link.to_string(), text("iflink"));
+        assert_eq!(lo.queue_length.to_string(), text("tx_queue_len"));
+        assert_eq!(lo.group.to_string(), text("netdev_group"));
+    }
+
+    #[test]
+    fn an_address_is_written_in_pairs_of_digits() {
+        assert_eq!(address(&[2, 66, 172]), "02:42:ac");
+        assert_eq!(address(&[]), "");
+    }
+}

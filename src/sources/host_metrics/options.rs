@@ -1,0 +1,53 @@
+//! Settings of single collectors, by the collectors' names.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    arp, bcache, cpu, diskstats, filesystem, hwmon, interrupts, netclass, netdev, netstat,
+};
+use super::{powersupplyclass, qdisc, rapl, slabinfo, stat, sysctl, tapestats, textfile, vmstat};
+
+/// What the collectors are told; where nothing is said, each does as `node_exporter` does unasked.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// Neighbours on the network.
+    pub arp: arp::Options,
+    /// Fast disks as caches of slow ones.
+    pub bcache: bcache::Options,
+    /// Processors.
+    pub cpu: cpu::Options,
+    /// Disks.
+    pub diskstats: diskstats::Options,
+    /// File systems.
+    pub filesystem: filesystem::Options,
+    /// Sensors.
+    pub hwmon: hwmon::Options,
+    /// Interrupts.
+    pub interrupts: interrupts::Options,
+    /// What network interfaces are.
+    pub netclass: netclass::Options,
+    /// What went through network interfaces.
+    pub netdev: netdev::Options,
+    /// The counters of the network's protocols.
+    pub netstat: netstat::Options,
+    /// Batteries and mains.
+    pub powersupplyclass: powersupplyclass::Options,
+    /// Queues of network interfaces.
+    pub qdisc: qdisc::Options,
+    /// Energy used.
+    pub rapl: rapl::Options,
+    /// The kernel's own objects.
+    pub slabinfo: slabinfo::Options,
+    /// What the kernel has done.
+    pub stat: stat::Options,
+    /// Settings of the kernel.
+    pub sysctl: sysctl::Options,
+    /// Tape drives.
+    pub tapestats: tapestats::Options,
+    /// Files that other programs leave for a scrape.
+    pub textfile: textfile::Options,
+    /// Paging and page faults.
+    pub vmstat: vmstat::Options,
+}

@@ -1,0 +1,255 @@
+//! Ansible's own integration targets, each as it is and in a root of its own.
+
+use crate::fetched::fetched;
+use crate::installed::has;
+use crate::listed::listed;
+use crate::stand_in::Files;
+use crate::throwaway;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{fs, thread};
+
+/// Those about what Driftless does. Of the others most are about connections, inventories, Windows,
+/// plug-ins in Python, packages and services.
+const TARGETS: &[&str] = &[
+    "add_host",
+    "assemble",
+    "assert",
+    "binary",
+    "blockinfile",
+    "changed_when",
+    "command_shell",
+    "copy",
+    "failed_when",
+    "file",
+    "filter_mathstuff",
+    "filter_urls",
+    "filter_urlsplit",
+    "find",
+    "ignore_errors",
+    "include_parent_role_vars",
+    "include_vars",
+    "lineinfile",
+    "lookup_csvfile",
+    "lookup_dict",
+    "lookup_file",
+    "lookup_first_found",
+    "lookup_indexed_items",
+    "lookup_items",
+    "lookup_lines",
+    "lookup_list",
+    "lookup_nested",
+    "lookup_password",
+    "lookup_pipe",
+    "lookup_random_choice",
+    "lookup_sequence",
+    "lookup_subelements",
+    "lookup_template",
+    "lookup_together",
+    "lookup_varnames",
+    "lookup_vars",
+    "loop-until",
+    "module_defaults",
+    "ping",
+    "raw",
+    "replace",
+    "script",
+    "shell",
+    "slurp",
+    "special_vars",
+    "split",
+    "stat",
+    "task_ordering",
+    "tempfile",
+    "template",
+    "test_core",
+    "test_files",
+    "test_mathstuff",
+    "test_uri",
+    "unarchive",
+    "undefined",
+    "until",
+    "var_inheritance",
+    "var_reserved",
+    "yaml_parsing",
+];
+
+/// Roles that targets depend on.
+const SETUP: [&str; 5] =
+    ["prepare_tests", "setup_gnutar", "setup_nobody", "setup_remote_tmp_dir", "setup_test_user"];
+
+/// What Ansible's own test runner supplies: names of the host, a directory, and Python, whose place
+/// some tasks ask for.
+const PLAY: &str = "
+- hosts: all
+  ignore_errors: true
+  vars:
+    output_dir: /tmp/output
+    ansible_python_interpreter: /usr/bin/python3
+    ansible_python: {executable: /usr/bin/python3, version: {major: 3, minor: 11}}
+    ansible_fips: false
+  roles: [TARGET]
+";
+
+/// Users that targets make with the module `user`, which Driftless has not yet, are there already.
+const SCRIPT: &str = r"
+    useradd --create-home tmp_ansible_test_user
+    useradd --create-home ansibletest0
+    cp --recursive /share/config /srv/config
+    mkdir /tmp/output
+    cd /srv/config
+    export OUTPUT_DIR=/tmp/output HOME=/root LANG=C.UTF-8
+    timeout 60 /share/driftless apply /srv/config --output json || true
+";
+
+/// What became of one target.
+struct Outcome {
+    /// Tasks that did not hold, by place, with what was said.
+    failed: BTreeMap<String, String>,
+    /// How many did what they should.
+    held: usize,
+}
+
+#[test]
+fn the_targets_of_ansible_hold_but_for_what_is_listed() {
+    let Some(targets) = fetched("ansible-targets", ".") else { return };
+    // What the targets themselves run; without it more would fail than is listed.
+    if !["getfacl", "python3", "useradd", "zip"].into_iter().all(has) {
+        return;
+    }
+    let next = AtomicUsize::new(0);
+    let outcomes = Mutex::new(Vec::new());
+    let work = || {
+        while let Some(target) = TARGETS.get(next.fetch_add(1, Ordering::SeqCst)) {
+            let Some(outcome) = run(&targets, target) else { return };
+            outcomes.lock().unwrap().push((*target, outcome));
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(work);
+        scope.spawn(work);
+    });
+    let outcomes = outcomes.into_inner().unwrap();
+    if outcomes.is_empty() {
+        return;
+    }
+    judge(&outcomes);
+}
+
+fn judge(outcomes: &[(&str, Outcome)]) {
+    let listed = listed();
+    let mut told = String::new();
+    let failed: BTreeMap<&String, &String> =
+        outcomes.iter().flat_map(|(_, outcome)| &outcome.failed).collect();
+    for (place, said) in &failed {
+        if !listed.contains_key(place.as_str()) {
+            writeln!(told, "held no longer: {place} | {said}").unwrap();
+        }
+    }
+    for place in listed.keys() {
+        if !failed.keys().any(|failed| failed == place) {
+            writeln!(told, "holds now, and is to be taken off the list: {place}").unwrap();
+        }
+    }
+    for (target, outcome) in outcomes {
+        if outcome.held == 0 {
+            writeln!(told, "nothing holds in the target {target}").unwrap();
+        }
+    }
+    let held: usize = outcomes.iter().map(|(_, outcome)| outcome.held).sum();
+    assert!(told.is_empty(), "{held} tasks and assertions hold\n{told}");
+}
+
+/// `None` where this machine does not let us make roots.
+fn run(targets: &Path, target: &str) -> Option<Outcome> {
+    let share = tempfile::tempdir().unwrap();
+    let config = share.path().join("config");
+    fs::create_dir_all(config.join("roles")).unwrap();
+    let roles: BTreeSet<&str> = SETUP.into_iter().chain([target]).collect();
+    for role in roles {
+        copy(&targets.join(role), &config.join("roles").join(role));
+    }
+    fs::write(config.join("agent.yml"), "data_dir: /srv/data\n").unwrap();
+    fs::write(config.join("apply.yml"), PLAY.replace("TARGET", target)).unwrap();
+    let files = Files::prepare(&config);
+    let mut failed = BTreeMap::new();
+    stand_in(&config, &files);
+
+    let program = share.path().join("driftless");
+    // A link, since the program is large and the share is on the same file system as a rule.
+    if fs::hard_link(env!("CARGO_BIN_EXE_driftless"), &program).is_err() {
+        fs::copy(env!("CARGO_BIN_EXE_driftless"), &program).unwrap();
+    }
+    let output = throwaway::run(SCRIPT, share.path())?;
+    let mut held = 0;
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let Ok(report) = serde_json::from_str::<serde_json::Value>(line) else { continue };
+        let (Some(status), Some(place)) = (report["status"].as_str(), report["place"].as_str())
+        else {
+            continue;
+        };
+        let place = place.strip_prefix("/srv/config/").unwrap_or(place);
+        let mut parts = place.rsplitn(3, ':').skip(1);
+        let line: usize = parts.next().unwrap().parse().unwrap();
+        let file = Path::new(parts.next().unwrap());
+        if status != "failed" {
+            held += usize::from(status != "skipped");
+        } else if report["rescued"] == true || files.may_fail(file, line) {
+            held += 1;
+        } else {
+            let shown = file.strip_prefix("roles").unwrap_or(file).display().to_string();
+            let place = format!("{shown}:{}", files.original(file, line));
+            failed.entry(place).or_insert_with(|| said(&report));
+        }
+    }
+    Some(Outcome { failed, held })
+}
+
+/// What a task said of its failure, or the first of its items that failed.
+fn said(report: &serde_json::Value) -> String {
+    let items = report["items"].as_array().into_iter().flatten();
+    let of_item = items.filter(|item| item["status"] == "failed").map(|item| &item["message"]);
+    let mut messages = std::iter::once(&report["message"]).chain(of_item);
+    let text = messages.find_map(serde_json::Value::as_str).unwrap_or_default();
+    let text = text.replace("/srv/config/roles/", "");
+    text.lines().next().unwrap_or_default().chars().take(200).collect()
+}
+
+/// Lets what Driftless refuses to read fail when it runs.
+fn stand_in(config: &Path, files: &Files) {
+    // What is wrong in one place can hide what is wrong in another.
+    for _ in 0..6 {
+        let output = Command::new(env!("CARGO_BIN_EXE_driftless"))
+            .args(["validate", "--output", "json"])
+            .arg(config)
+            .env("HOME", config)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        if output.status.success() {
+            return;
+        }
+        let complaints: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stdout)));
+        let mut seen = BTreeSet::new();
+        for complaint in complaints {
+            let number = |key: &str| usize::try_from(complaint[key].as_u64().unwrap()).unwrap();
+            let file = PathBuf::from(complaint["file"].as_str().unwrap());
+            let file = file.strip_prefix(config).unwrap_or(&file).to_owned();
+            let why = complaint["message"].as_str().unwrap();
+            if seen.insert((file.clone(), number("line"))) {
+                files.refuse(&file, number("line"), number("column"), why);
+            }
+        }
+    }
+    panic!("{} has mistakes that no task makes", config.display());
+}
+
+fn copy(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("--recursive").arg(from).arg(to).status().unwrap();
+    assert!(status.success(), "{}", from.display());
+}
