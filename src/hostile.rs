@@ -119,7 +119,7 @@ fn config(input: &[u8]) {
         _ => (Format::Json, Dialect::Yaml12, "topology.json"),
     };
     let text = String::from_utf8_lossy(text).into_owned();
-    let file = Arc::new(SourceFile { path: Path::new(name).into(), text });
+    let file = Arc::new(SourceFile::new(Path::new(name).into(), text));
     let complaints = match read_text(&file, format, dialect) {
         Err(complaints) => complaints,
         Ok(node) => {

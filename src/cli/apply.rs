@@ -11,7 +11,6 @@ use super::session::{Session, standard_config, standard_data_dir};
 use super::shell::{Output, Shell};
 use crate::config::load::Config;
 use crate::event::task::TaskSet;
-use crate::expr::jinja::Engine;
 use crate::host::facts::facts_value;
 use crate::host::machine::Machine;
 use crate::sinks::apply::executor::{Inputs, Pending, Selection, Silent, run as run_tasks};
@@ -120,7 +119,7 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
         Err(exit) => return exit,
     };
     if args.list_tasks || args.list_tags {
-        let listed = list(&plan.set, &plan.inputs.engine, &plan.selection);
+        let listed = list(&plan.set, &plan.selection);
         let show = if args.list_tasks { show_tasks } else { show_tags };
         return show(&listed, args.output, shell);
     }
@@ -156,7 +155,7 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
             return foretold;
         }
     }
-    plan.apply(shell)
+    plan.apply(saved.as_ref(), shell)
 }
 
 fn plan(args: &Args, session: &Session, config: Config, shell: &mut Shell) -> Result<Plan, Exit> {
@@ -176,7 +175,7 @@ fn plan(args: &Args, session: &Session, config: Config, shell: &mut Shell) -> Re
     Ok(Plan {
         set,
         inputs: Inputs {
-            engine: Arc::new(Engine::new()),
+            engine: Arc::clone(&session.engine),
             facts: facts_value(&session.facts),
             host: config.host,
             secrets: config.secrets,
@@ -212,10 +211,11 @@ impl Plan {
             return shell
                 .fail(&format!("--plan: the name `{}` does not end with `.plan`", path.display()));
         }
-        let (exit, machine) = self.foretell(shell);
-        if exit == Exit::Failed {
-            return exit;
-        }
+        let (exit, machine) = match self.foretell(shell) {
+            Ok((Exit::Failed, _)) => return Exit::Failed,
+            Ok(foretold) => foretold,
+            Err(message) => return shell.fail(&message),
+        };
         let config = args.path.clone().unwrap_or_default();
         let saved = Saved::new(args, config, &self.target(), machine.journal());
         match saved.and_then(|saved| saved.write(path)) {
@@ -226,8 +226,9 @@ impl Plan {
 
     /// Whether what was planned is what would be done now.
     fn check(&self, saved: &Saved) -> Result<(), String> {
-        let machine = &mut Machine::overlay();
-        let report = run_tasks(&self.set, machine, &self.inputs, &self.selection, &mut Silent);
+        let (report, machine) = in_sandbox(|machine| {
+            run_tasks(&self.set, machine, &self.inputs, &self.selection, &mut Silent)
+        })?;
         let failed = report.tasks.iter().rfind(|task| task.status == Status::Failed);
         match failed.filter(|_| report.has_failed()) {
             Some(task) => Err(format!(
@@ -241,17 +242,20 @@ impl Plan {
 
     /// Shows what would change.
     fn dry_run(&self, shell: &mut Shell) -> Exit {
-        self.foretell(shell).0
+        match self.foretell(shell) {
+            Ok((exit, _)) => exit,
+            Err(message) => shell.fail(&message),
+        }
     }
 
-    fn foretell(&self, shell: &mut Shell) -> (Exit, Machine) {
+    fn foretell(&self, shell: &mut Shell) -> Result<(Exit, Machine), String> {
         let manner = Manner { diffs: true, ..self.manner };
         let begun = Instant::now();
         let interrupted = &AtomicBool::new(false);
         let mut progress = Progress { out: &mut shell.out, manner, interrupted, steps: Steps::All };
-        let mut machine = Machine::overlay();
         let Self { set, inputs, selection, .. } = self;
-        let report = run_tasks(set, &mut machine, inputs, selection, &mut progress);
+        let (report, machine) =
+            in_sandbox(|machine| run_tasks(set, machine, inputs, selection, &mut progress))?;
         write_end(&mut shell.out, &report, begun.elapsed(), manner)
             .and_then(|()| shell.out.flush())
             .ok();
@@ -261,11 +265,12 @@ impl Plan {
             false if recap.changed + recap.unknown > 0 => Exit::Pending,
             false => Exit::Success,
         };
-        (exit, machine)
+        Ok((exit, machine))
     }
 
-    /// Does it. Ctrl-C and SIGTERM end it after the task that is under way.
-    fn apply(&self, shell: &mut Shell) -> Exit {
+    /// Does it, where it is still what was `saved`. Ctrl-C and SIGTERM end it after the task that is
+    /// under way.
+    fn apply(&self, saved: Option<&Saved>, shell: &mut Shell) -> Exit {
         let interrupted = AtomicBool::new(false);
         let begun = Instant::now();
         let (over, is_over) = oneshot::channel();
@@ -280,7 +285,12 @@ impl Plan {
                     err.flush().ok();
                 };
                 let Self { set, inputs, selection, data_dir, .. } = self;
-                let end = run_recorded(set, inputs, selection, data_dir, waits, &mut progress);
+                let check = || match saved.map(|saved| self.check(saved)) {
+                    Some(Err(why)) => Err(format!("{why}; nothing was done")),
+                    _ => Ok(()),
+                };
+                let end =
+                    run_recorded(set, inputs, selection, data_dir, waits, check, &mut progress);
                 over.send(()).ok();
                 end
             });
@@ -299,6 +309,21 @@ impl Plan {
             .ok();
         if report.has_failed() { Exit::Failed } else { Exit::Success }
     }
+}
+
+/// Has `work` done by a dry run on a thread that cannot change the host, as far as the kernel can
+/// see to that. What binds the thread ends with it, so that what follows may write.
+fn in_sandbox<R: Send>(
+    work: impl FnOnce(&mut Machine) -> R + Send,
+) -> Result<(R, Machine), String> {
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            let mut machine = Machine::shut_in();
+            let result = work(&mut machine);
+            (result, machine)
+        });
+        worker.join().map_err(|_| "a bug in a task ended the dry run".into())
+    })
 }
 
 /// Waits until the run is over, and notes the signals that come meanwhile.

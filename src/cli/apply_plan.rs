@@ -1,6 +1,7 @@
 //! Saved plans: what a dry run foretold, to be applied only where the same would be done now.
 
 use super::apply::Args;
+use crate::event::hex::hex;
 use crate::host::machine::change::Change;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -139,7 +140,7 @@ fn foretold(journal: &[Change], key: &[u8]) -> Vec<Foretold> {
         let mut hash = Sha256::new();
         hash.update(key);
         hash.update(format!("{change:?}"));
-        let hash = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex(&hash.finalize()[..16]);
         let path = change.path.display().to_string();
         Foretold { what: change.effect.word().into(), path, hash }
     };

@@ -37,7 +37,7 @@ fn read_one(option: &str) -> Result<Vars, Vec<Diagnostic>> {
     }
     if option.trim_start().starts_with('{') {
         let path = Path::new("--extra-vars").into();
-        let file = Arc::new(SourceFile { path, text: option.to_owned() });
+        let file = Arc::new(SourceFile::new(path, option.to_owned()));
         return mapping(&read_text(&file, Format::Yaml, Dialect::Yaml11)?);
     }
     let complain =

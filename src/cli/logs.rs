@@ -294,7 +294,7 @@ fn bucket(rest: &str) -> Result<Node, String> {
 
 /// An argument as a text with a place, so that complaints point into it.
 fn argument(flag: &str, text: &str) -> Node {
-    let file = SourceFile { path: Path::new(flag).into(), text: text.to_owned() };
+    let file = SourceFile::new(Path::new(flag).into(), text.to_owned());
     let span = Span { file: Arc::new(file), start: 0, end: text.len() };
     Node { value: Value::String(text.into()), span: Some(span) }
 }

@@ -206,7 +206,7 @@ mod tests {
 
     fn span(path: &str, text: &str, marked: &str) -> Span {
         let start = text.find(marked).unwrap();
-        let file = Arc::new(SourceFile { path: Path::new(path).into(), text: text.to_owned() });
+        let file = Arc::new(SourceFile::new(Path::new(path).into(), text.to_owned()));
         Span { file, start, end: start + marked.len() }
     }
 

@@ -30,7 +30,7 @@ const MEMORY_LIMIT_BYTES: usize = 64 << 20;
 
 /// One run of a command on one config.
 pub(super) struct Session {
-    engine: Arc<Engine>,
+    pub(super) engine: Arc<Engine>,
     pub(super) facts: Arc<Facts>,
     paths: Vec<PathBuf>,
 }

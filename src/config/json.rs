@@ -149,7 +149,7 @@ mod tests {
     use std::path::Path;
 
     fn tree(text: &str) -> Result<Node, Vec<Diagnostic>> {
-        read(&Arc::new(SourceFile { path: Path::new("a.json").into(), text: text.to_owned() }))
+        read(&Arc::new(SourceFile::new(Path::new("a.json").into(), text.to_owned())))
     }
 
     #[test]

@@ -105,7 +105,7 @@ pub fn read_source(path: &Path) -> Result<Arc<SourceFile>, Box<Diagnostic>> {
     }
     let text = String::from_utf8(bytes).map_err(|error| Box::new(not_utf8(path, &error)))?;
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-    Ok(Arc::new(SourceFile { path: path.into(), text }))
+    Ok(Arc::new(SourceFile::new(path.into(), text)))
 }
 
 fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Diagnostic {
@@ -113,7 +113,7 @@ fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Diagnostic {
     let byte = error.as_bytes().get(at).copied().unwrap_or_default();
     // Up to the bad byte the lossy text is the file's own, so the place is right.
     let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-    let file = Arc::new(SourceFile { path: path.into(), text });
+    let file = Arc::new(SourceFile::new(path.into(), text));
     let message = format!("not UTF-8: byte 0x{byte:02X} at offset {at}");
     Diagnostic::new(message, Some(span(&file, at, at + 1))).hint("save the file as UTF-8")
 }
@@ -251,7 +251,7 @@ mod tests {
         fn no_text_whatever_makes_a_reader_panic(
             text in r#"([-:?#&*!|>'"%@{}\[\], \n\r\t<=.~_0-9a-eé\\u]|: |- |\{\{|<<: |!!|\[\[|"""|\u{feff}){0,60}"#
         ) {
-            let file = Arc::new(SourceFile { path: Path::new("a").into(), text });
+            let file = Arc::new(SourceFile::new(Path::new("a").into(), text));
             for (format, dialect) in [
                 (Format::Yaml, Dialect::Yaml11),
                 (Format::Yaml, Dialect::Yaml12),

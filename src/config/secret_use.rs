@@ -177,7 +177,7 @@ mod tests {
     use std::sync::Arc;
 
     fn found(text: &str) -> String {
-        let file = SourceFile { path: Path::new("a.yml").into(), text: text.to_owned() };
+        let file = SourceFile::new(Path::new("a.yml").into(), text.to_owned());
         let tree = read_text(&Arc::new(file), Format::Yaml, Dialect::Yaml11).unwrap();
         let References { names, faults } = references(&tree);
         let names = names.into_iter().map(|it| format!("{}: {}", it.span.unwrap(), it.name));

@@ -91,7 +91,7 @@ fn unquote(value: &str) -> &str {
 
 /// One mapping from names to text. Places in it are given without the text around them.
 fn from_yaml(path: &Path, text: &str) -> Result<Vec<Named>, Box<Diagnostic>> {
-    let file = Arc::new(SourceFile { path: path.into(), text: text.to_owned() });
+    let file = Arc::new(SourceFile::new(path.into(), text.to_owned()));
     let blind = |fault: &Diagnostic| Box::new(Diagnostic::new(fault.to_string(), None));
     let tree = read_text(&file, Format::Yaml, Dialect::Yaml12)
         .map_err(|faults| faults.first().map_or_else(|| blind(&unnamed(path)), blind))?;

@@ -4,6 +4,7 @@ use super::discover::Found;
 use super::files::ApplyFile;
 use super::read::{Dialect, Format, read_file, read_source, read_text};
 use crate::event::fault::Diagnostic;
+use crate::event::hex::hex;
 use crate::event::task::{Library, Named, TaskSet};
 use crate::event::tree::Node;
 use crate::expr::scope::Scope;
@@ -36,8 +37,7 @@ impl Origin {
         for (path, node) in library.files() {
             add(&mut self.hash, path, node);
         }
-        let bytes = self.hash.finalize();
-        bytes.iter().take(REVISION_BYTES).map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.hash.finalize()[..REVISION_BYTES])
     }
 }
 

@@ -89,7 +89,7 @@ mod tests {
     use std::path::Path;
 
     fn tree(text: &str) -> Result<Node, Vec<Diagnostic>> {
-        read(&Arc::new(SourceFile { path: Path::new("a.toml").into(), text: text.to_owned() }))
+        read(&Arc::new(SourceFile::new(Path::new("a.toml").into(), text.to_owned())))
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod encode;
 pub mod exposition;
 pub mod exposition_read;
 pub mod fault;
+pub mod hex;
 pub mod ledger;
 pub mod log;
 pub mod lookup;

@@ -36,16 +36,11 @@ pub struct TaskSet {
 impl TaskSet {
     /// How many tasks are written in it, as far as that is known before a run.
     pub fn count(&self) -> usize {
-        fn of(steps: &[Step]) -> usize {
-            let inner = |block: &Block| of(&block.tasks) + of(&block.rescue) + of(&block.always);
-            let count = |step: &Step| match step {
-                // What the program put in between has no place.
-                Step::Task(task) => usize::from(task.span.is_some()),
-                Step::Block(block) => inner(block),
-            };
-            steps.iter().map(count).sum()
-        }
-        self.plays.iter().map(|play| of(&play.steps)).sum()
+        let mut count = 0;
+        // What the program put in between has no place.
+        let mut visit = |task: &Task| count += usize::from(task.span.is_some());
+        self.plays.iter().for_each(|play| each_task(&play.steps, &mut visit));
+        count
     }
 }
 
@@ -79,6 +74,20 @@ pub enum Step {
     Task(Task),
     /// Several that belong together.
     Block(Block),
+}
+
+/// Shows `visit` every task of `steps` in order, those of `rescue` and `always` too.
+pub fn each_task<'a>(steps: &'a [Step], visit: &mut dyn FnMut(&'a Task)) {
+    for step in steps {
+        match step {
+            Step::Task(task) => visit(task),
+            Step::Block(block) => {
+                for part in [&block.tasks, &block.rescue, &block.always] {
+                    each_task(part, visit);
+                }
+            }
+        }
+    }
 }
 
 /// Tasks that fail together. What is said of all of them has been added to each.

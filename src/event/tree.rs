@@ -6,16 +6,41 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// One file's text, kept for the snippets in error messages.
-#[derive(PartialEq, Eq)]
 pub struct SourceFile {
     /// The path as the user would write it.
     pub path: Arc<Path>,
     /// The whole text; columns in [`Span`] are bytes into it.
     pub text: String,
+    /// Where each line but the first begins, once somebody has asked: every task tells its place.
+    lines: OnceLock<Vec<usize>>,
 }
+
+impl SourceFile {
+    /// The file at `path` with this text.
+    pub fn new(path: Arc<Path>, text: String) -> Self {
+        Self { path, text, lines: OnceLock::new() }
+    }
+
+    /// The number of the line that holds the byte `at`, from 0, and where that line begins.
+    fn line(&self, at: usize) -> (usize, usize) {
+        let begins =
+            |text: &str| memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1).collect();
+        let lines: &Vec<usize> = self.lines.get_or_init(|| begins(&self.text));
+        let number = lines.partition_point(|start| *start <= at);
+        (number, number.checked_sub(1).and_then(|before| lines.get(before)).copied().unwrap_or(0))
+    }
+}
+
+impl PartialEq for SourceFile {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.path, &self.text) == (&other.path, &other.text)
+    }
+}
+
+impl Eq for SourceFile {}
 
 impl fmt::Debug for SourceFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,11 +63,10 @@ impl Span {
     /// Line and column of the first byte, both counted from 1; the column counts characters.
     pub fn line_column(&self) -> (usize, usize) {
         let start = self.start.min(self.file.text.len());
-        let before = &self.file.text.as_bytes()[..start];
-        let line = memchr::memchr_iter(b'\n', before).count() + 1;
-        let line_start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
-        let column = String::from_utf8_lossy(&before[line_start..]).chars().count() + 1;
-        (line, column)
+        let (line, line_start) = self.file.line(start);
+        let before = &self.file.text.as_bytes()[line_start..start];
+        let column = String::from_utf8_lossy(before).chars().count() + 1;
+        (line + 1, column)
     }
 
     /// The text of the line that holds the first byte, without its line end.
@@ -216,10 +240,8 @@ mod tests {
 
     #[test]
     fn a_place_is_counted_in_lines_and_characters() {
-        let file = Arc::new(SourceFile {
-            path: Path::new("a.yml").into(),
-            text: "one: 1\nzwölf: x\r\n".into(),
-        });
+        let text = "one: 1\nzwölf: x\r\n".to_owned();
+        let file = Arc::new(SourceFile::new(Path::new("a.yml").into(), text));
         let span = Span { file, start: 15, end: 16 };
         assert_eq!(span.to_string(), "a.yml:2:8");
         assert_eq!(span.line_text(), "zwölf: x");

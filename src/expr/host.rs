@@ -23,7 +23,7 @@ pub trait Host: fmt::Debug + Send + Sync {
 
     /// What a command of the shell writes to standard output, where it ends well. It is taken to
     /// change nothing.
-    fn run(&self, command: &str) -> Result<Vec<u8>, String>;
+    fn run(&self, command: &str) -> Result<Vec<u8>, Unanswered>;
 
     /// Notes that `path` should hold `content`, readable by its owner only. It is written when
     /// the expression has its value; looks see it at once.
@@ -40,6 +40,15 @@ pub trait Host: fmt::Debug + Send + Sync {
     fn places(&self) -> Vec<PathBuf> {
         vec![self.base().to_owned()]
     }
+}
+
+/// Why a command gives no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// What it said, or what kept it from running.
+    pub why: String,
+    /// Whether it is only that it may not write in a dry run.
+    pub is_denial: bool,
 }
 
 /// What is at a path.

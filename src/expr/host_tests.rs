@@ -1,6 +1,6 @@
 //! Expressions that look at a host: here a directory of real files.
 
-use super::host::{Host, Kind, Seen};
+use super::host::{Host, Kind, Seen, Unanswered};
 use super::jinja::{Engine, Problem};
 use super::scope::Scope;
 use super::syntax::Syntax;
@@ -43,9 +43,10 @@ impl Host for Directory {
         path.canonicalize().map_err(|e| e.to_string())
     }
 
-    fn run(&self, command: &str) -> Result<Vec<u8>, String> {
+    fn run(&self, command: &str) -> Result<Vec<u8>, Unanswered> {
         let output = std::process::Command::new("/bin/sh").args(["-c", command]).output().unwrap();
-        if output.status.success() { Ok(output.stdout) } else { Err("exit status 1".into()) }
+        let failed = || Unanswered { why: "exit status 1".into(), is_denial: false };
+        output.status.success().then_some(output.stdout).ok_or_else(failed)
     }
 
     fn keep(&self, path: &Path, content: &str) -> Result<(), String> {

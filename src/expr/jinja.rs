@@ -1,5 +1,6 @@
 //! The one Jinja set-up: strict about undefined names, limited in how long an expression may run.
 
+use super::called;
 use super::includes::{self, MAIN};
 use super::lenient::Backslash;
 use super::scope::Scope;
@@ -216,12 +217,14 @@ impl Engine {
         match &node.value {
             Tree::String(text) if is_template(text) => {
                 let sole = sole_expression(text);
-                if sole.is_some_and(|text| self.environment.compile_expression(text).is_ok()) {
+                let sole = sole.filter(|text| self.environment.compile_expression(text).is_ok());
+                if sole.is_none()
+                    && let Err(error) = self.environment.template_from_str(text)
+                {
+                    complaints.push(Problem::from(error).at(node.span.as_ref()));
                     return;
                 }
-                if let Err(error) = self.environment.template_from_str(text) {
-                    complaints.push(Problem::from(error).at(node.span.as_ref()));
-                }
+                self.check_called(text, false, node, complaints);
             }
             Tree::List(items) => items.iter().for_each(|item| self.check(item, complaints)),
             Tree::Map(entries) => entries.iter().for_each(|(_, node)| self.check(node, complaints)),
@@ -233,21 +236,36 @@ impl Engine {
     pub fn check_condition(&self, node: &Node, complaints: &mut Vec<Diagnostic>) {
         match &node.value {
             Tree::String(text) if !is_template(text) => {
-                if let Err(error) = self.environment.compile_expression(text) {
-                    let complaint = Problem::from(error).at(node.span.as_ref());
-                    let compared = ["==", "!=", "<=", ">="];
-                    let rest =
-                        compared.iter().fold(text.to_string(), |rest, sign| rest.replace(sign, ""));
-                    let assigns = rest.contains('=') && complaint.hint.is_none();
-                    complaints.push(if assigns {
-                        complaint.hint("`==` compares")
-                    } else {
-                        complaint
-                    });
+                match self.environment.compile_expression(text) {
+                    Ok(_) => self.check_called(text, true, node, complaints),
+                    Err(error) => {
+                        let complaint = Problem::from(error).at(node.span.as_ref());
+                        let compared = ["==", "!=", "<=", ">="];
+                        let rest = compared
+                            .iter()
+                            .fold(text.to_string(), |rest, sign| rest.replace(sign, ""));
+                        let assigns = rest.contains('=') && complaint.hint.is_none();
+                        complaints.push(if assigns {
+                            complaint.hint("`==` compares")
+                        } else {
+                            complaint
+                        });
+                    }
                 }
             }
             _ => self.check(node, complaints),
         }
+    }
+
+    fn check_called(
+        &self,
+        text: &str,
+        is_expression: bool,
+        node: &Node,
+        complaints: &mut Vec<Diagnostic>,
+    ) {
+        let called = called::check(text, is_expression, &self.environment);
+        complaints.extend(called.err().map(|problem| problem.at(node.span.as_ref())));
     }
 }
 
@@ -435,7 +453,7 @@ mod unit {
 
     #[test]
     fn a_rendered_tree_keeps_its_places_and_drops_what_is_omitted() {
-        let file = SourceFile { path: Path::new("a.yml").into(), text: "a: '{{ n }}'".into() };
+        let file = SourceFile::new(Path::new("a.yml").into(), "a: '{{ n }}'".into());
         let span = Span { file: Arc::new(file), start: 3, end: 12 };
         let number = Node { value: Tree::String("{{ n }}".into()), span: Some(span.clone()) };
         let gone = Node::string("{{ x | default(omit) }}");

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod agreement_tests;
 pub mod call;
+mod called;
 pub mod condition;
 pub mod filters;
 mod format;

@@ -23,12 +23,15 @@ pub struct Problem {
     /// Where set, the value is not wrong but not known yet: the number of the task that would
     /// have to run first.
     pub depends_on: Option<usize>,
+    /// Likewise, since a dry run must not write and a command would have.
+    pub is_denial: bool,
 }
 
 impl Problem {
     pub(super) fn new(message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { message, line: None, place: None, hint: None, variable: None, depends_on: None }
+        let (line, place, hint, variable, depends_on) = Default::default();
+        Self { message, line, place, hint, variable, depends_on, is_denial: false }
     }
 
     /// The same, known to stand at `span`.

@@ -16,6 +16,7 @@ pub mod process;
 pub mod program;
 pub mod roots;
 pub mod run_lock;
+pub mod sandbox;
 pub mod socket;
 pub mod statfs;
 mod sys;

@@ -4,9 +4,12 @@
 use nix::errno::Errno;
 use nix::libc;
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::process::Command;
 
 /// Abbreviation and seconds east of UTC of the local time zone at `epoch_seconds`.
 pub(super) fn local_zone(epoch_seconds: u64) -> (String, i64) {
@@ -83,6 +86,120 @@ pub(super) fn output_queue(socket: BorrowedFd<'_>) -> Result<u64, Errno> {
     // stays open for as long as it is borrowed.
     let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
     Errno::result(done).map(|_| u64::try_from(bytes).unwrap_or(0))
+}
+
+/// Has `work` called in the child that becomes `command`, just before it does. `work` must do
+/// nothing but system calls: no allocation, no lock.
+pub(super) fn before_exec(
+    command: &mut Command,
+    work: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
+) {
+    // SAFETY: the callers in this module's parent pass closures that only make system calls, which
+    // are safe between fork and exec.
+    unsafe { command.pre_exec(work) };
+}
+
+/// Which version of Landlock the kernel has; `None` where it has none, or it is switched off.
+pub(super) fn landlock_version() -> Option<u32> {
+    const ASK: u32 = 1;
+    // SAFETY: asked for its version, the kernel reads none of our memory.
+    let version = unsafe {
+        let nothing = std::ptr::null::<LandlockRules>();
+        libc::syscall(libc::SYS_landlock_create_ruleset, nothing, 0_usize, ASK)
+    };
+    u32::try_from(version).ok().filter(|version| *version > 0)
+}
+
+/// What a set of Landlock's rules denies, unless a rule allows it: bits of `linux/landlock.h`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub(super) struct LandlockRules {
+    /// Kinds of access to files.
+    pub(super) files: u64,
+    /// Kinds of access to the network.
+    pub(super) network: u64,
+    /// What reaches only processes that are shut in too.
+    pub(super) scopes: u64,
+}
+
+/// A new set of rules that binds nobody yet.
+pub(super) fn landlock_rules(denied: LandlockRules) -> Result<OwnedFd, Errno> {
+    // SAFETY: the kernel reads exactly the size given of `denied`, which outlives the call; where it
+    // knows fewer members it accepts the others as long as they are zero.
+    let made = unsafe {
+        let size = size_of::<LandlockRules>();
+        libc::syscall(libc::SYS_landlock_create_ruleset, &raw const denied, size, 0_u32)
+    };
+    let made = i32::try_from(Errno::result(made)?).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: the kernel has just opened it for us, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(made) })
+}
+
+/// Allows `access` to the file `below`, or to what is below that directory.
+pub(super) fn landlock_allow(
+    rules: BorrowedFd<'_>,
+    below: BorrowedFd<'_>,
+    access: u64,
+) -> Result<(), Errno> {
+    const BENEATH: u32 = 1;
+    #[repr(C, packed)]
+    struct Rule {
+        access: u64,
+        below: i32,
+    }
+    let rule = Rule { access, below: below.as_raw_fd() };
+    // SAFETY: the kernel reads one `Rule`, packed as it expects it; both descriptors are open.
+    let done = unsafe {
+        let rules = rules.as_raw_fd();
+        libc::syscall(libc::SYS_landlock_add_rule, rules, BENEATH, &raw const rule, 0_u32)
+    };
+    Errno::result(done).map(drop)
+}
+
+/// Binds this thread, and all that it starts, to `rules` for good.
+pub(super) fn landlock_enter(rules: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: the call takes a descriptor, which is open, and reads no memory.
+    let done = unsafe { libc::syscall(libc::SYS_landlock_restrict_self, rules.as_raw_fd(), 0_u32) };
+    Errno::result(done).map(drop)
+}
+
+/// Has `program` judge every further system call of this thread and of all that it starts.
+pub(super) fn filter_calls(program: &[libc::sock_filter]) -> Result<(), Errno> {
+    let len = libc::c_ushort::try_from(program.len()).map_err(|_| Errno::EINVAL)?;
+    let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    // SAFETY: the kernel reads `len` instructions, copies them and writes nothing.
+    let done = unsafe {
+        let operation = libc::SECCOMP_SET_MODE_FILTER;
+        libc::syscall(libc::SYS_seccomp, operation, 0_u32, &raw const program)
+    };
+    Errno::result(done).map(drop)
+}
+
+/// Gives up all capabilities but those of the bits `kept`.
+pub(super) fn keep_capabilities(kept: u64) -> Result<(), Errno> {
+    const VERSION: u32 = 0x2008_0522;
+    #[derive(Clone, Copy, Default)]
+    #[repr(C)]
+    struct Words {
+        effective: u32,
+        permitted: u32,
+        inheritable: u32,
+    }
+    // Version and process; 0 is this thread.
+    let mut header = [VERSION, 0];
+    let mut words = [Words::default(); 2];
+    // SAFETY: for this version the kernel writes two `Words`, which is what there is.
+    let read = unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), words.as_mut_ptr()) };
+    Errno::result(read)?;
+    for (word, kept) in words.iter_mut().zip([kept & u64::from(u32::MAX), kept >> 32]) {
+        let kept = u32::try_from(kept).unwrap_or(0);
+        word.permitted &= kept;
+        word.effective = word.permitted;
+        word.inheritable &= kept;
+    }
+    // SAFETY: as above; the kernel only reads them.
+    let done = unsafe { libc::syscall(libc::SYS_capset, header.as_mut_ptr(), words.as_ptr()) };
+    Errno::result(done).map(drop)
 }
 
 /// The kernel's clock discipline as it is now, and its word on whether the clock is right

@@ -33,6 +33,20 @@ pub fn names(path: &Path) -> io::Result<Vec<CString>> {
     Ok(names.filter_map(|name| CStr::from_bytes_with_nul(name).ok()).map(CStr::to_owned).collect())
 }
 
+/// All attributes of `path`, by name; none where the file system has no such thing.
+///
+/// Errors: what the kernel says.
+pub fn all(path: &Path) -> io::Result<Vec<(CString, Vec<u8>)>> {
+    let mut all = Vec::new();
+    for name in names(path)? {
+        // One may have gone since the names were listed.
+        if let Some(value) = get(path, &name)? {
+            all.push((name, value));
+        }
+    }
+    Ok(all)
+}
+
 /// The value of one attribute; `None` where `path` has none of that name.
 ///
 /// Errors: what the kernel says, `ENOTSUP` among it where the file system has no such attributes.

@@ -180,7 +180,10 @@ impl Graph {
             });
             match self.nodes.get(to).map(|node| &node.component) {
                 None => {
-                    let near = nearest(to, sinks.map(|(name, _)| &**name));
+                    // What a short form declares is written there without its prefix.
+                    let names: Vec<&str> = sinks.map(|(name, _)| &**name).collect();
+                    let short = names.iter().filter_map(|name| Some(name.rsplit_once('.')?.1));
+                    let near = nearest(to, names.iter().copied().chain(short));
                     let message = format!(
                         "`{name}` gives its dead letters to `{to}`, and there is no such sink"
                     );

@@ -64,7 +64,7 @@ impl Bench {
     /// The task set that `text` (an `apply.yml`) stands for, and every complaint about it.
     pub(super) fn parse(&self, text: &str) -> (TaskSet, Vec<Diagnostic>) {
         let path = Path::new("apply.yml").into();
-        let file = Arc::new(SourceFile { path, text: text.to_owned() });
+        let file = Arc::new(SourceFile::new(path, text.to_owned()));
         let node = read_text(&file, Format::Yaml, Dialect::Yaml11).unwrap();
         let vars = Vars::from([
             ("root".to_owned(), Node::string(&self.root.path().display().to_string())),

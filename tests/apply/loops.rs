@@ -109,12 +109,25 @@ fn what_would_do_harm_if_it_were_ignored_is_refused() {
         ("debug: {}, retries: often", "`retries` is a number"),
         ("debug: {}, loop: [1], with_items: [1]", "a task has one loop"),
         ("debug: {}, connection: docker", "there is no connection `docker`"),
-        ("debug: {}, timeout: 3", "`timeout` is not supported yet"),
+        ("debug: {}, timeout: soon", "`timeout` is a number"),
         ("action: flie path=/x", "there is no module or keyword `flie`"),
         ("import_tasks: x.yml, loop: [1]", "`loop` cannot stand at `import_tasks`"),
     ] {
         assert!(found(task).contains(why), "{task}: {}", found(task));
     }
+}
+
+#[test]
+fn a_program_or_a_wait_ends_when_the_time_of_its_task_is_over() {
+    let report = Bench::new().run(
+        "tasks:
+  - {shell: 'sleep 60 & wait', timeout: 0.2, ignore_errors: yes}
+  - {wait_for: {timeout: 60}, timeout: 0.2}
+",
+    );
+    let messages: Vec<_> = report.tasks.iter().filter_map(|task| task.message.as_deref()).collect();
+    let over = "it was not done within the 0.2 seconds that `timeout` gives it";
+    assert_eq!(messages, [over, over], "{report:#?}");
 }
 
 #[test]

@@ -143,6 +143,33 @@ fn a_failure_in_an_included_file_is_rescued_by_the_block_around_the_include() {
 }
 
 #[test]
+fn a_role_is_given_what_its_argument_specs_say_or_it_does_not_run() {
+    let bench = with_roles();
+    bench.configure(
+        "roles/web/meta/argument_specs.yml",
+        "argument_specs:
+  main:
+    short_description: The site
+    options:
+      size: {type: int, required: true}
+      kind: {choices: [blog, shop]}
+",
+    );
+    let text = |kind: &str| format!("- hosts: all\n  roles: [{{role: web, kind: {kind}}}]\n");
+    let report = bench.run(&text("shop"));
+    let said = "base Validating arguments against arg spec 'main' - The site web rendered web 1";
+    assert!(names(&report).starts_with(said), "{}", names(&report));
+    assert!(!report.has_failed());
+    let report = bench.run(&text("game"));
+    assert!(report.has_failed());
+    let message = last_message(&report);
+    assert!(message.contains("value of kind must be one of: blog, shop, got: game"), "{message}");
+    // Another file of tasks has nothing to say of its parameters.
+    let report = bench.run("tasks: [{include_role: {name: web, tasks_from: other}}]");
+    assert!(!report.has_failed(), "{report:#?}");
+}
+
+#[test]
 fn look_ups_and_included_templates_of_a_role_are_looked_for_in_the_role_first() {
     let bench = Bench::new();
     bench.configure("roles/web/files/motd", "of the role\n");

@@ -6,6 +6,8 @@ mod agent;
 mod host;
 #[cfg(test)]
 mod playbook;
+#[cfg(test)]
+mod sandbox;
 
 use host::{Host, Ran, SECRET, records};
 use std::fs;

@@ -270,7 +270,7 @@ pub(super) fn truth(value: bool) -> Node {
 /// A flag's value with a place, so that complaints point into it.
 pub(super) fn argument(flag: &str, text: &str) -> Node {
     let path = format!("--{flag}");
-    let file = SourceFile { path: Path::new(&path).into(), text: text.to_owned() };
+    let file = SourceFile::new(Path::new(&path).into(), text.to_owned());
     let span = Span { file: Arc::new(file), start: 0, end: text.len() };
     Node { value: Value::String(text.into()), span: Some(span) }
 }

@@ -4,7 +4,7 @@ use super::*;
 use std::path::Path;
 
 fn tree_in(dialect: Dialect, text: &str) -> Result<Node, Vec<Diagnostic>> {
-    let file = SourceFile { path: Path::new("a.yml").into(), text: text.to_owned() };
+    let file = SourceFile::new(Path::new("a.yml").into(), text.to_owned());
     read(&Arc::new(file), dialect)
 }
 

@@ -1,5 +1,6 @@
 //! Digests, password hashes and base64.
 
+use crate::event::hex::hex;
 use crate::expr::call::{Call, Callable, wrong};
 use crate::expr::random::Random;
 use base64::Engine as _;
@@ -41,8 +42,8 @@ pub(super) const TABLE: &[Callable] = &[
         "hashtype='sha512', salt=none, salt_size=none, rounds=none, ident=none",
         password_hash,
         "A password as `/etc/shadow` has it: `sha512`, `sha256` or `bcrypt`. Without `salt` it is \
-         another one each time.",
-        "'secret' | password_hash('sha512', 'salt')",
+         another one each time; without `rounds` it takes as many as in Ansible, 656000 of SHA-512.",
+        "'secret' | password_hash('sha512', 'salt', rounds=5000)",
     )
     .derives(),
     Callable::new(
@@ -143,13 +144,6 @@ fn digest(call: &Call<'_, '_, '_>, kind: &str) -> Result<Value, Error> {
     .into())
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut out, byte| {
-        out.extend([byte >> 4, byte & 15].map(|n| char::from_digit(n.into(), 16).unwrap_or('0')));
-        out
-    })
-}
-
 fn password_hash(call: &mut Call<'_, '_, '_>) -> Result<Value, Error> {
     let kind = call.text("hashtype").unwrap_or_else(|| "sha512".into());
     let rounds = call.int("rounds")?.map(|rounds| u32::try_from(rounds).unwrap_or(u32::MAX));
@@ -163,6 +157,11 @@ fn password_hash(call: &mut Call<'_, '_, '_>) -> Result<Value, Error> {
 /// Characters of salts, in the order of crypt's own base64.
 const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
+/// Rounds that Ansible takes where nothing is said.
+const SHA512_ROUNDS: u32 = 656_000;
+const SHA256_ROUNDS: u32 = 535_000;
+/// So many are meant where a hash names no number.
+const UNNAMED_ROUNDS: u32 = 5000;
 /// Rounds of SHA that a password hash may take.
 const MOST_ROUNDS: u32 = 5_000_000;
 
@@ -191,13 +190,15 @@ pub(in crate::expr) fn crypt(
         let odd = char::from(odd);
         return Err(format!("takes a salt of letters, digits, `.` and `/`, and this has `{odd}`"));
     }
-    let named = |default: u32| match rounds {
-        Some(rounds) if rounds != default => format!("rounds={rounds}$"),
-        _ => String::new(),
+    let usual = if kind.starts_with("sha256") { SHA256_ROUNDS } else { SHA512_ROUNDS };
+    let sha_rounds = rounds.unwrap_or(usual);
+    let named = match sha_rounds {
+        UNNAMED_ROUNDS => String::new(),
+        rounds => format!("rounds={rounds}$"),
     };
     let params = || {
         // More would keep the host busy for minutes.
-        let rounds = rounds.unwrap_or(5000).min(MOST_ROUNDS + 1);
+        let rounds = sha_rounds.min(MOST_ROUNDS + 1);
         let params = (rounds <= MOST_ROUNDS).then(|| sha_crypt::Params::new(rounds).ok());
         params.flatten().ok_or_else(|| format!("takes from 1000 to {MOST_ROUNDS} rounds"))
     };
@@ -211,7 +212,7 @@ pub(in crate::expr) fn crypt(
         "sha512" | "sha512_crypt" => {
             let salt = short(salt)?;
             let sum = sha_crypt::sha512_crypt(password.as_bytes(), salt.as_bytes(), params()?);
-            let mut out = format!("$6${}{salt}$", named(5000));
+            let mut out = format!("$6${named}{salt}$");
             let (mut a, mut b, mut c) = (0, 21, 42);
             for _ in 0..21 {
                 spell([sum[a], sum[b], sum[c]], 4, &mut out);
@@ -223,7 +224,7 @@ pub(in crate::expr) fn crypt(
         "sha256" | "sha256_crypt" => {
             let salt = short(salt)?;
             let sum = sha_crypt::sha256_crypt(password.as_bytes(), salt.as_bytes(), params()?);
-            let mut out = format!("$5${}{salt}$", named(5000));
+            let mut out = format!("$5${named}{salt}$");
             let (mut a, mut b, mut c) = (0, 10, 20);
             for _ in 0..10 {
                 spell([sum[a], sum[b], sum[c]], 4, &mut out);

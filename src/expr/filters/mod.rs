@@ -45,7 +45,7 @@ const TABLES: &[(&str, &[Callable])] = &[
 ];
 
 /// Where filters come from in Ansible: their full names are understood too.
-const COLLECTIONS: [&str; 3] = ["ansible.builtin", "ansible.utils", "community.general"];
+pub(super) const COLLECTIONS: [&str; 3] = ["ansible.builtin", "ansible.utils", "community.general"];
 
 /// Makes the filters known to `environment`.
 pub(super) fn register(environment: &mut Environment<'static>) {

@@ -3,7 +3,8 @@
 use super::{Asked, LookUp};
 use crate::expr::call::wrong;
 use crate::expr::filters::path::expand_user;
-use crate::expr::host::{Host, Kind};
+use crate::expr::host::{Host, Kind, Unanswered};
+use crate::expr::problem::Problem;
 use crate::expr::syntax::Syntax;
 use globset::GlobBuilder;
 use minijinja::Error;
@@ -249,7 +250,12 @@ fn first_found(asked: &Asked<'_>) -> Result<Vec<Value>, Error> {
 
 fn run(asked: &Asked<'_>, command: &str) -> Result<String, Error> {
     let output = asked.host()?.run(command);
-    let output = output.map_err(|why| asked.wrong(format!("fails: {why}")))?;
+    let output = output.map_err(|unanswered| match unanswered {
+        Unanswered { why, is_denial: true } => {
+            Problem { is_denial: true, ..Problem::new(why) }.into_error()
+        }
+        Unanswered { why, .. } => asked.wrong(format!("fails: {why}")),
+    })?;
     Ok(String::from_utf8_lossy(&output).into_owned())
 }
 

@@ -222,7 +222,7 @@ fn call(
         Err(error) => {
             let problem = Problem::from(error);
             // What is not known yet is no error that could be ignored.
-            if errors == "strict" || problem.depends_on.is_some() {
+            if errors == "strict" || problem.depends_on.is_some() || problem.is_denial {
                 return Err(problem.into_error());
             }
             if errors == "warn" {

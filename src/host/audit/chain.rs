@@ -1,7 +1,8 @@
 //! The writing end of the chain.
 
 use super::{CURRENT, HEAD, Head, NOTHING_BEFORE, hash, number, set_aside};
-use serde_json::{Map, Value};
+use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -76,7 +77,7 @@ impl Chain {
                 "the audit trail ended in half a record; it was taken away"
             );
             let note = format!("half a record of {} bytes was taken away here", end.torn_bytes);
-            chain.append(Map::from_iter([("repaired".to_owned(), note.into())]))?;
+            chain.append(&BTreeMap::from([("repaired", note)]))?;
         }
         if let Some(head) = Head::read(&chain.directory).filter(|head| head.seq > chain.seq) {
             tracing::error!(
@@ -88,21 +89,26 @@ impl Chain {
         Ok(chain)
     }
 
-    /// Adds a record; its number and the hash of the one before it are put in front.
+    /// Adds a record, a mapping; its number and the hash of the one before it
+    /// are put in front.
     ///
     /// # Errors
     /// Those of the disk. What was written of the record is taken away again.
-    pub fn append(&mut self, record: Map<String, Value>) -> io::Result<()> {
+    pub fn append(&mut self, record: &impl Serialize) -> io::Result<()> {
         if self.bytes >= self.largest_bytes {
             self.set_aside()?;
         }
         let used_up = || io::Error::other("the record before has the last number that there is");
         let seq = self.seq.checked_add(1).ok_or_else(used_up)?;
-        let mut whole = Map::with_capacity(record.len() + 2);
-        whole.insert("seq".into(), seq.into());
-        whole.insert("prev".into(), self.last_hash.as_str().into());
-        whole.extend(record);
-        let mut line = serde_json::to_vec(&whole)?;
+        let mut line = format!("{{\"seq\":{seq},\"prev\":\"{}\"", self.last_hash).into_bytes();
+        let front = line.len();
+        serde_json::to_writer(&mut line, record)?;
+        // The record's own brace becomes a comma, where something follows.
+        match &mut line[front..] {
+            [_, b'}'] => drop(line.remove(front)),
+            [brace, ..] => *brace = b',',
+            [] => {}
+        }
         let own_hash = hash(&line);
         line.push(b'\n');
         if let Err(error) = self.file.write_all(&line) {
@@ -199,6 +205,7 @@ mod tests {
     use super::super::reader::Reader;
     use super::super::verify::verify;
     use super::*;
+    use serde_json::{Map, Value};
 
     fn record(n: u64) -> Map<String, Value> {
         Map::from_iter([("task".to_owned(), format!("task {n}").into())])
@@ -206,7 +213,7 @@ mod tests {
 
     fn write(directory: &Path, numbers: std::ops::Range<u64>, limit: u64) {
         let mut chain = Chain::open_with_limit(directory, limit).unwrap();
-        numbers.for_each(|n| chain.append(record(n)).unwrap());
+        numbers.for_each(|n| chain.append(&record(n)).unwrap());
         chain.finish().unwrap();
     }
 

@@ -22,7 +22,7 @@ pub(crate) fn chain(input: &[u8], dir: &Path) {
     assert!(told.is_ok() || told.is_err_and(|why| why.contains("chain")), "it names the file");
     let before = last(dir);
     let Ok(mut chain) = Chain::open(dir) else { return };
-    if chain.append(serde_json::Map::new()).is_ok() {
+    if chain.append(&serde_json::Map::new()).is_ok() {
         assert!(last(dir) >= before, "{before}");
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod hostile;
 pub mod reader;
 pub mod verify;
 
+use crate::event::hex::hex;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -31,7 +32,7 @@ pub fn directory(data_dir: &Path) -> PathBuf {
 
 /// The hash of a line, without its line end, as the next one holds it.
 fn hash(line: &[u8]) -> String {
-    Sha256::digest(line).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(line))
 }
 
 /// The record's number, which stands first in its line.

@@ -3,10 +3,18 @@
 use super::Machine;
 use super::fault::Fault;
 use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid};
+use std::collections::HashMap;
 
 /// Effective user and group of this process: who owns what it makes.
 pub(super) fn own_ids() -> (u32, u32) {
     (geteuid().as_raw(), getegid().as_raw())
+}
+
+/// Names that were looked up. The C library reads its files anew for each.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    users: HashMap<u32, String>,
+    groups: HashMap<u32, String>,
 }
 
 impl Machine {
@@ -39,13 +47,19 @@ impl Machine {
 
     /// The name of the user `uid`, else the number.
     pub fn user_name(&self, uid: u32) -> String {
-        let found = User::from_uid(Uid::from_raw(uid)).ok().flatten();
-        found.map_or_else(|| uid.to_string(), |user| user.name)
+        let look_up = || {
+            let found = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+            found.map_or_else(|| uid.to_string(), |user| user.name)
+        };
+        self.names.borrow_mut().users.entry(uid).or_insert_with(look_up).clone()
     }
 
     /// The name of the group `gid`, else the number.
     pub fn group_name(&self, gid: u32) -> String {
-        let found = Group::from_gid(Gid::from_raw(gid)).ok().flatten();
-        found.map_or_else(|| gid.to_string(), |group| group.name)
+        let look_up = || {
+            let found = Group::from_gid(Gid::from_raw(gid)).ok().flatten();
+            found.map_or_else(|| gid.to_string(), |group| group.name)
+        };
+        self.names.borrow_mut().groups.entry(gid).or_insert_with(look_up).clone()
     }
 }

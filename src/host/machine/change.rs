@@ -4,6 +4,8 @@ use super::meta::Stamp;
 use crate::host::acl::Acl;
 use crate::host::xattr;
 use bytes::Bytes;
+use std::ffi::CString;
+use std::fmt;
 use std::path::PathBuf;
 
 /// One effect on the host, with what was before. Shown as a diff, recorded, undone.
@@ -39,6 +41,8 @@ pub enum Before {
         size_bytes: u64,
         /// Its permissions.
         access: Access,
+        /// What else is put back with it.
+        extras: Extras,
     },
     /// A link to this.
     Link(PathBuf),
@@ -46,6 +50,30 @@ pub enum Before {
     Directory(Access),
     /// A pipe, socket or device.
     Special(Access),
+}
+
+/// What a file has beside its bytes and permissions.
+///
+/// Two changes are the same whatever they would put back: a dry run cannot foretell the times of
+/// what it has made itself, and so does not compare or show them.
+#[derive(Clone, Default, Eq)]
+pub struct Extras {
+    /// When it was last written; `None` where nobody looked.
+    pub modified: Option<Stamp>,
+    /// Its extended attributes, ACL and label included.
+    pub attributes: Vec<(CString, Vec<u8>)>,
+}
+
+impl PartialEq for Extras {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Extras {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Extras")
+    }
 }
 
 /// A time that a file should get.
@@ -89,6 +117,8 @@ pub enum Effect {
         content: Bytes,
         /// The new permissions.
         access: Access,
+        /// What it has beside, where a file is put back as it was.
+        restored: Option<Extras>,
     },
     /// A directory is made.
     Mkdir {

@@ -6,10 +6,15 @@ use super::fault::Fault;
 use super::live::Manner;
 use super::meta::{Kind, Stamp};
 use super::path::Follow;
+use crate::host::sandbox::Sandbox;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use std::io::Write as _;
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 
 /// A program to run, without a shell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,22 +75,64 @@ pub enum Ran {
 }
 
 impl Machine {
-    /// Runs a command that only looks; in a dry run too.
+    /// Runs a command that is known to only look; in a dry run too.
     pub fn query(&self, command: &Command) -> Result<Output, Fault> {
         self.check_command(command)?;
-        spawn(&self.as_user(command))
+        self.spawn(command, None)
     }
 
-    /// Runs a command that changes things. In a dry run only checks that the program is there.
+    /// Runs a command that a user wrote and that is taken to only look; in a dry run too, where it
+    /// can do nothing else as far as the kernel sees to that.
+    ///
+    /// Errors: one that is [`Fault::is_denial`] where it failed because it may not write.
+    pub fn guard(&self, command: &Command) -> Result<Output, Fault> {
+        self.check_command(command)?;
+        let output = self.spawn(command, self.sandbox.as_ref())?;
+        if self.was_denied(&output) {
+            let program = command.argv.first().map_or("", String::as_str);
+            return Err(Fault::denied(format!(
+                "`{program}` would write, which a dry run does not"
+            )));
+        }
+        Ok(output)
+    }
+
+    fn was_denied(&self, output: &Output) -> bool {
+        let Some(sandbox) = self.sandbox.as_ref().filter(|_| !output.is_success()) else {
+            return false;
+        };
+        sandbox.was_denied(&output.stderr) || sandbox.was_denied(&output.stdout)
+    }
+
+    /// Has `work` done with commands that run in a dry run too (`check_mode: false`), where the
+    /// kernel keeps them from changing anything.
+    pub fn with_commands<R>(&mut self, work: impl FnOnce(&mut Self) -> R) -> R {
+        self.runs_commands = self.sandbox.as_ref().is_some_and(Sandbox::holds);
+        let done = work(self);
+        self.runs_commands = false;
+        done
+    }
+
+    /// Runs a command that changes things. In a dry run only checks that the program is there,
+    /// unless the task wants it to run.
     pub fn run(&mut self, command: &Command) -> Result<Ran, Fault> {
         let program = self.check_command(command)?;
         let effect = Effect::Run { argv: command.argv.clone() };
         if self.is_dry_run() {
+            let output = if self.runs_commands {
+                let output = self.spawn(command, self.sandbox.as_ref())?;
+                (!self.was_denied(&output)).then_some(output)
+            } else {
+                None
+            };
+            self.has_unknown_effects |= output.is_none();
             self.perform(program, effect, Manner::Atomic)?;
-            return Ok(Ran::Unknown);
+            return Ok(output.map_or(Ran::Unknown, Ran::Done));
         }
         self.announce()?;
-        let output = spawn(&self.as_user(command))?;
+        let output = self.spawn(command, None);
+        self.forget_looks();
+        let output = output?;
         self.journal.push(Change { path: program, effect });
         Ok(Ran::Done(output))
     }
@@ -107,7 +154,7 @@ impl Machine {
         if let Some(directory) = &command.chdir {
             match self.stat(directory, Follow::Yes)? {
                 Some(found) if found.kind == Kind::Directory => {}
-                _ if self.ran_commands_unseen() => {}
+                _ if self.has_unknown_effects => {}
                 _ => {
                     return Err(Fault::new(format!(
                         "there is no directory {}",
@@ -118,7 +165,7 @@ impl Machine {
         }
         match self.find_program(program, command)? {
             Some(found) => Ok(found),
-            None if self.ran_commands_unseen() => Ok(PathBuf::from(program)),
+            None if self.has_unknown_effects => Ok(PathBuf::from(program)),
             None => Err(Fault::new(format!("there is no program `{program}`"))),
         }
     }
@@ -151,39 +198,67 @@ impl Machine {
         }
         Ok(None)
     }
-}
 
-fn spawn(command: &Command) -> Result<Output, Fault> {
-    let Some((program, arguments)) = command.argv.split_first() else {
-        return Err(Fault::new("there is no command to run"));
-    };
-    let fault = |error: std::io::Error| Fault::kernel("run", Path::new(program), error);
-    let mut process = std::process::Command::new(program);
-    process.args(arguments).envs(command.environment.iter().map(|(name, value)| (name, value)));
-    if let Some(directory) = &command.chdir {
-        process.current_dir(directory);
-    }
-    process.stdout(Stdio::piped()).stderr(Stdio::piped());
-    process.stdin(if command.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
-    let started = Stamp::now();
-    let mut child = process.spawn().map_err(fault)?;
-    let input = child.stdin.take();
-    let output = std::thread::scope(|scope| {
-        // On a thread of its own: a program that writes before it has read all would block us both.
-        scope.spawn(move || {
-            if let (Some(mut pipe), Some(text)) = (input, &command.stdin) {
-                // A program may end without reading; that is its business.
-                drop(pipe.write_all(text));
+    /// Runs a program to its end, as a guard where there is a sandbox for it. When the task's time is
+    /// over it is killed, with all that it has started.
+    fn spawn(&self, command: &Command, sandbox: Option<&Sandbox>) -> Result<Output, Fault> {
+        let command = &*self.as_user(command);
+        let Some((program, arguments)) = command.argv.split_first() else {
+            return Err(Fault::new("there is no command to run"));
+        };
+        let fault = |error: std::io::Error| Fault::kernel("run", Path::new(program), error);
+        let mut process = std::process::Command::new(program);
+        if let Some(sandbox) = sandbox {
+            sandbox.confine(&mut process);
+        }
+        process.args(arguments).envs(command.environment.iter().map(|(name, value)| (name, value)));
+        if let Some(directory) = &command.chdir {
+            process.current_dir(directory);
+        }
+        process.stdout(Stdio::piped()).stderr(Stdio::piped());
+        process.stdin(if command.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+        if self.limit.is_some() {
+            process.process_group(0);
+        }
+        let started = Stamp::now();
+        let mut child = process.spawn().map_err(fault)?;
+        let group = i32::try_from(child.id()).map_or(Pid::from_raw(i32::MAX), Pid::from_raw);
+        let input = child.stdin.take();
+        let (has_ended, ended) = mpsc::channel::<()>();
+        let is_late = AtomicBool::new(false);
+        let output = std::thread::scope(|scope| {
+            // On a thread of its own: a program that writes before it has read all would block us
+            // both.
+            scope.spawn(move || {
+                if let (Some(mut pipe), Some(text)) = (input, &command.stdin) {
+                    // A program may end without reading; that is its business.
+                    drop(pipe.write_all(text));
+                }
+            });
+            if let Some(limit) = self.limit {
+                let is_late = &is_late;
+                scope.spawn(move || {
+                    if ended.recv_timeout(limit.left()) == Err(RecvTimeoutError::Timeout) {
+                        is_late.store(true, Ordering::Relaxed);
+                        // One that has just ended needs no signal.
+                        killpg(group, Signal::SIGKILL).ok();
+                    }
+                });
             }
-        });
-        child.wait_with_output().map_err(fault)
-    })?;
-    let ended = Stamp::now();
-    Ok(Output {
-        status: output.status,
-        stdout: output.stdout,
-        stderr: output.stderr,
-        started,
-        ended,
-    })
+            let output = child.wait_with_output().map_err(fault);
+            drop(has_ended);
+            output
+        })?;
+        let ended = Stamp::now();
+        if let Some(limit) = self.limit.filter(|_| is_late.load(Ordering::Relaxed)) {
+            return Err(limit.is_over());
+        }
+        Ok(Output {
+            status: output.status,
+            stdout: output.stdout,
+            stderr: output.stderr,
+            started,
+            ended,
+        })
+    }
 }

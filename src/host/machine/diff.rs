@@ -18,6 +18,7 @@ impl Change {
                 before: Before::File { size_bytes, access: old, .. },
                 content,
                 access,
+                ..
             } => {
                 format!(
                     "{path}: {size_bytes} → {} bytes{}",
@@ -25,7 +26,7 @@ impl Change {
                     difference(*old, *access)
                 )
             }
-            Effect::Write { before, content, access } => {
+            Effect::Write { before, content, access, .. } => {
                 let instead = instead(before);
                 format!(
                     "{path}: new file, {} bytes, {}{instead}",
@@ -172,6 +173,7 @@ fn instead(before: &Before) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::machine::change::Extras;
 
     const ACCESS: Access = Access { mode: 0o600, uid: 0, gid: 0 };
 
@@ -180,9 +182,11 @@ mod tests {
             content: Some(Bytes::from_static(old)),
             size_bytes: old.len() as u64,
             access: ACCESS,
+            extras: Extras::default(),
         });
         let access = Access { mode: 0o644, ..ACCESS };
-        let effect = Effect::Write { before, content: Bytes::from_static(new), access };
+        let (content, restored) = (Bytes::from_static(new), None);
+        let effect = Effect::Write { before, content, access, restored };
         Change { path: "/etc/x".into(), effect }
     }
 

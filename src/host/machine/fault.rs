@@ -11,12 +11,19 @@ pub struct Fault {
     pub message: String,
     /// How to mend it.
     pub hint: Option<String>,
+    /// Whether it is only that a dry run denies itself to write: what would come of it is unknown.
+    pub is_denial: bool,
 }
 
 impl Fault {
     /// A complaint.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
+        Self { message: message.into(), hint: None, is_denial: false }
+    }
+
+    /// What a dry run cannot find out, since it must not write.
+    pub(super) fn denied(message: impl Into<String>) -> Self {
+        Self { is_denial: true, ..Self::new(message) }
     }
 
     /// The same with a hint.

@@ -6,7 +6,7 @@ use super::change::{Access, Change, Effect};
 use super::fault::Fault;
 use super::live::Manner;
 use super::meta::Kind;
-use super::{Back, Machine, look};
+use super::{Machine, look};
 use crate::host::sys;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::statvfs::{FsFlags, statvfs};
@@ -128,12 +128,6 @@ impl Machine {
                 Err(Fault::new(why))
             }
         }
-    }
-
-    /// Whether commands were foretold, so that the host may hold by then what it does not now.
-    pub(super) fn ran_commands_unseen(&self) -> bool {
-        let is_run = |change: &Change| matches!(change.effect, Effect::Run { .. });
-        matches!(self.back, Back::Overlay(_)) && self.journal.iter().any(is_run)
     }
 }
 

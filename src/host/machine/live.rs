@@ -1,10 +1,11 @@
 //! Does effects on the host. Everything has been compared and checked before.
 
-use super::change::{Access, Before, Change, Effect, Time};
+use super::change::{Access, Before, Change, Effect, Extras, Time};
 use super::fault::Fault;
+use super::firm::{self, Held};
 use crate::host::{sys, xattr};
 use nix::errno::Errno;
-use nix::fcntl::AT_FDCWD;
+use nix::fcntl::{AT_FDCWD, OFlag};
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{FchownatFlags, Gid, Uid, fchownat};
@@ -28,52 +29,64 @@ pub(super) enum Manner {
 /// Does one effect.
 pub(super) fn perform(change: &Change, manner: Manner) -> Result<(), Fault> {
     let path = change.path.as_path();
+    if matches!(change.effect, Effect::Run { .. }) {
+        return Ok(()); // the caller runs it, since it wants the output
+    }
+    let held = Held::new(path)?;
+    let place = held.path();
     match &change.effect {
-        Effect::Write { before, content, access } => {
-            let fault = |error| Fault::kernel("write", path, error);
-            if manner == Manner::InPlaceIfMounted && is_mount_point(path) {
-                return write_in_place(path, content, *access).map_err(fault);
+        Effect::Write { before, content, access, restored } => {
+            let fault = |error: io::Error| Fault::kernel("write", path, error);
+            if manner == Manner::InPlaceIfMounted && is_mount_point(place) {
+                return write_in_place(place, content, *access).map_err(fault);
             }
-            let keep = matches!(before, Before::File { .. });
-            replace(path, |temporary| write_new(temporary, content, *access, keep.then_some(path)))
+            let old = matches!(before, Before::File { .. }).then_some(place);
+            let kept = match (restored, old) {
+                (Some(extras), _) => Some(extras.clone()),
+                (None, Some(old)) => Some(of_replaced(xattr::all(old).map_err(fault)?)),
+                (None, None) => None,
+            };
+            replace(place, |temporary| write_new(temporary, content, *access, kept.as_ref()))
                 .map_err(fault)
         }
         Effect::Mkdir { access } => {
-            mkdir(path, *access).map_err(|e| Fault::kernel("make the directory", path, e))
+            mkdir(place, *access).map_err(|e| Fault::kernel("make the directory", path, e))
         }
-        Effect::Mode { after, .. } => fs::set_permissions(path, Permissions::from_mode(*after))
+        Effect::Mode { after, .. } => firm::hold(path)
+            .and_then(|held| fs::set_permissions(held.path(), Permissions::from_mode(*after)))
             .map_err(|e| Fault::kernel("set the mode of", path, e)),
-        Effect::Owner { after, .. } => chown(path, after.uid, after.gid)
+        Effect::Owner { after, .. } => chown(place, after.uid, after.gid)
             .map_err(|e| Fault::kernel("set the owner of", path, e)),
         Effect::Times { accessed, modified } => {
             let (accessed, modified) = (time_spec(*accessed), time_spec(*modified));
-            utimensat(AT_FDCWD, path, &accessed, &modified, UtimensatFlags::NoFollowSymlink)
+            utimensat(AT_FDCWD, place, &accessed, &modified, UtimensatFlags::NoFollowSymlink)
                 .map_err(|e| Fault::kernel("set the times of", path, e))
         }
-        Effect::Attribute { name, after, .. } => set_attribute(path, name, after.as_deref())
+        Effect::Attribute { name, after, .. } => set_attribute(place, name, after.as_deref())
             .map_err(|e| Fault::kernel(&format!("set the attribute `{name}` of"), path, e)),
         Effect::Acl { list, after, .. } => {
             // The kernel makes a mode of a list that says no more than one.
             let bytes = (!after.is_empty()).then(|| after.encode());
-            set_attribute(path, list.attribute(), bytes.as_deref())
+            set_attribute(place, list.attribute(), bytes.as_deref())
                 .map_err(|e| Fault::kernel("set the access control list of", path, e))
         }
         Effect::Symlink { target, .. } => {
-            replace(path, |temporary| std::os::unix::fs::symlink(target, temporary))
+            replace(place, |temporary| std::os::unix::fs::symlink(target, temporary))
                 .map_err(|e| Fault::kernel("make the link", path, e))
         }
         Effect::Hardlink { target, .. } => {
-            replace(path, |temporary| fs::hard_link(target, temporary))
+            let target = Held::new(target)?;
+            replace(place, |temporary| fs::hard_link(target.path(), temporary))
                 .map_err(|e| Fault::kernel("make the hard link", path, e))
         }
         Effect::Remove { before } => {
             let done = match before {
-                Before::Directory(_) => fs::remove_dir(path),
-                _ => fs::remove_file(path),
+                Before::Directory(_) => fs::remove_dir(place),
+                _ => fs::remove_file(place),
             };
-            done.and_then(|()| sync_parent(path)).map_err(|e| Fault::kernel("remove", path, e))
+            done.and_then(|()| sync_parent(place)).map_err(|e| Fault::kernel("remove", path, e))
         }
-        Effect::Run { .. } => Ok(()), // the caller runs it, since it wants the output
+        Effect::Run { .. } => Ok(()),
     }
 }
 
@@ -117,41 +130,52 @@ fn clear(temporary: &Path) -> io::Result<()> {
     }
 }
 
+/// What new content takes over of the file that it replaces. Rights and signatures belong to the
+/// bytes that they were given for.
+fn of_replaced(mut attributes: Vec<(CString, Vec<u8>)>) -> Extras {
+    let stays =
+        |name: &CString| xattr::OF_CONTENT.iter().all(|it| name.to_bytes() != it.as_bytes());
+    attributes.retain(|(name, _)| stays(name));
+    Extras { modified: None, attributes }
+}
+
 /// Writes a file that nobody else can read until it has its owner; the mode comes last.
-fn write_new(path: &Path, content: &[u8], access: Access, old: Option<&Path>) -> io::Result<()> {
+fn write_new(
+    path: &Path,
+    content: &[u8],
+    access: Access,
+    extras: Option<&Extras>,
+) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(content)?;
     chown(path, access.uid, access.gid)?;
-    if let Some(old) = old {
-        keep_attributes(old, path)?;
+    if let Some(extras) = extras {
+        set_attributes(path, &extras.attributes)?;
     }
     file.set_permissions(Permissions::from_mode(access.mode))?;
+    if let Some(modified) = extras.and_then(|extras| extras.modified) {
+        let (accessed, modified) = (TimeSpec::UTIME_OMIT, time_spec(Time::At(modified)));
+        utimensat(AT_FDCWD, path, &accessed, &modified, UtimensatFlags::NoFollowSymlink)?;
+    }
     file.sync_all()
 }
 
-/// Gives `path` the extended attributes of `old`, and none that `old` has not.
-fn keep_attributes(old: &Path, path: &Path) -> io::Result<()> {
-    let names = xattr::names(old)?;
-    for name in xattr::names(path)? {
-        // The list that the directory has for new entries is not for this one.
-        if name.to_bytes() == xattr::ACL_ACCESS.as_bytes() && !names.contains(&name) {
-            xattr::remove(path, &name)?;
-        }
+/// Gives a new file these extended attributes, and no access control list beside.
+fn set_attributes(path: &Path, attributes: &[(CString, Vec<u8>)]) -> io::Result<()> {
+    // The list that the directory has for new entries is not for this one.
+    let inherited = CString::new(xattr::ACL_ACCESS)?;
+    if !attributes.iter().any(|(name, _)| *name == inherited)
+        && xattr::names(path)?.contains(&inherited)
+    {
+        xattr::remove(path, &inherited)?;
     }
-    for name in names {
-        // Rights and signatures belong to the bytes that they were given for.
-        if xattr::OF_CONTENT.iter().any(|of_content| name.to_bytes() == of_content.as_bytes()) {
-            continue;
-        }
-        if let Some(value) = xattr::get(old, &name)? {
-            xattr::set(path, &name, &value)?;
-        }
-    }
-    Ok(())
+    attributes.iter().try_for_each(|(name, value)| xattr::set(path, name, value))
 }
 
 fn write_in_place(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).truncate(true).open(path)?;
+    let mut options = OpenOptions::new();
+    let options = options.write(true).truncate(true).custom_flags(OFlag::O_NOFOLLOW.bits());
+    let mut file = options.open(path)?;
     file.write_all(content)?;
     chown(path, access.uid, access.gid)?;
     file.set_permissions(Permissions::from_mode(access.mode))?;

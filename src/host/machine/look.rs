@@ -1,14 +1,19 @@
 //! Looks at the host itself, as it is on the disk.
 
 use super::fault::Fault;
+use super::firm;
 use super::meta::Meta;
 use crate::host::xattr;
 use bytes::Bytes;
 use nix::errno::Errno;
+use rustix::fs::OFlags;
 use std::ffi::{CString, OsString};
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+
+/// A file may say that it is larger than it is.
+const MOST_AT_ONCE: usize = 16 << 20;
 
 /// What is at `path`, links not followed; `None` where nothing is, or where a parent is no
 /// directory.
@@ -20,15 +25,27 @@ pub(super) fn lstat(path: &Path) -> Result<Option<Meta>, Fault> {
     }
 }
 
-/// The bytes of a file.
-pub(super) fn read(path: &Path) -> Result<Bytes, Fault> {
-    fs::read(path).map(Bytes::from).map_err(|error| Fault::kernel("read", path, error))
+/// The bytes of a file that is said to have `size_bytes` of them.
+pub(super) fn read(path: &Path, size_bytes: u64) -> Result<Bytes, Fault> {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = fs::File::from(firm::open(path, OFlags::RDONLY)?);
+        // One more, so that a single call tells where the file ends.
+        let mut content = vec![0; usize::try_from(size_bytes).unwrap_or(0).min(MOST_AT_ONCE) + 1];
+        let filled = file.read(&mut content)?;
+        let is_whole = filled < content.len() && filled as u64 == size_bytes && filled > 0;
+        content.truncate(filled);
+        if !is_whole {
+            file.read_to_end(&mut content)?;
+        }
+        Ok(content)
+    };
+    read().map(Bytes::from).map_err(|error| Fault::kernel("read", path, error))
 }
 
 /// The bytes of a file, piece by piece.
 pub(super) fn open(path: &Path) -> Result<Box<dyn io::Read>, Fault> {
-    match fs::File::open(path) {
-        Ok(file) => Ok(Box::new(file)),
+    match firm::open(path, OFlags::RDONLY) {
+        Ok(file) => Ok(Box::new(fs::File::from(file))),
         Err(error) => Err(Fault::kernel("read", path, error)),
     }
 }

@@ -16,6 +16,7 @@ pub mod command;
 pub mod diff;
 mod extended;
 pub mod fault;
+mod firm;
 mod foretell;
 mod http;
 mod live;
@@ -32,18 +33,22 @@ pub mod wait;
 pub mod write;
 
 use crate::event::secret::Masker;
+use crate::host::sandbox::Sandbox;
+use crate::host::xattr;
+use accounts::Names;
 use bytes::Bytes;
-use change::{Access, Before, Change, Effect};
+use change::{Access, Before, Change, Effect, Extras};
 use fault::Fault;
 use meta::{Kind, Meta, Stamp};
 use nix::unistd::User;
 use overlay::Overlay;
-use path::Follow;
+use path::{Follow, Walk};
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use wait::Limit;
 
 /// Files up to this are kept in the journal with their bytes, larger ones without.
 const KEPT_BYTES: u64 = 16 << 20;
@@ -53,11 +58,23 @@ pub struct Machine {
     back: Back,
     journal: Vec<Change>,
     seen: RefCell<BTreeSet<PathBuf>>,
+    /// Where directories that a task has walked to are, until it ends or something changes.
+    directories: RefCell<HashMap<PathBuf, Walk>>,
+    /// Who is called what, until something changes.
+    names: RefCell<Names>,
     umask: u32,
     masker: Masker,
     /// Whom programs run as, where that is not this process's user.
     user: Option<User>,
     on_change: Option<OnChange>,
+    /// What keeps a dry run from writing; it binds the thread.
+    sandbox: Option<Sandbox>,
+    /// Whether commands run in a dry run too.
+    runs_commands: bool,
+    /// Whether commands were foretold, so that the host may hold by then what it does not now.
+    has_unknown_effects: bool,
+    /// How long programs and waits may take.
+    limit: Option<Limit>,
 }
 
 /// Called before an effect on the host; an error keeps it from happening.
@@ -77,26 +94,38 @@ impl fmt::Debug for Machine {
 }
 
 impl Machine {
-    fn with(back: Back) -> Self {
+    fn with(back: Back, umask: u32) -> Self {
         Self {
             back,
             journal: Vec::new(),
             seen: RefCell::default(),
-            umask: umask(),
+            directories: RefCell::default(),
+            names: RefCell::default(),
+            umask,
             masker: Masker::default(),
             user: None,
             on_change: None,
+            sandbox: None,
+            runs_commands: false,
+            has_unknown_effects: false,
+            limit: None,
         }
     }
 
     /// The host itself.
     pub fn live() -> Self {
-        Self::with(Back::Live)
+        Self::with(Back::Live, umask())
     }
 
     /// A dry run over the host as it is now.
     pub fn overlay() -> Self {
-        Self::with(Back::Overlay(Overlay::default()))
+        Self::with(Back::Overlay(Overlay::default()), umask())
+    }
+
+    /// The same, with the calling thread shut in for good: neither a bug nor a command can change
+    /// the host, as far as the kernel can see to that.
+    pub fn shut_in() -> Self {
+        Self { sandbox: Some(Sandbox::enter()), ..Self::overlay() }
     }
 
     /// From now on refuses commands with a secret among their arguments, where every user of the
@@ -124,7 +153,13 @@ impl Machine {
             Back::Live => Back::Overlay(Overlay::default()),
             Back::Overlay(overlay) => Back::Overlay(overlay.clone()),
         };
-        Self { masker: self.masker.clone(), umask: self.umask, ..Self::with(back) }
+        Self {
+            masker: self.masker.clone(),
+            sandbox: self.sandbox.clone(),
+            has_unknown_effects: self.has_unknown_effects,
+            limit: self.limit,
+            ..Self::with(back, self.umask)
+        }
     }
 
     /// Whether effects are only recorded. For reports; tasks must not ask.
@@ -140,6 +175,7 @@ impl Machine {
     /// The paths that were looked at since the last call, as named and as resolved: what the
     /// tasks in between depend on.
     pub fn take_seen(&mut self) -> BTreeSet<PathBuf> {
+        self.directories.get_mut().clear();
         self.seen.take()
     }
 
@@ -165,7 +201,9 @@ impl Machine {
         match self.lstat_resolved(&resolved)? {
             None => Err(Fault::new(format!("there is no file {}", path.display()))),
             // Opening a pipe would wait for a writer that may never come.
-            Some(Meta { kind: Kind::File, .. }) => self.read_resolved(&resolved),
+            Some(Meta { kind: Kind::File, size_bytes, .. }) => {
+                self.read_resolved(&resolved, size_bytes)
+            }
             Some(found) => {
                 let kind = found.kind.described();
                 Err(Fault::new(format!("{} is {kind}, and a file is expected", path.display())))
@@ -231,9 +269,9 @@ impl Machine {
         }
     }
 
-    fn read_resolved(&self, path: &Path) -> Result<Bytes, Fault> {
+    fn read_resolved(&self, path: &Path, size_bytes: u64) -> Result<Bytes, Fault> {
         match &self.back {
-            Back::Live => look::read(path),
+            Back::Live => look::read(path, size_bytes),
             Back::Overlay(overlay) => overlay.read(path),
         }
     }
@@ -252,13 +290,26 @@ impl Machine {
         Ok(match found.kind {
             Kind::File => {
                 let kept = found.size_bytes <= KEPT_BYTES;
-                let content = if kept { self.read_resolved(path).ok() } else { None };
-                Before::File { content, size_bytes: found.size_bytes, access }
+                let content =
+                    if kept { self.read_resolved(path, found.size_bytes).ok() } else { None };
+                let attributes = match &self.back {
+                    Back::Live => xattr::all(path).unwrap_or_default(),
+                    Back::Overlay(_) => Vec::new(),
+                };
+                let extras = Extras { modified: Some(found.modified), attributes };
+                Before::File { content, size_bytes: found.size_bytes, access, extras }
             }
             Kind::Link => Before::Link(self.read_link_resolved(path)?),
             Kind::Directory => Before::Directory(access),
             Kind::Fifo | Kind::Socket | Kind::Device => Before::Special(access),
         })
+    }
+
+    /// What was looked up may be different from now on: for who knows of a change that this machine
+    /// has not made.
+    pub fn forget_looks(&mut self) {
+        self.directories.get_mut().clear();
+        *self.names.get_mut() = Names::default();
     }
 
     /// Does or records one effect that is known to be needed. Both backs first ask whether it can
@@ -272,6 +323,7 @@ impl Machine {
         let change = Change { path, effect };
         self.foretell(&change, manner)?;
         self.announce()?;
+        self.forget_looks();
         match &mut self.back {
             Back::Live => live::perform(&change, manner)?,
             Back::Overlay(overlay) => overlay.record(&change)?,

@@ -92,10 +92,10 @@ impl Overlay {
 
     /// See [`look::read`].
     pub(super) fn read(&self, path: &Path) -> Result<Bytes, Fault> {
-        match self.find(path)?.map(|found| found.content) {
-            Some(Body::Bytes(bytes)) => Ok(bytes),
-            Some(Body::Host(path)) => look::read(&path),
-            _ => look::read(path),
+        match self.find(path)?.map(|found| (found.content, found.meta.size_bytes)) {
+            Some((Body::Bytes(bytes), _)) => Ok(bytes),
+            Some((Body::Host(path), size_bytes)) => look::read(&path, size_bytes),
+            _ => look::read(path, 0),
         }
     }
 
@@ -194,11 +194,15 @@ impl Overlay {
     pub(super) fn record(&mut self, change: &Change) -> Result<(), Fault> {
         let path = &change.path;
         match &change.effect {
-            Effect::Write { content, access, .. } => {
+            Effect::Write { content, access, restored, .. } => {
                 let attributes = self.attributes_at(path, Kind::File)?;
                 let size = content.len() as u64;
                 self.make(path, Kind::File, *access, size, Body::Bytes(content.clone()));
-                self.change(path, |found| found.attributes = attributes)?;
+                let modified = restored.as_ref().and_then(|extras| extras.modified);
+                self.change(path, |found| {
+                    found.attributes = attributes;
+                    found.meta.modified = modified.unwrap_or(found.meta.modified);
+                })?;
             }
             Effect::Mkdir { access } => {
                 let attributes = self.attributes_at(path, Kind::Directory)?;

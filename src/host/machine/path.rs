@@ -36,11 +36,26 @@ impl Machine {
         if path.as_os_str().as_encoded_bytes().contains(&0) {
             return Err(Fault::new(format!("the path {path:?} holds a NUL byte")));
         }
-        let mut done = PathBuf::from("/");
-        let mut trusted = true;
-        let mut links = 0;
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(self.walk(Walk::default(), path, path, follow)?.done);
+        };
+        let known = self.directories.borrow().get(parent).cloned();
+        let begun = match known {
+            Some(walk) => walk,
+            None => {
+                let walk = self.walk(Walk::default(), path, parent, Follow::Yes)?;
+                self.directories.borrow_mut().insert(parent.to_owned(), walk.clone());
+                walk
+            }
+        };
+        Ok(self.walk(begun, path, Path::new(name), follow)?.done)
+    }
+
+    /// Goes on from `walk` by `way`, which is a part of `path`.
+    fn walk(&self, walk: Walk, path: &Path, way: &Path, follow: Follow) -> Result<Walk, Fault> {
+        let Walk { mut done, mut trusted, mut links } = walk;
         let mut ahead: Vec<OsString> = Vec::new();
-        push_components(path, &mut ahead);
+        push_components(way, &mut ahead);
         while let Some(name) = ahead.pop() {
             if name == ".." {
                 done.pop();
@@ -83,7 +98,24 @@ impl Machine {
             }
             push_components(&target, &mut ahead);
         }
-        Ok(done)
+        Ok(Walk { done, trusted, links })
+    }
+}
+
+/// How far a walk along a path has come.
+#[derive(Clone, Debug)]
+pub(super) struct Walk {
+    /// Where it is, without links.
+    done: PathBuf,
+    /// Whether only root or we could have put something here.
+    trusted: bool,
+    /// How many links it has followed.
+    links: usize,
+}
+
+impl Default for Walk {
+    fn default() -> Self {
+        Self { done: PathBuf::from("/"), trusted: true, links: 0 }
     }
 }
 

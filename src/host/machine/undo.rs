@@ -58,9 +58,12 @@ impl Machine {
         let effect = match before {
             Before::Nothing if now == Before::Nothing => return Ok(()),
             Before::Nothing => Effect::Remove { before: now },
-            Before::File { content: Some(content), access, .. } => {
-                Effect::Write { before: now, content: content.clone(), access: *access }
-            }
+            Before::File { content: Some(content), access, extras, .. } => Effect::Write {
+                before: now,
+                content: content.clone(),
+                access: *access,
+                restored: Some(extras.clone()),
+            },
             Before::Link(target) => Effect::Symlink { before: now, target: target.clone() },
             Before::Directory(access) => Effect::Mkdir { access: *access },
             Before::File { content: None, size_bytes, .. } => {
@@ -86,6 +89,32 @@ mod tests {
     use bytes::Bytes;
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_file_that_is_put_back_has_its_time_and_attributes_again() {
+        use crate::host::xattr;
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(86_400);
+        let names = ["replaced", "removed"].map(|name| root.join(name));
+        for path in &names {
+            fs::write(path, "old\n").unwrap();
+            // Not every file system has them.
+            xattr::set(path, c"user.note", b"mine").ok();
+            fs::File::open(path).unwrap().set_modified(long_ago).unwrap();
+        }
+        let attributes = names.each_ref().map(|path| xattr::all(path).unwrap());
+        let mut machine = Machine::live();
+        let (none, options) = (Attributes::default(), WriteOptions::default());
+        machine.write_file(&names[0], &Bytes::from_static(b"new\n"), &none, &options).unwrap();
+        machine.remove(&names[1]).unwrap();
+        assert_eq!(machine.undo(0), []);
+        for (path, attributes) in names.iter().zip(attributes) {
+            assert_eq!(fs::read(path).unwrap(), b"old\n");
+            assert_eq!(fs::metadata(path).unwrap().modified().unwrap(), long_ago);
+            assert_eq!(xattr::all(path).unwrap(), attributes);
+        }
+    }
 
     #[test]
     fn what_was_done_is_undone_newest_first_in_both_backs() {

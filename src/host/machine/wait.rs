@@ -17,11 +17,43 @@ pub enum Echo {
     Off,
 }
 
+/// How long a task may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    time: Duration,
+    end: Instant,
+}
+
+impl Limit {
+    pub(super) fn left(self) -> Duration {
+        self.end.saturating_duration_since(Instant::now())
+    }
+
+    /// The complaint that it is over.
+    pub(super) fn is_over(self) -> Fault {
+        let seconds = self.time.as_secs_f64();
+        Fault::new(format!("it was not done within the {seconds} seconds that `timeout` gives it"))
+    }
+}
+
 impl Machine {
+    /// From now on gives programs and waits this much time; without limit where there is `None`.
+    pub fn limit_time(&mut self, limit: Option<Duration>) {
+        self.limit = limit.map(|time| Limit { time, end: Instant::now() + time });
+    }
+
     /// Lets time pass. A dry run does not wait.
-    pub fn sleep(&self, time: Duration) {
-        if !self.is_dry_run() {
-            std::thread::sleep(time);
+    ///
+    /// Errors: the task's own time is up before.
+    pub fn sleep(&self, time: Duration) -> Result<(), Fault> {
+        if self.is_dry_run() {
+            return Ok(());
+        }
+        let left = self.limit.map_or(Duration::MAX, |limit| limit.left());
+        std::thread::sleep(time.min(left));
+        match self.limit {
+            Some(limit) if left < time => Err(limit.is_over()),
+            _ => Ok(()),
         }
     }
 

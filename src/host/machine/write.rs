@@ -68,7 +68,7 @@ impl Machine {
         let file = found.as_ref().filter(|found| found.kind == Kind::File);
         if let Some(file) = file
             && file.size_bytes == content.len() as u64
-            && self.read_resolved(&resolved)? == content
+            && self.read_resolved(&resolved, file.size_bytes)? == content
         {
             self.set_attributes(&resolved, Follow::No, attributes)?;
             return Ok(Written::default());
@@ -79,27 +79,34 @@ impl Machine {
         };
         let manner = if options.unsafe_writes { Manner::InPlaceIfMounted } else { Manner::Atomic };
         let before = self.before(&resolved, found.as_ref())?;
-        let effect = Effect::Write { before, content: content.clone(), access };
-        if let Some(validate) = &options.validate {
-            self.validate(validate, content)?;
-        }
+        let effect = Effect::Write { before, content: content.clone(), access, restored: None };
+        let verdict = match &options.validate {
+            Some(validate) => self.validate(validate, content),
+            None => Ok(()),
+        };
+        // Where the verdict is unknown, later tasks do best to count on the new content.
+        let unknown = match verdict {
+            Err(fault) if fault.is_denial => Some(fault),
+            verdict => verdict.map(|()| None)?,
+        };
         let backup = match file {
             Some(file) if options.backup => Some(self.back_up(&resolved, file)?),
             _ => None,
         };
         self.perform(resolved, effect, manner)?;
-        Ok(Written { backup })
+        unknown.map_or(Ok(Written { backup }), Err)
     }
 
     /// Copies a file to a dated name beside it.
     fn back_up(&mut self, path: &Path, found: &Meta) -> Result<PathBuf, Fault> {
-        let content = self.read_resolved(path)?;
+        let content = self.read_resolved(path, found.size_bytes)?;
         let seconds = self.now().seconds;
         let date = chrono::DateTime::from_timestamp(seconds, 0).unwrap_or_default();
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{}.{}~", std::process::id(), date.format("%Y-%m-%d@%H:%M:%S")));
         let backup = PathBuf::from(name);
-        let effect = Effect::Write { before: Before::Nothing, content, access: found.access() };
+        let (before, access, restored) = (Before::Nothing, found.access(), None);
+        let effect = Effect::Write { before, content, access, restored };
         self.perform(backup.clone(), effect, Manner::Atomic)?;
         Ok(backup)
     }
@@ -113,7 +120,7 @@ impl Machine {
         }
         let draft = Draft::new(content)?;
         let argv = argv.iter().map(|word| word.replace("%s", &draft.path)).collect();
-        let output = self.query(&Command { argv, ..Command::default() })?;
+        let output = self.guard(&Command { argv, ..Command::default() })?;
         if output.is_success() {
             return Ok(());
         }

@@ -5,7 +5,6 @@ mod sign;
 mod xml;
 
 pub use credentials::S3Auth;
-pub(crate) use sign::hex;
 
 use super::http::{client, judge, parse_url, shown, unanswered};
 use super::tls::TlsSettings;

@@ -1,11 +1,11 @@
 //! Signatures of requests: AWS's version 4.
 
 use super::credentials::Key;
+use crate::event::hex::hex;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue};
 use s3::signing::{canonical_request, signed_header_string};
 use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 use std::time::Duration;
 
 /// The block of SHA-256, in bytes.
@@ -70,16 +70,6 @@ fn hmac(key: &[u8], text: &[u8]) -> [u8; 32] {
     let inner = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(text);
     let outer = Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c));
     outer.chain_update(inner.finalize()).finalize().into()
-}
-
-/// Bytes as hexadecimal text.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // A string takes everything.
-        write!(text, "{byte:02x}").ok();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,18 +1,18 @@
-//! One task of a run: whether it is wanted, its turns, what it notifies. And handlers.
+//! One task of a run: whether it is wanted, its turns, what it leaves.
 
 use super::ansible_facts;
 use super::executor::{Action, Executor, Lived, Next, name_of};
 use super::items;
 use super::keywords::{Keywords, Retry};
-use super::params::truth;
 use super::report::{ItemReport, Status, TaskReport};
 use super::tasks::{self, Failure, Include, Module};
-use super::turn::{Done, Job, Switches, Turn};
+use super::job::{Job, Switches, seconds};
+use super::turn::{Done, Turn};
 use super::walk::{Frame, failed_task};
 use crate::event::task::Task;
 use crate::event::tree::Node;
 use crate::expr::scope::Scope;
-use crate::expr::value::{pairs, to_node};
+use crate::expr::value::pairs;
 use crate::host::machine::fault::Fault;
 use minijinja::Value;
 use std::collections::BTreeSet;
@@ -28,41 +28,13 @@ const DELAY: f64 = 5.0;
 type Includes = Vec<(Include, Vec<(String, Value)>)>;
 
 impl Executor<'_> {
-    /// Runs notified handlers, in the order in which they are written, until none is left: a
-    /// handler may notify another. One that fails stays notified.
-    pub(super) fn flush(&mut self, frame: &Frame) -> Next {
-        let frame = Frame { is_handler: true, ..frame.clone() };
-        while let Some(at) = self.play.notified.pop_first() {
-            let Some(handler) = self.play.handlers.get(at).cloned() else { continue };
-            let next = self.step(&handler, &frame);
-            if matches!(next, Next::Failed | Next::Stop) {
-                if self.report.tasks.last().is_some_and(|task| task.status == Status::Failed) {
-                    self.play.notified.insert(at);
-                }
-                self.save_pending();
-                return next;
-            }
-            self.save_pending();
-        }
-        Next::GoOn
-    }
-
-    /// Writes down which handlers of this play are still to run.
-    pub(super) fn save_pending(&mut self) {
-        let own: BTreeSet<String> = self.play.handlers.iter().map(|it| name_of(it)).collect();
-        let mut names = self.inputs.pending.names();
-        names.retain(|name| !own.contains(name));
-        names.extend(self.pending_names());
-        self.remember(names);
-    }
-
     /// Whether the `when` and the tags of a `meta` task let it do what it says.
     pub(super) fn wants_meta(&mut self, task: &Task, frame: &Frame) -> Result<bool, Failure> {
         // Those that the executor itself puts between sections have no place, and always count.
         if task.span.is_none() {
             return Ok(true);
         }
-        let keywords = Keywords::read(&task.keywords, &self.inputs.engine, &mut Vec::new());
+        let keywords = Keywords::read(&task.keywords, None, &mut Vec::new());
         if !frame.is_handler && !self.selection.includes(&keywords.tags) {
             return Ok(false);
         }
@@ -95,7 +67,7 @@ impl Executor<'_> {
 
     pub(super) fn task(&mut self, task: &Task, frame: &Frame) -> (Next, Includes) {
         let mut complaints = Vec::new();
-        let keywords = Keywords::read(&task.keywords, &self.inputs.engine, &mut complaints);
+        let keywords = Keywords::read(&task.keywords, None, &mut complaints);
         if !frame.is_handler && !self.selection.includes(&keywords.tags) {
             return (Next::GoOn, Vec::new());
         }
@@ -385,76 +357,6 @@ impl Executor<'_> {
             let names = self.groups.iter().map(Value::from).collect();
             Arc::make_mut(&mut self.results).insert("group_names".into(), names);
         }
-    }
-
-    fn notify(&mut self, keywords: &Keywords, scope: &Scope) -> Result<(), Failure> {
-        let found = self.handlers_of(keywords, scope)?;
-        self.play.notified.extend(found);
-        Ok(())
-    }
-
-    /// The handlers that a task with these keywords notifies: of those with a name the last, and
-    /// all that listen to it.
-    fn handlers_of(&self, keywords: &Keywords, scope: &Scope) -> Result<Vec<usize>, Failure> {
-        let mut all = Vec::new();
-        for node in &keywords.notify {
-            let names = self.inputs.engine.render_node(node, scope)?;
-            let names = names.as_list().unwrap_or(std::slice::from_ref(&names));
-            for name in names.iter().filter_map(Node::scalar_text) {
-                let is_named = |handler: &Task| {
-                    handler.name == name
-                        || handler.full_name().is_some_and(|full| full == name)
-                        || self.inputs.engine.render(&handler.name, scope).is_ok_and(|rendered| rendered.as_str() == Some(name))
-                };
-                let handlers = &self.play.handlers;
-                let mut found: Vec<usize> = Vec::new();
-                found.extend(handlers.iter().rposition(|handler| is_named(handler)));
-                let listening = handlers.iter().enumerate();
-                let hears = |handler: &Task| handler.topics().iter().any(|topic| topic == name);
-                found.extend(listening.filter(|(_, it)| hears(it)).map(|(at, _)| at));
-                if found.is_empty() {
-                    return Err(Failure::new(format!("there is no handler `{name}`")));
-                }
-                all.extend(found);
-            }
-        }
-        Ok(all)
-    }
-}
-
-/// A number of seconds, or of times, that may be an expression.
-fn seconds(node: &Node, scope: &Scope) -> Result<Duration, Failure> {
-    let value = scope
-        .engine()
-        .render_value(node, scope)
-        .map_err(|problem| Failure::from(problem.located(node.span.as_ref())))?;
-    let text = to_node(&value);
-    let number = text.scalar_text().and_then(|text| text.trim().parse::<f64>().ok());
-    let number = number.filter(|number| (0.0..1e9).contains(number));
-    number.map(Duration::from_secs_f64).ok_or_else(|| {
-        Failure::new(format!("a number is needed here, and this is `{value}`"))
-    })
-}
-
-impl Switches {
-    /// What the keywords that are true or false come to.
-    fn of(keywords: &Keywords, scope: &Scope) -> Result<Self, Failure> {
-        let is_on = |node: &Option<Node>, otherwise: bool| -> Result<bool, Failure> {
-            let Some(node) = node else { return Ok(otherwise) };
-            if let Some(known) = truth(node) {
-                return Ok(known);
-            }
-            let rendered = scope.engine().render_node(node, scope)?;
-            truth(&rendered).ok_or_else(|| {
-                Failure::new(format!("true or false is needed here, and this is {}", rendered.kind()))
-            })
-        };
-        Ok(Self {
-            no_log: is_on(&keywords.no_log, false)?,
-            check_mode: is_on(&keywords.check_mode, false)?,
-            shows_diff: is_on(&keywords.diff, true)?,
-            becomes: is_on(&keywords.becomes, false)?,
-        })
     }
 }
 

@@ -2,6 +2,7 @@
 //! revision, or as often as they say.
 
 use super::executor::Action;
+use crate::event::hex::hex;
 use crate::event::secret::Masker;
 use crate::expr::value::{from_json, to_json};
 use minijinja::Value;
@@ -136,7 +137,7 @@ fn key(action: &Action<'_>) -> String {
         hash.update(part.len().to_le_bytes());
         hash.update(part);
     }
-    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize()[..16])
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What expressions of tasks may look at: the machine as the tasks before have left it, or would
 //! have in a dry run.
 
-use crate::expr::host::{Host, Kind, Seen};
+use crate::expr::host::{Host, Kind, Seen, Unanswered};
 use crate::host::machine::Machine;
 use crate::host::machine::command::Command;
 use crate::host::machine::fault::Fault;
@@ -39,13 +39,14 @@ impl fmt::Debug for Looks {
 impl Looks {
     /// Looks at `machine`; relative paths are below `base`.
     pub(super) fn new(machine: &Machine, base: &Path) -> Arc<Self> {
+        let base = std::path::absolute(base).unwrap_or_else(|_| base.to_owned());
         let inner = Inner {
             fork: machine.fork(),
             at: machine.journal().len(),
-            places: vec![base.to_owned()],
+            places: vec![base.clone()],
             kept: Vec::new(),
         };
-        Arc::new(Self { base: base.to_owned(), inner: Mutex::new(inner) })
+        Arc::new(Self { base, inner: Mutex::new(inner) })
     }
 
     /// To be called before a task, so that its expressions see what those before it did; `places`
@@ -70,6 +71,7 @@ impl Looks {
     /// To be called when expressions have been rendered: writes what they ask to be kept.
     pub(super) fn settle(&self, machine: &mut Machine) -> Result<(), Fault> {
         let mut inner = self.lock();
+        inner.fork.forget_looks();
         for (path, content) in std::mem::take(&mut inner.kept) {
             keep(machine, &path, &content)?;
             inner.fork = machine.fork();
@@ -132,19 +134,23 @@ impl Host for Looks {
         self.lock().fork.resolve(path, Follow::Yes).map_err(told)
     }
 
-    fn run(&self, command: &str) -> Result<Vec<u8>, String> {
+    fn run(&self, command: &str) -> Result<Vec<u8>, Unanswered> {
         let command = Command {
             argv: ["/bin/sh", "-c", command].map(str::to_owned).into(),
             chdir: Some(self.base.clone()),
             ..Command::default()
         };
-        let output = self.lock().fork.query(&command).map_err(told)?;
+        let output = self.lock().fork.guard(&command).map_err(|fault| Unanswered {
+            is_denial: fault.is_denial,
+            why: told(fault),
+        })?;
         if output.is_success() {
             return Ok(output.stdout);
         }
         let said = String::from_utf8_lossy(&output.stderr);
         let said = said.lines().next_back().unwrap_or_default();
-        Err(format!("{}: {said}", output.how_it_ended()))
+        let why = format!("{}: {said}", output.how_it_ended());
+        Err(Unanswered { why, is_denial: false })
     }
 
     fn keep(&self, path: &Path, content: &str) -> Result<(), String> {

@@ -158,7 +158,8 @@ enum Given {
 /// A module's parameters as given, of the right types.
 #[derive(Clone, Debug)]
 pub struct Params {
-    given: IndexMap<&'static str, Given>,
+    /// With the place of each.
+    given: IndexMap<&'static str, (Given, Option<Span>)>,
     /// Parameters beyond those named, where the module takes any.
     pub others: Vec<(Key, Node)>,
     /// Where they are written.
@@ -191,7 +192,7 @@ impl Params {
             }
             match typed(param, node, stage) {
                 Ok(given) => {
-                    if params.given.insert(param.name, given).is_some() {
+                    if params.given.insert(param.name, (given, node.span.clone())).is_some() {
                         let why = format!("`{}` is given twice", param.name);
                         complaints.push(Diagnostic::new(why, key.span.clone()));
                     }
@@ -199,7 +200,7 @@ impl Params {
                 Err(complaint) => {
                     complaints.push(*complaint);
                     // Given, if wrongly: no further complaint that it is missing.
-                    params.given.insert(param.name, Given::Later);
+                    params.given.insert(param.name, (Given::Later, None));
                 }
             }
         }
@@ -249,9 +250,19 @@ impl Params {
         self.given.contains_key(name)
     }
 
+    fn get(&self, name: &str) -> Option<&Given> {
+        self.given.get(name).map(|(given, _)| given)
+    }
+
+    /// Where the value of `name` is written; else where all parameters are.
+    pub fn place(&self, name: &str) -> Option<Span> {
+        let place = self.given.get(name).and_then(|(_, place)| place.clone());
+        place.or_else(|| self.span.clone())
+    }
+
     /// A text, path, account or word.
     pub fn text(&self, name: &str) -> Option<&str> {
-        if let Some(Given::Text(text)) = self.given.get(name) { Some(text) } else { None }
+        if let Some(Given::Text(text)) = self.get(name) { Some(text) } else { None }
     }
 
     /// A path.
@@ -261,27 +272,27 @@ impl Params {
 
     /// A truth value, or what it is when not given.
     pub fn flag(&self, name: &str, otherwise: bool) -> bool {
-        if let Some(Given::Bool(value)) = self.given.get(name) { *value } else { otherwise }
+        if let Some(Given::Bool(value)) = self.get(name) { *value } else { otherwise }
     }
 
     /// A whole number.
     pub fn int(&self, name: &str) -> Option<i64> {
-        if let Some(Given::Int(value)) = self.given.get(name) { Some(*value) } else { None }
+        if let Some(Given::Int(value)) = self.get(name) { Some(*value) } else { None }
     }
 
     /// Permissions.
     pub fn mode(&self, name: &str) -> Option<Mode> {
-        if let Some(Given::Mode(mode)) = self.given.get(name) { Some(mode.clone()) } else { None }
+        if let Some(Given::Mode(mode)) = self.get(name) { Some(mode.clone()) } else { None }
     }
 
     /// A list of text.
     pub fn texts(&self, name: &str) -> Option<&[String]> {
-        if let Some(Given::Texts(texts)) = self.given.get(name) { Some(texts) } else { None }
+        if let Some(Given::Texts(texts)) = self.get(name) { Some(texts) } else { None }
     }
 
     /// Whatever is given.
     pub fn any(&self, name: &str) -> Option<&Node> {
-        if let Some(Given::Node(node)) = self.given.get(name) { Some(node) } else { None }
+        if let Some(Given::Node(node)) = self.get(name) { Some(node) } else { None }
     }
 }
 

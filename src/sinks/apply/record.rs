@@ -1,7 +1,8 @@
 //! A run for good: under the host's lock, with a record of every task.
 
 use super::executor::{Action, Inputs, Observer, Pending, Selection, Wish, run};
-use super::report::{Report, Status, TaskReport};
+use super::report::{ChangeReport, ItemReport, Report, Status, TaskReport};
+use crate::event::hex::hex;
 use crate::event::task::TaskSet;
 use crate::event::time::write_rfc3339;
 use crate::host::audit::chain::Chain;
@@ -10,27 +11,28 @@ use crate::host::clock;
 use crate::host::machine::Machine;
 use crate::host::run_lock::{RunLock, place};
 use minijinja::Value;
-use serde_json::Map;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
 /// Runs `set` on this host. Waits while another run holds the lock; `waits` hears which process
-/// that is. Every task's record is stored before the next task begins; one that cannot be stored
+/// that is. `check` may call it off when nobody else can change the host any more. Every task's record is stored before the next task begins; one that cannot be stored
 /// ends the run.
 ///
 /// # Errors
-/// Why the run did not begin: no lock, or no place for its records.
+/// Why the run did not begin: no lock, no place for its records, or what `check` says.
 pub fn run_recorded(
     set: &TaskSet,
     inputs: &Inputs,
     selection: &Selection,
     data_dir: &Path,
     waits: impl FnOnce(&str),
+    check: impl FnOnce() -> Result<(), String>,
     observer: &mut dyn Observer,
 ) -> Result<Report, String> {
     let lock = place(data_dir);
     let _lock = RunLock::take(&lock, waits)
         .map_err(|error| format!("the lock of runs, `{}`: {error}", lock.display()))?;
+    check()?;
     let directory = directory(data_dir);
     let chain = Chain::open(&directory)
         .map_err(|error| format!("the audit trail in `{}`: {error}", directory.display()))?;
@@ -58,11 +60,37 @@ fn run_id(host: &str) -> String {
     hash.update(clock::now_ns().to_le_bytes());
     hash.update(std::process::id().to_le_bytes());
     hash.update(host);
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize()[..8])
 }
 
 fn unstored(error: &std::io::Error) -> String {
     format!("what was done cannot be put on record, so that nothing more is done: {error}")
+}
+
+/// What is kept of a task.
+#[derive(serde::Serialize)]
+struct Record<'a> {
+    timestamp: &'a str,
+    host: &'a str,
+    run: &'a str,
+    revision: &'a str,
+    number: usize,
+    task: &'a str,
+    module: &'a str,
+    handler: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<&'a str>,
+    status: Status,
+    ignored: bool,
+    rescued: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+    items: &'a [ItemReport],
+    changes: &'a [ChangeReport],
+    duration_seconds: f64,
+    changed: bool,
 }
 
 /// Puts each task on record on its way to the observer behind it.
@@ -78,16 +106,26 @@ impl Recorder<'_> {
     fn store(&mut self, task: &TaskReport) -> std::io::Result<()> {
         let mut time = Vec::new();
         write_rfc3339(&mut time, clock::now_ns());
-        let mut record = Map::new();
-        record.insert("timestamp".into(), String::from_utf8_lossy(&time).into());
-        record.insert("host".into(), self.host.into());
-        record.insert("run".into(), self.run.as_str().into());
-        record.insert("revision".into(), self.revision.into());
-        if let serde_json::Value::Object(task) = serde_json::to_value(task)? {
-            record.extend(task.into_iter().filter(|(_, value)| !value.is_null()));
-        }
-        record.insert("changed".into(), (!task.changes.is_empty()).into());
-        self.chain.append(record)?;
+        self.chain.append(&Record {
+            timestamp: &String::from_utf8_lossy(&time),
+            host: self.host,
+            run: &self.run,
+            revision: self.revision,
+            number: task.number,
+            task: &task.name,
+            module: &task.module,
+            handler: task.handler,
+            place: task.place.as_deref(),
+            status: task.status,
+            ignored: task.ignored,
+            rescued: task.rescued,
+            message: task.message.as_deref(),
+            hint: task.hint.as_deref(),
+            items: &task.items,
+            changes: &task.changes,
+            duration_seconds: task.duration.as_secs_f64(),
+            changed: !task.changes.is_empty(),
+        })?;
         // What left the host as it was may wait for the end of the run.
         match task.status {
             Status::Ok | Status::Skipped | Status::Unknown if task.changes.is_empty() => Ok(()),

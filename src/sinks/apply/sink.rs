@@ -172,7 +172,8 @@ impl Runner {
         let waits = |pid: &str| tracing::info!(pid, "another run goes on; this one waits for it");
         let mut journal = Journal { ran, masker };
         let everything = Selection::default();
-        let end = run_recorded(set, &inputs, &everything, data_dir, waits, &mut journal);
+        let check = || Ok(());
+        let end = run_recorded(set, &inputs, &everything, data_dir, waits, check, &mut journal);
         self.ran = Some(journal.ran);
         end
     }

@@ -65,7 +65,7 @@ impl Manifests {
             journal: Journal::new(cx, Safe::Disk),
             env: Arc::clone(&cx.env),
             sink: Arc::clone(&cx.name),
-            settings: crate::net::s3::hex(&Sha256::digest(settings)[..12]),
+            settings: crate::event::hex::hex(&Sha256::digest(settings)[..12]),
         }
     }
 

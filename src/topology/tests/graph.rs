@@ -33,7 +33,7 @@ impl TransformConfig for Metrics {
 
 /// The complaints about a graph written as `kind name < input input`, one a line.
 fn complaints(text: &str) -> String {
-    let file = Arc::new(SourceFile { path: Path::new("t.yml").into(), text: text.into() });
+    let file = Arc::new(SourceFile::new(Path::new("t.yml").into(), text.into()));
     let span = |word: &str| {
         let start = word.as_ptr() as usize - text.as_ptr() as usize;
         Some(Span { file: Arc::clone(&file), start, end: start + word.len() })

@@ -2,7 +2,7 @@
 
 use super::{Brought, Parser};
 use crate::event::fault::{Diagnostic, nearest};
-use crate::event::task::{Named, Play, Step, Task};
+use crate::event::task::{Named, Play, Step, Task, each_task};
 use crate::event::tree::{Key, Node, Value};
 use crate::expr::jinja::Engine;
 use crate::sinks::apply::args::{normalize, set_conditions_aside};
@@ -99,20 +99,11 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn steps(&mut self, steps: &[Step]) {
-        for step in steps {
-            match step {
-                Step::Task(task) => self.task(task),
-                Step::Block(block) => {
-                    self.steps(&block.tasks);
-                    self.steps(&block.rescue);
-                    self.steps(&block.always);
-                }
-            }
-        }
+        each_task(steps, &mut |task| self.task(task));
     }
 
     fn task(&mut self, task: &Task) {
-        let keywords = Keywords::read(&task.keywords, self.engine, self.complaints);
+        let keywords = Keywords::read(&task.keywords, Some(self.engine), self.complaints);
         self.args(task);
         if keywords.other_user().is_some()
             && !tasks::find(&task.module).is_some_and(tasks::Module::runs_as)

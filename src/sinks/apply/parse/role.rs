@@ -3,7 +3,7 @@
 use super::inherit::inherit;
 use super::{Around, LoadedRole, Parser};
 use crate::event::task::{Home, Named, Role, Step, Task};
-use crate::event::tree::{Node, Span, Value};
+use crate::event::tree::{Key, Node, Span, Value};
 use crate::expr::jinja::Engine;
 use crate::sinks::apply::keywords::BLOCK;
 use crate::sinks::apply::params::truth;
@@ -117,6 +117,7 @@ impl Parser {
             keywords: Arc::clone(&around.keywords),
         };
         let (of_tasks, of_handlers) = (inside("tasks"), inside("handlers"));
+        loaded.steps.extend(self.validation(&path, files, &of_tasks).map(Step::Task));
         if let Some(list) = self.part(&path.join("tasks"), files.tasks.as_deref(), &at) {
             loaded.steps.extend(self.steps(&list, &of_tasks));
         }
@@ -125,6 +126,43 @@ impl Parser {
         }
         self.open.pop();
         Some(loaded)
+    }
+
+    /// The task that holds the role's parameters against what its `argument_specs` say of the file
+    /// of tasks that is read. It runs whatever tags are asked for.
+    fn validation(&mut self, path: &Path, files: &RoleFiles, around: &Around) -> Option<Task> {
+        let meta = path.join("meta");
+        let specs = match self.of_role(&meta, "argument_specs") {
+            Some(file) => self.content(&file)?,
+            None => self.of_role(&meta, "main").and_then(|file| self.content(&file))?,
+        };
+        let entry = files.tasks.as_deref().unwrap_or("main");
+        let entry = entry.strip_suffix(".yml").or(entry.strip_suffix(".yaml")).unwrap_or(entry);
+        let spec = specs.get("argument_specs")?.get(entry)?;
+        let options = spec.get("options").cloned();
+        let about = spec.get("short_description").and_then(Node::scalar_text);
+        let about = about.map_or_else(String::new, |about| format!(" - {about}"));
+        let context = [
+            ("type", "role"),
+            ("name", around.home.role.as_ref().map_or("", |role| role.name.as_str())),
+            ("argument_spec_name", entry),
+        ];
+        let context = context.map(|(name, text)| (Key::from(name), Node::string(text)));
+        let empty = || Node::new(Value::Map(Vec::new()));
+        let args = vec![
+            (Key::from("argument_spec"), options.unwrap_or_else(empty)),
+            (Key::from("validate_args_context"), Node::new(Value::Map(context.into()))),
+        ];
+        let always = Named::from([("tags".to_owned(), Node::string("always"))]);
+        Some(Task {
+            name: format!("Validating arguments against arg spec '{entry}'{about}"),
+            module: "validate_argument_spec".into(),
+            args: Node::new(Value::Map(args)),
+            keywords: inherit(&around.keywords, always),
+            around: Arc::clone(&around.keywords),
+            home: Arc::clone(&around.home),
+            span: spec.span.clone(),
+        })
     }
 
     /// The list in one of a role's files; only one that is asked for by name must be there.

@@ -216,15 +216,15 @@ pub(super) fn options(params: &Params, follow: Follow) -> Result<WriteOptions, F
 
 /// What can be said against `validate` and the patterns among the parameters.
 pub(super) fn check(params: &Params, patterns: &[(&str, Over)]) -> Vec<Diagnostic> {
-    let complain = |why: String| Diagnostic::new(why, params.span.clone());
     let mut complaints = Vec::new();
     for (name, over) in patterns {
         if let Some(Err(why)) = params.text(name).map(|text| Pattern::new(text, *over)) {
-            complaints.push(complain(format!("`{name}`: {why}")));
+            complaints.push(Diagnostic::new(format!("`{name}`: {why}"), params.place(name)));
         }
     }
     if params.text("validate").is_some_and(|text| !text.contains("%s")) {
-        complaints.push(complain("`validate` must hold `%s`, the file to look at".into()));
+        let why = "`validate` must hold `%s`, the file to look at";
+        complaints.push(Diagnostic::new(why, params.place("validate")));
     }
     complaints
 }

@@ -1,6 +1,7 @@
 //! What `stat` and `find` tell of a file, under Ansible's names.
 
 use super::Failure;
+use crate::event::hex::hex;
 use crate::host::machine::Machine;
 use crate::host::machine::meta::{Kind, Meta};
 use crate::sinks::apply::params::Kind as ParamKind;
@@ -8,7 +9,7 @@ use minijinja::Value;
 use sha1::Sha1;
 use sha2::digest::Digest;
 use sha2::{Sha224, Sha256, Sha384, Sha512};
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read as _};
 use std::path::Path;
 
 /// The ways to sum up a file's content.
@@ -58,7 +59,7 @@ pub(super) fn of_inode(found: &Meta, machine: &Machine) -> Vec<(&'static str, Va
 
 /// The sum of the content of the file at `path`, in hex, read piece by piece.
 pub(super) fn sum(machine: &Machine, path: &Path, algorithm: &str) -> Result<String, Failure> {
-    let reader = machine.reader(path)?;
+    let reader = BufReader::with_capacity(64 << 10, machine.reader(path)?);
     let summed = match algorithm {
         "md5" => md5_of(reader),
         "sha224" => digest::<Sha224>(reader),
@@ -83,25 +84,27 @@ pub(super) fn sum_of(content: &[u8], algorithm: &str) -> String {
     summed.unwrap_or_default() // memory is always readable
 }
 
-fn digest<D: Digest>(reader: impl Read) -> std::io::Result<String> {
+fn digest<D: Digest>(reader: impl BufRead) -> std::io::Result<String> {
     let mut digest = D::new();
     each_piece(reader, |piece| digest.update(piece))?;
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&digest.finalize()))
 }
 
-fn md5_of(reader: impl Read) -> std::io::Result<String> {
+fn md5_of(reader: impl BufRead) -> std::io::Result<String> {
     let mut digest = md5::Context::new();
     each_piece(reader, |piece| digest.consume(piece))?;
-    Ok(format!("{:x}", digest.finalize()))
+    Ok(hex(&*digest.finalize()))
 }
 
-fn each_piece(mut reader: impl Read, mut take: impl FnMut(&[u8])) -> std::io::Result<()> {
-    let mut piece = vec![0_u8; 64 << 10];
+fn each_piece(mut reader: impl BufRead, mut take: impl FnMut(&[u8])) -> std::io::Result<()> {
     loop {
-        match reader.read(&mut piece)? {
-            0 => return Ok(()),
-            count => take(&piece[..count]),
+        let piece = reader.fill_buf()?;
+        if piece.is_empty() {
+            return Ok(());
         }
+        take(piece);
+        let length = piece.len();
+        reader.consume(length);
     }
 }
 

@@ -48,6 +48,7 @@ mod toml_file;
 mod unarchive;
 mod unpack;
 mod uri;
+mod validate_argument_spec;
 mod values;
 mod wait_for;
 mod web;
@@ -118,6 +119,7 @@ pub static MODULES: &[&Module] = &[
     &toml_file::MODULE,
     &unarchive::MODULE,
     &uri::MODULE,
+    &validate_argument_spec::MODULE,
     &wait_for::MODULE,
     &xattr::MODULE,
     &yaml_file::MODULE,
@@ -205,6 +207,7 @@ const AS_ANOTHER_USER: &[&str] = &[
     "shell",
     "slurp",
     "stat",
+    "validate_argument_spec",
     "wait_for",
 ];
 
@@ -311,12 +314,14 @@ pub struct Failure {
     pub hint: Option<String>,
     /// It is not wrong, only unknown in a dry run: the number of the task that must run first.
     pub depends_on: Option<usize>,
+    /// It only failed because a dry run must not write, so that it is unknown too.
+    pub is_denial: bool,
 }
 
 impl Failure {
     /// A complaint.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, depends_on: None }
+        Self { message: message.into(), hint: None, depends_on: None, is_denial: false }
     }
 
     /// The first of several complaints.
@@ -330,14 +335,14 @@ impl Failure {
 
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
-        Self { message: fault.message, hint: fault.hint, depends_on: None }
+        Self { hint: fault.hint, is_denial: fault.is_denial, ..Self::new(fault.message) }
     }
 }
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         let complaint = Self::from(problem.diagnostic());
-        Self { depends_on: problem.depends_on, ..complaint }
+        Self { depends_on: problem.depends_on, is_denial: problem.is_denial, ..complaint }
     }
 }
 
@@ -347,7 +352,7 @@ impl From<Diagnostic> for Failure {
         if let Some((place, what)) = &complaint.related {
             message.push_str(&format!(" ({place}: {what})"));
         }
-        Self { message, hint: complaint.hint, depends_on: None }
+        Self { hint: complaint.hint, ..Self::new(message) }
     }
 }
 

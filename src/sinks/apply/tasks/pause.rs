@@ -49,7 +49,7 @@ impl Task for Pause {
         match seconds {
             Some(seconds) => {
                 // As in Ansible, at least one second.
-                machine.sleep(Duration::from_secs_f64(seconds.clamp(1.0, 1e9)));
+                machine.sleep(Duration::from_secs_f64(seconds.clamp(1.0, 1e9)))?;
             }
             None if machine.is_dry_run() => {
                 return Ok(Outcome { unknown: true, ..Outcome::default() });

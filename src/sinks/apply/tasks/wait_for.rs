@@ -83,10 +83,10 @@ impl Task for WaitFor {
         };
         let (timeout, pause) = (seconds("timeout", 300.0)?, seconds("sleep", 1.0)?);
         let started = Instant::now();
-        machine.sleep(seconds("delay", 0.0)?);
+        machine.sleep(seconds("delay", 0.0)?)?;
         let idle = !params.has("port") && !params.has("path");
         if idle {
-            machine.sleep(timeout.saturating_sub(started.elapsed()));
+            machine.sleep(timeout.saturating_sub(started.elapsed()))?;
             return Ok(self.told(started, Vec::new()));
         }
         let pattern =
@@ -104,7 +104,7 @@ impl Task for WaitFor {
             if started.elapsed() + pause > timeout {
                 break;
             }
-            machine.sleep(pause);
+            machine.sleep(pause)?;
         }
         let why = params.text("msg").map_or_else(|| self.late(timeout), str::to_owned);
         let outcome = Outcome { failed: Some(why.clone()), ..Outcome::default() };

@@ -1,0 +1,72 @@
+//! What programs that a user wrote into a dry run can do: look, and nothing else.
+
+use crate::host::Host;
+use std::fs;
+
+const GUARDS: &str = "
+tasks:
+  - name: looks
+    shell: cat ROOT/stays
+    check_mode: false
+    changed_when: false
+    register: seen
+  - name: is made of what was seen
+    copy: {dest: ROOT/made, content: '{{ seen.stdout }} indeed'}
+  - name: fails by itself
+    command: 'false'
+    check_mode: false
+    ignore_errors: true
+  - name: redirects
+    shell: echo x > ROOT/redirected
+    check_mode: false
+  - name: changes a mode
+    command: chmod 777 ROOT/stays
+    check_mode: false
+  - name: asks a pipe
+    debug: {msg: \"{{ lookup('pipe', 'touch ROOT/piped') }}\"}
+  - name: validates
+    copy: {dest: ROOT/valid, content: x, validate: cp %s ROOT/copied}
+  - name: is there by then
+    file: {path: ROOT/valid, state: file}
+";
+
+/// Whether this kernel can keep a dry run from writing.
+fn can_be_kept() -> bool {
+    fs::read_to_string("/sys/kernel/security/lsm").map_or(true, |names| names.contains("landlock"))
+}
+
+#[test]
+fn guards_of_a_dry_run_look_and_cannot_write() {
+    let host = Host::new(GUARDS);
+    host.write("stays", "as it is");
+    let before = host.snapshot();
+    let ran = host.apply(&["--dry-run"]);
+    assert_eq!(before, host.snapshot(), "{ran:?}");
+    if !can_be_kept() {
+        return;
+    }
+    for line in [
+        "ok       looks",
+        "+as it is indeed",
+        "ignored  fails by itself",
+        "unknown  redirects: would run",
+        "unknown  changes a mode: would run",
+        "unknown  asks a pipe: ",
+        "`/bin/sh` would write, which a dry run does not",
+        "unknown  validates: `cp` would write, which a dry run does not",
+        "ok       is there by then",
+    ] {
+        assert!(ran.out.contains(line), "{line}: {}", ran.out);
+    }
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+}
+
+#[test]
+fn apply_is_not_bound_by_what_bound_the_dry_run_before_it() {
+    let host = Host::new("tasks: [{shell: 'echo x > ROOT/written'}]");
+    host.apply(&["--plan", "a.plan"]);
+    assert!(host.read("written").is_empty());
+    let output = host.driftless(&["apply", "a.plan"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(host.read("written"), "x\n");
+}
