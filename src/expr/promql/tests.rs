@@ -141,7 +141,7 @@ fn values(text: &str) -> Vec<Option<Option<f64>>> {
             "_" => values.extend((0..times.unwrap_or(1)).map(|_| None)),
             "stale" => values.push(Some(None)),
             _ => {
-                let sign = item[1..].find(['+', '-']).map(|at| at + 1).unwrap_or(item.len());
+                let sign = item[1..].find(['+', '-']).map_or(item.len(), |at| at + 1);
                 let (start, step) = item.split_at(sign);
                 let step: f64 = if step.is_empty() { 0.0 } else { step.parse().unwrap() };
                 let start: f64 = start.parse().unwrap();
