@@ -15,6 +15,7 @@ use crate::host;
 use crate::host::facts::Facts;
 use crate::host::roots::Roots;
 use crate::net;
+use crate::sinks;
 use crate::sources;
 use crate::topology;
 use crate::transforms;
@@ -49,6 +50,13 @@ pub const TARGETS: &[Target] = &[
     bytes("pack", event::pack::hostile::batch, event::pack::hostile::batches),
     bytes("expression", expr::hostile::expression, expr::hostile::expressions),
     bytes("config", config, configs),
+    bytes("acl", host::acl::hostile::list, host::acl::hostile::lists),
+    bytes(
+        "keys",
+        sinks::apply::tasks::keys_hostile::file,
+        sinks::apply::tasks::keys_hostile::files,
+    ),
+    bytes("capabilities", host::capabilities::hostile::rights, host::capabilities::hostile::all),
     files("segment", topology::buffer::hostile::segment, topology::buffer::hostile::segments),
     files(
         "kernel_file",

@@ -4,7 +4,11 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use rustls::crypto::ring;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 /// A running exporter; it ends with this value.
 struct Exporter {
@@ -38,9 +42,9 @@ impl Exporter {
         let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n")
             .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
     }
 }
 
@@ -97,6 +101,35 @@ fn only_users_of_the_web_config_are_let_in() {
     assert!(stranger.to_lowercase().contains("www-authenticate: basic"));
     let alice = exporter.get("/metrics", &["Authorization: Basic YWxpY2U6d29uZGVybGFuZA=="]);
     assert!(alice.starts_with("HTTP/1.1 200"), "{alice}");
+}
+
+#[test]
+fn it_speaks_tls_where_the_web_config_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let identity = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    fs::write(folder.path().join("cert.pem"), identity.cert.pem()).unwrap();
+    fs::write(folder.path().join("key.pem"), identity.signing_key.serialize_pem()).unwrap();
+    let path = folder.path().join("web.yml");
+    let web = "tls_server_config: {cert_file: cert.pem, key_file: key.pem, min_version: TLS13}\n";
+    fs::write(&path, web).unwrap();
+    let exporter = Exporter::start(&[&format!("--web.config.file={}", path.display())]);
+    let mut roots = RootCertStore::empty();
+    roots.add(identity.cert.der().clone()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = "localhost".try_into().unwrap();
+    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut tls = StreamOwned::new(connection, TcpStream::connect(exporter.address).unwrap());
+    write!(tls, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    // Whether it says goodbye at the end does not matter here.
+    tls.read_to_end(&mut answer).ok();
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\nnode_load1 "), "{answer}");
+    assert!(!exporter.get("/metrics", &[]).contains("node_load1"), "plain text is not answered");
 }
 
 #[test]

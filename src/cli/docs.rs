@@ -2,6 +2,7 @@
 
 mod expressions;
 mod page;
+mod tasks;
 
 use super::Exit;
 use super::shell::Shell;
@@ -14,6 +15,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
+use tasks::task_pages;
 
 /// Every written page begins with this.
 const BANNER: &str = "<!-- AUTO-GENERATED from the code. Do not edit; run `driftless docs --out docs/src/reference` -->";
@@ -28,7 +30,8 @@ const ROLES: [&str; 3] = ["sources", "transforms", "sinks"];
     after_help = "Examples:\n  driftless docs\n  driftless docs file\n  driftless docs sinks/file"
 )]
 pub struct Args {
-    /// A component or a kind of config file: `parse`, `logs`, `sinks/file`.
+    /// A component, a kind of config file or a task type: `parse`, `logs`, `sinks/file`,
+    /// `tasks/copy`.
     #[arg(conflicts_with = "out")]
     name: Option<String>,
     /// Write all pages into this directory instead, for the book.
@@ -70,6 +73,7 @@ fn pages() -> Vec<Page> {
         let title = format!("`{name}` file");
         pages.push(schema_page(&format!("files/{name}"), &title, &schema, &schema));
     }
+    pages.extend(task_pages());
     pages.extend(expression_pages());
     pages.push(command_page("commands/command-line", super::command()));
     pages
@@ -141,7 +145,7 @@ fn write_all(pages: &[Page], dir: &Path) -> io::Result<()> {
         fs::write(&path, format!("{BANNER}\n\n{text}"))?;
         written.insert(path);
     }
-    for folder in ROLES.iter().chain(&["files", "expressions", "commands"]) {
+    for folder in ROLES.iter().chain(&["files", "tasks", "expressions", "commands"]) {
         let Ok(entries) = fs::read_dir(dir.join(folder)) else { continue };
         for path in entries.flatten().map(|entry| entry.path()) {
             let is_ours =
@@ -177,6 +181,9 @@ mod tests {
             for name in names {
                 assert!(paths.contains(&format!("{role}/{name}").as_str()), "{role}/{name}");
             }
+        }
+        for module in crate::sinks::apply::tasks::MODULES {
+            assert!(paths.contains(&format!("tasks/{}", module.name).as_str()));
         }
         for kind in FileKind::DESCRIBED {
             assert!(paths.contains(&format!("files/{}", kind.name()).as_str()));

@@ -1,8 +1,9 @@
 //! Expressions that look at a host: here a directory of real files.
 
 use super::host::{Host, Kind, Seen};
-use super::jinja::{Engine, Problem, Whitespace};
+use super::jinja::{Engine, Problem};
 use super::scope::Scope;
+use super::syntax::Syntax;
 use crate::event::secret::{Masker, SecretText, Secrets};
 use minijinja::Value;
 use std::fs;
@@ -175,7 +176,7 @@ fn without_a_host_to_look_at_a_look_up_says_where_it_belongs() {
 fn templates_use_others_of_their_own_directory_and_none_outside() {
     let (_host, scope) = host();
     let render = |text: &str| {
-        let rendered = scope.engine().template(text, Whitespace::default(), &scope);
+        let rendered = scope.engine().template(text, Syntax::default(), &scope);
         shown(rendered.map(Value::from))
     };
     for (text, wanted) in [

@@ -3,12 +3,12 @@
 use super::includes::{self, MAIN};
 use super::lenient::Backslash;
 use super::scope::Scope;
+use super::syntax::{LastLineEnd, Syntax};
 use super::value::{from_node, is_omit, to_node};
 use super::{filters, functions, lenient, lookups, methods, suggest, tests};
 use crate::event::fault::Diagnostic;
 use crate::event::tree::{Node, Value as Tree};
 use indexmap::IndexMap;
-use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 
@@ -21,21 +21,6 @@ const FUEL: u64 = 5_000_000;
 #[derive(Debug)]
 pub struct Engine {
     environment: Environment<'static>,
-}
-
-/// How a template file's white space is treated; the defaults are Ansible's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Whitespace {
-    /// The line end after a block's tag is dropped.
-    pub trim_blocks: bool,
-    /// Blanks before a block's tag are dropped.
-    pub lstrip_blocks: bool,
-}
-
-impl Default for Whitespace {
-    fn default() -> Self {
-        Self { trim_blocks: true, lstrip_blocks: false }
-    }
 }
 
 impl Default for Engine {
@@ -52,7 +37,7 @@ impl Engine {
         environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_unknown_method_callback(methods::call);
-        if let Ok(syntax) = syntax(Whitespace::default(), true) {
+        if let Ok(syntax) = Syntax::default().config(LastLineEnd::Kept) {
             environment.set_syntax(syntax);
         }
         filters::register(&mut environment);
@@ -116,13 +101,14 @@ impl Engine {
         Ok(value.is_true())
     }
 
-    /// Renders a string. One that is a single `{{ expression }}` yields the expression's own
-    /// value, of whatever type; any other yields text.
+    /// Renders a string. One that is a single `{{ expression }}`, perhaps with a line end behind
+    /// it, yields the expression's own value, of whatever type; any other yields text.
     pub fn render(&self, text: &str, scope: &Scope) -> Result<Value, Problem> {
         if !is_template(text) {
             return Ok(text.into());
         }
-        if let Some(expression) = sole_expression(text)
+        let most = text.strip_suffix('\n').unwrap_or(text);
+        if let Some(expression) = sole_expression(most)
             && let spelled = lenient::expression(expression, Backslash::Plain)
             && let Ok(compiled) = self.environment.compile_expression(&spelled)
         {
@@ -132,9 +118,11 @@ impl Engine {
                 let message = format!("`{}` is undefined", expression.trim());
                 return Err(hinted(Problem::new(message), scope));
             }
-            return Ok(value);
+            return Ok(match value.as_str() {
+                Some(rendered) if most != text => with_line_ends_of(text, rendered.into()).into(),
+                _ => value,
+            });
         }
-        let most = text.strip_suffix('\n').unwrap_or(text);
         let spelled = lenient::template(most, self.environment.syntax(), Backslash::Plain);
         let rendered = self.environment.render_str(&spelled, scope.as_value());
         let rendered = rendered.map_err(|error| explained(error, scope))?;
@@ -208,16 +196,11 @@ impl Engine {
     }
 
     /// Renders a template file's text. It ends with as many line ends as the text does, or more.
-    pub fn template(
-        &self,
-        text: &str,
-        whitespace: Whitespace,
-        scope: &Scope,
-    ) -> Result<String, Problem> {
-        let (text, whitespace) = with_header(text, whitespace);
+    pub fn template(&self, text: &str, syntax: Syntax, scope: &Scope) -> Result<String, Problem> {
+        let (text, syntax) = syntax.with_header(text)?;
         let mut environment = self.environment.clone();
         // A template that is included leaves its last line end out, as in Jinja.
-        let syntax = syntax(whitespace, false)?;
+        let syntax = syntax.config(LastLineEnd::Dropped)?;
         environment.set_syntax(syntax.clone());
         if let Some(host) = scope.host() {
             includes::allow(&mut environment, host, syntax.clone());
@@ -251,7 +234,16 @@ impl Engine {
         match &node.value {
             Tree::String(text) if !is_template(text) => {
                 if let Err(error) = self.environment.compile_expression(text) {
-                    complaints.push(Problem::from(error).at(node.span.as_ref()));
+                    let complaint = Problem::from(error).at(node.span.as_ref());
+                    let compared = ["==", "!=", "<=", ">="];
+                    let rest =
+                        compared.iter().fold(text.to_string(), |rest, sign| rest.replace(sign, ""));
+                    let assigns = rest.contains('=') && complaint.hint.is_none();
+                    complaints.push(if assigns {
+                        complaint.hint("`==` compares")
+                    } else {
+                        complaint
+                    });
                 }
             }
             _ => self.check(node, complaints),
@@ -284,36 +276,12 @@ fn settled(value: Value) -> Result<Value, Problem> {
     Ok(value)
 }
 
-/// What stands before the first line where that is Ansible's header: `#jinja2: lstrip_blocks: true`.
-fn with_header(text: &str, mut whitespace: Whitespace) -> (&str, Whitespace) {
-    let Some(header) = text.strip_prefix("#jinja2:") else { return (text, whitespace) };
-    let (header, rest) = header.split_once('\n').unwrap_or((header, ""));
-    for setting in header.split(',') {
-        let Some((name, value)) = setting.split_once(':') else { continue };
-        let yes = matches!(value.trim(), "true" | "True" | "yes");
-        match name.trim() {
-            "trim_blocks" => whitespace.trim_blocks = yes,
-            "lstrip_blocks" => whitespace.lstrip_blocks = yes,
-            _ => {}
-        }
-    }
-    (rest, whitespace)
-}
-
 /// Blocks at the end swallow line ends of the source; Ansible gives back those that are missing.
 fn with_line_ends_of(source: &str, mut rendered: String) -> String {
     let at_end = |text: &str| text.len() - text.trim_end_matches('\n').len();
     let missing = at_end(source).saturating_sub(at_end(&rendered));
     rendered.extend(std::iter::repeat_n('\n', missing));
     rendered
-}
-
-fn syntax(whitespace: Whitespace, keeps_last: bool) -> Result<SyntaxConfig, Error> {
-    SyntaxConfig::builder()
-        .trim_blocks(whitespace.trim_blocks)
-        .lstrip_blocks(whitespace.lstrip_blocks)
-        .keep_trailing_newline(keeps_last)
-        .build()
 }
 
 /// Whether Jinja has anything to do in `text`.
@@ -347,6 +315,36 @@ mod unit {
         super::super::value::pairs(&variables)
             .into_iter()
             .fold(scope, |scope, (name, value)| scope.with_local(&name, value))
+    }
+
+    #[test]
+    fn line_ends_at_the_end_are_those_of_the_source_at_least() {
+        let scope = scope();
+        for (text, value) in [
+            ("{{ list }}\n", "[1, 2]"),
+            ("{{ n }}", "5"),
+            ("{{ s }}\n", r"'a b\n'"),
+            ("{{ 'x\n' }}\n", r"'x\n'"),
+            ("{{ s }}\n\n", r"'a b\n\n'"),
+            ("- {{ n }}\n", r"'- 5\n'"),
+            ("x{% if n %}y{% endif %}\n", r"'xy\n'"),
+        ] {
+            assert_eq!(
+                format!("{:?}", scope.engine().render(text, &scope).unwrap()),
+                value,
+                "{text:?}"
+            );
+        }
+        for (text, value) in [
+            ("{% for i in list %}\n{{ i }}\n{% endfor %}\n", "1\n2\n"),
+            ("{% if not n %}\nx\n{% endif %}\n", "\n"),
+            ("a{% if n %}b{% endif %}\n", "ab\n"),
+            ("{{ 'x\n' }}\n", "x\n"),
+            ("a\n\n", "a\n\n"),
+        ] {
+            let rendered = scope.engine().template(text, Syntax::default(), &scope);
+            assert_eq!(rendered.unwrap(), value, "{text:?}");
+        }
     }
 
     /// What each expression yields, in Python's notation, which is Jinja's.
@@ -414,8 +412,7 @@ mod unit {
     fn an_undefined_name_is_an_error_with_the_line_of_the_template() {
         let scope = scope();
         let engine = scope.engine();
-        let problem =
-            engine.template("a\n{{ m.zz.y }}\n", Whitespace::default(), &scope).unwrap_err();
+        let problem = engine.template("a\n{{ m.zz.y }}\n", Syntax::default(), &scope).unwrap_err();
         assert_eq!((problem.message.as_str(), problem.line), ("`m.zz` is undefined", Some(2)));
         assert_eq!(engine.render("{{ nope }}", &scope).unwrap_err().message, "`nope` is undefined");
     }
@@ -424,7 +421,7 @@ mod unit {
     fn a_loop_without_end_is_stopped() {
         let text = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}";
         let scope = scope();
-        let problem = scope.engine().template(text, Whitespace::default(), &scope).unwrap_err();
+        let problem = scope.engine().template(text, Syntax::default(), &scope).unwrap_err();
         assert_eq!(problem.message, "the expression runs too long and was stopped");
     }
 
@@ -432,7 +429,7 @@ mod unit {
     fn a_template_keeps_its_last_line_end_and_drops_those_of_blocks() {
         let scope = scope();
         let text = "{% if true %}\nx\n{% endif %}\n";
-        let rendered = scope.engine().template(text, Whitespace::default(), &scope).unwrap();
+        let rendered = scope.engine().template(text, Syntax::default(), &scope).unwrap();
         assert_eq!(rendered, "x\n");
     }
 

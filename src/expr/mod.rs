@@ -25,6 +25,7 @@ mod random;
 pub mod record;
 pub mod scope;
 mod suggest;
+pub mod syntax;
 pub mod template;
 pub mod tests;
 pub mod text_value;

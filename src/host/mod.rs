@@ -1,6 +1,8 @@
 //! What this machine is and how it is changed.
 
+pub mod acl;
 pub mod audit;
+pub mod capabilities;
 pub mod clock;
 pub mod core_dump;
 pub mod facts;
@@ -19,3 +21,4 @@ pub mod statfs;
 mod sys;
 pub mod sysfs;
 pub mod udev;
+pub mod xattr;

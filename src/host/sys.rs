@@ -76,60 +76,6 @@ pub(super) fn flags(path: &Path) -> Result<Flags, Errno> {
     })
 }
 
-/// Calls `read` with a buffer until that is large enough.
-fn grown(read: impl Fn(*mut libc::c_void, usize) -> isize) -> Result<Vec<u8>, Errno> {
-    loop {
-        let wanted = usize::try_from(Errno::result(read(std::ptr::null_mut(), 0))?).unwrap_or(0);
-        let mut buffer = vec![0_u8; wanted];
-        match Errno::result(read(buffer.as_mut_ptr().cast(), wanted)) {
-            Ok(filled) => {
-                buffer.truncate(usize::try_from(filled).unwrap_or(0));
-                return Ok(buffer);
-            }
-            Err(Errno::ERANGE) => {} // it grew in between
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// All extended attributes of the file `path` with their values, links not followed; none where
-/// the file system has no such thing.
-pub(super) fn extended_attributes(path: &Path) -> Result<Vec<(CString, Vec<u8>)>, Errno> {
-    let path = c_path(path)?;
-    // SAFETY: `path` is a terminated string, and the kernel writes at most `size` bytes to the
-    // buffer, which `grown` made that large.
-    let names =
-        grown(|buffer, size| unsafe { libc::llistxattr(path.as_ptr(), buffer.cast(), size) });
-    let names = match names {
-        Err(Errno::ENOTSUP) => return Ok(Vec::new()),
-        names => names?,
-    };
-    let mut found = Vec::new();
-    for name in names.split_inclusive(|byte| *byte == 0) {
-        let Ok(name) = CStr::from_bytes_with_nul(name) else { continue };
-        // SAFETY: as above, with `name` terminated too.
-        let value = grown(|buffer, size| unsafe {
-            libc::lgetxattr(path.as_ptr(), name.as_ptr(), buffer, size)
-        });
-        match value {
-            Ok(value) => found.push((name.to_owned(), value)),
-            Err(Errno::ENODATA) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(found)
-}
-
-/// Sets one extended attribute of `path`, links not followed.
-pub(super) fn set_extended_attribute(path: &Path, name: &CStr, value: &[u8]) -> Result<(), Errno> {
-    let path = c_path(path)?;
-    // SAFETY: both strings are terminated, and the kernel reads exactly `value.len()` bytes.
-    let done = unsafe {
-        libc::lsetxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0)
-    };
-    Errno::result(done).map(drop)
-}
-
 /// Bytes that were written to a socket and that the other side does not have yet.
 pub(super) fn output_queue(socket: BorrowedFd<'_>) -> Result<u64, Errno> {
     let mut bytes: libc::c_int = 0;

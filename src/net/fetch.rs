@@ -5,6 +5,7 @@ use super::tls::TlsSettings;
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Url, redirect};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// More than this is not held in memory.
@@ -51,6 +52,8 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// User and password.
     pub login: Option<(String, String)>,
+    /// The socket of this host that the server listens on, in place of the URL's host.
+    pub socket: Option<PathBuf>,
     /// What is sent.
     pub body: Vec<u8>,
     /// How long the whole of it may take.
@@ -111,6 +114,10 @@ impl Request {
         let builder = match self.proxies {
             Proxies::OfEnvironment => builder,
             Proxies::None => builder.no_proxy(),
+        };
+        let builder = match &self.socket {
+            Some(socket) => builder.unix_socket(socket.as_path()),
+            None => builder,
         };
         let builder = match &self.trust {
             Trust::Anybody => builder.danger_accept_invalid_certs(true),

@@ -5,6 +5,9 @@
 #[path = "../support/fetched.rs"]
 mod fetched;
 #[cfg(test)]
+#[path = "../support/installed.rs"]
+mod installed;
+#[cfg(test)]
 mod kills;
 #[cfg(test)]
 mod listed;

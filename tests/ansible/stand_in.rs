@@ -104,7 +104,8 @@ impl Files {
             };
             if let Some(key) = key {
                 let key = key.split(':').next().unwrap_or_default().trim();
-                stays = STAYS.contains(&key) || key.starts_with("with_");
+                let to_blame = key == "loop_control" && message.contains("loop_var");
+                stays = (STAYS.contains(&key) || key.starts_with("with_")) && !to_blame;
             }
             if stays {
                 continue;

@@ -1,6 +1,7 @@
 //! Ansible's own integration targets, each as it is and in a root of its own.
 
 use crate::fetched::fetched;
+use crate::installed::has;
 use crate::listed::listed;
 use crate::stand_in::Files;
 use crate::throwaway;
@@ -116,6 +117,10 @@ struct Outcome {
 #[test]
 fn the_targets_of_ansible_hold_but_for_what_is_listed() {
     let Some(targets) = fetched("ansible-targets", ".") else { return };
+    // What the targets themselves run; without it more would fail than is listed.
+    if !["getfacl", "python3", "useradd", "zip"].into_iter().all(has) {
+        return;
+    }
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(Vec::new());
     let work = || {

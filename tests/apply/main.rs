@@ -7,6 +7,9 @@ mod blocks;
 #[cfg(test)]
 mod check;
 #[cfg(test)]
+#[path = "../support/installed.rs"]
+mod installed;
+#[cfg(test)]
 mod language;
 #[cfg(test)]
 mod loops;
@@ -19,7 +22,14 @@ mod plays;
 #[cfg(test)]
 mod roles;
 #[cfg(test)]
+#[path = "../support/skip.rs"]
+mod skip;
+#[cfg(test)]
 mod tasks;
+#[cfg(test)]
+mod tasks_access;
+#[cfg(test)]
+mod tasks_archive;
 #[cfg(test)]
 mod tasks_edit;
 #[cfg(test)]

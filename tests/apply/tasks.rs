@@ -141,7 +141,11 @@ fn what_a_task_refuses_it_says_in_plain_words() {
         ),
         ("file: {path: '{{ root }}/x', owner: no-such-user}", 1, "there is no user `no-such-user`"),
         ("file: {path: /, state: absent}", 0, "`/` is not removed"),
-        ("file: {path: relative, state: absent}", 0, "the path `relative` is not absolute"),
+        (
+            "file: {path: /usr/../etc/, state: absent}",
+            0,
+            "`/etc` is not removed: no host can do without it",
+        ),
         (
             "template: {src: broken.j2, dest: '{{ root }}/x'}",
             0,
@@ -247,4 +251,38 @@ fn a_command_with_creates_or_removes_runs_only_while_it_is_needed() {
     assert!(bench.path("mark").exists() && !bench.path("old").exists());
     assert_eq!(letters(&bench.run(text)), "oo");
     assert_eq!(letters(&bench.dry_run(text)), "oo");
+}
+
+#[test]
+fn a_template_may_have_marks_of_its_own_and_another_encoding() {
+    let bench = Bench::new();
+    let own = "[% if port %]\n[# gone #]port {{ as it is }} [[ port ]]\n[% endif %]\n";
+    bench.configure("templates/own.j2", own);
+    bench.configure("templates/head.j2", &format!("#jinja2: variable_start_string: '[[', variable_end_string: ']]', block_start_string: '[%', block_end_string: '%]', comment_start_string: '[#', comment_end_string: '#]'\n{own}"));
+    bench.configure("templates/wrong.j2", "#jinja2: trim_block: True\nx\n");
+    bench.configure("templates/e.j2", "é\n");
+    let marks = "variable_start_string: '[[', variable_end_string: ']]', block_start_string: '[%', \
+                 block_end_string: '%]', comment_start_string: '[#', comment_end_string: '#]'";
+    let text = format!(
+        "tasks:
+  - template: {{src: own.j2, dest: '{{{{ root }}}}/own', {marks}}}
+  - template: {{src: head.j2, dest: '{{{{ root }}}}/head'}}
+  - template: {{src: e.j2, dest: '{{{{ root }}}}/e', output_encoding: iso-8859-1}}
+"
+    );
+    let report = bench.run(&text);
+    assert_eq!(letters(&report), "ccc", "{}", last_message(&report));
+    assert_eq!(bench.read("own"), "port {{ as it is }} 8080\n");
+    assert_eq!(bench.read("head"), bench.read("own"));
+    assert_eq!(fs::read(bench.path("e")).unwrap(), b"\xe9\n");
+    for (params, expected) in [
+        ("src: wrong.j2", "`trim_block: True`, which is not known"),
+        ("src: e.j2, output_encoding: ascii", "`é` does not exist in the encoding `ascii`"),
+    ] {
+        let report =
+            bench.run(&format!("tasks: [{{template: {{{params}, dest: '{{{{ root }}}}/w'}}}}]"));
+        assert!(last_message(&report).contains(expected), "{}", last_message(&report));
+    }
+    let unknown = "tasks: [{template: {src: a, dest: /x, output_encoding: latin-99}}]";
+    assert!(bench.parse(unknown).1[0].to_string().contains("`latin-99` is not known"));
 }

@@ -1,10 +1,11 @@
-//! Tasks that fetch, send and unpack, against a real server and real archives.
+//! Tasks that fetch and send, against a real server.
 
 use super::bench::{Bench, last_message, letters};
+use super::tasks_archive::packed;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, symlink};
 
 /// A server that answers what each test here needs; its port.
 fn server() -> u16 {
@@ -164,165 +165,6 @@ fn an_answer_is_returned_as_ansible_returns_it() {
     assert_eq!(letters(&bench.dry_run(&post)), "u", "a dry run sends nothing");
 }
 
-/// A tar with a directory, files, a link, a hard link and what `more` adds.
-fn tar(more: impl Fn(&mut tar::Builder<Vec<u8>>)) -> Vec<u8> {
-    let mut tar = tar::Builder::new(Vec::new());
-    let mut add = |path: &str, kind: tar::EntryType, mode, text: &str| {
-        let mut header = tar::Header::new_gnu();
-        header.set_entry_type(kind);
-        header.set_mode(mode);
-        header.set_mtime(1_600_000_000);
-        header.set_uid(nix::unistd::geteuid().as_raw().into());
-        header.set_gid(nix::unistd::getegid().as_raw().into());
-        if matches!(kind, tar::EntryType::Symlink | tar::EntryType::Link) {
-            header.set_size(0);
-            tar.append_link(&mut header, path, text).unwrap();
-        } else {
-            header.set_size(text.len() as u64);
-            tar.append_data(&mut header, path, text.as_bytes()).unwrap();
-        }
-    };
-    add("top/", tar::EntryType::Directory, 0o750, "");
-    add("top/one", tar::EntryType::Regular, 0o640, "1\n");
-    add("top/sub/two", tar::EntryType::Regular, 0o755, "2\n");
-    add("top/link", tar::EntryType::Symlink, 0o777, "one");
-    add("top/hard", tar::EntryType::Link, 0o640, "top/one");
-    more(&mut tar);
-    tar.into_inner().unwrap()
-}
-
-fn packed(kind: &str, tar: &[u8]) -> Vec<u8> {
-    match kind {
-        "tar" => tar.to_vec(),
-        "gz" => {
-            let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            out.write_all(tar).unwrap();
-            out.finish().unwrap()
-        }
-        "zst" => zstd::stream::encode_all(tar, 1).unwrap(),
-        "xz" => {
-            let mut out = Vec::new();
-            lzma_rs::xz_compress(&mut &*tar, &mut out).unwrap();
-            out
-        }
-        _ => unreachable!("{kind}"),
-    }
-}
-
-#[test]
-fn an_archive_is_unpacked_once_and_repaired() {
-    for kind in ["tar", "gz", "zst", "xz"] {
-        let bench = Bench::new();
-        fs::write(bench.path("a"), packed(kind, &tar(|_| {}))).unwrap();
-        fs::create_dir(bench.path("d")).unwrap();
-        let text =
-            "tasks: [{unarchive: {src: '{{ root }}/a', dest: '{{ root }}/d', remote_src: yes}}]";
-        let before = bench.snapshot();
-        assert_eq!(letters(&bench.dry_run(text)), "c", "{kind}");
-        assert_eq!(before, bench.snapshot());
-        let report = bench.run(text);
-        assert_eq!(letters(&report), "c", "{kind}: {}", last_message(&report));
-        let top = bench.path("d/top");
-        assert_eq!(
-            (bench.read("d/top/one"), bench.read("d/top/sub/two")),
-            ("1\n".into(), "2\n".into())
-        );
-        let one = fs::metadata(top.join("one")).unwrap();
-        assert_eq!((one.mode() & 0o7777, one.mtime(), one.nlink()), (0o640, 1_600_000_000, 2));
-        assert_eq!(fs::metadata(&top).unwrap().mode() & 0o7777, 0o750);
-        assert_eq!(fs::read_link(top.join("link")).unwrap().to_str(), Some("one"));
-        let before = bench.snapshot();
-        assert_eq!(letters(&bench.run(text)), "o", "{kind}");
-        assert_eq!(before, bench.snapshot());
-        fs::set_permissions(top.join("sub/two"), fs::Permissions::from_mode(0o600)).unwrap();
-        fs::write(top.join("one"), "changed").unwrap();
-        assert_eq!(letters(&bench.run(text)), "c");
-        assert_eq!(bench.read("d/top/one"), "1\n");
-    }
-}
-
-#[test]
-fn a_zip_is_unpacked_too() {
-    let bench = Bench::new();
-    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    let options = zip::write::SimpleFileOptions::default().unix_permissions(0o640);
-    zip.start_file("d/one", options).unwrap();
-    zip.write_all(b"1\n").unwrap();
-    zip.add_symlink("d/link", "one", options).unwrap();
-    fs::write(bench.base.path().join("files/a.zip"), zip.finish().unwrap().into_inner()).unwrap();
-    let text = "tasks: [{unarchive: {src: a.zip, dest: '{{ root }}', list_files: yes}, register: out}, {assert: {that: \"out.files == ['d/one', 'd/link'] and out.handler == 'ZipArchive'\"}}]";
-    let report = bench.run(text);
-    assert_eq!(letters(&report), "co", "{}", last_message(&report));
-    assert_eq!((bench.read("d/one").as_str(), bench.path("d/link").is_symlink()), ("1\n", true));
-    assert_eq!(letters(&bench.run(text)), "oo");
-}
-
-#[test]
-fn parts_of_an_archive_are_chosen_and_stripped() {
-    for (more, names) in [
-        ("exclude: [sub]", "top/hard top/link top/one"),
-        ("include: [top/sub]", "top/sub/two"),
-        ("extra_opts: ['--strip-components=1'], exclude: [link]", "hard one sub/two"),
-    ] {
-        let bench = Bench::new();
-        fs::write(bench.path("a"), tar(|_| {})).unwrap();
-        fs::create_dir(bench.path("d")).unwrap();
-        let report = bench.run(&format!(
-            "tasks: [{{unarchive: {{src: '{{{{ root }}}}/a', dest: '{{{{ root }}}}/d', remote_src: yes, {more}}}}}]"
-        ));
-        assert_eq!(letters(&report), "c", "{}", last_message(&report));
-        let mut found = Vec::new();
-        let mut ahead = vec![bench.path("d")];
-        while let Some(dir) = ahead.pop() {
-            for entry in fs::read_dir(dir).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    ahead.push(path);
-                } else {
-                    found.push(path.strip_prefix(bench.path("d")).unwrap().display().to_string());
-                }
-            }
-        }
-        found.sort();
-        assert_eq!(found.join(" "), names, "{more}");
-    }
-}
-
-#[test]
-fn an_archive_that_leads_out_is_refused_before_anything_is_written() {
-    /// Adds an entry with a name that the library itself would refuse.
-    fn raw(tar: &mut tar::Builder<Vec<u8>>, name: &[u8], kind: tar::EntryType, target: &str) {
-        let mut header = tar::Header::new_gnu();
-        header.as_old_mut().name[..name.len()].copy_from_slice(name);
-        header.set_entry_type(kind);
-        header.set_size(0);
-        header.set_mode(0o644);
-        header.as_old_mut().linkname[..target.len()].copy_from_slice(target.as_bytes());
-        header.set_cksum();
-        tar.append(&header, std::io::empty()).unwrap();
-    }
-    use tar::EntryType as Type;
-    for (name, kind, target, why) in [
-        ("../out", Type::Regular, "", "leads out of it"),
-        ("/abs", Type::Regular, "", "is an absolute path"),
-        ("top/link/x", Type::Regular, "", "goes through the link `top/link`"),
-        ("dev", Type::Char, "", "is a device"),
-        ("pipe", Type::Fifo, "", "is a named pipe"),
-        ("hard", Type::Link, "../../etc/shadow", "leads out of it"),
-    ] {
-        let bench = Bench::new();
-        fs::write(bench.path("a"), tar(|tar| raw(tar, name.as_bytes(), kind, target))).unwrap();
-        fs::create_dir(bench.path("d")).unwrap();
-        let before = bench.snapshot();
-        let report = bench.run(
-            "tasks: [{unarchive: {src: '{{ root }}/a', dest: '{{ root }}/d', remote_src: yes}}]",
-        );
-        assert_eq!(letters(&report), "f", "{name}");
-        assert!(last_message(&report).contains(why), "{name}: {}", last_message(&report));
-        assert_eq!(before, bench.snapshot(), "{name}");
-    }
-}
-
 #[test]
 fn a_file_is_kept_by_host_name() {
     let bench = Bench::new();
@@ -408,4 +250,108 @@ fn a_checkout_follows_its_repository() {
     assert_eq!(bench.read("d/f"), "three");
     let (state, message) = run(", version: nope");
     assert_eq!((state.as_str(), message.as_str()), ("f", "the repository has no version `nope`"));
+}
+
+/// Runs an example with `replaced` in place of what it names; twice, the second time to no effect.
+fn example_holds(bench: &mut Bench, name: &str, replaced: &[(&str, String)]) {
+    let example =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config-examples").join(name);
+    let mut text = fs::read_to_string(example.join("apply.yml")).unwrap();
+    for (old, new) in replaced {
+        assert!(text.contains(old), "{name} has no `{old}`");
+        text = text.replace(old, new);
+    }
+    bench.stand_in(&example);
+    let report = bench.run(&text);
+    assert!(!letters(&report).contains('f'), "{:#?}", report.tasks.last());
+    let again = bench.run(&text);
+    assert!(!letters(&again).contains(['c', 'f']), "{}", letters(&again));
+}
+
+#[test]
+fn the_example_of_what_comes_from_elsewhere_does_what_it_says_and_then_nothing() {
+    let (mut bench, port) = (Bench::new(), server());
+    let origin = bench.path("demo/origin");
+    fs::create_dir_all(&origin).unwrap();
+    git(&origin, "init -q");
+    fs::write(origin.join("f"), "1\n").unwrap();
+    git(&origin, "add f");
+    git(&origin, "commit -q -m one");
+    git(&origin, "tag -a v1 -m v1");
+    let demo = bench.path("demo").display().to_string();
+    let places = [("/srv/demo", demo), ("127.0.0.1:8099", format!("127.0.0.1:{port}"))];
+    example_holds(&mut bench, "apply-fetch", &places);
+    assert_eq!(bench.read("demo/known"), "bytes\n");
+    assert_eq!(bench.read("demo/app/f"), "1\n");
+}
+
+#[test]
+fn a_form_with_a_file_and_a_server_on_a_socket_are_asked_as_any_other() {
+    let (bench, port) = (Bench::new(), server());
+    let socket = bench.path("socket");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut asked = [0; 4096];
+            let count = stream.read(&mut asked).unwrap();
+            let first = String::from_utf8_lossy(&asked[..count]).lines().next().unwrap().to_owned();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{first}", first.len());
+            stream.write_all(head.as_bytes()).unwrap();
+        }
+    });
+    let text = format!(
+        "tasks:
+  - uri:
+      url: http://127.0.0.1:{port}/echo
+      method: POST
+      body_format: form-multipart
+      body: {{a: 'x y', f: {{filename: motd, mime_type: text/css}}, g: {{content: '1', filename: /n/g.txt}}}}
+      status_code: 201
+      return_content: yes
+    register: form
+  - uri: {{url: 'http://any/path', unix_socket: '{{{{ root }}}}/socket', return_content: yes}}
+    register: socket
+  - assert:
+      that:
+        - form.content is match('POST.multipart/form-data; boundary=[0-9a-f]{{64}}')
+        - \"'name=\\\"a\\\"' in form.content and 'x y' in form.content\"
+        - \"'filename=\\\"motd\\\"' in form.content and 'hello' in form.content\"
+        - \"'Content-Type: text/css' in form.content\"
+        - \"'filename=\\\"g.txt\\\"' in form.content\"
+        - socket.content == 'GET /path HTTP/1.1'
+"
+    );
+    let report = bench.run(&text);
+    assert!(!letters(&report).contains('f'), "{}", last_message(&report));
+}
+
+#[test]
+fn an_answer_that_the_server_packed_is_unpacked_unless_it_is_to_stay_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut asked = [0; 4096];
+            let count = stream.read(&mut asked).unwrap();
+            let wants = String::from_utf8_lossy(&asked[..count]).contains("accept-encoding: gzip");
+            let body = packed("gz", if wants { b"packed" } else { b"as it is" });
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            stream.write_all(&[head.into_bytes(), body].concat()).unwrap();
+        }
+    });
+    let bench = Bench::new();
+    let get = |more: &str| {
+        let text = format!(
+            "tasks: [{{get_url: {{url: 'http://127.0.0.1:{port}/x', dest: '{{{{ root }}}}/x', force: yes{more}}}}}]"
+        );
+        assert_eq!(letters(&bench.run(&text)), "c");
+        fs::read(bench.path("x")).unwrap()
+    };
+    assert_eq!(get(""), b"packed");
+    assert_eq!(get(", decompress: no"), packed("gz", b"as it is"));
 }

@@ -80,6 +80,11 @@ impl Store {
         sink
     }
 
+    /// How many bytes all objects have.
+    pub(crate) fn bytes(&self) -> u64 {
+        size(&self.dir.path().join("logs"))
+    }
+
     /// Keys and content of all objects.
     pub(crate) fn objects(&self) -> BTreeMap<String, Vec<u8>> {
         let mut found = BTreeMap::new();
@@ -93,6 +98,16 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+fn size(dir: &Path) -> u64 {
+    let of_one = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(about) if about.is_dir() => size(&entry.path()),
+        Ok(about) if !entry.file_name().to_string_lossy().starts_with('.') => about.len(),
+        // One that comes or goes just now.
+        _ => 0,
+    };
+    fs::read_dir(dir).map_or(0, |entries| entries.flatten().map(of_one).sum())
 }
 
 fn collect(root: &Path, dir: &Path, found: &mut BTreeMap<String, Vec<u8>>) {

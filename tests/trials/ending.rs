@@ -57,29 +57,36 @@ fn told_to_end_while_its_sinks_are_dead_it_ends_in_time_and_keeps_all_for_later(
         format!("type: loki, {}", url(&silent_at, "/")),
         format!("type: syslog, url: 'tcp://{nobody_at}'"),
     ];
-    for sink in &dead {
-        let rig = rig(sink);
-        let mut writer = Writer::start(1, &rig.path("logs/app.log"), 2_000_000);
-        let agent = rig.start();
-        rig.wait_until("it has read something", || rig.path("data").exists());
-        std::thread::sleep(Duration::from_millis(300));
-        let begun = Instant::now();
-        agent.stop();
-        assert!(begun.elapsed() < LIMIT + MARGIN, "{sink}: it took {:?}", begun.elapsed());
-        let written = writer.stop();
-        // Later the sink is another.
-        let server = receivers::http();
-        let to = format!("type: http, encoding: text, {}", url(&server.address.to_string(), "/"));
-        rig.configure(&format!(
-            "sources: {{app: {{type: file, include: ['{{dir}}/logs/*.log']}}}}\n\
-             sinks: {{out: {{inputs: [app], {to}}}}}\n"
-        ));
-        let agent = rig.start();
-        let mut oracle = Oracle::default();
-        rig.wait_until("all lines arrive", || {
-            oracle.follow(&server.received.bytes());
-            oracle.distinct(1) == written
-        });
-        assert!(agent.stop().success(), "{}", rig.said());
-    }
+    // Each is a trial of its own, and waits most of the time.
+    std::thread::scope(|scope| {
+        for sink in &dead {
+            scope.spawn(|| ends_in_time_and_keeps_all(sink));
+        }
+    });
+}
+
+fn ends_in_time_and_keeps_all(sink: &str) {
+    let rig = rig(sink);
+    let mut writer = Writer::start(1, &rig.path("logs/app.log"), 1_000_000);
+    let agent = rig.start();
+    rig.wait_until("it has read something", || rig.path("data").exists());
+    std::thread::sleep(Duration::from_millis(300));
+    let begun = Instant::now();
+    agent.stop();
+    assert!(begun.elapsed() < LIMIT + MARGIN, "{sink}: it took {:?}", begun.elapsed());
+    let written = writer.stop();
+    // Later the sink is another.
+    let server = receivers::http();
+    rig.configure(&format!(
+        "sources: {{app: {{type: file, include: ['{{dir}}/logs/*.log']}}}}\n\
+         sinks: {{out: {{inputs: [app], type: http, encoding: text, url: 'http://{}/'}}}}\n",
+        server.address
+    ));
+    let agent = rig.start();
+    let mut oracle = Oracle::default();
+    rig.wait_until("all lines arrive", || {
+        oracle.follow(&server.received.bytes());
+        oracle.distinct(1) == written
+    });
+    assert!(agent.stop().success(), "{}", rig.said());
 }

@@ -12,7 +12,7 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 
 /// For so long nothing new has come before what there is is judged.
-const QUIET: Duration = Duration::from_secs(2);
+const QUIET: Duration = Duration::from_millis(500);
 
 /// What one trial is like.
 struct Trial {
@@ -51,7 +51,7 @@ impl Trial {
         let agent = rig.start();
         let mut last = (0, Instant::now());
         rig.wait_until("all lines have arrived", || {
-            let bytes = store.objects().values().map(Vec::len).sum();
+            let bytes = store.bytes();
             if bytes != last.0 {
                 last = (bytes, Instant::now());
             }

@@ -137,9 +137,11 @@ fn topology(args: &Args) -> Result<Node, String> {
         Some(path) => web_config::read(path)?,
         None => Vec::new(),
     };
+    // node_exporter takes 0 for no limit.
+    let limit = if args.max_requests == 0 { u32::MAX as usize } else { args.max_requests };
     let max_requests = Value::Int {
-        value: i64::try_from(args.max_requests).unwrap_or(i64::MAX),
-        text: args.max_requests.to_string().into(),
+        value: i64::try_from(limit).unwrap_or(i64::MAX),
+        text: limit.to_string().into(),
     };
     let mut sinks = Vec::new();
     for (at, address) in args.listen.iter().enumerate() {

@@ -25,6 +25,14 @@ enum Kind {
     List,
     /// Says yes; with `no-` in front, no.
     Switch,
+    /// A switch that unit files may have and that changes nothing here.
+    Idle,
+}
+
+impl Kind {
+    fn is_switch(self) -> bool {
+        matches!(self, Self::Switch | Self::Idle)
+    }
 }
 
 const fn text(name: &'static str, place: &'static [&'static str], help: &'static str) -> Flag {
@@ -39,12 +47,18 @@ const fn switch(name: &'static str, place: &'static [&'static str], help: &'stat
     Flag { name, kind: Kind::Switch, place, help }
 }
 
+const fn idle(name: &'static str) -> Flag {
+    Flag { name, kind: Kind::Idle, place: &[], help: IDLE }
+}
+
+const IDLE: &str = "Changes nothing: netlink is asked wherever /proc is this host's own";
 const NOT: &str = "Regular expression of what to leave out";
 const ONLY: &str = "Regular expression of what to tell of alone";
 
 const FLAGS: &[Flag] = &[
     text("collector.arp.device-exclude", &["arp", "devices", "exclude"], NOT),
     text("collector.arp.device-include", &["arp", "devices", "include"], ONLY),
+    idle("collector.arp.netlink"),
     switch(
         "collector.bcache.priorityStats",
         &["bcache", "priority_stats"],
@@ -55,9 +69,21 @@ const FLAGS: &[Flag] = &[
     text("collector.cpu.info.bugs-include", &["cpu", "bugs"], "Bugs of processors to tell of"),
     text("collector.cpu.info.flags-include", &["cpu", "flags"], "Flags of processors to tell of"),
     text("collector.diskstats.device-exclude", &["diskstats", "devices", "exclude"], NOT),
+    text("collector.diskstats.ignored-devices", &["diskstats", "devices", "exclude"], NOT),
     text("collector.diskstats.device-include", &["diskstats", "devices", "include"], ONLY),
     text("collector.filesystem.fs-types-exclude", &["filesystem", "fs_types", "exclude"], NOT),
     text("collector.filesystem.fs-types-include", &["filesystem", "fs_types", "include"], ONLY),
+    text("collector.filesystem.ignored-fs-types", &["filesystem", "fs_types", "exclude"], NOT),
+    text(
+        "collector.filesystem.ignored-mount-points",
+        &["filesystem", "mount_points", "exclude"],
+        NOT,
+    ),
+    text(
+        "collector.filesystem.mount-timeout",
+        &["filesystem", "mount_timeout"],
+        "How long all mounts together may take to answer",
+    ),
     text(
         "collector.filesystem.mount-points-exclude",
         &["filesystem", "mount_points", "exclude"],
@@ -85,8 +111,10 @@ const FLAGS: &[Flag] = &[
         "Leave out the speed of interfaces that do not know it",
     ),
     text("collector.netclass.ignored-devices", &["netclass", "devices", "exclude"], NOT),
+    idle("collector.netclass.netlink"),
     text("collector.netdev.device-exclude", &["netdev", "devices", "exclude"], NOT),
     text("collector.netdev.device-include", &["netdev", "devices", "include"], ONLY),
+    idle("collector.netdev.netlink"),
     text("collector.netstat.fields", &["netstat", "fields"], "Counters to tell of"),
     text(
         "collector.powersupply.ignored-supplies",
@@ -118,7 +146,7 @@ struct Names {
 
 static NAMES: LazyLock<Names> = LazyLock::new(|| {
     let both = |name| [format!("collector.{name}"), format!("no-collector.{name}")];
-    let switches = FLAGS.iter().filter(|flag| flag.kind == Kind::Switch);
+    let switches = FLAGS.iter().filter(|flag| flag.kind.is_switch());
     Names {
         collectors: COLLECTORS.iter().map(|entry| both(entry.name)).collect(),
         switches: switches.map(|flag| (flag.name, format!("no-{}", flag.name))).collect(),
@@ -161,7 +189,7 @@ impl clap::Args for Collectors {
             command = match flag.kind {
                 Kind::Text => command.arg(arg.action(ArgAction::Set).value_name("TEXT")),
                 Kind::List => command.arg(arg.action(ArgAction::Append).value_name("TEXT")),
-                Kind::Switch => match NAMES.switches.get(flag.name) {
+                Kind::Switch | Kind::Idle => match NAMES.switches.get(flag.name) {
                     Some(no) => command
                         .arg(switch(flag.name, no).help(flag.help))
                         .arg(switch(no, flag.name).hide(true).help("The opposite")),
@@ -195,6 +223,7 @@ impl clap::FromArgMatches for Collectors {
                     let texts = texts.map(|text| argument(flag.name, text));
                     Node::new(Value::List(texts.collect()))
                 }),
+                Kind::Idle => None,
                 Kind::Switch => {
                     let no = NAMES.switches.get(flag.name);
                     let no = no.is_some_and(|no| matches.get_flag(no));
@@ -302,12 +331,13 @@ mod tests {
     #[test]
     fn every_flag_stands_for_a_setting_that_there_is() {
         use crate::sources::host_metrics::options::Options;
-        for flag in FLAGS {
+        for flag in FLAGS.iter().filter(|flag| flag.kind != Kind::Idle) {
             let mut options = Node::new(Value::Map(Vec::new()));
             let value = match flag.kind {
-                Kind::Text => Node::string("x"),
-                Kind::List => Node::new(Value::List(vec![Node::string("x")])),
-                Kind::Switch => truth(true),
+                // An expression, and a time.
+                Kind::Text => Node::string("5s"),
+                Kind::List => Node::new(Value::List(vec![Node::string("5s")])),
+                Kind::Switch | Kind::Idle => truth(true),
             };
             put(&mut options, flag.place, value);
             let read = serde_json::from_value::<Options>(json(&options));

@@ -4,7 +4,7 @@ use super::{Asked, LookUp};
 use crate::expr::call::wrong;
 use crate::expr::filters::path::expand_user;
 use crate::expr::host::{Host, Kind};
-use crate::expr::jinja::Whitespace;
+use crate::expr::syntax::Syntax;
 use globset::GlobBuilder;
 use minijinja::Error;
 use minijinja::value::{Value, ValueKind};
@@ -263,14 +263,21 @@ fn template(asked: &Asked<'_>) -> Result<Vec<Value>, Error> {
             scope = scope.with_local(&name, value);
         }
     }
-    let whitespace = Whitespace {
+    let mut syntax = Syntax {
         trim_blocks: asked.flag("trim_blocks", true),
         lstrip_blocks: asked.flag("lstrip_blocks", false),
+        ..Syntax::default()
     };
+    for (name, mark) in syntax.marks() {
+        if let Some(given) = asked.option(name).and_then(|given| given.as_str().map(str::to_owned))
+        {
+            *mark = given;
+        }
+    }
     let mut found = Vec::new();
     for name in asked.names() {
         let text = read(asked, "templates", &name)?;
-        let rendered = scope.engine().template(&text, whitespace, &scope);
+        let rendered = scope.engine().template(&text, syntax.clone(), &scope);
         let rendered = rendered.map_err(|problem| {
             let line = problem.line.map_or_else(String::new, |line| format!(":{line}"));
             let message = format!("{name}{line}: {problem}");

@@ -1,6 +1,6 @@
 //! Promises that hold for both backs: what a dry run foretells is what apply then does.
 
-use super::change::Time;
+use super::change::{List, Time};
 use super::command::{Command, Ran};
 use super::fault::Fault;
 use super::meta::Stamp;
@@ -8,6 +8,8 @@ use super::mode::Mode;
 use super::path::Follow;
 use super::write::{Attributes, WriteOptions};
 use super::*;
+use crate::host::acl::{Acl, Who};
+use crate::host::xattr;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fs;
@@ -43,6 +45,8 @@ enum Step {
     Mode(usize, u32),
     Owner(usize, u32),
     Times(usize, i64),
+    Attribute(usize, Option<&'static str>),
+    Acl(usize, List, u8),
 }
 
 const NAMES: [&str; 8] = ["a", "b", "a/c", "a/d", "b/c", "a/c/e", "l", "l/c"];
@@ -60,7 +64,11 @@ fn step() -> impl Strategy<Value = Step> {
         name.clone().prop_map(Step::Remove),
         (name.clone(), mode).prop_map(|(at, mode)| Step::Mode(at, mode)),
         (name.clone(), 0_u32..3).prop_map(|(at, id)| Step::Owner(at, id)),
-        (name, 0_i64..3).prop_map(|(at, time)| Step::Times(at, time)),
+        (name.clone(), 0_i64..3).prop_map(|(at, time)| Step::Times(at, time)),
+        (name.clone(), prop::sample::select(vec![None, Some("x"), Some("y")]))
+            .prop_map(|(at, value)| Step::Attribute(at, value)),
+        (name, prop::sample::select(vec![List::Access, List::Default]), 0_u8..9)
+            .prop_map(|(at, list, permissions)| Step::Acl(at, list, permissions)),
     ]
 }
 
@@ -93,6 +101,25 @@ fn perform(machine: &mut Machine, root: &Path, steps: &[Step]) -> Vec<Result<(),
             let time = Time::At(Stamp { seconds: *time, nanoseconds: 0 });
             machine.set_times(&at(path), Follow::Yes, Time::Preserve, time)
         }
+        Step::Attribute(path, value) => {
+            let value = value.map(|value| Bytes::from_static(value.as_bytes()));
+            machine.set_attribute(&at(path), Follow::Yes, "user.note", value)
+        }
+        Step::Acl(path, list, permissions) => {
+            let mut acl = Acl::of_mode(0o640);
+            if *permissions < 8 {
+                acl.set(Who::User(7), *permissions);
+                acl.open_mask();
+            } else if *list == List::Default {
+                acl = Acl::default();
+            }
+            let is_directory =
+                |found: Option<Meta>| found.is_some_and(|found| found.kind == Kind::Directory);
+            if *list == List::Default && !is_directory(machine.stat(&at(path), Follow::Yes)?) {
+                return Ok(());
+            }
+            machine.set_acl(&at(path), Follow::Yes, *list, &acl)
+        }
     };
     steps.iter().map(&mut one).collect()
 }
@@ -106,7 +133,15 @@ fn view(machine: &Machine, root: &Path) -> Vec<impl PartialEq + fmt::Debug + use
         let modified = machine
             .stat(&path, Follow::No)
             .map(|meta| meta.map(|meta| meta.modified.seconds).filter(|seconds| *seconds < 10));
-        (path.clone(), meta, modified, machine.read(&path), machine.list(&path))
+        let attributes = machine.attributes_by_name(&path, Follow::No);
+        let lists = [List::Access, List::Default].map(|list| machine.acl(&path, Follow::No, list));
+        let without_lists = attributes.map(|mut all| {
+            // Their bytes keep the mode of old until something is written; the lists count.
+            all.retain(|name, _| !name.starts_with("system."));
+            all
+        });
+        let beyond = (without_lists, lists);
+        (path.clone(), meta, modified, machine.read(&path), machine.list(&path), beyond)
     };
     NAMES.map(look).into()
 }
@@ -156,8 +191,7 @@ fn write(machine: &mut Machine, path: &Path, text: &'static str) -> Result<(), F
 #[test]
 fn a_replaced_file_keeps_its_mode_and_extended_attributes_and_leaves_no_litter() {
     let (root, file) = bench();
-    let has_attributes =
-        crate::host::sys::set_extended_attribute(&file, c"user.note", b"keep me").is_ok();
+    let has_attributes = xattr::set(&file, c"user.note", b"keep me").is_ok();
     let inode = fs::metadata(&file).unwrap().ino();
     write(&mut Machine::live(), &file, "new\n").unwrap();
     let meta = fs::metadata(&file).unwrap();
@@ -165,8 +199,7 @@ fn a_replaced_file_keeps_its_mode_and_extended_attributes_and_leaves_no_litter()
     assert_ne!(meta.ino(), inode, "replaced, not written in place");
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
     if has_attributes {
-        let kept = crate::host::sys::extended_attributes(&file).unwrap();
-        assert!(kept.contains(&(c"user.note".to_owned(), b"keep me".to_vec())));
+        assert_eq!(xattr::get(&file, c"user.note").unwrap().unwrap(), b"keep me");
     }
 }
 

@@ -1,6 +1,8 @@
 //! Effects as data: what was done to the host, or what a dry run foretells.
 
 use super::meta::Stamp;
+use crate::host::acl::Acl;
+use crate::host::xattr;
 use bytes::Bytes;
 use std::path::PathBuf;
 
@@ -57,6 +59,25 @@ pub enum Time {
     At(Stamp),
 }
 
+/// Which of its two access control lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum List {
+    /// That of who may do what with it.
+    Access,
+    /// That which new entries of a directory get.
+    Default,
+}
+
+impl List {
+    /// The extended attribute that holds it.
+    pub(super) fn attribute(self) -> &'static str {
+        match self {
+            Self::Access => xattr::ACL_ACCESS,
+            Self::Default => xattr::ACL_DEFAULT,
+        }
+    }
+}
+
 /// What is done to a path, or run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -95,6 +116,24 @@ pub enum Effect {
         /// Last written.
         modified: Time,
     },
+    /// An extended attribute is set or taken away.
+    Attribute {
+        /// Its name, namespace included.
+        name: String,
+        /// Its value before.
+        before: Option<Bytes>,
+        /// Its value after.
+        after: Option<Bytes>,
+    },
+    /// An access control list changes, and the mode with it.
+    Acl {
+        /// Which.
+        list: List,
+        /// Its entries before.
+        before: Acl,
+        /// Its entries after.
+        after: Acl,
+    },
     /// A symbolic link is made or replaces what was there.
     Symlink {
         /// What was there.
@@ -131,6 +170,8 @@ impl Effect {
             Self::Mode { .. } => "mode",
             Self::Owner { .. } => "owner",
             Self::Times { .. } => "times",
+            Self::Attribute { .. } => "attribute",
+            Self::Acl { .. } => "acl",
             Self::Symlink { .. } => "symlink",
             Self::Hardlink { .. } => "hardlink",
             Self::Remove { .. } => "remove",

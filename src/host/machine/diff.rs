@@ -1,6 +1,8 @@
 //! Changes as people read them: one line each, and unified diffs of text.
 
-use super::change::{Access, Before, Change, Effect, Time};
+use super::change::{Access, Before, Change, Effect, List, Time};
+use crate::host::acl::{Acl, Who, letters};
+use bytes::Bytes;
 use similar::TextDiff;
 use std::fmt::Write as _;
 
@@ -48,6 +50,20 @@ impl Change {
                     out.push(' ');
                 }
                 out.trim_end().to_owned()
+            }
+            Effect::Attribute { name, before, after } => {
+                let shown = |value: &Bytes| format!("{:?}", String::from_utf8_lossy(value));
+                match (before, after) {
+                    (_, None) => format!("{path}: {name} removed"),
+                    (None, Some(after)) => format!("{path}: {name} {}", shown(after)),
+                    (Some(before), Some(after)) => {
+                        format!("{path}: {name} {} → {}", shown(before), shown(after))
+                    }
+                }
+            }
+            Effect::Acl { list, before, after } => {
+                let of = if *list == List::Default { "default access list" } else { "access list" };
+                format!("{path}: {of}, {}", list_difference(before, after))
             }
             Effect::Symlink { before, target } => {
                 format!("{path}: link to {}{}", target.display(), instead(before))
@@ -124,6 +140,25 @@ fn difference(old: Access, new: Access) -> String {
     out
 }
 
+/// The entries that go and those that come: `-user:33:r-- +user:33:rw-`.
+fn list_difference(old: &Acl, new: &Acl) -> String {
+    let spelled = |sign: char, (who, permissions): (Who, u8)| {
+        let who = match who {
+            Who::Owner => "user:".to_owned(),
+            Who::User(id) => format!("user:{id}"),
+            Who::OwningGroup => "group:".to_owned(),
+            Who::Group(id) => format!("group:{id}"),
+            Who::Mask => "mask:".to_owned(),
+            Who::Other => "other:".to_owned(),
+        };
+        format!("{sign}{who}:{}", letters(permissions))
+    };
+    let gone = old.entries().filter(|(who, old)| new.get(*who) != Some(*old));
+    let come = new.entries().filter(|(who, new)| old.get(*who) != Some(*new));
+    let gone = gone.map(|entry| spelled('-', entry));
+    gone.chain(come.map(|entry| spelled('+', entry))).collect::<Vec<_>>().join(" ")
+}
+
 fn instead(before: &Before) -> String {
     match before {
         Before::Nothing => String::new(),
@@ -137,7 +172,6 @@ fn instead(before: &Before) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
 
     const ACCESS: Access = Access { mode: 0o600, uid: 0, gid: 0 };
 

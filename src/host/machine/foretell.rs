@@ -30,10 +30,15 @@ impl Machine {
             Effect::Symlink { .. } | Effect::Hardlink { .. } | Effect::Remove { .. } => {
                 self.check_entry(path, Manner::Atomic)
             }
-            Effect::Mode { .. } | Effect::Times { .. } => {
+            Effect::Mode { .. } | Effect::Times { .. } | Effect::Acl { .. } => {
                 check_writable(path)?;
                 check_flags(path, path)?;
                 self.check_ownership(path)
+            }
+            Effect::Attribute { name, .. } => {
+                check_writable(path)?;
+                check_flags(path, path)?;
+                self.check_attribute(path, name)
             }
             Effect::Owner { before, after } => {
                 check_writable(path)?;
@@ -106,6 +111,25 @@ impl Machine {
         }
     }
 
+    /// Whether this process may set the extended attribute `name`.
+    fn check_attribute(&self, path: &Path, name: &str) -> Result<(), Fault> {
+        if !name.starts_with("user.") {
+            if own_ids().0 != 0 {
+                let why = format!("only root may set the attribute `{name}` of {}", path.display());
+                return Err(Fault::new(why).hint("run as root"));
+            }
+            return Ok(());
+        }
+        match self.lstat_resolved(path)?.map(|found| found.kind) {
+            Some(Kind::File | Kind::Directory) | None => Ok(()),
+            Some(kind) => {
+                let (path, kind) = (path.display(), kind.described());
+                let why = format!("{path} is {kind}, and has no attributes of the kind `user.`");
+                Err(Fault::new(why))
+            }
+        }
+    }
+
     /// Whether commands were foretold, so that the host may hold by then what it does not now.
     pub(super) fn ran_commands_unseen(&self) -> bool {
         let is_run = |change: &Change| matches!(change.effect, Effect::Run { .. });
@@ -114,7 +138,7 @@ impl Machine {
 }
 
 /// What of `path` is really on the host: itself, else the nearest parent that is.
-fn on_host(path: &Path) -> &Path {
+pub(super) fn on_host(path: &Path) -> &Path {
     let mut ancestors = path.ancestors();
     ancestors.find(|path| matches!(look::lstat(path), Ok(Some(_)))).unwrap_or(Path::new("/"))
 }

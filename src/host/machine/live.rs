@@ -2,17 +2,19 @@
 
 use super::change::{Access, Before, Change, Effect, Time};
 use super::fault::Fault;
-use crate::host::sys;
+use crate::host::{sys, xattr};
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{FchownatFlags, Gid, Uid, fchownat};
+use std::collections::hash_map::DefaultHasher;
+use std::ffi::CString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::hash::{Hash as _, Hasher as _};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How a file that cannot be renamed over (something is mounted on it) is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,14 @@ pub(super) fn perform(change: &Change, manner: Manner) -> Result<(), Fault> {
             utimensat(AT_FDCWD, path, &accessed, &modified, UtimensatFlags::NoFollowSymlink)
                 .map_err(|e| Fault::kernel("set the times of", path, e))
         }
+        Effect::Attribute { name, after, .. } => set_attribute(path, name, after.as_deref())
+            .map_err(|e| Fault::kernel(&format!("set the attribute `{name}` of"), path, e)),
+        Effect::Acl { list, after, .. } => {
+            // The kernel makes a mode of a list that says no more than one.
+            let bytes = (!after.is_empty()).then(|| after.encode());
+            set_attribute(path, list.attribute(), bytes.as_deref())
+                .map_err(|e| Fault::kernel("set the access control list of", path, e))
+        }
         Effect::Symlink { target, .. } => {
             replace(path, |temporary| std::os::unix::fs::symlink(target, temporary))
                 .map_err(|e| Fault::kernel("make the link", path, e))
@@ -69,20 +79,12 @@ pub(super) fn perform(change: &Change, manner: Manner) -> Result<(), Fault> {
 
 /// Lets `make` make something under a temporary name beside `path`, then renames it to `path`.
 fn replace(path: &Path, make: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
-    let temporary = loop {
-        let temporary = temporary_name(path);
-        match make(&temporary) {
-            Ok(()) => break temporary,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => {
-                // Nothing is there unless `make` got half-way; the first error is the one to tell.
-                drop(fs::remove_file(&temporary));
-                return Err(error);
-            }
-        }
-    };
-    if let Err(error) = fs::rename(&temporary, path) {
-        drop(fs::remove_file(&temporary));
+    let temporary = temporary_name(path);
+    // What a run that was killed has left there goes, so that nothing piles up.
+    clear(&temporary)?;
+    if let Err(error) = make(&temporary).and_then(|()| fs::rename(&temporary, path)) {
+        // The first error is the one to tell.
+        drop(clear(&temporary));
         return Err(error);
     }
     // Renaming one name of a file onto another of the same file does nothing at all.
@@ -93,11 +95,26 @@ fn replace(path: &Path, make: impl Fn(&Path) -> io::Result<()>) -> io::Result<()
     sync_parent(path)
 }
 
-/// A short name, so that a file name of the greatest length can be replaced too.
+/// A short name, so that a file name of the greatest length can be replaced too; always the same
+/// for the same path, so that what is left over is found again. The host's lock lets one run at a
+/// time use it.
 fn temporary_name(path: &Path) -> PathBuf {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    path.with_file_name(format!(".driftless-{:x}-{count:x}", std::process::id()))
+    let mut hasher = DefaultHasher::new();
+    path.file_name().hash(&mut hasher);
+    path.with_file_name(format!(".driftless-{:x}", hasher.finish()))
+}
+
+/// Removes what may be at a temporary name.
+fn clear(temporary: &Path) -> io::Result<()> {
+    let done = match fs::symlink_metadata(temporary) {
+        Ok(found) if found.is_dir() => fs::remove_dir(temporary),
+        Ok(_) => fs::remove_file(temporary),
+        Err(error) => Err(error),
+    };
+    match done {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Writes a file that nobody else can read until it has its owner; the mode comes last.
@@ -106,17 +123,31 @@ fn write_new(path: &Path, content: &[u8], access: Access, old: Option<&Path>) ->
     file.write_all(content)?;
     chown(path, access.uid, access.gid)?;
     if let Some(old) = old {
-        for (name, value) in sys::extended_attributes(old)? {
-            // Rights and signatures belong to the bytes that they were given for.
-            if matches!(name.to_bytes(), b"security.capability" | b"security.ima" | b"security.evm")
-            {
-                continue;
-            }
-            sys::set_extended_attribute(path, &name, &value)?;
-        }
+        keep_attributes(old, path)?;
     }
     file.set_permissions(Permissions::from_mode(access.mode))?;
     file.sync_all()
+}
+
+/// Gives `path` the extended attributes of `old`, and none that `old` has not.
+fn keep_attributes(old: &Path, path: &Path) -> io::Result<()> {
+    let names = xattr::names(old)?;
+    for name in xattr::names(path)? {
+        // The list that the directory has for new entries is not for this one.
+        if name.to_bytes() == xattr::ACL_ACCESS.as_bytes() && !names.contains(&name) {
+            xattr::remove(path, &name)?;
+        }
+    }
+    for name in names {
+        // Rights and signatures belong to the bytes that they were given for.
+        if xattr::OF_CONTENT.iter().any(|of_content| name.to_bytes() == of_content.as_bytes()) {
+            continue;
+        }
+        if let Some(value) = xattr::get(old, &name)? {
+            xattr::set(path, &name, &value)?;
+        }
+    }
+    Ok(())
 }
 
 fn write_in_place(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
@@ -127,11 +158,22 @@ fn write_in_place(path: &Path, content: &[u8], access: Access) -> io::Result<()>
     file.sync_all()
 }
 
+fn set_attribute(path: &Path, name: &str, value: Option<&[u8]>) -> io::Result<()> {
+    let name = CString::new(name)?;
+    match value {
+        Some(value) => xattr::set(path, &name, value),
+        None => xattr::remove(path, &name),
+    }
+}
+
+/// Under a temporary name first, since a run that is killed must not leave a directory that has not
+/// yet its owner and permissions.
 fn mkdir(path: &Path, access: Access) -> io::Result<()> {
-    DirBuilder::new().mode(0o700).create(path)?;
-    chown(path, access.uid, access.gid)?;
-    fs::set_permissions(path, Permissions::from_mode(access.mode))?;
-    sync_parent(path)
+    replace(path, |temporary| {
+        DirBuilder::new().mode(0o700).create(temporary)?;
+        chown(temporary, access.uid, access.gid)?;
+        fs::set_permissions(temporary, Permissions::from_mode(access.mode))
+    })
 }
 
 fn chown(path: &Path, uid: u32, gid: u32) -> io::Result<()> {

@@ -2,8 +2,10 @@
 
 use super::fault::Fault;
 use super::meta::Meta;
+use crate::host::xattr;
 use bytes::Bytes;
-use std::ffi::OsString;
+use nix::errno::Errno;
+use std::ffi::{CString, OsString};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -42,6 +44,23 @@ pub(super) fn list(path: &Path) -> Result<Vec<OsString>, Fault> {
         fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect()
     };
     names().map_err(|error| Fault::kernel("list", path, error))
+}
+
+/// The names of the extended attributes of `path`, links not followed.
+pub(super) fn attribute_names(path: &Path) -> Result<Vec<String>, Fault> {
+    let names = xattr::names(path).map_err(|e| Fault::kernel("list the attributes of", path, e))?;
+    Ok(names.iter().map(|name| name.to_string_lossy().into_owned()).collect())
+}
+
+/// One extended attribute of `path`, links not followed; `None` where it has none of that name, and
+/// where its file system has none at all.
+pub(super) fn attribute(path: &Path, name: &str) -> Result<Option<Bytes>, Fault> {
+    let fault = |error| Fault::kernel(&format!("read the attribute `{name}` of"), path, error);
+    let c_name = CString::new(name).map_err(|error| fault(error.into()))?;
+    match xattr::get(path, &c_name) {
+        Err(error) if error.raw_os_error() == Some(Errno::ENOTSUP as i32) => Ok(None),
+        value => Ok(value.map_err(fault)?.map(Bytes::from)),
+    }
 }
 
 fn is_absence(error: &io::Error) -> bool {

@@ -14,6 +14,7 @@ mod both_backs;
 pub mod change;
 pub mod command;
 pub mod diff;
+mod extended;
 pub mod fault;
 mod foretell;
 mod http;

@@ -1,9 +1,11 @@
 //! What a dry run remembers: the effects that it foretold, laid over the host as it is.
 
-use super::change::{Access, Change, Effect, Time};
+use super::change::{Access, Change, Effect, List, Time};
 use super::fault::Fault;
 use super::look;
 use super::meta::{Inode, Kind, Meta, Stamp};
+use crate::host::acl::Acl;
+use crate::host::xattr;
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -26,6 +28,16 @@ pub(super) struct Overlay {
 struct Foretold {
     meta: Meta,
     content: Body,
+    attributes: Attributes,
+}
+
+/// The extended attributes of an inode as it would be.
+#[derive(Clone, Debug, Default)]
+struct Attributes {
+    /// The path of the host where those are that nothing is foretold of.
+    host: Option<PathBuf>,
+    /// Those that were set or taken away.
+    foretold: BTreeMap<String, Option<Bytes>>,
 }
 
 #[derive(Clone, Debug)]
@@ -58,7 +70,11 @@ impl Overlay {
         let Some(meta) = look::lstat(path)? else { return Ok(None) };
         Ok(Some(match self.inodes.get(&meta.inode) {
             Some(changed) => changed.clone(),
-            None => Foretold { meta, content: Body::Host(path.to_owned()) },
+            None => {
+                let host = Some(path.to_owned());
+                let attributes = Attributes { host, ..Attributes::default() };
+                Foretold { meta, content: Body::Host(path.to_owned()), attributes }
+            }
         }))
     }
 
@@ -121,15 +137,74 @@ impl Overlay {
         Ok(names)
     }
 
+    /// See [`look::attribute_names`].
+    pub(super) fn attribute_names(&self, path: &Path) -> Result<Vec<String>, Fault> {
+        let Some(found) = self.find(path)? else { return Ok(Vec::new()) };
+        let mut names = match &found.attributes.host {
+            Some(host) => look::attribute_names(host)?,
+            None => Vec::new(),
+        };
+        for (name, value) in &found.attributes.foretold {
+            names.retain(|known| known != name);
+            if value.is_some() {
+                names.push(name.clone());
+            }
+        }
+        Ok(names)
+    }
+
+    /// See [`look::attribute`].
+    pub(super) fn attribute(&self, path: &Path, name: &str) -> Result<Option<Bytes>, Fault> {
+        let Some(found) = self.find(path)? else { return Ok(None) };
+        match (found.attributes.foretold.get(name), &found.attributes.host) {
+            (Some(value), _) => Ok(value.clone()),
+            (None, Some(host)) => look::attribute(host, name),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// The extended attributes of what would be written or made at `path`. A file that replaces
+    /// another keeps them, but for those that belong to its bytes; what is new gets the default
+    /// access control list of its directory.
+    fn attributes_at(&self, path: &Path, kind: Kind) -> Result<Attributes, Fault> {
+        if let Some(old) = self.find(path)?.filter(|old| old.meta.kind == Kind::File) {
+            let mut attributes = old.attributes;
+            let gone = xattr::OF_CONTENT.map(|name| (name.to_owned(), None));
+            attributes.foretold.extend(gone);
+            return Ok(attributes);
+        }
+        let mut attributes = Attributes::default();
+        let inherited = match path.parent() {
+            Some(parent) => self.attribute(parent, xattr::ACL_DEFAULT)?,
+            None => None,
+        };
+        let Some(bytes) = inherited else { return Ok(attributes) };
+        let is_minimal = Acl::decode(&bytes).is_ok_and(|acl| acl.is_minimal());
+        let mut get = |name: &str| attributes.foretold.insert(name.to_owned(), Some(bytes.clone()));
+        if !is_minimal {
+            get(xattr::ACL_ACCESS);
+        }
+        if kind == Kind::Directory {
+            get(xattr::ACL_DEFAULT);
+        }
+        Ok(attributes)
+    }
+
     /// Remembers an effect. Whether it is possible has been found out before.
     pub(super) fn record(&mut self, change: &Change) -> Result<(), Fault> {
         let path = &change.path;
         match &change.effect {
             Effect::Write { content, access, .. } => {
+                let attributes = self.attributes_at(path, Kind::File)?;
                 let size = content.len() as u64;
                 self.make(path, Kind::File, *access, size, Body::Bytes(content.clone()));
+                self.change(path, |found| found.attributes = attributes)?;
             }
-            Effect::Mkdir { access } => self.make(path, Kind::Directory, *access, 0, Body::Empty),
+            Effect::Mkdir { access } => {
+                let attributes = self.attributes_at(path, Kind::Directory)?;
+                self.make(path, Kind::Directory, *access, 0, Body::Empty);
+                self.change(path, |found| found.attributes = attributes)?;
+            }
             Effect::Symlink { target, .. } => {
                 let (uid, gid) = super::accounts::own_ids();
                 let access = Access { mode: 0o777, uid, gid };
@@ -140,13 +215,32 @@ impl Overlay {
                 let inode = self.own(target)?;
                 self.names.insert(path.clone(), inode);
             }
-            Effect::Mode { after, .. } => self.change(path, |meta| meta.mode = *after)?,
-            Effect::Owner { after, .. } => self.change(path, |meta| {
+            Effect::Mode { after, .. } => self.change(path, |found| found.meta.mode = *after)?,
+            Effect::Owner { after, .. } => self.change(path, |found| {
+                let meta = &mut found.meta;
                 (meta.uid, meta.gid, meta.mode) = (after.uid, after.gid, after.mode);
+                if meta.kind == Kind::File {
+                    // As with set-id bits: rights do not change hands.
+                    found.attributes.foretold.insert(xattr::CAPABILITY.to_owned(), None);
+                }
             })?,
-            Effect::Times { accessed, modified } => self.change(path, |meta| {
-                set_time(&mut meta.accessed, *accessed);
-                set_time(&mut meta.modified, *modified);
+            Effect::Times { accessed, modified } => self.change(path, |found| {
+                set_time(&mut found.meta.accessed, *accessed);
+                set_time(&mut found.meta.modified, *modified);
+            })?,
+            Effect::Attribute { name, after, .. } => self.change(path, |found| {
+                found.attributes.foretold.insert(name.clone(), after.clone());
+            })?,
+            Effect::Acl { list, after, .. } => self.change(path, |found| {
+                let says_more = match list {
+                    List::Access => !after.is_minimal(),
+                    List::Default => !after.is_empty(),
+                };
+                if *list == List::Access {
+                    found.meta.mode = found.meta.mode & !0o777 | after.mode();
+                }
+                let bytes = says_more.then(|| after.encode().into());
+                found.attributes.foretold.insert(list.attribute().to_owned(), bytes);
             })?,
             Effect::Remove { .. } => {
                 self.names.insert(path.clone(), None);
@@ -155,11 +249,18 @@ impl Overlay {
         }
         let entry_only = matches!(
             change.effect,
-            Effect::Mode { .. } | Effect::Owner { .. } | Effect::Times { .. } | Effect::Run { .. }
+            Effect::Mode { .. }
+                | Effect::Owner { .. }
+                | Effect::Times { .. }
+                | Effect::Attribute { .. }
+                | Effect::Acl { .. }
+                | Effect::Run { .. }
         );
         match path.parent() {
             // A directory whose names change is itself written to.
-            Some(parent) if !entry_only => self.change(parent, |meta| meta.modified = Stamp::now()),
+            Some(parent) if !entry_only => {
+                self.change(parent, |found| found.meta.modified = Stamp::now())
+            }
             _ => Ok(()),
         }
     }
@@ -184,7 +285,8 @@ impl Overlay {
             is_char_device: false,
         };
         self.names.insert(path.to_owned(), Some(meta.inode));
-        self.inodes.insert(meta.inode, Foretold { meta, content });
+        let attributes = Attributes::default();
+        self.inodes.insert(meta.inode, Foretold { meta, content, attributes });
     }
 
     /// Takes what is at `path` into the overlay, so that it can be changed.
@@ -195,11 +297,11 @@ impl Overlay {
         Ok(Some(inode))
     }
 
-    fn change(&mut self, path: &Path, change: impl FnOnce(&mut Meta)) -> Result<(), Fault> {
+    fn change(&mut self, path: &Path, change: impl FnOnce(&mut Foretold)) -> Result<(), Fault> {
         if let Some(inode) = self.own(path)?
             && let Some(found) = self.inodes.get_mut(&inode)
         {
-            change(&mut found.meta);
+            change(found);
         }
         Ok(())
     }

@@ -9,15 +9,26 @@ use super::{Back, Machine, look};
 use crate::host::sys;
 use std::path::{Path, PathBuf};
 
+/// What is not removed as a whole, right below `/`: no host can do without it.
+const STAYS: [&str; 18] = [
+    "bin", "boot", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "proc", "root", "run",
+    "sbin", "srv", "sys", "tmp", "usr", "var",
+];
+
 impl Machine {
     /// Makes sure that nothing is at `path`: a directory goes with all that is in it, a link goes
     /// alone. Never crosses into another file system or follows a link.
     ///
-    /// Errors: `/`; something is mounted inside (nothing is removed then).
+    /// Errors: `/`, and what every host has right below it; something is mounted inside (nothing is
+    /// removed then).
     pub fn remove(&mut self, path: &Path) -> Result<(), Fault> {
         let resolved = self.see(path, Follow::No)?;
         if resolved.parent().is_none() {
             return Err(Fault::new("`/` is not removed"));
+        }
+        if STAYS.iter().any(|name| resolved == Path::new("/").join(name)) {
+            let why = format!("`{}` is not removed: no host can do without it", resolved.display());
+            return Err(Fault::new(why).hint("name what in it is to go"));
         }
         let mut doomed = Vec::new();
         self.collect(&resolved, &mut doomed)?;

@@ -30,6 +30,19 @@ impl Machine {
                 let effect = Effect::Owner { before: *after, after: *before };
                 self.perform(path.to_owned(), effect, Manner::Atomic)
             }
+            Effect::Attribute { name, before, after } => {
+                let (before, after) = (after.clone(), before.clone());
+                let effect = Effect::Attribute { name: name.clone(), before, after };
+                self.perform(path.to_owned(), effect, Manner::Atomic)
+            }
+            Effect::Acl { list, before, after } => {
+                let (before, after) = (after.clone(), before.clone());
+                self.perform(
+                    path.to_owned(),
+                    Effect::Acl { list: *list, before, after },
+                    Manner::Atomic,
+                )
+            }
             other => Err(Fault::new(format!(
                 "`{}` of {} cannot be undone",
                 other.word(),

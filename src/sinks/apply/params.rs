@@ -57,18 +57,27 @@ pub struct Param {
     pub kind: Kind,
     /// Whether it must be given.
     pub required: bool,
+    /// What it is for.
+    pub doc: &'static str,
 }
 
 impl Param {
     /// An optional parameter.
     pub const fn new(name: &'static str, kind: Kind) -> Self {
-        Self { name, aliases: &[], kind, required: false }
+        Self { name, aliases: &[], kind, required: false, doc: "" }
     }
 
     /// The same under other names too.
     #[must_use]
     pub const fn or(mut self, aliases: &'static [&'static str]) -> Self {
         self.aliases = aliases;
+        self
+    }
+
+    /// The same, with what the reference says of it.
+    #[must_use]
+    pub const fn says(mut self, doc: &'static str) -> Self {
+        self.doc = doc;
         self
     }
 
@@ -83,8 +92,10 @@ impl Param {
 /// All that can be said of a module's parameters.
 #[derive(Clone, Copy, Debug)]
 pub struct Spec {
-    /// The parameters.
+    /// Its own parameters.
     pub params: &'static [Param],
+    /// Those that it has in common with other modules.
+    pub shared: &'static [&'static [Param]],
     /// Names that Ansible knows and this version does not.
     pub not_yet: &'static [&'static str],
     /// Of each of these groups at most one may be given.
@@ -101,12 +112,25 @@ pub struct Spec {
 impl Spec {
     /// A module with these parameters and nothing else to say.
     pub const fn new(params: &'static [Param]) -> Self {
-        Self { params, not_yet: &[], exclusive: &[], one_of: &[], open: false, free_form: None }
+        Self {
+            params,
+            shared: &[],
+            not_yet: &[],
+            exclusive: &[],
+            one_of: &[],
+            open: false,
+            free_form: None,
+        }
+    }
+
+    /// All parameters.
+    pub fn all(&self) -> impl Iterator<Item = &'static Param> {
+        self.params.iter().chain(self.shared.iter().copied().flatten())
     }
 
     /// The parameter called `name`.
     pub fn find(&self, name: &str) -> Option<&'static Param> {
-        self.params.iter().find(|param| param.name == name || param.aliases.contains(&name))
+        self.all().find(|param| param.name == name || param.aliases.contains(&name))
     }
 }
 
@@ -185,7 +209,7 @@ impl Params {
 
     fn check_groups(&self, module: &str, spec: &Spec, complaints: &mut Vec<Diagnostic>) {
         let mut complain = |why| complaints.push(Diagnostic::new(why, self.span.clone()));
-        for param in spec.params.iter().filter(|param| param.required && !self.has(param.name)) {
+        for param in spec.all().filter(|param| param.required && !self.has(param.name)) {
             complain(format!("`{module}` needs `{}`", param.name));
         }
         for group in spec.exclusive {
@@ -202,12 +226,13 @@ impl Params {
     /// Refuses a secret where other users of the host could read it. A command line is looked at as
     /// a whole, since its words may be parts of a secret.
     pub(super) fn refuse_secrets(&self, spec: &Spec, masker: &Masker) -> Result<(), Diagnostic> {
-        for param in spec.params {
+        for param in spec.all() {
             let (seen, hint) = match param.kind {
                 Kind::Path => ("the names of files", "keep it in a file's content"),
-                Kind::CommandLine => {
-                    ("the arguments of commands", "let it read a file, its standard input or its environment")
-                }
+                Kind::CommandLine => (
+                    "the arguments of commands",
+                    "let it read a file, its standard input or its environment",
+                ),
                 _ => continue,
             };
             if self.text(param.name).is_some_and(|text| masker.reveals(text)) {
@@ -263,20 +288,41 @@ impl Params {
 fn unknown(module: &str, spec: &Spec, key: &Key) -> Diagnostic {
     let name = &*key.name;
     if spec.not_yet.contains(&name) {
-        let why = format!("the parameter `{name}` of `{module}` is not supported yet");
-        return Diagnostic::new(why, key.span.clone());
+        let why = format!("the parameter `{name}` of `{module}` is not supported");
+        let complaint = Diagnostic::new(why, key.span.clone());
+        return match reason(name) {
+            Some(reason) => complaint.hint(reason),
+            None => complaint,
+        };
     }
     let complaint =
         Diagnostic::new(format!("`{module}` has no parameter `{name}`"), key.span.clone());
-    let names =
-        spec.params.iter().flat_map(|param| param.aliases.iter().copied().chain([param.name]));
+    let names = spec.all().flat_map(|param| param.aliases.iter().copied().chain([param.name]));
     match nearest(name, names) {
         Some(near) => complaint.hint(format!("did you mean `{near}`?")),
         None => {
-            let names: Vec<_> = spec.params.iter().map(|param| param.name).collect();
+            let names: Vec<_> = spec.all().map(|param| param.name).collect();
             complaint.hint(format!("it has `{}`", names.join("`, `")))
         }
     }
+}
+
+/// Why a parameter of Ansible's is not taken, or what to do instead.
+fn reason(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "selevel" | "serole" | "setype" | "seuser" => {
+            "labels of SELinux stay as they are; `restorecon` sets those of new files"
+        }
+        "attributes" | "attr" => "a `command` task with `chattr` sets them",
+        "decrypt" => "there is no vault; keep secrets where `secrets.NAME` finds them",
+        "ciphers" => "the ciphers are those of TLS 1.2 and 1.3 that are safe",
+        "use_gssapi" => "there is no Kerberos; log in with `url_username` or with a header",
+        "unredirected_headers" => {
+            "a login goes to no other host anyway; `follow_redirects: none` sends nothing elsewhere"
+        }
+        "use_netrc" => "no .netrc is read; log in with `url_username`",
+        _ => return None,
+    })
 }
 
 fn typed(param: &Param, node: &Node, stage: Stage) -> Result<Given, Box<Diagnostic>> {

@@ -112,6 +112,9 @@ impl SinkConfig for Config {
             let message = format!("`path` is `{}`, expected one such as `/metrics`", self.path);
             return Err(Fault::fatal(message));
         }
+        if self.max_requests == 0 {
+            return Err(Fault::fatal("`max_requests` is 0; it can be from 1 on".to_owned()));
+        }
         let guard = Guard::new(&self.users).map_err(Fault::fatal)?;
         let tls = self.tls.as_ref().map(ListenTls::acceptor).transpose().map_err(Fault::fatal)?;
         Ok(BuiltSink::Stream(Box::new(Prometheus { config: self.clone(), guard, tls })))

@@ -77,7 +77,10 @@ impl Server {
         cx: &SinkContext,
     ) -> Self {
         let (telemetry, counters) = (cx.env.telemetry.clone(), cx.telemetry.clone());
-        let (own, turns) = (Mutex::new(Own::new()), Semaphore::new(config.max_requests));
+        let (own, turns) = (
+            Mutex::new(Own::new()),
+            Semaphore::new(config.max_requests.min(Semaphore::MAX_PERMITS)),
+        );
         let buffers = Buffers::default();
         Self { config, guard, answers, telemetry, counters, own, turns, buffers }
     }

@@ -92,6 +92,10 @@ impl Uploader {
                 self.orphans.is_sure(key);
             }
             Err(fault) => {
+                // Some servers cannot list uploads, and will not learn it by being asked again.
+                if fault.status.is_some_and(|status| matches!(status, 405 | 501)) {
+                    self.orphans.is_sure(key);
+                }
                 let (component, reason) = (self.telemetry.name(), fault.message);
                 tracing::warn!(component, reason, key, "parts of an object may stay at the server");
             }

@@ -16,8 +16,9 @@ use crate::event::metric::{Family, MetricKind, Text};
 use crate::host::mounts::{self, Mount};
 use crate::host::statfs::{Answer, Watchdog};
 use crate::host::{proc::HeldFile, roots::Roots};
+use crate::topology::settings::Period;
 
-/// How long all mounts together may take to answer.
+/// How long all mounts together may take to answer, where nothing is said.
 const LIMIT: Duration = Duration::from_secs(5);
 
 const EXCLUDED_POINTS: &str = "^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|\
@@ -60,6 +61,9 @@ pub struct Options {
     /// Mounts, by the kind of file system. Where nothing is said, the kernel's windows onto itself
     /// and layers of other file systems are left out.
     pub fs_types: Filter,
+    /// How long all mounts together may take to answer; one that does not is told as such, and not
+    /// asked again until it has. Default: `5s`.
+    pub mount_timeout: Option<Period>,
 }
 
 /// Reads the mount table of the host's first process (or its own, where that is hidden) and asks
@@ -111,7 +115,8 @@ impl Collector for Filesystem {
         let mounts = self.mounts()?;
         let points: Vec<PathBuf> =
             mounts.iter().map(|mount| self.roots.file(&mount.point)).collect();
-        let answers = self.watchdog.ask(&points, LIMIT);
+        let answers =
+            self.watchdog.ask(&points, self.options.mount_timeout.map_or(LIMIT, |limit| limit.0));
         out.extend(families(&mounts, &answers));
         Ok(())
     }

@@ -62,15 +62,14 @@ impl Hwmon {
         let mut sensors = Sensors::new();
         read_sensors(folder, &mut sensors);
         read_sensors(&folder.join("device"), &mut sensors);
-        if let Some(name) = sysfs::text(folder.join("name")).map(|name| clean(&name)) {
-            if !name.is_empty() {
-                families.gauge(
-                    "node_hwmon_chip_names",
-                    "What a chip calls itself; always 1.",
-                    labels([("chip", &chip), ("chip_name", &name)]),
-                    1.0,
-                );
-            }
+        let name = sysfs::text(folder.join("name")).map(|name| clean(&name));
+        if let Some(name) = name.filter(|name| !name.is_empty()) {
+            families.gauge(
+                "node_hwmon_chip_names",
+                "What a chip calls itself; always 1.",
+                labels([("chip", &chip), ("chip_name", &name)]),
+                1.0,
+            );
         }
         for ((kind, number), elements) in &sensors {
             let sensor = format!("{kind}{number}");

@@ -40,6 +40,7 @@ pub mod ksmd;
 mod links;
 pub mod lnstat;
 pub mod loadavg;
+pub mod logind;
 pub mod mdadm;
 pub mod meminfo;
 pub mod meminfo_numa;
@@ -156,6 +157,7 @@ pub const COLLECTORS: &[Entry] = &[
     entry!(off ksmd Ksmd),
     entry!(off lnstat Lnstat),
     entry!(on loadavg Loadavg),
+    entry!(off logind Logind),
     entry!(on mdadm Mdadm),
     entry!(on meminfo Meminfo),
     entry!(off meminfo_numa MeminfoNuma),

@@ -25,27 +25,87 @@ pub struct Options {
     pub ignore_invalid_speed: bool,
 }
 
-/// File, end of the family's name, kind. The kernel writes some in hexadecimal.
-const FILES: [(&str, &str, MetricKind); 17] = {
+/// File, family, kind, what it says. The kernel writes some in hexadecimal.
+const FILES: [(&str, &str, MetricKind, &str); 17] = {
     use MetricKind::{Counter, Gauge};
     [
-        ("addr_assign_type", "address_assign_type", Gauge),
-        ("carrier", "carrier", Gauge),
-        ("carrier_changes", "carrier_changes_total", Counter),
-        ("carrier_down_count", "carrier_down_changes_total", Counter),
-        ("carrier_up_count", "carrier_up_changes_total", Counter),
-        ("dev_id", "device_id", Gauge),
-        ("dormant", "dormant", Gauge),
-        ("flags", "flags", Gauge),
-        ("ifindex", "iface_id", Gauge),
-        ("iflink", "iface_link", Gauge),
-        ("link_mode", "iface_link_mode", Gauge),
-        ("mtu", "mtu_bytes", Gauge),
-        ("name_assign_type", "name_assign_type", Gauge),
-        ("netdev_group", "net_dev_group", Gauge),
-        ("speed", "speed_bytes", Gauge),
-        ("tx_queue_len", "transmit_queue_length", Gauge),
-        ("type", "protocol_type", Gauge),
+        (
+            "addr_assign_type",
+            "node_network_address_assign_type",
+            Gauge,
+            "How the interface came by its address.",
+        ),
+        ("carrier", "node_network_carrier", Gauge, "Whether there is a carrier: 1 yes, 0 no."),
+        (
+            "carrier_changes",
+            "node_network_carrier_changes_total",
+            Counter,
+            "Times that the carrier came or went.",
+        ),
+        (
+            "carrier_down_count",
+            "node_network_carrier_down_changes_total",
+            Counter,
+            "Times that the carrier went.",
+        ),
+        (
+            "carrier_up_count",
+            "node_network_carrier_up_changes_total",
+            Counter,
+            "Times that the carrier came.",
+        ),
+        (
+            "dev_id",
+            "node_network_device_id",
+            Gauge,
+            "Tells interfaces apart that share an address.",
+        ),
+        (
+            "dormant",
+            "node_network_dormant",
+            Gauge,
+            "Whether the interface waits for something outside: 1 yes, 0 no.",
+        ),
+        ("flags", "node_network_flags", Gauge, "How the interface is set, in bits."),
+        ("ifindex", "node_network_iface_id", Gauge, "The interface's number."),
+        (
+            "iflink",
+            "node_network_iface_link",
+            Gauge,
+            "The number of the interface that this one goes through.",
+        ),
+        (
+            "link_mode",
+            "node_network_iface_link_mode",
+            Gauge,
+            "Whether the interface may wait for something outside.",
+        ),
+        ("mtu", "node_network_mtu_bytes", Gauge, "Largest packet, in bytes."),
+        (
+            "name_assign_type",
+            "node_network_name_assign_type",
+            Gauge,
+            "How the interface came by its name.",
+        ),
+        (
+            "netdev_group",
+            "node_network_net_dev_group",
+            Gauge,
+            "The group that the interface belongs to.",
+        ),
+        ("speed", "node_network_speed_bytes", Gauge, "Bytes a second that the link can take."),
+        (
+            "tx_queue_len",
+            "node_network_transmit_queue_length",
+            Gauge,
+            "Packets that may wait to be sent.",
+        ),
+        (
+            "type",
+            "node_network_protocol_type",
+            Gauge,
+            "The kind of hardware, by the kernel's number.",
+        ),
     ]
 };
 
@@ -195,15 +255,14 @@ impl Remembered {
 
 impl Options {
     fn add(&self, device: &str, file: &str, value: i64, families: &mut Families) {
-        let Some((_, end, kind)) = FILES.iter().find(|(known, ..)| *known == file) else { return };
+        let known = FILES.iter().find(|(known, ..)| *known == file);
+        let Some((_, name, kind, help)) = known else { return };
         let value = match file {
             "speed" if value < 0 && self.ignore_invalid_speed => return,
             "speed" => value as f64 * BYTES_PER_MEGABIT,
             _ => value as f64,
         };
-        let help = format!("What {file} of a network interface says.");
-        let name = (format!("node_network_{end}"), *kind);
-        families.add(name, help, labels([("device", device)]), value);
+        families.add((*name, *kind), *help, labels([("device", device)]), value);
     }
 }
 

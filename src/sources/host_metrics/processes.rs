@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::collector::{CollectError, Collector};
 use super::families::labels;
@@ -74,7 +74,7 @@ struct Count {
 
 impl Count {
     /// A process that ends while it is being looked at is none.
-    fn add_process(&mut self, folder: &PathBuf) {
+    fn add_process(&mut self, folder: &Path) {
         let read = |path: PathBuf| fs::read(path).ok();
         let Some(stat) = read(folder.join("stat")) else { return };
         let Some((state, threads)) = parse(&String::from_utf8_lossy(&stat)) else { return };

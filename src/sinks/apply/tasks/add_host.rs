@@ -11,8 +11,10 @@ pub(super) static MODULE: Module = Module {
     spec: Spec {
         open: true,
         ..Spec::new(&[
-            Param::new("name", Kind::Text).or(&["host", "hostname"]).required(),
-            Param::new("groups", Kind::Texts).or(&["group", "groupname"]),
+            Param::new("name", Kind::Text).or(&["host", "hostname"]).required().says("The host."),
+            Param::new("groups", Kind::Texts)
+                .or(&["group", "groupname"])
+                .says("The groups it would be in."),
         ])
     },
     check: no_check,

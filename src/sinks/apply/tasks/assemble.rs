@@ -17,19 +17,19 @@ pub(super) static MODULE: Module = Module {
     acts_unless: None,
     spec: Spec {
         not_yet: file_attributes::NOT_YET,
+        shared: &[file_attributes::PARAMS],
         ..Spec::new(&[
-            Param::new("src", Kind::Path).required(),
-            Param::new("dest", Kind::Path).required(),
-            Param::new("delimiter", Kind::Text),
-            Param::new("regexp", Kind::Text),
-            Param::new("ignore_hidden", Kind::Bool),
-            Param::new("remote_src", Kind::Bool),
-            Param::new("backup", Kind::Bool),
-            Param::new("validate", Kind::CommandLine),
-            Param::new("mode", Kind::Mode),
-            Param::new("owner", Kind::Account),
-            Param::new("group", Kind::Account),
-            Param::new("unsafe_writes", Kind::Bool),
+            Param::new("src", Kind::Path).required().says("The directory with the fragments."),
+            Param::new("dest", Kind::Path).required().says("The file that is made."),
+            Param::new("delimiter", Kind::Text).says("What stands between two fragments."),
+            Param::new("regexp", Kind::Text).says("Only fragments whose names it matches."),
+            Param::new("ignore_hidden", Kind::Bool).says("Leave out names that begin with a dot."),
+            Param::new("remote_src", Kind::Bool).says(
+                "`src` is on the host, not among the files of the config; true where not \
+                 given.",
+            ),
+            file_attributes::BACKUP,
+            file_attributes::VALIDATE,
         ])
     },
     check: |params| check_edit(params, &[("regexp", Over::Line)]),
@@ -62,9 +62,8 @@ impl Task for Assemble {
                 None => true,
             };
             let path = source.join(&name);
-            let is_file = machine
-                .stat(&path, Follow::Yes)?
-                .is_some_and(|found| found.kind == FileKind::File);
+            let is_file =
+                machine.stat(&path, Follow::Yes)?.is_some_and(|found| found.kind == FileKind::File);
             if !wanted || !is_file || (!hidden && text.starts_with('.')) {
                 continue;
             }

@@ -10,10 +10,12 @@ pub(super) static MODULE: Module = Module {
     summary: "Fails unless all conditions hold.",
     acts_unless: None,
     spec: Spec::new(&[
-        Param::new("that", Kind::Conditions).required(),
-        Param::new("fail_msg", Kind::Any).or(&["msg"]),
-        Param::new("success_msg", Kind::Any),
-        Param::new("quiet", Kind::Bool),
+        Param::new("that", Kind::Conditions).required().says("The condition, or a list of them."),
+        Param::new("fail_msg", Kind::Any)
+            .or(&["msg"])
+            .says("What is said where one does not hold."),
+        Param::new("success_msg", Kind::Any).says("What is said where all hold."),
+        Param::new("quiet", Kind::Bool).says("Say less."),
     ]),
     check: no_check,
     build: |params| Box::new(Assert { params }),

@@ -2,7 +2,7 @@
 
 use super::edit::{Edited, File, bare, check as check_edit, end_of, lines, place, subject};
 use super::pattern::{Over, Pattern};
-use super::{Failure, Module, Outcome, Task, TaskContext};
+use super::{Failure, Module, Outcome, Task, TaskContext, file_attributes};
 use crate::event::fault::Diagnostic;
 use crate::host::machine::Machine;
 use crate::sinks::apply::params::{Kind, Param, Params, Spec};
@@ -13,26 +13,34 @@ pub(super) static MODULE: Module = Module {
     summary: "Makes sure that a block of lines, between markers, is in a text file or not in it.",
     acts_unless: None,
     spec: Spec {
-        not_yet: super::file_attributes::NOT_YET,
+        not_yet: file_attributes::NOT_YET,
         exclusive: &[&["insertbefore", "insertafter"]],
+        shared: &[file_attributes::PARAMS],
         ..Spec::new(&[
-            Param::new("path", Kind::Path).or(&["dest", "destfile", "name"]).required(),
-            Param::new("state", Kind::OneOf(&["absent", "present"])),
-            Param::new("marker", Kind::Text),
-            Param::new("marker_begin", Kind::Text),
-            Param::new("marker_end", Kind::Text),
-            Param::new("block", Kind::Text).or(&["content"]),
-            Param::new("insertafter", Kind::Text),
-            Param::new("insertbefore", Kind::Text),
-            Param::new("create", Kind::Bool),
-            Param::new("backup", Kind::Bool),
-            Param::new("append_newline", Kind::Bool),
-            Param::new("prepend_newline", Kind::Bool),
-            Param::new("validate", Kind::CommandLine),
-            Param::new("mode", Kind::Mode),
-            Param::new("owner", Kind::Account),
-            Param::new("group", Kind::Account),
-            Param::new("unsafe_writes", Kind::Bool),
+            Param::new("path", Kind::Path)
+                .or(&["dest", "destfile", "name"])
+                .required()
+                .says("The file."),
+            Param::new("state", Kind::OneOf(&["absent", "present"]))
+                .says("Whether the block is there; `present` where not given."),
+            Param::new("marker", Kind::Text).says(
+                "The lines around the block; `{mark}` becomes the words of the next two. `# \
+                 {mark} ANSIBLE MANAGED BLOCK` where not given.",
+            ),
+            Param::new("marker_begin", Kind::Text)
+                .says("What `{mark}` becomes before the block; `BEGIN` where not given."),
+            Param::new("marker_end", Kind::Text)
+                .says("What it becomes behind the block; `END` where not given."),
+            Param::new("block", Kind::Text).or(&["content"]).says("The lines."),
+            Param::new("insertafter", Kind::Text)
+                .says("A pattern for the line that a new block goes behind, or `EOF`."),
+            Param::new("insertbefore", Kind::Text)
+                .says("A pattern for the line that a new block goes before, or `BOF`."),
+            Param::new("create", Kind::Bool).says("Make the file where it is missing."),
+            file_attributes::BACKUP,
+            Param::new("append_newline", Kind::Bool).says("Keep an empty line behind the block."),
+            Param::new("prepend_newline", Kind::Bool).says("Keep an empty line before the block."),
+            file_attributes::VALIDATE,
         ])
     },
     check,
@@ -112,9 +120,8 @@ impl<'a> Job<'a> {
             file.codec.spell(&marker.replace("{mark}", mark)).into_owned()
         };
         let (before, after) = place(params);
-        let pattern = |text: &str| {
-            Pattern::new(&file.codec.spell(text), Over::Line).map_err(Failure::new)
-        };
+        let pattern =
+            |text: &str| Pattern::new(&file.codec.spell(text), Over::Line).map_err(Failure::new);
         let written = before.or(after).unwrap_or_default();
         let flags = written.strip_prefix("(?").and_then(|rest| rest.split_once(')'));
         Ok(Self {
@@ -208,10 +215,14 @@ impl<'a> Job<'a> {
         let mut block: Vec<Cow<'_, str>> = Vec::new();
         if self.present && !self.block.is_empty() {
             let inside = self.block.strip_suffix('\n').unwrap_or(&self.block);
-            for line in [self.begin.as_str()].into_iter().chain(inside.split('\n')).chain([self.end.as_str()])
+            for line in [self.begin.as_str()]
+                .into_iter()
+                .chain(inside.split('\n'))
+                .chain([self.end.as_str()])
             {
-                let line = line.strip_suffix('\r').unwrap_or(line);
-                block.push(format!("{line}{}", self.line_end).into());
+                // A line that is given with its own `\r` keeps it, whatever the file has.
+                let end = if line.ends_with('\r') { "\n" } else { self.line_end };
+                block.push(format!("{line}{end}").into());
             }
         }
         let mut at = match self.find(&lines)? {
@@ -232,9 +243,7 @@ impl<'a> Job<'a> {
         let behind = at + block.len();
         let is_there = !block.is_empty();
         lines.splice(at..at, block);
-        if self.blank_after
-            && self.present
-            && lines.get(behind).is_some_and(|line| !is_blank(line))
+        if self.blank_after && self.present && lines.get(behind).is_some_and(|line| !is_blank(line))
         {
             lines.insert(behind, self.line_end.into());
         }

@@ -1,15 +1,15 @@
 //! `command`: runs a program, without a shell.
 
+use super::paths::{is_pattern, matching};
 use super::{Failure, Module, Outcome, Task, TaskContext};
 use crate::event::fault::Diagnostic;
 use crate::host::machine::Machine;
 use crate::host::machine::command::{Command, Output, Ran};
-use crate::host::machine::meta::{Kind as FileKind, Stamp};
+use crate::host::machine::meta::Stamp;
 use crate::host::machine::path::Follow;
 use crate::sinks::apply::params::{Kind, Param, Params, Spec, expand_home};
 use crate::sinks::apply::words::{Quotes, split};
 use chrono::DateTime;
-use globset::Glob;
 use minijinja::Value;
 use std::path::{Path, PathBuf};
 
@@ -23,16 +23,24 @@ pub(super) static MODULE: Module = Module {
         exclusive: &[&["cmd", "argv"]],
         one_of: &[&["cmd", "argv"]],
         ..Spec::new(&[
-            Param::new("cmd", Kind::CommandLine),
-            Param::new("argv", Kind::Texts),
-            Param::new("chdir", Kind::Path),
-            Param::new("creates", Kind::Path),
-            Param::new("removes", Kind::Path),
-            Param::new("stdin", Kind::Text),
-            Param::new("stdin_add_newline", Kind::Bool),
-            Param::new("expand_argument_vars", Kind::Bool),
-            Param::new("strip_empty_ends", Kind::Bool),
-            Param::new("warn", Kind::Bool),
+            Param::new("cmd", Kind::CommandLine)
+                .says("The program with its arguments, as one text."),
+            Param::new("argv", Kind::Texts).says("The program with its arguments, as a list."),
+            Param::new("chdir", Kind::Path).says("The directory to run it in."),
+            Param::new("creates", Kind::Path)
+                .says("A path or pattern; where something is there, nothing is run."),
+            Param::new("removes", Kind::Path)
+                .says("A path or pattern; where nothing is there, nothing is run."),
+            Param::new("stdin", Kind::Text).says("What the program reads from its standard input."),
+            Param::new("stdin_add_newline", Kind::Bool)
+                .says("End that with a line end; true where not given."),
+            Param::new("expand_argument_vars", Kind::Bool).says(
+                "Put values of the environment in place of `$NAME`, and the home directory in place \
+                 of `~/`; true where not given.",
+            ),
+            Param::new("strip_empty_ends", Kind::Bool)
+                .says("Take line ends off the end of what it says; true where not given."),
+            Param::new("warn", Kind::Bool).says("Accepted, and without effect."),
         ])
     },
     check,
@@ -169,40 +177,7 @@ fn exists(path: &Path, machine: &Machine) -> Result<bool, Failure> {
     if machine.stat(path, Follow::Yes)?.is_some() {
         return Ok(true);
     }
-    let is_pattern = |part: &str| part.contains(['*', '?', '[']);
-    let mut found = vec![PathBuf::from("/")];
-    if !path.to_str().is_some_and(is_pattern) {
-        return Ok(false);
-    }
-    for part in path.components().skip(1) {
-        let part = part.as_os_str().to_string_lossy();
-        let mut next = Vec::new();
-        if is_pattern(&part) {
-            let glob = Glob::new(&part)
-                .map_err(|error| Failure::new(format!("`{part}` is no pattern: {error}")))?
-                .compile_matcher();
-            for directory in &found {
-                let is_directory = machine
-                    .stat(directory, Follow::Yes)?
-                    .is_some_and(|found| found.kind == FileKind::Directory);
-                let names = if is_directory { machine.list(directory)? } else { Vec::new() };
-                let hidden = part.starts_with('.');
-                let names = names.into_iter().filter(|name| {
-                    glob.is_match(name) && (hidden || !name.as_encoded_bytes().starts_with(b"."))
-                });
-                next.extend(names.map(|name| directory.join(name)));
-            }
-        } else {
-            for directory in &found {
-                let path = directory.join(&*part);
-                if machine.stat(&path, Follow::Yes)?.is_some() {
-                    next.push(path);
-                }
-            }
-        }
-        found = next;
-    }
-    Ok(!found.is_empty())
+    Ok(path.to_str().is_some_and(is_pattern) && !matching(path, machine)?.is_empty())
 }
 
 fn returned(output: &Output, strip: bool) -> Outcome {

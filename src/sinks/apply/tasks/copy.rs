@@ -19,23 +19,31 @@ pub(super) static MODULE: Module = Module {
         not_yet: &["attributes", "attr", "selevel", "serole", "setype", "seuser"],
         exclusive: &[&["content", "src"]],
         one_of: &[&["content", "src"]],
+        shared: &[file_attributes::PARAMS],
         ..Spec::new(&[
-            Param::new("src", Kind::Path),
-            Param::new("content", Kind::Content),
-            Param::new("dest", Kind::Path).required(),
-            Param::new("mode", Kind::Mode),
-            Param::new("owner", Kind::Account),
-            Param::new("group", Kind::Account),
-            Param::new("backup", Kind::Bool),
-            Param::new("force", Kind::Bool).or(&["thirsty"]),
-            Param::new("validate", Kind::CommandLine),
-            Param::new("checksum", Kind::Text),
-            Param::new("decrypt", Kind::Bool),
-            Param::new("directory_mode", Kind::Mode),
-            Param::new("remote_src", Kind::Bool),
-            Param::new("follow", Kind::Bool),
-            Param::new("local_follow", Kind::Bool),
-            Param::new("unsafe_writes", Kind::Bool),
+            Param::new("src", Kind::Path).says(
+                "A file or directory of the config, or of the host with `remote_src`. Of a \
+                 directory whose name ends with `/` only what is in it.",
+            ),
+            Param::new("content", Kind::Content).says("What the file holds, in place of `src`."),
+            Param::new("dest", Kind::Path)
+                .required()
+                .says("The file, or the directory that it goes into."),
+            file_attributes::BACKUP,
+            Param::new("force", Kind::Bool)
+                .or(&["thirsty"])
+                .says("Replace a file that is different; true where not given."),
+            file_attributes::VALIDATE,
+            Param::new("checksum", Kind::Text).says("The SHA-1 sum that `src` must have."),
+            Param::new("decrypt", Kind::Bool)
+                .says("Accepted, and without effect: there is no vault."),
+            Param::new("directory_mode", Kind::Mode)
+                .says("The permissions of directories that are made."),
+            Param::new("remote_src", Kind::Bool).says("`src` is on the host."),
+            Param::new("follow", Kind::Bool)
+                .says("Where `dest` is a link, write what it leads to."),
+            Param::new("local_follow", Kind::Bool)
+                .says("Copy what links in `src` lead to, not the links; true where not given."),
         ])
     },
     check,
@@ -129,18 +137,26 @@ impl Copy {
             make_directories(machine, &root, &directory)?;
         }
         let follow_links = self.params.flag("local_follow", true);
-        let mut ahead = vec![(source.to_owned(), root.clone())];
-        while let Some((from, to)) = ahead.pop() {
+        // With each directory those that it is in, so that no link leads round in a circle.
+        let above = machine.stat(source, Follow::Yes)?.map(|found| found.inode);
+        let mut ahead = vec![(source.to_owned(), root.clone(), Vec::from_iter(above))];
+        while let Some((from, to, above)) = ahead.pop() {
             for name in machine.list(&from)? {
                 let (from, to) = (from.join(&name), to.join(&name));
-                let follow = if follow_links { Follow::Yes } else { Follow::No };
-                let Some(found) = machine.stat(&from, follow)? else {
-                    return Err(Failure::new(format!("{} leads nowhere", from.display())));
-                };
+                let Some(mut found) = machine.stat(&from, Follow::No)? else { continue };
+                // A link that leads nowhere, or back to where it is in, stays a link.
+                if found.kind == FileKind::Link
+                    && follow_links
+                    && let Ok(Some(target)) = machine.stat(&from, Follow::Yes)
+                    && !above.contains(&target.inode)
+                {
+                    found = target;
+                }
                 match found.kind {
                     FileKind::Directory => {
                         machine.mkdir(&to, &like(&directory, found.mode))?;
-                        ahead.push((from, to));
+                        let above = [&above[..], &[found.inode]].concat();
+                        ahead.push((from, to, above));
                     }
                     FileKind::Link => {
                         let target = machine.read_link(&from)?;

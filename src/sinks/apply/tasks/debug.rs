@@ -14,9 +14,11 @@ pub(super) static MODULE: Module = Module {
     spec: Spec {
         exclusive: &[&["msg", "var"]],
         ..Spec::new(&[
-            Param::new("msg", Kind::Any),
-            Param::new("var", Kind::Conditions),
-            Param::new("verbosity", Kind::Int),
+            Param::new("msg", Kind::Any).says("What is said."),
+            Param::new("var", Kind::Conditions)
+                .says("A variable or expression, whose value is said."),
+            Param::new("verbosity", Kind::Int)
+                .says("With more than 0 nothing is said: a run has no verbosity."),
         ])
     },
     check: no_check,

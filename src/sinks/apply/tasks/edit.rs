@@ -135,8 +135,12 @@ impl File {
         }
         let before = machine.stat(&self.path, Follow::Yes)?.map(|found| found.access());
         let content = Bytes::from(self.codec.encode(edited.text));
-        let written =
-            machine.write_file(&self.path, &content, &attributes, &options(params, Follow::Yes)?)?;
+        let written = machine.write_file(
+            &self.path,
+            &content,
+            &attributes,
+            &options(params, Follow::Yes)?,
+        )?;
         let after = machine.stat(&self.path, Follow::Yes)?.map(|found| found.access());
         let mut message = edited.done;
         if before.is_some() && before != after {
@@ -156,10 +160,7 @@ impl File {
 
 /// Whether `text`, edited again and again, stays as it is at last. Where several lines match, a run
 /// of `lineinfile` changes one of them, so that it takes some runs.
-fn settles(
-    text: &str,
-    edit: &dyn Fn(&str) -> Result<Edited, Failure>,
-) -> Result<bool, Failure> {
+fn settles(text: &str, edit: &dyn Fn(&str) -> Result<Edited, Failure>) -> Result<bool, Failure> {
     const RUNS: usize = 100;
     let largest = 2 * text.len() + (64 << 10);
     let mut text = Cow::from(text);

@@ -8,7 +8,7 @@ pub(super) static MODULE: Module = Module {
     name: "fail",
     summary: "Fails with a message.",
     acts_unless: None,
-    spec: Spec::new(&[Param::new("msg", Kind::Any)]),
+    spec: Spec::new(&[Param::new("msg", Kind::Any).says("Why.")]),
     check: no_check,
     build: |params| Box::new(Fail { params }),
 };

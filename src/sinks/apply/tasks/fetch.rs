@@ -1,5 +1,6 @@
 //! `fetch`: a copy of a file of this host, kept by host name. On one's own host both are here.
 
+use super::copy::make_directories;
 use super::edit::options;
 use super::{Failure, Module, Outcome, Task, TaskContext, facts, no_check};
 use crate::host::machine::Machine;
@@ -7,7 +8,6 @@ use crate::host::machine::meta::Kind as FileKind;
 use crate::host::machine::path::Follow;
 use crate::host::machine::write::Attributes;
 use crate::sinks::apply::params::{Kind, Param, Params, Spec};
-use super::copy::make_directories;
 use std::path::PathBuf;
 
 pub(super) static MODULE: Module = Module {
@@ -15,11 +15,16 @@ pub(super) static MODULE: Module = Module {
     summary: "Copies a file of this host into a directory, below the host's name.",
     acts_unless: None,
     spec: Spec::new(&[
-        Param::new("src", Kind::Path).required(),
-        Param::new("dest", Kind::Path).required(),
-        Param::new("flat", Kind::Bool),
-        Param::new("fail_on_missing", Kind::Bool),
-        Param::new("validate_checksum", Kind::Bool),
+        Param::new("src", Kind::Path).required().says("The file."),
+        Param::new("dest", Kind::Path)
+            .required()
+            .says("Where it is kept: below this directory, by host name and path."),
+        Param::new("flat", Kind::Bool)
+            .says("`dest` is the file itself, or with a `/` at its end the directory."),
+        Param::new("fail_on_missing", Kind::Bool)
+            .says("Fail where there is no such file; true where not given."),
+        Param::new("validate_checksum", Kind::Bool)
+            .says("Accepted: what is written is always what was read."),
     ]),
     check: no_check,
     build: |params| Box::new(Fetch { params }),

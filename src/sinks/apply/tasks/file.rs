@@ -18,24 +18,34 @@ pub(super) static MODULE: Module = Module {
     acts_unless: None,
     spec: Spec {
         not_yet: file_attributes::NOT_YET,
+        shared: &[file_attributes::PARAMS],
         ..Spec::new(&[
-            Param::new("path", Kind::Path).or(&["dest", "name"]).required(),
+            Param::new("path", Kind::Path).or(&["dest", "name"]).required().says("The path."),
             Param::new(
                 "state",
                 Kind::OneOf(&["absent", "directory", "file", "hard", "link", "touch"]),
+            )
+            .says(
+                "What is there. `file` (only permissions), or what is there already, where \
+                 not given; `directory` is made with its parents; `touch` makes an empty file \
+                 or sets its times; `absent` removes, directories with all that is in them.",
             ),
-            Param::new("src", Kind::Path),
-            Param::new("mode", Kind::Mode),
-            Param::new("owner", Kind::Account),
-            Param::new("group", Kind::Account),
-            Param::new("recurse", Kind::Bool),
-            Param::new("force", Kind::Bool),
-            Param::new("follow", Kind::Bool),
-            Param::new("modification_time", Kind::Text),
-            Param::new("access_time", Kind::Text),
-            Param::new("modification_time_format", Kind::Text),
-            Param::new("access_time_format", Kind::Text),
-            Param::new("unsafe_writes", Kind::Bool),
+            Param::new("src", Kind::Path).says("What a link leads to."),
+            Param::new("recurse", Kind::Bool).says(
+                "Give all that is below a directory these permissions; links are left alone.",
+            ),
+            Param::new("force", Kind::Bool)
+                .says("Replace what is in the way of a link, and make links that lead nowhere."),
+            Param::new("follow", Kind::Bool)
+                .says("Where `path` is a link, what it leads to; true where not given."),
+            Param::new("modification_time", Kind::Text)
+                .says("When it was last written: `now`, `preserve`, or a time."),
+            Param::new("access_time", Kind::Text)
+                .says("When it was last read: `now`, `preserve`, or a time."),
+            Param::new("modification_time_format", Kind::Text)
+                .says("How `modification_time` is written; `%Y%m%d%H%M.%S` where not given."),
+            Param::new("access_time_format", Kind::Text)
+                .says("How `access_time` is written; `%Y%m%d%H%M.%S` where not given."),
         ])
     },
     check,

@@ -21,25 +21,41 @@ pub(super) static MODULE: Module = Module {
     spec: Spec {
         not_yet: &["encoding"],
         ..Spec::new(&[
-            Param::new("paths", Kind::Any).or(&["name", "path"]).required(),
-            Param::new("patterns", Kind::Any).or(&["pattern"]),
-            Param::new("excludes", Kind::Any).or(&["exclude"]),
-            Param::new("use_regex", Kind::Bool),
-            Param::new("contains", Kind::Text),
-            Param::new("read_whole_file", Kind::Bool),
-            Param::new("file_type", Kind::OneOf(&["any", "directory", "file", "link"])),
-            Param::new("age", Kind::Any),
-            Param::new("age_stamp", Kind::OneOf(&["atime", "ctime", "mtime"])),
-            Param::new("size", Kind::Any),
-            Param::new("recurse", Kind::Bool),
-            Param::new("depth", Kind::Int),
-            Param::new("hidden", Kind::Bool),
-            Param::new("follow", Kind::Bool),
-            Param::new("mode", Kind::Mode),
-            Param::new("exact_mode", Kind::Bool),
-            Param::new("get_checksum", Kind::Bool),
-            Param::new("checksum_algorithm", facts::ALGORITHMS).or(&["checksum", "checksum_algo"]),
-            Param::new("limit", Kind::Int),
+            Param::new("paths", Kind::Any)
+                .or(&["name", "path"])
+                .required()
+                .says("The directories to look in."),
+            Param::new("patterns", Kind::Any)
+                .or(&["pattern"])
+                .says("Patterns for names; all where not given."),
+            Param::new("excludes", Kind::Any)
+                .or(&["exclude"])
+                .says("Patterns for names that are left out."),
+            Param::new("use_regex", Kind::Bool).says("The patterns are regular expressions."),
+            Param::new("contains", Kind::Text)
+                .says("A regular expression for a line of the content."),
+            Param::new("read_whole_file", Kind::Bool)
+                .says("Match `contains` with the content as a whole."),
+            Param::new("file_type", Kind::OneOf(&["any", "directory", "file", "link"]))
+                .says("What is looked for; `file` where not given."),
+            Param::new("age", Kind::Any)
+                .says("Older than this: `2d`, or with `-` before it younger."),
+            Param::new("age_stamp", Kind::OneOf(&["atime", "ctime", "mtime"]))
+                .says("By which time; `mtime` where not given."),
+            Param::new("size", Kind::Any)
+                .says("At least this many bytes: `10m`, or with `-` before it at most."),
+            Param::new("recurse", Kind::Bool).says("Look in directories below, too."),
+            Param::new("depth", Kind::Int).says("How deep."),
+            Param::new("hidden", Kind::Bool).says("Names that begin with a dot, too."),
+            Param::new("follow", Kind::Bool).says("Go through links to directories."),
+            Param::new("mode", Kind::Mode).says("Only what has these permissions."),
+            Param::new("exact_mode", Kind::Bool)
+                .says("Exactly these, not at least these; true where not given."),
+            Param::new("get_checksum", Kind::Bool).says("Return the sums of files."),
+            Param::new("checksum_algorithm", facts::ALGORITHMS)
+                .or(&["checksum", "checksum_algo"])
+                .says("How they are summed up; `sha1` where not given."),
+            Param::new("limit", Kind::Int).says("Stop when this many are found."),
         ])
     },
     check,

@@ -17,32 +17,38 @@ pub(super) static MODULE: Module = Module {
     acts_unless: None,
     spec: Spec {
         not_yet: &[
-            "attributes", "attr", "selevel", "serole", "setype", "seuser", "ciphers",
-            "use_gssapi", "unredirected_headers", "use_netrc",
+            "attributes",
+            "attr",
+            "selevel",
+            "serole",
+            "setype",
+            "seuser",
+            "ciphers",
+            "use_gssapi",
+            "unredirected_headers",
+            "use_netrc",
         ],
+        shared: &[file_attributes::PARAMS, web::PARAMS],
         ..Spec::new(&[
-            Param::new("url", Kind::Text).required(),
-            Param::new("dest", Kind::Path).required(),
-            Param::new("checksum", Kind::Text),
-            Param::new("force", Kind::Bool),
-            Param::new("backup", Kind::Bool),
-            Param::new("headers", Kind::Any),
-            Param::new("http_agent", Kind::Text),
-            Param::new("timeout", Kind::Any),
-            Param::new("tmp_dest", Kind::Path),
-            Param::new("decompress", Kind::Bool),
-            Param::new("use_proxy", Kind::Bool),
-            Param::new("url_username", Kind::Text).or(&["username"]),
-            Param::new("url_password", Kind::Text).or(&["password"]),
-            Param::new("force_basic_auth", Kind::Bool),
-            Param::new("validate_certs", Kind::Bool),
-            Param::new("client_cert", Kind::Path),
-            Param::new("client_key", Kind::Path),
-            Param::new("ca_path", Kind::Path),
-            Param::new("mode", Kind::Mode),
-            Param::new("owner", Kind::Account),
-            Param::new("group", Kind::Account),
-            Param::new("unsafe_writes", Kind::Bool),
+            Param::new("url", Kind::Text)
+                .required()
+                .says("Where to ask: `http:`, `https:` or `file:`."),
+            Param::new("dest", Kind::Path)
+                .required()
+                .says("The file, or the directory that it goes into."),
+            Param::new("checksum", Kind::Text).says(
+                "The sum that the file must have: `sha256:0a1b…`, or with the URL of a list \
+                 of sums. With it nothing is fetched that is there already.",
+            ),
+            Param::new("force", Kind::Bool).says(
+                "Ask for the file even where the server says that it has not changed since it \
+                 was fetched.",
+            ),
+            file_attributes::BACKUP,
+            Param::new("timeout", Kind::Any)
+                .says("Seconds that the whole of it may take; 10 where not given."),
+            Param::new("tmp_dest", Kind::Path)
+                .says("Accepted: the file is written beside `dest` and renamed."),
         ])
     },
     check,
@@ -76,7 +82,9 @@ impl<'a> Sum<'a> {
         let (algorithm, value) = text.split_once(':').ok_or_else(wrong)?;
         let (algorithm, value) = (algorithm.trim(), value.trim());
         if !["md5", "sha1", "sha224", "sha256", "sha384", "sha512"].contains(&algorithm) {
-            return Err(format!("`checksum` names the algorithm `{algorithm}`, which is not known"));
+            return Err(format!(
+                "`checksum` names the algorithm `{algorithm}`, which is not known"
+            ));
         }
         let is_url = value.contains("://");
         if !is_url && (value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_hexdigit())) {
@@ -86,11 +94,17 @@ impl<'a> Sum<'a> {
     }
 
     /// The digits; looked up in the list, where one is named.
-    fn digits(&self, request: &Request, machine: &Machine) -> Result<String, Failure> {
+    fn digits(
+        &self,
+        params: &Params,
+        request: &Request,
+        machine: &Machine,
+    ) -> Result<String, Failure> {
         if !self.value.contains("://") {
             return Ok(self.value.to_lowercase());
         }
-        let list = machine.fetch(&Request { url: self.value.to_owned(), ..request.clone() })?;
+        let request_of_list = Request { url: self.value.to_owned(), ..request.clone() };
+        let list = web::unpacked(params, machine.fetch(&request_of_list)?)?;
         refuse(&list)?;
         let text = String::from_utf8_lossy(&list.body).into_owned();
         let name = file_name(&request.url);
@@ -161,7 +175,7 @@ impl Task for GetUrl {
         let sum = params.text("checksum").filter(|text| !text.is_empty());
         let sum = sum.map(Sum::parse).transpose().map_err(Failure::new)?;
         let digits = match &sum {
-            Some(sum) => Some((sum.algorithm, sum.digits(&request, machine)?)),
+            Some(sum) => Some((sum.algorithm, sum.digits(params, &request, machine)?)),
             None => None,
         };
         let force = params.flag("force", false);
@@ -177,12 +191,17 @@ impl Task for GetUrl {
         if let (Some(found), false, None) = (&found, force, &digits) {
             request.headers.push(("if-modified-since".into(), http_date(found.modified)));
         }
-        let answer = machine.fetch(&request)?;
+        let answer = web::unpacked(params, machine.fetch(&request)?)?;
         refuse(&answer)?;
         let outcome = Outcome::default().with("status_code", answer.status);
         if answer.status == 304 {
             machine.set_attributes(&dest, Follow::Yes, &attributes)?;
-            return self.told(outcome.with("msg", "HTTP Error 304: Not Modified"), machine, &dest, &request);
+            return self.told(
+                outcome.with("msg", "HTTP Error 304: Not Modified"),
+                machine,
+                &dest,
+                &request,
+            );
         }
         if into && let Some(name) = named(&answer) {
             dest.set_file_name(name);
@@ -190,11 +209,14 @@ impl Task for GetUrl {
         if let Some((algorithm, digits)) = &digits {
             let got = facts::sum_of(&answer.body, algorithm);
             if got != *digits {
-                let why = format!("the {algorithm} of what the server sent is {got}, and {digits} is expected");
+                let why = format!(
+                    "the {algorithm} of what the server sent is {got}, and {digits} is expected"
+                );
                 return Err(Failure::new(why));
             }
         }
-        let replaced = machine.stat(&dest, Follow::Yes)?.filter(|found| found.kind == FileKind::File);
+        let replaced =
+            machine.stat(&dest, Follow::Yes)?.filter(|found| found.kind == FileKind::File);
         let before = match &replaced {
             Some(_) => Some(facts::sum(machine, &dest, "sha1")?),
             None => None,
@@ -224,9 +246,8 @@ impl GetUrl {
         dest: &Path,
         request: &Request,
     ) -> Result<Outcome, Failure> {
-        let outcome = outcome
-            .with("url", request.url.as_str())
-            .with("dest", dest.display().to_string());
+        let outcome =
+            outcome.with("url", request.url.as_str()).with("dest", dest.display().to_string());
         file_attributes::returned(outcome, machine, dest, Follow::Yes)
     }
 }

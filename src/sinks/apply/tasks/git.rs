@@ -16,28 +16,48 @@ pub(super) static MODULE: Module = Module {
     acts_unless: None,
     spec: Spec {
         not_yet: &[
-            "archive", "archive_prefix", "gpg_allowlist", "gpg_whitelist", "reference",
-            "separate_git_dir", "track_submodules", "umask",
+            "archive",
+            "archive_prefix",
+            "gpg_allowlist",
+            "gpg_whitelist",
+            "reference",
+            "separate_git_dir",
+            "track_submodules",
+            "umask",
         ],
         ..Spec::new(&[
-            Param::new("repo", Kind::Text).or(&["name"]).required(),
-            Param::new("dest", Kind::Path).required(),
-            Param::new("version", Kind::Any),
-            Param::new("remote", Kind::Text),
-            Param::new("refspec", Kind::Text),
-            Param::new("clone", Kind::Bool),
-            Param::new("update", Kind::Bool),
-            Param::new("force", Kind::Bool),
-            Param::new("bare", Kind::Bool),
-            Param::new("depth", Kind::Int),
-            Param::new("single_branch", Kind::Bool),
-            Param::new("recursive", Kind::Bool),
-            Param::new("verify_commit", Kind::Bool),
-            Param::new("accept_hostkey", Kind::Bool),
-            Param::new("accept_newhostkey", Kind::Bool),
-            Param::new("key_file", Kind::Path).or(&["ssh_key"]),
-            Param::new("ssh_opts", Kind::Text),
-            Param::new("executable", Kind::Path),
+            Param::new("repo", Kind::Text)
+                .or(&["name"])
+                .required()
+                .says("The repository: a URL, or a path of the host."),
+            Param::new("dest", Kind::Path).required().says("The directory with the files."),
+            Param::new("version", Kind::Any)
+                .says("A branch, tag or commit; `HEAD` where not given."),
+            Param::new("remote", Kind::Text)
+                .says("What the repository is called in `dest`; `origin` where not given."),
+            Param::new("refspec", Kind::Text).says("What else is fetched."),
+            Param::new("clone", Kind::Bool)
+                .says("Make the directory where it is missing; true where not given."),
+            Param::new("update", Kind::Bool).says("Fetch what is new; true where not given."),
+            Param::new("force", Kind::Bool).says("Throw away changes that were made by hand."),
+            Param::new("bare", Kind::Bool).says("Without files, only the history."),
+            Param::new("depth", Kind::Int).says("Fetch only this many commits."),
+            Param::new("single_branch", Kind::Bool)
+                .says("Fetch only the branch that is asked for."),
+            Param::new("recursive", Kind::Bool).says("Submodules, too; true where not given."),
+            Param::new("verify_commit", Kind::Bool)
+                .says("Refuse a commit without a signature that git believes."),
+            Param::new("accept_hostkey", Kind::Bool).says(
+                "Believe a server of SSH whatever it says who it is, where it is not known \
+                 yet.",
+            ),
+            Param::new("accept_newhostkey", Kind::Bool)
+                .says("Believe a server of SSH that is not known yet."),
+            Param::new("key_file", Kind::Path)
+                .or(&["ssh_key"])
+                .says("The key to log in with by SSH."),
+            Param::new("ssh_opts", Kind::Text).says("Further options for ssh."),
+            Param::new("executable", Kind::Path).says("The git to run."),
         ])
     },
     check,
@@ -58,7 +78,9 @@ fn check(params: &Params) -> Vec<Diagnostic> {
     let password = repo.split_once("://").and_then(|(_, rest)| rest.split('/').next());
     let password = password.and_then(|login| login.rsplit_once('@')).map(|(login, _)| login);
     if password.is_some_and(|login| login.contains(':')) {
-        complain("`repo` has a password in it, which `ps` shows; use `key_file` or a credential helper");
+        complain(
+            "`repo` has a password in it, which `ps` shows; use `key_file` or a credential helper",
+        );
     }
     if params.int("depth").is_some_and(|depth| depth < 1) {
         complain("`depth` is from 1 on");
@@ -172,7 +194,8 @@ impl Job<'_> {
             return Err(complaint("ls-remote", &output.stderr));
         }
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let refs: Vec<(&str, &str)> = text.lines().filter_map(|line| line.split_once('\t')).collect();
+        let refs: Vec<(&str, &str)> =
+            text.lines().filter_map(|line| line.split_once('\t')).collect();
         let name = self.version;
         let wanted = [
             name.to_owned(),
@@ -254,8 +277,7 @@ impl Job<'_> {
         };
         let force = self.params.flag("force", false);
         if dirty && !force {
-            let failure =
-                Failure::new(format!("{} holds changes of its own", self.dest.display()));
+            let failure = Failure::new(format!("{} holds changes of its own", self.dest.display()));
             let hint = "`force: true` throws them away";
             return Err(Failure { hint: Some(hint.into()), ..failure });
         }

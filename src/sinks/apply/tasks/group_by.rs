@@ -12,8 +12,10 @@ pub(super) static MODULE: Module = Module {
     summary: "Puts this host into a group, for the plays that follow.",
     acts_unless: None,
     spec: Spec::new(&[
-        Param::new("key", Kind::Text).required(),
-        Param::new("parents", Kind::Texts),
+        Param::new("key", Kind::Text)
+            .required()
+            .says("The group that this host is in from now on."),
+        Param::new("parents", Kind::Texts).says("The groups that one is in."),
     ]),
     check: no_check,
     build: |params| Box::new(GroupBy { params }),

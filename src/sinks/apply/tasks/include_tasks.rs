@@ -10,7 +10,10 @@ pub(super) static MODULE: Module = Module {
     acts_unless: None,
     spec: Spec {
         free_form: Some("file"),
-        ..Spec::new(&[Param::new("file", Kind::Text).required(), Param::new("apply", Kind::Raw)])
+        ..Spec::new(&[
+            Param::new("file", Kind::Text).required().says("The file with the tasks."),
+            Param::new("apply", Kind::Raw).says("Keywords for all of them, such as `tags`."),
+        ])
     },
     check: no_check,
     build: |params| Box::new(IncludeTasks { params }),
@@ -23,7 +26,7 @@ pub(super) static IMPORT: Module = Module {
     acts_unless: None,
     spec: Spec {
         free_form: Some("file"),
-        ..Spec::new(&[Param::new("file", Kind::Text).required()])
+        ..Spec::new(&[Param::new("file", Kind::Text).required().says("The file with the tasks.")])
     },
     check: no_check,
     build: |params| Box::new(IncludeTasks { params }),

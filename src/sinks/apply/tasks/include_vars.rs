@@ -19,15 +19,21 @@ pub(super) static MODULE: Module = Module {
         exclusive: &[&["file", "dir"]],
         one_of: &[&["file", "dir"]],
         ..Spec::new(&[
-            Param::new("file", Kind::Text).or(&["_raw_params"]),
-            Param::new("dir", Kind::Text),
-            Param::new("name", Kind::Text),
-            Param::new("depth", Kind::Int),
-            Param::new("files_matching", Kind::Text),
-            Param::new("ignore_files", Kind::Texts),
-            Param::new("extensions", Kind::Texts),
-            Param::new("ignore_unknown_extensions", Kind::Bool),
-            Param::new("hash_behaviour", Kind::OneOf(&["replace", "merge"])),
+            Param::new("file", Kind::Text).or(&["_raw_params"]).says("The file."),
+            Param::new("dir", Kind::Text).says("A directory, all of whose files are read."),
+            Param::new("name", Kind::Text)
+                .says("The variable that holds them; else they are variables themselves."),
+            Param::new("depth", Kind::Int).says("How deep in `dir`."),
+            Param::new("files_matching", Kind::Text)
+                .says("Only files whose names this regular expression matches."),
+            Param::new("ignore_files", Kind::Texts)
+                .says("Regular expressions for names that are left out."),
+            Param::new("extensions", Kind::Texts)
+                .says("Endings of the files that are read; `json`, `yaml`, `yml` where not given."),
+            Param::new("ignore_unknown_extensions", Kind::Bool)
+                .says("Leave out files with other endings instead of failing."),
+            Param::new("hash_behaviour", Kind::OneOf(&["replace", "merge"]))
+                .says("Whether a mapping replaces one of the same name, or is merged into it."),
         ])
     },
     check: no_check,
@@ -71,7 +77,8 @@ impl Task for IncludeVars {
             let inner = Node::new(Tree::Map(entries.collect()));
             vars = Named::from([(name.to_owned(), inner)]);
         }
-        let facts = Value::from_pairs(vars.iter().map(|(name, node)| (name.clone(), from_node(node))));
+        let facts =
+            Value::from_pairs(vars.iter().map(|(name, node)| (name.clone(), from_node(node))));
         let files: Value = paths.iter().map(|path| path.display().to_string()).collect();
         let outcome = Outcome { vars, ..Outcome::default() };
         Ok(outcome.with("ansible_facts", facts).with("ansible_included_var_files", files))
@@ -82,7 +89,8 @@ impl IncludeVars {
     /// The files of `dir`, in the order of their names.
     fn listed(&self, parser: &Parser, cx: &TaskContext<'_>) -> Result<Vec<PathBuf>, Failure> {
         let name = self.params.text("dir").unwrap_or_default();
-        let places = cx.search.iter().flat_map(|place| [place.join("vars").join(name), place.join(name)]);
+        let places =
+            cx.search.iter().flat_map(|place| [place.join("vars").join(name), place.join(name)]);
         let directory = places.into_iter().find(|path| path.is_dir());
         let directory = directory.filter(|path| parser.is_inside(path)).ok_or_else(|| {
             Failure::new(format!("there is no directory `{name}` in the config directory"))
@@ -106,7 +114,8 @@ impl IncludeVars {
             if extensions.contains(&extension) {
                 wanted.push(path);
             } else if !self.params.flag("ignore_unknown_extensions", false) {
-                let why = format!("{} has none of the endings {}", path.display(), extensions.join(", "));
+                let why =
+                    format!("{} has none of the endings {}", path.display(), extensions.join(", "));
                 let hint = "`ignore_unknown_extensions: true` passes over such files";
                 return Err(Failure { hint: Some(hint.into()), ..Failure::new(why) });
             }

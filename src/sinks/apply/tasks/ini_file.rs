@@ -15,29 +15,40 @@ pub(super) static MODULE: Module = Module {
     acts_unless: None,
     spec: Spec {
         not_yet: &[
-            "attributes", "attr", "selevel", "serole", "setype", "seuser", "follow",
+            "attributes",
+            "attr",
+            "selevel",
+            "serole",
+            "setype",
+            "seuser",
+            "follow",
             "section_has_values",
         ],
         exclusive: &[&["value", "values"]],
+        shared: &[file_attributes::PARAMS],
         ..Spec::new(&[
-            Param::new("path", Kind::Path).or(&["dest"]).required(),
-            Param::new("section", Kind::Text),
-            Param::new("option", Kind::Text),
-            Param::new("value", Kind::Any),
-            Param::new("values", Kind::Any),
-            Param::new("state", Kind::OneOf(&["absent", "present"])),
-            Param::new("exclusive", Kind::Bool),
-            Param::new("no_extra_spaces", Kind::Bool),
-            Param::new("ignore_spaces", Kind::Bool),
-            Param::new("allow_no_value", Kind::Bool),
-            Param::new("modify_inactive_option", Kind::Bool),
-            Param::new("create", Kind::Bool),
-            Param::new("backup", Kind::Bool),
-            Param::new("validate", Kind::CommandLine),
-            Param::new("mode", Kind::Mode),
-            Param::new("owner", Kind::Account),
-            Param::new("group", Kind::Account),
-            Param::new("unsafe_writes", Kind::Bool),
+            Param::new("path", Kind::Path).or(&["dest"]).required().says("The file."),
+            Param::new("section", Kind::Text)
+                .says("The section; the part before the first one where not given."),
+            Param::new("option", Kind::Text)
+                .says("The option; the section itself where not given."),
+            Param::new("value", Kind::Any).says("Its value."),
+            Param::new("values", Kind::Any).says("Its values, a line each."),
+            Param::new("state", Kind::OneOf(&["absent", "present"]))
+                .says("Whether it is there; `present` where not given."),
+            Param::new("exclusive", Kind::Bool)
+                .says("Other values of the option go; true where not given."),
+            Param::new("no_extra_spaces", Kind::Bool).says("Write `option=value` without blanks."),
+            Param::new("ignore_spaces", Kind::Bool)
+                .says("Leave a line alone that differs only in blanks."),
+            Param::new("allow_no_value", Kind::Bool)
+                .says("The option may stand alone on its line."),
+            Param::new("modify_inactive_option", Kind::Bool)
+                .says("Use a line that is a comment for the option; true where not given."),
+            Param::new("create", Kind::Bool)
+                .says("Make the file where it is missing; true where not given."),
+            file_attributes::BACKUP,
+            file_attributes::VALIDATE,
         ])
     },
     check,
@@ -82,9 +93,9 @@ impl Task for IniFile {
         let spell = |text: &str| file.codec.spell(text).into_owned();
         let given = match params.any("value") {
             Some(node) => node.scalar_text().map(|text| vec![spell(text)]),
-            None => params.has("values").then(|| {
-                values::list(params, "values").iter().map(|value| spell(value)).collect()
-            }),
+            None => params
+                .has("values")
+                .then(|| values::list(params, "values").iter().map(|value| spell(value)).collect()),
         };
         if params.any("value").is_some_and(|node: &Node| node.scalar_text().is_none()) {
             return Err(Failure::new("`value` takes text"));
@@ -189,7 +200,8 @@ impl Job {
             let section = self.section.as_deref().unwrap_or_default();
             lines.push(format!("[{section}]{}", self.line_end).into());
             lines.extend(wanted.iter().map(|value| self.written(*value).into()));
-            let done = if wanted.is_empty() { "only section added" } else { "section and option added" };
+            let done =
+                if wanted.is_empty() { "only section added" } else { "section and option added" };
             return Edited { text: lines.concat(), done: done.into() };
         };
         let mut done = "";

@@ -1,8 +1,10 @@
 //! `lineinfile`: one line of a text file.
 
-use super::edit::{Edited, File, bare, check as check_edit, end_last, end_of, lines, place, subject};
+use super::edit::{
+    Edited, File, bare, check as check_edit, end_last, end_of, lines, place, subject,
+};
 use super::pattern::{Over, Pattern, expand};
-use super::{Failure, Module, Outcome, Task, TaskContext};
+use super::{Failure, Module, Outcome, Task, TaskContext, file_attributes};
 use crate::event::fault::Diagnostic;
 use crate::host::machine::Machine;
 use crate::sinks::apply::params::{Kind, Param, Params, Spec};
@@ -13,29 +15,40 @@ pub(super) static MODULE: Module = Module {
     summary: "Makes sure that a line is in a text file, in place of another one, or not in it.",
     acts_unless: None,
     spec: Spec {
-        not_yet: super::file_attributes::NOT_YET,
+        not_yet: file_attributes::NOT_YET,
         exclusive: &[
             &["insertbefore", "insertafter"],
             &["regexp", "search_string"],
             &["backrefs", "search_string"],
         ],
+        shared: &[file_attributes::PARAMS],
         ..Spec::new(&[
-            Param::new("path", Kind::Path).or(&["dest", "destfile", "name"]).required(),
-            Param::new("state", Kind::OneOf(&["absent", "present"])),
-            Param::new("regexp", Kind::Text).or(&["regex"]),
-            Param::new("search_string", Kind::Text),
-            Param::new("line", Kind::Text).or(&["value"]),
-            Param::new("insertafter", Kind::Text),
-            Param::new("insertbefore", Kind::Text),
-            Param::new("backrefs", Kind::Bool),
-            Param::new("create", Kind::Bool),
-            Param::new("backup", Kind::Bool),
-            Param::new("firstmatch", Kind::Bool),
-            Param::new("validate", Kind::CommandLine),
-            Param::new("mode", Kind::Mode),
-            Param::new("owner", Kind::Account),
-            Param::new("group", Kind::Account),
-            Param::new("unsafe_writes", Kind::Bool),
+            Param::new("path", Kind::Path)
+                .or(&["dest", "destfile", "name"])
+                .required()
+                .says("The file."),
+            Param::new("state", Kind::OneOf(&["absent", "present"]))
+                .says("Whether the line is there; `present` where not given."),
+            Param::new("regexp", Kind::Text).or(&["regex"]).says(
+                "The line to replace or remove: the last that this regular expression \
+                 matches.",
+            ),
+            Param::new("search_string", Kind::Text)
+                .says("The line to replace or remove: the last that holds this text."),
+            Param::new("line", Kind::Text).or(&["value"]).says("The line."),
+            Param::new("insertafter", Kind::Text)
+                .says("A pattern for the line that a new one goes behind, or `EOF`."),
+            Param::new("insertbefore", Kind::Text)
+                .says("A pattern for the line that a new one goes before, or `BOF`."),
+            Param::new("backrefs", Kind::Bool).says(
+                "`line` may use what the groups of `regexp` matched; where nothing matches, \
+                 nothing is added.",
+            ),
+            Param::new("create", Kind::Bool).says("Make the file where it is missing."),
+            file_attributes::BACKUP,
+            Param::new("firstmatch", Kind::Bool)
+                .says("The first line that a pattern matches counts, not the last."),
+            file_attributes::VALIDATE,
         ])
     },
     check,
@@ -242,8 +255,7 @@ impl<'a> Job<'a> {
                 kept.push_str(&line);
             }
         }
-        let done =
-            if removed > 0 { format!("{removed} line(s) removed") } else { String::new() };
+        let done = if removed > 0 { format!("{removed} line(s) removed") } else { String::new() };
         Ok((Edited { text: kept, done }, removed))
     }
 }

@@ -1,9 +1,12 @@
 //! The task types: the table of contents. One file each; a new one is its file and one line.
 
+mod acl;
 mod add_host;
+mod archive;
 mod assemble;
 mod assert;
 mod blockinfile;
+mod capabilities;
 mod command;
 mod copy;
 mod debug;
@@ -21,8 +24,13 @@ mod include_role;
 mod include_tasks;
 mod include_vars;
 mod ini_file;
+mod json_file;
+mod keys;
 mod lineinfile;
 mod meta;
+mod multipart;
+mod pack;
+mod paths;
 mod pattern;
 mod pause;
 mod ping;
@@ -36,12 +44,15 @@ mod slurp;
 mod stat;
 mod tempfile;
 mod template;
+mod toml_file;
 mod unarchive;
 mod unpack;
 mod uri;
 mod values;
 mod wait_for;
 mod web;
+mod xattr;
+mod yaml_file;
 
 use super::params::{Params, Spec};
 use super::parse::RoleFiles;
@@ -60,12 +71,19 @@ use std::path::{Path, PathBuf};
 pub(super) use group_by::RESULT as ADDED_GROUP;
 pub(super) use meta::ACTION as META_ACTION;
 
+/// Any bytes in place of a file with keys.
+#[cfg(any(test, fuzzing))]
+pub(crate) use keys::yaml::hostile as keys_hostile;
+
 /// All modules.
 pub static MODULES: &[&Module] = &[
+    &acl::MODULE,
     &add_host::MODULE,
+    &archive::MODULE,
     &assemble::MODULE,
     &assert::MODULE,
     &blockinfile::MODULE,
+    &capabilities::MODULE,
     &command::MODULE,
     &copy::MODULE,
     &debug::MODULE,
@@ -82,6 +100,7 @@ pub static MODULES: &[&Module] = &[
     &include_tasks::MODULE,
     &include_vars::MODULE,
     &ini_file::MODULE,
+    &json_file::MODULE,
     &lineinfile::MODULE,
     &meta::MODULE,
     &pause::MODULE,
@@ -96,9 +115,12 @@ pub static MODULES: &[&Module] = &[
     &stat::MODULE,
     &tempfile::MODULE,
     &template::MODULE,
+    &toml_file::MODULE,
     &unarchive::MODULE,
     &uri::MODULE,
     &wait_for::MODULE,
+    &xattr::MODULE,
+    &yaml_file::MODULE,
 ];
 
 /// Modules that task files use and this version has not.
@@ -106,7 +128,6 @@ pub const NOT_YET: &[&str] = &[
     "apt",
     "apt_key",
     "apt_repository",
-    "archive",
     "async_status",
     "authorized_key",
     "cron",

@@ -121,8 +121,8 @@ fn translate(text: &str, over: Over, many: bool) -> String {
                 rest = &rest[next.len_utf8().min(rest.len())..];
                 match next {
                     'Z' if !in_class => out.push_str("\\z"),
-                    '<' | '>' | '/' | '"' | '\'' | '`' | ' ' | '%' | '@' | '=' | ':' | ',' | ';'
-                    | '!' => out.push(next),
+                    '<' | '>' | '/' | '"' | '\'' | '`' | ' ' | '%' | '@' | '=' | ':' | ','
+                    | ';' | '!' => out.push(next),
                     _ => out.extend(['\\', next]),
                 }
             }
@@ -156,8 +156,7 @@ fn translate(text: &str, over: Over, many: bool) -> String {
             '}' if !in_class => out.push_str("\\}"),
             '(' if !in_class && rest.starts_with('?') => {
                 let flags = rest[1..].split([')', ':']).next().unwrap_or_default();
-                let are_flags =
-                    !flags.is_empty() && flags.chars().all(|c| "aiLmsux-".contains(c));
+                let are_flags = !flags.is_empty() && flags.chars().all(|c| "aiLmsux-".contains(c));
                 if are_flags {
                     // Which letters `\w` knows is not for the pattern to say.
                     let kept = flags.replace(['a', 'L', 'u'], "");
@@ -221,7 +220,8 @@ pub(super) fn expand(template: &str, found: &Captures<'_>) -> Result<String, Fai
                 rest = after;
             }
             '0' => {
-                let digits: String = rest.chars().take(2).take_while(|c| *c < '8' && *c >= '0').collect();
+                let digits: String =
+                    rest.chars().take(2).take_while(|c| *c < '8' && *c >= '0').collect();
                 rest = &rest[digits.len()..];
                 let code = u32::from_str_radix(&format!("0{digits}"), 8).unwrap_or(0);
                 out.extend(char::from_u32(code));

@@ -15,10 +15,11 @@ pub(super) static MODULE: Module = Module {
     spec: Spec {
         exclusive: &[&["minutes", "seconds"]],
         ..Spec::new(&[
-            Param::new("minutes", Kind::Any),
-            Param::new("seconds", Kind::Any),
-            Param::new("prompt", Kind::Any),
-            Param::new("echo", Kind::Bool),
+            Param::new("minutes", Kind::Any).says("How long."),
+            Param::new("seconds", Kind::Any).says("How long."),
+            Param::new("prompt", Kind::Any)
+                .says("What is asked; without a time, until somebody answers."),
+            Param::new("echo", Kind::Bool).says("Show what is typed; true where not given."),
         ])
     },
     check,
@@ -37,11 +38,12 @@ impl Task for Pause {
     fn converge(&self, machine: &mut Machine, _: &TaskContext<'_>) -> Result<Outcome, Failure> {
         let params = &self.params;
         let started = machine.now();
-        let (seconds, unit) = match (values::number(params, "seconds")?, values::number(params, "minutes")?) {
-            (Some(seconds), _) => (Some(seconds), "seconds"),
-            (None, Some(minutes)) => (Some(minutes * 60.0), "minutes"),
-            (None, None) => (None, "minutes"),
-        };
+        let (seconds, unit) =
+            match (values::number(params, "seconds")?, values::number(params, "minutes")?) {
+                (Some(seconds), _) => (Some(seconds), "seconds"),
+                (None, Some(minutes)) => (Some(minutes * 60.0), "minutes"),
+                (None, None) => (None, "minutes"),
+            };
         let prompt = params.any("prompt").and_then(|node| node.scalar_text());
         let mut answer = String::new();
         match seconds {

@@ -8,7 +8,9 @@ pub(super) static MODULE: Module = Module {
     name: "ping",
     summary: "Answers `pong`, or what it is told to.",
     acts_unless: None,
-    spec: Spec::new(&[Param::new("data", Kind::Text)]),
+    spec: Spec::new(&[
+        Param::new("data", Kind::Text).says("What is returned; `pong` where not given.")
+    ]),
     check: no_check,
     build: |params| Box::new(Ping { params }),
 };

@@ -12,8 +12,8 @@ pub(super) static MODULE: Module = Module {
     spec: Spec {
         free_form: Some("free_form"),
         ..Spec::new(&[
-            Param::new("free_form", Kind::CommandLine).required(),
-            Param::new("executable", Kind::Path),
+            Param::new("free_form", Kind::CommandLine).required().says("The command."),
+            Param::new("executable", Kind::Path).says("The shell; `/bin/sh` where not given."),
         ])
     },
     check: no_check,

@@ -2,7 +2,7 @@
 
 use super::edit::{Edited, File, check as check_edit};
 use super::pattern::{Over, Pattern};
-use super::{Failure, Module, Outcome, Task, TaskContext};
+use super::{Failure, Module, Outcome, Task, TaskContext, file_attributes};
 use crate::event::fault::Diagnostic;
 use crate::host::machine::Machine;
 use crate::sinks::apply::params::{Kind, Param, Params, Spec};
@@ -12,20 +12,26 @@ pub(super) static MODULE: Module = Module {
     summary: "Replaces all that matches a pattern in a text file.",
     acts_unless: None,
     spec: Spec {
-        not_yet: super::file_attributes::NOT_YET,
+        not_yet: file_attributes::NOT_YET,
+        shared: &[file_attributes::PARAMS],
         ..Spec::new(&[
-            Param::new("path", Kind::Path).or(&["dest", "destfile", "name"]).required(),
-            Param::new("regexp", Kind::Text).required(),
-            Param::new("replace", Kind::Text),
-            Param::new("after", Kind::Text),
-            Param::new("before", Kind::Text),
-            Param::new("backup", Kind::Bool),
-            Param::new("encoding", Kind::OneOf(&["utf-8", "utf8", "UTF-8", "ascii"])),
-            Param::new("validate", Kind::CommandLine),
-            Param::new("mode", Kind::Mode),
-            Param::new("owner", Kind::Account),
-            Param::new("group", Kind::Account),
-            Param::new("unsafe_writes", Kind::Bool),
+            Param::new("path", Kind::Path)
+                .or(&["dest", "destfile", "name"])
+                .required()
+                .says("The file."),
+            Param::new("regexp", Kind::Text)
+                .required()
+                .says("What is replaced, wherever it matches."),
+            Param::new("replace", Kind::Text)
+                .says("What comes in its place, with `\\1` for groups; nothing where not given."),
+            Param::new("after", Kind::Text)
+                .says("Only behind what this regular expression matches."),
+            Param::new("before", Kind::Text)
+                .says("Only before what this regular expression matches."),
+            file_attributes::BACKUP,
+            Param::new("encoding", Kind::OneOf(&["utf-8", "utf8", "UTF-8", "ascii"]))
+                .says("Accepted: all bytes are kept as they are."),
+            file_attributes::VALIDATE,
         ])
     },
     check,
@@ -37,10 +43,7 @@ struct Replace {
 }
 
 fn check(params: &Params) -> Vec<Diagnostic> {
-    check_edit(
-        params,
-        &[("regexp", Over::Lines), ("after", Over::Whole), ("before", Over::Whole)],
-    )
+    check_edit(params, &[("regexp", Over::Lines), ("after", Over::Whole), ("before", Over::Whole)])
 }
 
 impl Task for Replace {

@@ -16,11 +16,16 @@ pub(super) static MODULE: Module = Module {
         free_form: Some("cmd"),
         not_yet: &["decrypt"],
         ..Spec::new(&[
-            Param::new("cmd", Kind::CommandLine).required(),
-            Param::new("chdir", Kind::Path),
-            Param::new("creates", Kind::Path),
-            Param::new("removes", Kind::Path),
-            Param::new("executable", Kind::CommandLine),
+            Param::new("cmd", Kind::CommandLine)
+                .required()
+                .says("A script of the config, with its arguments."),
+            Param::new("chdir", Kind::Path).says("The directory to run it in."),
+            Param::new("creates", Kind::Path)
+                .says("A path or pattern; where something is there, nothing is run."),
+            Param::new("removes", Kind::Path)
+                .says("A path or pattern; where nothing is there, nothing is run."),
+            Param::new("executable", Kind::CommandLine)
+                .says("What runs it, in place of its first line."),
         ])
     },
     check,

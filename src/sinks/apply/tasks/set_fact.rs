@@ -13,7 +13,11 @@ pub(super) static MODULE: Module = Module {
     name: "set_fact",
     summary: "Sets variables for the rest of the run.",
     acts_unless: None,
-    spec: Spec { open: true, ..Spec::new(&[Param::new("cacheable", Kind::Bool)]) },
+    spec: Spec {
+        open: true,
+        ..Spec::new(&[Param::new("cacheable", Kind::Bool)
+            .says("Accepted, and without effect: facts are not kept between runs.")])
+    },
     check,
     build: |params| Box::new(SetFact { params }),
 };

@@ -12,14 +12,17 @@ pub(super) static MODULE: Module = Module {
     spec: Spec {
         free_form: Some("cmd"),
         ..Spec::new(&[
-            Param::new("cmd", Kind::CommandLine).required(),
-            Param::new("chdir", Kind::Path),
-            Param::new("creates", Kind::Path),
-            Param::new("removes", Kind::Path),
-            Param::new("executable", Kind::Path),
-            Param::new("stdin", Kind::Text),
-            Param::new("stdin_add_newline", Kind::Bool),
-            Param::new("warn", Kind::Bool),
+            Param::new("cmd", Kind::CommandLine).required().says("The command line."),
+            Param::new("chdir", Kind::Path).says("The directory to run it in."),
+            Param::new("creates", Kind::Path)
+                .says("A path or pattern; where something is there, nothing is run."),
+            Param::new("removes", Kind::Path)
+                .says("A path or pattern; where nothing is there, nothing is run."),
+            Param::new("executable", Kind::Path).says("The shell; `/bin/sh` where not given."),
+            Param::new("stdin", Kind::Text).says("What the program reads from its standard input."),
+            Param::new("stdin_add_newline", Kind::Bool)
+                .says("End that with a line end; true where not given."),
+            Param::new("warn", Kind::Bool).says("Accepted, and without effect."),
         ])
     },
     check: no_check,

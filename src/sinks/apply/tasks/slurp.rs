@@ -10,7 +10,7 @@ pub(super) static MODULE: Module = Module {
     name: "slurp",
     summary: "Reads a file and returns its content in base64.",
     acts_unless: None,
-    spec: Spec::new(&[Param::new("src", Kind::Path).or(&["path"]).required()]),
+    spec: Spec::new(&[Param::new("src", Kind::Path).or(&["path"]).required().says("The file.")]),
     check: no_check,
     build: |params| Box::new(Slurp { params }),
 };

@@ -13,12 +13,19 @@ pub(super) static MODULE: Module = Module {
     acts_unless: None,
     spec: Spec {
         ..Spec::new(&[
-            Param::new("path", Kind::Path).or(&["dest", "name"]).required(),
-            Param::new("follow", Kind::Bool),
-            Param::new("get_checksum", Kind::Bool),
-            Param::new("get_mime", Kind::Bool).or(&["mime", "mime_type", "mime-type"]),
-            Param::new("get_attributes", Kind::Bool).or(&["attr", "attributes"]),
-            Param::new("checksum_algorithm", facts::ALGORITHMS).or(&["checksum", "checksum_algo"]),
+            Param::new("path", Kind::Path).or(&["dest", "name"]).required().says("The path."),
+            Param::new("follow", Kind::Bool).says("Where it is a link, what it leads to."),
+            Param::new("get_checksum", Kind::Bool)
+                .says("Sum up a file's content; true where not given."),
+            Param::new("get_mime", Kind::Bool)
+                .or(&["mime", "mime_type", "mime-type"])
+                .says("Find out what kind of content it is; true where not given."),
+            Param::new("get_attributes", Kind::Bool)
+                .or(&["attr", "attributes"])
+                .says("Return the attributes that `lsattr` shows; true where not given."),
+            Param::new("checksum_algorithm", facts::ALGORITHMS)
+                .or(&["checksum", "checksum_algo"])
+                .says("How it is summed up; `sha1` where not given."),
         ])
     },
     check: no_check,

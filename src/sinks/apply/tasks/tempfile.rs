@@ -12,10 +12,11 @@ pub(super) static MODULE: Module = Module {
     summary: "Makes an empty file or directory with a new name, and returns its path.",
     acts_unless: Some(&[]),
     spec: Spec::new(&[
-        Param::new("state", Kind::OneOf(&["file", "directory"])),
-        Param::new("path", Kind::Path),
-        Param::new("prefix", Kind::Text),
-        Param::new("suffix", Kind::Text),
+        Param::new("state", Kind::OneOf(&["file", "directory"]))
+            .says("What is made; `file` where not given."),
+        Param::new("path", Kind::Path).says("The directory it is made in."),
+        Param::new("prefix", Kind::Text).says("How its name begins; `ansible.` where not given."),
+        Param::new("suffix", Kind::Text).says("How its name ends."),
     ]),
     check: no_check,
     build: |params| Box::new(TempFile { params }),

@@ -1,8 +1,10 @@
 //! `template`: a file whose content is rendered from a template.
 
 use super::copy::{find_source, write};
-use super::{Failure, Module, Outcome, Task, TaskContext, file_attributes, no_check};
-use crate::expr::jinja::Whitespace;
+use super::edit::check as check_edit;
+use super::{Failure, Module, Outcome, Task, TaskContext, file_attributes};
+use crate::event::fault::Diagnostic;
+use crate::expr::syntax::Syntax;
 use crate::host::machine::Machine;
 use crate::sinks::apply::params::{Kind, Param, Params, Spec};
 use bytes::Bytes;
@@ -12,41 +14,43 @@ pub(super) static MODULE: Module = Module {
     summary: "Makes sure that a file holds what a template renders to.",
     acts_unless: None,
     spec: Spec {
-        not_yet: &[
-            "attributes",
-            "attr",
-            "selevel",
-            "serole",
-            "setype",
-            "seuser",
-            "block_start_string",
-            "block_end_string",
-            "variable_start_string",
-            "variable_end_string",
-            "comment_start_string",
-            "comment_end_string",
-            "output_encoding",
-        ],
+        not_yet: file_attributes::NOT_YET,
+        shared: &[file_attributes::PARAMS],
         ..Spec::new(&[
-            Param::new("src", Kind::Path).required(),
-            Param::new("dest", Kind::Path).required(),
-            Param::new("mode", Kind::Mode),
-            Param::new("owner", Kind::Account),
-            Param::new("group", Kind::Account),
-            Param::new("backup", Kind::Bool),
-            Param::new("force", Kind::Bool),
-            Param::new("follow", Kind::Bool),
-            Param::new("validate", Kind::CommandLine),
-            Param::new("unsafe_writes", Kind::Bool),
-            Param::new("trim_blocks", Kind::Bool),
-            Param::new("lstrip_blocks", Kind::Bool),
+            Param::new("src", Kind::Path)
+                .required()
+                .says("The template, among those of the config."),
+            Param::new("dest", Kind::Path)
+                .required()
+                .says("The file, or the directory that it goes into."),
+            file_attributes::BACKUP,
+            Param::new("force", Kind::Bool)
+                .says("Replace a file that is different; true where not given."),
+            Param::new("follow", Kind::Bool)
+                .says("Where `dest` is a link, write what it leads to."),
+            file_attributes::VALIDATE,
+            Param::new("trim_blocks", Kind::Bool)
+                .says("Drop the line end after a block's tag; true where not given."),
+            Param::new("lstrip_blocks", Kind::Bool).says("Drop the blanks before a block's tag."),
+            Param::new("variable_start_string", Kind::Text)
+                .says("What begins an expression, in place of `{{`."),
+            Param::new("variable_end_string", Kind::Text).says("What ends it, in place of `}}`."),
+            Param::new("block_start_string", Kind::Text)
+                .says("What begins a block's tag, in place of `{%`."),
+            Param::new("block_end_string", Kind::Text).says("What ends it, in place of `%}`."),
+            Param::new("comment_start_string", Kind::Text)
+                .says("What begins a comment, in place of `{#`."),
+            Param::new("comment_end_string", Kind::Text).says("What ends it, in place of `#}`."),
+            Param::new("output_encoding", Kind::Text)
+                .says("The encoding of the file; `utf-8` where not given."),
             Param::new(
                 "newline_sequence",
                 Kind::OneOf(&["\n", "\r", "\r\n", "\\n", "\\r", "\\r\\n"]),
-            ),
+            )
+            .says("What ends lines."),
         ])
     },
-    check: no_check,
+    check,
     build: |params| Box::new(Template { params }),
 };
 
@@ -63,10 +67,16 @@ impl Task for Template {
             let at = error.utf8_error().valid_up_to();
             Failure::new(format!("{} is not UTF-8 text (byte {at})", source.display()))
         })?;
-        let whitespace = Whitespace {
+        let mut syntax = Syntax {
             trim_blocks: params.flag("trim_blocks", true),
             lstrip_blocks: params.flag("lstrip_blocks", false),
+            ..Syntax::default()
         };
+        for (name, mark) in syntax.marks() {
+            if let Some(given) = params.text(name) {
+                given.clone_into(mark);
+            }
+        }
         let scope = cx
             .scope
             .with_fixed("ansible_managed", "Ansible managed".into())
@@ -76,7 +86,7 @@ impl Task for Template {
             .with_fixed("template_host", cx.scope.lookup("host"));
         let rendered = scope
             .engine()
-            .template(&text.replace("\r\n", "\n"), whitespace, &scope)
+            .template(&text.replace("\r\n", "\n"), syntax, &scope)
             .map_err(|problem| {
                 let place = match problem.line {
                     Some(line) => format!("{}:{line}", source.display()),
@@ -92,6 +102,48 @@ impl Task for Template {
         };
         let mut attributes = file_attributes::read(params, machine)?;
         super::copy::preserve(&mut attributes, &source, machine)?;
-        write(params, machine, &source, &Bytes::from(rendered), &attributes)
+        let content = encoded(rendered, params.text("output_encoding").unwrap_or("utf-8"))?;
+        write(params, machine, &source, &content, &attributes)
     }
+}
+
+fn check(params: &Params) -> Vec<Diagnostic> {
+    let mut complaints = check_edit(params, &[]);
+    if let Some(Err(failure)) =
+        params.text("output_encoding").map(|name| encoded(String::new(), name))
+    {
+        complaints.push(Diagnostic::new(failure.message, params.span.clone()));
+    }
+    complaints
+}
+
+/// The bytes of a text in the encoding that is called `name`.
+fn encoded(text: String, name: &str) -> Result<Bytes, Failure> {
+    let label = name.to_ascii_lowercase().replace('_', "-");
+    let wrong =
+        |sign: char| Failure::new(format!("`{sign}` does not exist in the encoding `{name}`"));
+    // What browsers mean by these two has more signs than they have.
+    let most = match label.as_str() {
+        "ascii" | "us-ascii" => Some(0x7f),
+        "latin-1" | "latin1" | "iso-8859-1" | "iso8859-1" => Some(0xff),
+        _ => None,
+    };
+    if let Some(most) = most {
+        let byte = |sign: char| u8::try_from(u32::from(sign)).ok().filter(|byte| *byte <= most);
+        let bytes = text.chars().map(|sign| byte(sign).ok_or_else(|| wrong(sign)));
+        return bytes.collect::<Result<Vec<u8>, _>>().map(Bytes::from);
+    }
+    let known = encoding_rs::Encoding::for_label(label.as_bytes());
+    let Some(encoding) = known.filter(|encoding| encoding.output_encoding() == *encoding) else {
+        return Err(Failure::new(format!("the encoding `{name}` is not known")));
+    };
+    if encoding == encoding_rs::UTF_8 {
+        return Ok(Bytes::from(text));
+    }
+    let (bytes, _, has_unknown) = encoding.encode(&text);
+    if has_unknown {
+        let is_unknown = |sign: &char| encoding.encode(sign.encode_utf8(&mut [0; 4])).2;
+        return Err(wrong(text.chars().find(is_unknown).unwrap_or('?')));
+    }
+    Ok(Bytes::from(bytes.into_owned()))
 }

@@ -22,27 +22,30 @@ pub(super) static MODULE: Module = Module {
     summary: "Makes sure that all that is in an archive is in a directory.",
     acts_unless: None,
     spec: Spec {
-        not_yet: &[
-            "attributes", "attr", "selevel", "serole", "setype", "seuser", "decrypt",
-        ],
+        not_yet: &["attributes", "attr", "selevel", "serole", "setype", "seuser", "decrypt"],
         exclusive: &[&["include", "exclude"]],
+        shared: &[file_attributes::PARAMS],
         ..Spec::new(&[
-            Param::new("src", Kind::Text).required(),
-            Param::new("dest", Kind::Path).required(),
-            Param::new("remote_src", Kind::Bool),
-            Param::new("copy", Kind::Bool),
-            Param::new("creates", Kind::Path),
-            Param::new("include", Kind::Any),
-            Param::new("exclude", Kind::Any),
-            Param::new("extra_opts", Kind::Any),
-            Param::new("keep_newer", Kind::Bool),
-            Param::new("list_files", Kind::Bool),
-            Param::new("io_buffer_size", Kind::Int),
-            Param::new("validate_certs", Kind::Bool),
-            Param::new("mode", Kind::Mode),
-            Param::new("owner", Kind::Account),
-            Param::new("group", Kind::Account),
-            Param::new("unsafe_writes", Kind::Bool),
+            Param::new("src", Kind::Text)
+                .required()
+                .says("The archive: of the config, or with `remote_src` of the host or a URL."),
+            Param::new("dest", Kind::Path).required().says("The directory, which must be there."),
+            Param::new("remote_src", Kind::Bool).says("`src` is on the host, or a URL."),
+            Param::new("copy", Kind::Bool).says("The opposite of `remote_src`."),
+            Param::new("creates", Kind::Path)
+                .says("A path; where something is there, nothing is unpacked."),
+            Param::new("include", Kind::Any).says("Only these names or patterns."),
+            Param::new("exclude", Kind::Any).says("All but these names or patterns."),
+            Param::new("extra_opts", Kind::Any)
+                .says("Only `--strip-components=N`: take N directories off the names."),
+            Param::new("keep_newer", Kind::Bool)
+                .says("Leave files alone that are newer than those of the archive."),
+            Param::new("list_files", Kind::Bool).says("Return the names."),
+            Param::new("io_buffer_size", Kind::Int).says("Accepted, and without effect."),
+            Param::new("validate_certs", Kind::Bool).says(
+                "For a URL: believe only servers that can prove who they are; true where not \
+                 given.",
+            ),
         ])
     },
     check,
@@ -206,12 +209,14 @@ impl<'a> Job<'a> {
         let group = entry.group.as_ref().filter(|_| root);
         Attributes {
             mode,
-            uid: self.asked.uid.or_else(|| {
-                owner.map(|(name, id)| named(name, machine.user_id(name).ok(), *id))
-            }),
-            gid: self.asked.gid.or_else(|| {
-                group.map(|(name, id)| named(name, machine.group_id(name).ok(), *id))
-            }),
+            uid: self
+                .asked
+                .uid
+                .or_else(|| owner.map(|(name, id)| named(name, machine.user_id(name).ok(), *id))),
+            gid: self
+                .asked
+                .gid
+                .or_else(|| group.map(|(name, id)| named(name, machine.group_id(name).ok(), *id))),
         }
     }
 
@@ -233,8 +238,10 @@ impl<'a> Job<'a> {
                 machine.hard_link(&path, &self.dest.join(target))?;
             }
             Body::File(content) => {
+                // An archive tells whole seconds.
                 let newer = |found: &crate::host::machine::meta::Meta| {
-                    entry.modified.is_some_and(|time| found.modified.seconds > time)
+                    let at = (found.modified.seconds, found.modified.nanoseconds);
+                    entry.modified.is_some_and(|time| at > (time, 0))
                 };
                 if self.keep_newer && found.as_ref().is_some_and(newer) {
                     return Ok(());

@@ -1,16 +1,16 @@
-//! What is in an archive: tar (plain or packed with gzip, bzip2, xz or zstd) and zip.
+//! What is in an archive: tar (plain or packed with gzip, bzip2, xz or zstd) and zip. `pack` makes them.
 
 use super::Failure;
 use bytes::Bytes;
 use std::collections::BTreeSet;
-use std::io::{BufReader, Cursor, Read};
+use std::io::{Cursor, Read};
 use std::path::{Component, Path, PathBuf};
 
 /// What an archive may unpack to: beyond it is a bomb.
 const MOST_BYTES: u64 = 8 << 30;
 
 /// One thing in an archive.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Entry {
     /// Where it goes, below the destination.
     pub(super) path: PathBuf,
@@ -25,7 +25,7 @@ pub(super) struct Entry {
     pub(super) modified: Option<i64>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Body {
     File(Bytes),
     Directory,
@@ -48,7 +48,10 @@ pub(super) fn read(archive: &Bytes) -> Result<(Vec<Entry>, &'static str), Failur
     for entry in &entries {
         let through = entry.path.ancestors().skip(1).find(|parent| links.contains(*parent));
         if let Some(link) = through {
-            return Err(refuse(&entry.path, &format!("goes through the link `{}`", link.display())));
+            return Err(refuse(
+                &entry.path,
+                &format!("goes through the link `{}`", link.display()),
+            ));
         }
         if let Body::Link(_) = entry.body {
             links.insert(entry.path.as_path());
@@ -66,6 +69,13 @@ fn broken(error: impl std::fmt::Display) -> Failure {
     Failure::new(format!("the archive cannot be read: {error}"))
 }
 
+/// What was packed into one file, without an archive around it.
+pub(super) fn read_packed(packed: &Bytes) -> Result<Vec<u8>, Failure> {
+    let mut content = Vec::new();
+    unpacked(packed)?.0.take(MOST_BYTES).read_to_end(&mut content).map_err(broken)?;
+    Ok(content)
+}
+
 /// The tar in an archive.
 fn unpacked(archive: &Bytes) -> Result<(Box<dyn Read>, &'static str), Failure> {
     let packed = Cursor::new(archive.clone());
@@ -77,30 +87,10 @@ fn unpacked(archive: &Bytes) -> Result<(Box<dyn Read>, &'static str), Failure> {
     } else if archive.starts_with(b"BZh") {
         (Box::new(bzip2_rs::DecoderReader::new(packed)), "TarBzipArchive")
     } else if archive.starts_with(b"\xfd7zXZ\0") {
-        let mut plain = Limited(Vec::new());
-        lzma_rs::xz_decompress(&mut BufReader::new(packed), &mut plain)
-            .map_err(|error| broken(format!("{error:?}")))?;
-        (Box::new(Cursor::new(plain.0)), "TarXzArchive")
+        (Box::new(lzma_rust2::XzReader::new(packed, true)), "TarXzArchive")
     } else {
         (Box::new(packed), "TarArchive")
     })
-}
-
-/// Takes bytes up to the limit.
-struct Limited(Vec<u8>);
-
-impl std::io::Write for Limited {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if (self.0.len() + bytes.len()) as u64 > MOST_BYTES {
-            return Err(std::io::Error::other("it unpacks to more than 8 GiB"));
-        }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 /// A name below the destination; none for the destination itself.

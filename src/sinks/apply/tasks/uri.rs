@@ -3,7 +3,7 @@
 use super::command::not_needed;
 use super::copy::find_source;
 use super::edit::options;
-use super::{Failure, Module, Outcome, Task, TaskContext, file_attributes, values, web};
+use super::{Failure, Module, Outcome, Task, TaskContext, file_attributes, multipart, values, web};
 use crate::event::fault::Diagnostic;
 use crate::event::tree::Node;
 use crate::expr::value::{from_json, from_node, to_json};
@@ -23,39 +23,51 @@ pub(super) static MODULE: Module = Module {
     spec: Spec {
         exclusive: &[&["body", "src"]],
         not_yet: &[
-            "attributes", "attr", "selevel", "serole", "setype", "seuser", "ciphers",
-            "use_gssapi", "unredirected_headers", "use_netrc", "unix_socket",
+            "attributes",
+            "attr",
+            "selevel",
+            "serole",
+            "setype",
+            "seuser",
+            "ciphers",
+            "use_gssapi",
+            "unredirected_headers",
+            "use_netrc",
         ],
+        shared: &[file_attributes::PARAMS, web::PARAMS],
         ..Spec::new(&[
-            Param::new("url", Kind::Text).required(),
-            Param::new("method", Kind::Text),
-            Param::new("body", Kind::Any),
-            Param::new("body_format", Kind::OneOf(&["form-urlencoded", "json", "raw"])),
-            Param::new("src", Kind::Path),
-            Param::new("remote_src", Kind::Bool),
-            Param::new("dest", Kind::Path),
-            Param::new("return_content", Kind::Bool),
-            Param::new("status_code", Kind::Any),
-            Param::new("headers", Kind::Any),
-            Param::new("http_agent", Kind::Text),
-            Param::new("follow_redirects", Kind::Text),
-            Param::new("creates", Kind::Path),
-            Param::new("removes", Kind::Path),
-            Param::new("timeout", Kind::Any),
-            Param::new("force", Kind::Bool),
-            Param::new("decompress", Kind::Bool),
-            Param::new("use_proxy", Kind::Bool),
-            Param::new("url_username", Kind::Text).or(&["user"]),
-            Param::new("url_password", Kind::Text).or(&["password"]),
-            Param::new("force_basic_auth", Kind::Bool),
-            Param::new("validate_certs", Kind::Bool),
-            Param::new("client_cert", Kind::Path),
-            Param::new("client_key", Kind::Path),
-            Param::new("ca_path", Kind::Path),
-            Param::new("mode", Kind::Mode),
-            Param::new("owner", Kind::Account),
-            Param::new("group", Kind::Account),
-            Param::new("unsafe_writes", Kind::Bool),
+            Param::new("url", Kind::Text)
+                .required()
+                .says("Where to ask: `http:`, `https:` or `file:`."),
+            Param::new("unix_socket", Kind::Path)
+                .says("The socket of this host that the server listens on."),
+            Param::new("method", Kind::Text).says("`GET` where not given."),
+            Param::new("body", Kind::Any).says("What is sent."),
+            Param::new(
+                "body_format",
+                Kind::OneOf(&["form-multipart", "form-urlencoded", "json", "raw"]),
+            )
+            .says("How `body` is written; `raw` where not given."),
+            Param::new("src", Kind::Path).says("A file that is sent."),
+            Param::new("remote_src", Kind::Bool)
+                .says("`src` is on the host, not among the files of the config."),
+            Param::new("dest", Kind::Path)
+                .says("A file for the answer, or the directory that it goes into."),
+            Param::new("return_content", Kind::Bool).says("Return the answer as text."),
+            Param::new("status_code", Kind::Any)
+                .says("The answers that are fine; 200 where not given."),
+            Param::new("follow_redirects", Kind::Text).says(
+                "Go where the server points: `safe` (with `GET` and `HEAD`; where not given), \
+                 `all` or `none`.",
+            ),
+            Param::new("creates", Kind::Path)
+                .says("A path or pattern; where something is there, nothing is sent."),
+            Param::new("removes", Kind::Path)
+                .says("A path or pattern; where nothing is there, nothing is sent."),
+            Param::new("timeout", Kind::Any)
+                .says("Seconds that the whole of it may take; 30 where not given."),
+            Param::new("force", Kind::Bool)
+                .says("Accepted, and without effect: nothing is kept between requests."),
         ])
     },
     check,
@@ -88,12 +100,13 @@ impl Task for Uri {
         let started = Instant::now();
         let answer = if looks { machine.fetch(&request).map(Some) } else { machine.send(&request) };
         let answer = match answer {
-            Ok(Some(answer)) => answer,
+            Ok(Some(answer)) => web::unpacked(params, answer)?,
             Ok(None) => return Ok(Outcome { unknown: true, ..Outcome::default() }),
             Err(fault) => {
                 let outcome = Outcome { failed: Some(fault.message.clone()), ..Outcome::default() };
                 let outcome = outcome.with("status", -1).with("url", request.url.as_str());
-                return Ok(outcome.with("msg", format!("Status code was -1 and not [200]: {}", fault.message)));
+                return Ok(outcome
+                    .with("msg", format!("Status code was -1 and not [200]: {}", fault.message)));
             }
         };
         let mut outcome = self.told(&answer, &request);
@@ -109,6 +122,7 @@ impl Uri {
     fn request(&self, machine: &Machine, cx: &TaskContext<'_>) -> Result<Request, Failure> {
         let params = &self.params;
         let mut request = web::request(params, 30.0)?;
+        request.socket = params.path("unix_socket");
         request.method = params.text("method").unwrap_or("GET").to_uppercase();
         request.redirects = match (params.text("follow_redirects"), request.method.as_str()) {
             (Some("all" | "yes" | "true" | "urllib2"), _) => Redirects::Follow,
@@ -126,6 +140,14 @@ impl Uri {
             request.body = machine.read(&source)?.to_vec();
         }
         let Some(body) = params.any("body") else { return Ok(request) };
+        if params.text("body_format") == Some("form-multipart") {
+            let (form, kind) = multipart::form(body, machine, cx)?;
+            // The type names the line between the fields, so that no other will do.
+            request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+            request.headers.push(("content-type".into(), kind));
+            request.body = form;
+            return Ok(request);
+        }
         let (text, kind) = match params.text("body_format") {
             Some("json") => {
                 // Text that is JSON already is sent as it is.
@@ -190,7 +212,10 @@ impl Uri {
         outcome
             .with("status", answer.status)
             .with("url", answer.url.as_str())
-            .with("redirected", answer.url.trim_end_matches('/') != request.url.trim_end_matches('/'))
+            .with(
+                "redirected",
+                answer.url.trim_end_matches('/') != request.url.trim_end_matches('/'),
+            )
             .with("cookies", Value::from_pairs(cookies))
             .with("msg", message)
     }

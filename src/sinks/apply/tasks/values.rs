@@ -10,9 +10,7 @@ pub(super) fn list(params: &Params, name: &str) -> Vec<String> {
     match params.any(name) {
         None => Vec::new(),
         Some(node) => match node.as_list() {
-            Some(items) => {
-                items.iter().filter_map(Node::scalar_text).map(str::to_owned).collect()
-            }
+            Some(items) => items.iter().filter_map(Node::scalar_text).map(str::to_owned).collect(),
             None => {
                 let text = node.scalar_text().unwrap_or_default();
                 let parts = text.split(',').filter(|part| !part.is_empty());

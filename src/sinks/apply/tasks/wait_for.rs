@@ -18,19 +18,27 @@ pub(super) static MODULE: Module = Module {
         exclusive: &[&["port", "path"]],
         not_yet: &["active_connection_states", "exclude_hosts"],
         ..Spec::new(&[
-            Param::new("host", Kind::Text),
-            Param::new("port", Kind::Int),
-            Param::new("path", Kind::Path),
+            Param::new("host", Kind::Text).says("The host; this one where not given."),
+            Param::new("port", Kind::Int).says("The port."),
+            Param::new("path", Kind::Path).says("The path."),
             Param::new(
                 "state",
                 Kind::OneOf(&["absent", "drained", "present", "started", "stopped"]),
+            )
+            .says(
+                "`started` (where not given) and `present`: it answers, or is there; \
+                 `stopped` and `absent`: it does not; `drained`: nobody is connected.",
             ),
-            Param::new("search_regex", Kind::Text),
-            Param::new("timeout", Kind::Any),
-            Param::new("connect_timeout", Kind::Any),
-            Param::new("delay", Kind::Any),
-            Param::new("sleep", Kind::Any),
-            Param::new("msg", Kind::Text),
+            Param::new("search_regex", Kind::Text)
+                .says("A regular expression for what is in the file, or for what the port says."),
+            Param::new("timeout", Kind::Any)
+                .says("After how many seconds it fails; 300 where not given."),
+            Param::new("connect_timeout", Kind::Any)
+                .says("How many seconds one try to connect may take; 5 where not given."),
+            Param::new("delay", Kind::Any).says("How many seconds pass before the first look."),
+            Param::new("sleep", Kind::Any)
+                .says("How many seconds pass between looks; 1 where not given."),
+            Param::new("msg", Kind::Text).says("What is said where it fails."),
         ])
     },
     check,
@@ -165,8 +173,7 @@ impl WaitFor {
     fn told(&self, started: Instant, groups: Vec<(Option<String>, Value)>) -> Outcome {
         let params = &self.params;
         let all: Value = groups.iter().map(|(_, value)| value.clone()).collect();
-        let named =
-            groups.into_iter().filter_map(|(name, value)| Some((name?, value)));
+        let named = groups.into_iter().filter_map(|(name, value)| Some((name?, value)));
         Outcome::default()
             .with("elapsed", started.elapsed().as_secs())
             .with("state", self.state())
