@@ -61,7 +61,7 @@ pub struct Level {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NoData {
-    /// After how long without a value: 5m unless this says otherwise.
+    /// After how long without a value.
     pub after: Period,
     /// What the state is then: `unknown` unless this says otherwise.
     pub state: Silence,
