@@ -128,6 +128,23 @@ fn logs_to_file_keeps_the_errors_of_a_web_server() {
 }
 
 #[test]
+fn facts_thresholds_tells_what_is_beyond_its_bound() {
+    let example = Example::copy("facts-thresholds");
+    let alerts = example.path("alerts.jsonl");
+    example.replace("facts.yml", "/var/log/driftless/alerts.jsonl", &alerts.to_string_lossy());
+    example.replace("facts.yml", "{above: 2, clear_below: 1.5}", "{above: -1}");
+    assert!(example.agent(&["--once"]).wait().success());
+    let told = fs::read_to_string(alerts).unwrap();
+    let records = told.lines().map(|line| serde_json::from_str(line).unwrap());
+    let load: Vec<serde_json::Value> =
+        records.filter(|record: &serde_json::Value| record["check"] == "load per cpu").collect();
+    let [record] = load.as_slice() else { panic!("one change: {told}") };
+    assert_eq!((&record["from"], &record["to"]), (&"pending".into(), &"warning".into()));
+    assert_eq!(record["threshold"], -1.0);
+    assert!(record["value"].as_f64().unwrap() >= 0.0, "{told}");
+}
+
+#[test]
 fn metrics_serves_the_collectors_that_it_names_and_no_others() {
     let example = Example::copy("metrics");
     let port = free_port();

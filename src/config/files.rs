@@ -4,6 +4,7 @@
 use crate::event::tree::{Node, Value};
 use crate::sources::host_metrics;
 use crate::topology::settings::{ByteSize, Period};
+use crate::transforms::threshold;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -139,6 +140,14 @@ pub struct FactsFile {
     #[serde(default)]
     #[schemars(with = "Vec<IndexMap<String, serde_json::Value>>")]
     pub export: Vec<Node>,
+    /// Checks on these metrics: a list, as in the `checks` of `threshold`.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<threshold::Check>>")]
+    pub thresholds: Option<Node>,
+    /// Where the changes of their states go: a list of `type: {settings}`.
+    #[serde(default)]
+    #[schemars(with = "Vec<IndexMap<String, serde_json::Value>>")]
+    pub alerts: Vec<Node>,
 }
 
 /// Log pipelines (`logs.yml`).

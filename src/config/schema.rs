@@ -80,7 +80,8 @@ impl Components<'_> {
                 ]
             }
             FileKind::Facts => {
-                vec![("export", json!({"type": "array", "items": self.one_sink(Map::new())}))]
+                let sinks = json!({"type": "array", "items": self.one_sink(Map::new())});
+                vec![("export", sinks.clone()), ("alerts", sinks)]
             }
             FileKind::Apply => {
                 vec![("audit", json!({"type": "array", "items": self.one_sink(Map::new())}))]

@@ -21,6 +21,7 @@ mod methods;
 pub mod path_template;
 mod pattern;
 mod problem;
+pub mod promql;
 mod random;
 pub mod record;
 pub mod scope;

@@ -10,6 +10,7 @@ use super::telemetry::{ComponentTelemetry, Telemetry};
 use crate::event::ack::{Receipt, SinkId};
 use crate::event::secret::{Masker, Secrets};
 use crate::event::task::SharedTaskSet;
+use crate::host::clock;
 use arc_swap::ArcSwap;
 use std::fs::File;
 use std::io::Read;
@@ -52,6 +53,12 @@ pub struct Environment {
 const LARGEST_FILE_BYTES: u64 = 256 << 20;
 
 impl BuildContext {
+    /// What time it is, in milliseconds since the epoch: when the run begins, for components that
+    /// know no clock and are told how much time has passed since.
+    pub fn now_ms(&self) -> i64 {
+        i64::try_from(clock::now().as_millis()).unwrap_or(i64::MAX)
+    }
+
     /// Reads a file that the config names, for components that do no I/O themselves.
     ///
     /// # Errors

@@ -37,6 +37,8 @@ components! {
     secrets,
     /// Gives fields new values.
     set,
+    /// Says when a metric is where it should not be.
+    threshold,
     /// Lets no more than so many records pass in a time.
     throttle,
 }

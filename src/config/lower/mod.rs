@@ -107,6 +107,30 @@ impl Lowering {
         );
         self.add("facts", &host, Role::Source, &type_key, settings, None);
         self.sinks("facts", "export", file.export, "facts.host", span);
+        self.thresholds(file.thresholds, file.alerts, span);
+    }
+
+    /// The checks are one transform behind the host, and every alert is a sink.
+    fn thresholds(&mut self, checks: Option<Node>, alerts: Vec<Node>, span: Option<&Span>) {
+        let Some(checks) = checks else {
+            if !alerts.is_empty() {
+                let message = "`alerts`: there are no `thresholds` whose changes could go there";
+                self.complaints.push(Diagnostic::new(message, span.cloned()));
+            }
+            return;
+        };
+        if alerts.is_empty() {
+            let message = "`thresholds`: no `alerts` say where the changes of their states go";
+            let hint = "add `alerts: [file: {path: /var/log/alerts.jsonl}]`";
+            let place = checks.span.clone().or(span.cloned());
+            self.complaints.push(Diagnostic::new(message, place).hint(hint));
+        }
+        let type_key = Key { name: "threshold".into(), span: checks.span.clone() };
+        let key = Key { name: "thresholds".into(), span: checks.span.clone() };
+        let settings = settings([("checks", Some(checks))], span);
+        let from = Some(list_of([("facts.host", span.cloned())]));
+        self.add("facts", &key, Role::Transform, &type_key, settings, from);
+        self.sinks("facts.alerts", "alerts", alerts, "facts.thresholds", span);
     }
 
     /// The config directory is a source of desired states, the executor is their sink; the record

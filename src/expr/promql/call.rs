@@ -1,0 +1,166 @@
+//! What functions come to.
+
+use super::ast::{Expr, Selector, Test, Type};
+use super::eval::{Moment, distinct, map, ordered};
+use super::functions::Function;
+use super::labels::{Labels, NAME};
+use super::parse::anchored;
+use super::ring;
+use super::value::{Element, Value};
+use super::window::Window;
+use regex::Regex;
+
+/// What a function of these arguments comes to. Their number and types were checked when the
+/// expression was read.
+pub(super) fn call(
+    moment: Moment<'_>,
+    function: Function,
+    arguments: &[Expr],
+) -> Result<Value, String> {
+    let first = || arguments.first().map_or(Ok(Vec::new()), |first| moment.vector(first));
+    let number = |at: usize, default: f64| {
+        arguments.get(at).map_or(Ok(default), |argument| moment.number(argument))
+    };
+    let elements = match function {
+        Function::Time => return Ok(Value::Scalar(moment.at_ms as f64 / 1e3)),
+        Function::Scalar => {
+            let elements = first()?;
+            let [only] = elements.as_slice() else { return Ok(Value::Scalar(f64::NAN)) };
+            return Ok(Value::Scalar(only.value));
+        }
+        Function::Vector => first()?,
+        Function::Abs => map(first()?, f64::abs)?,
+        Function::Ceil => map(first()?, f64::ceil)?,
+        Function::Floor => map(first()?, f64::floor)?,
+        Function::Exp => map(first()?, f64::exp)?,
+        Function::Ln => map(first()?, f64::ln)?,
+        Function::Log2 => map(first()?, f64::log2)?,
+        Function::Log10 => map(first()?, f64::log10)?,
+        Function::Sqrt => map(first()?, f64::sqrt)?,
+        Function::Sgn => map(first()?, sign)?,
+        Function::Round => {
+            let steps = 1.0 / number(1, 1.0)?;
+            map(first()?, |value| (value * steps + 0.5).floor() / steps)?
+        }
+        Function::Clamp => {
+            let (low, high) = (number(1, f64::NAN)?, number(2, f64::NAN)?);
+            let elements = if high < low { Vec::new() } else { first()? };
+            map(elements, |value| larger(low, smaller(high, value)))?
+        }
+        Function::ClampMin => {
+            let low = number(1, f64::NAN)?;
+            map(first()?, |value| larger(low, value))?
+        }
+        Function::ClampMax => {
+            let high = number(1, f64::NAN)?;
+            map(first()?, |value| smaller(high, value))?
+        }
+        Function::Sort | Function::SortDesc => sorted(first()?, function == Function::SortDesc),
+        Function::Absent => match arguments.first() {
+            Some(argument) if first()?.is_empty() => vec![absent(argument)],
+            _ => Vec::new(),
+        },
+        Function::AbsentOverTime => match arguments.first() {
+            Some(argument) if over_time(moment, Function::CountOverTime, arguments)?.is_empty() => {
+                vec![absent(argument)]
+            }
+            _ => Vec::new(),
+        },
+        Function::LabelReplace => label_replace(first()?, arguments)?,
+        _ => over_time(moment, function, arguments)?,
+    };
+    Ok(Value::Vector(elements))
+}
+
+/// A function of the values in a window, and perhaps of a number.
+fn over_time(
+    moment: Moment<'_>,
+    function: Function,
+    arguments: &[Expr],
+) -> Result<Vec<Element>, String> {
+    let mut parameter = f64::NAN;
+    let mut windowed: Option<&Selector> = None;
+    for argument in arguments {
+        match argument {
+            Expr::Select(selector) if argument.kind() == Type::Matrix => windowed = Some(selector),
+            other => parameter = moment.number(other)?,
+        }
+    }
+    let Some((selector, length)) = windowed.and_then(|it| Some((it, it.window?))) else {
+        return Ok(Vec::new());
+    };
+    let end_ms = moment.at_ms.saturating_sub(selector.offset_ms);
+    let mut elements = Vec::new();
+    for (labels, points) in moment.ring.find(selector) {
+        let points = ring::window(points, end_ms, length);
+        if points.is_empty() {
+            continue;
+        }
+        let window = Window { points: &points, end_ms, length };
+        let Some(value) = window.apply(function, parameter, moment.at_ms) else { continue };
+        let keeps_name = function == Function::LastOverTime;
+        let labels = if keeps_name { labels.clone() } else { labels.nameless() };
+        elements.push(Element { labels, value });
+    }
+    distinct(ordered(elements))
+}
+
+fn sign(value: f64) -> f64 {
+    if value == 0.0 || value.is_nan() { value } else { value.signum() }
+}
+
+/// The larger of two; no number where one is none, unlike [`f64::max`].
+fn larger(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+}
+
+fn smaller(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+}
+
+/// By value; what is no number comes last.
+pub(super) fn sorted(mut elements: Vec<Element>, descending: bool) -> Vec<Element> {
+    elements.sort_by(|a, b| {
+        let order = a.value.total_cmp(&b.value);
+        let order = if descending { order.reverse() } else { order };
+        a.value.is_nan().cmp(&b.value.is_nan()).then(order)
+    });
+    elements
+}
+
+/// 1, with the labels that a selector says its series must have.
+fn absent(argument: &Expr) -> Element {
+    let mut labels = Labels::default();
+    if let Expr::Select(selector) = argument {
+        for matcher in selector.matchers.iter().filter(|matcher| &*matcher.name != NAME) {
+            let same = selector.matchers.iter().filter(|other| other.name == matcher.name);
+            if let (Test::Is(value), 1) = (&matcher.test, same.count()) {
+                labels.set(&matcher.name, value);
+            }
+        }
+    }
+    Element { labels, value: 1.0 }
+}
+
+fn label_replace(elements: Vec<Element>, arguments: &[Expr]) -> Result<Vec<Element>, String> {
+    let texts = arguments.iter().filter_map(|argument| match argument {
+        Expr::Text(text) => Some(&**text),
+        _ => None,
+    });
+    let [to, replacement, from, pattern] = *texts.collect::<Vec<_>>() else {
+        return Ok(elements);
+    };
+    let pattern = Regex::new(&anchored(pattern)).map_err(|error| error.to_string())?;
+    let each = |mut element: Element| {
+        let changed = pattern.captures(element.labels.get(from)).map(|captures| {
+            let mut text = String::new();
+            captures.expand(replacement, &mut text);
+            text
+        });
+        if let Some(text) = changed {
+            element.labels.set(to, &text);
+        }
+        element
+    };
+    distinct(elements.into_iter().map(each).collect())
+}

@@ -1,0 +1,343 @@
+//! `threshold`: says when a metric is where it should not be.
+
+mod check;
+mod event;
+mod series;
+#[cfg(test)]
+mod tests;
+
+use crate::event::metric::{Family, MetricBatch, SampleValue, Text};
+use crate::event::{Batch, Kinds};
+use crate::expr::promql::{Element, Labels, Ring, Value, evaluate};
+use crate::topology::component::{
+    BuildContext, Fault, Outputs, Remember, Transform, TransformConfig,
+};
+use crate::topology::settings::{ByteSize, Period};
+pub use check::Check;
+use event::Event;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use series::Series;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Says when a metric is where it should not be: takes metrics, and gives a log record for every
+/// change of a check's state, into any sink.
+///
+/// ```yaml
+/// watch:
+///   type: threshold
+///   inputs: [facts.host]
+///   checks:
+///     - name: root disk
+///       expr: 100 * node_filesystem_avail_bytes{mountpoint="/"} / node_filesystem_size_bytes
+///       warning:  {below: 15, clear_above: 20, for: 5m}
+///       critical: {below: 5, clear_above: 8}
+///     - name: load
+///       expr: node_load5 / scalar(count(count by (cpu) (node_cpu_seconds_total)))
+///       warning: {above: 2, clear_below: 1.5, for: 10m, clear_for: 5m}
+///       no_data: {after: 3m, state: unknown}
+///       flap: {changes: 6, within: 30m}
+///       labels: {team: infra}
+/// ```
+///
+/// Each series of a check has a state of its own: `ok`, `warning`, `critical` or `unknown`. It is
+/// `pending`, and nothing is said, until the metrics that came since the start fill the longest
+/// window of the expression. A series that is `ok` then is no news.
+///
+/// A record has `check`, `series`, `from`, `to`, `value`, `threshold`, `since` (when the state
+/// before began), `labels` (those of the series and those of the check) and a `message`.
+///
+/// Expressions are `PromQL`, with Prometheus 3's answers. Subqueries, `@` and some functions are
+/// not there; using one is an error when the config is read.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What is watched.
+    pub checks: Vec<Check>,
+    /// Checks are made whenever metrics come, and after so long without any.
+    #[serde(default = "interval")]
+    pub interval: Period,
+    /// Bytes for the values of the past that windows look at. Series that come when they are used
+    /// up are left out, and counted among the errors.
+    #[serde(default = "memory")]
+    pub memory: ByteSize,
+}
+
+fn interval() -> Period {
+    Period(Duration::from_secs(30))
+}
+
+fn memory() -> ByteSize {
+    ByteSize(16 << 20)
+}
+
+impl TransformConfig for Config {
+    fn takes(&self) -> Kinds {
+        Kinds::METRICS
+    }
+
+    fn gives(&self, _: Kinds) -> Kinds {
+        Kinds::LOGS
+    }
+
+    fn remembers(&self) -> bool {
+        true
+    }
+
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>, Fault> {
+        let mut threshold = Threshold::new(self, cx.now_ms()).map_err(Fault::fatal)?;
+        threshold.source.clone_from(&cx.name);
+        threshold.host.clone_from(&cx.env.host);
+        Ok(Box::new(threshold))
+    }
+}
+
+struct Threshold {
+    checks: Vec<Watched>,
+    ring: Ring,
+    interval: Duration,
+    /// When the run began, in milliseconds since the epoch.
+    begun_ms: i64,
+    now: Duration,
+    /// When the checks were last made, counted as `now`.
+    checked: Duration,
+    /// When the first metrics came, in milliseconds since the epoch.
+    first_ms: Option<i64>,
+    /// When metrics came last.
+    last_ms: i64,
+    source: Arc<str>,
+    host: Arc<str>,
+}
+
+/// A check with what is known of its series.
+struct Watched {
+    check: Check,
+    series: BTreeMap<Labels, Series>,
+    /// Whether it ever had a series.
+    was_heard: bool,
+    /// Whether it has been said that the expression cannot be computed.
+    is_broken: bool,
+}
+
+impl Threshold {
+    fn new(config: &Config, begun_ms: i64) -> Result<Self, String> {
+        if config.checks.is_empty() {
+            return Err("`checks` is empty, expected what to watch".into());
+        }
+        if config.interval.0.is_zero() {
+            return Err("`interval` is 0s, expected a time such as `30s`".into());
+        }
+        let mut names = HashSet::new();
+        for check in &config.checks {
+            check.validate().map_err(|reason| format!("`{}`: {reason}", check.name))?;
+            if !names.insert(check.name.as_str()) {
+                return Err(format!("`{}` is there twice", check.name));
+            }
+        }
+        let expressions = config.checks.iter().map(|check| &check.expr.parsed);
+        let ring = Ring::new(expressions, config.memory.as_usize());
+        let watched = |check: &Check| Watched {
+            check: check.clone(),
+            series: BTreeMap::new(),
+            was_heard: false,
+            is_broken: false,
+        };
+        Ok(Self {
+            checks: config.checks.iter().map(watched).collect(),
+            ring,
+            interval: config.interval.0,
+            begun_ms,
+            now: Duration::ZERO,
+            checked: Duration::ZERO,
+            first_ms: None,
+            last_ms: begun_ms,
+            source: "".into(),
+            host: "".into(),
+        })
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.begun_ms.saturating_add(i64::try_from(self.now.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn take(&mut self, metrics: &MetricBatch) {
+        let at_ms = self.now_ms();
+        self.first_ms.get_or_insert(at_ms);
+        self.last_ms = at_ms;
+        for family in metrics.families.iter() {
+            for (name, values) in series_of(family, |name| self.ring.wants(name)) {
+                let mut present = HashSet::new();
+                for (labels, value) in values {
+                    present.insert(labels.clone());
+                    self.ring.push(labels, at_ms, value);
+                }
+                self.ring.end_others(&name, &present, at_ms);
+            }
+        }
+        self.ring.forget(at_ms);
+    }
+
+    fn check(&mut self, out: &mut Outputs) {
+        self.checked = self.now;
+        let at_ms = self.now_ms();
+        let (first_ms, silent_ms) = (self.first_ms.unwrap_or(self.begun_ms), at_ms - self.last_ms);
+        let mut events = Vec::new();
+        for watched in &mut self.checks {
+            let mut elements = match evaluate(&watched.check.expr.parsed, &self.ring, at_ms) {
+                Ok(Value::Vector(elements)) => elements,
+                Ok(Value::Scalar(value)) => vec![Element { labels: Labels::default(), value }],
+                Err(reason) => {
+                    out.count_errors(1);
+                    if !std::mem::replace(&mut watched.is_broken, true) {
+                        let check = watched.check.name.as_str();
+                        tracing::error!(check, reason, "the check cannot be made");
+                    }
+                    Vec::new()
+                }
+            };
+            let window_ms = watched.check.expr.parsed.longest_window_ms();
+            let is_pending = at_ms - first_ms < window_ms;
+            if silent_ms >= watched.check.no_data.after_ms() {
+                // A value counts for a while after it came, but not for so long.
+                elements.clear();
+            }
+            let newest_ms = self.ring.newest_ms(&watched.check.expr.parsed);
+            watched.judge(elements, at_ms, newest_ms, is_pending, &mut events);
+        }
+        events.sort_by(|a, b| (&a.check.name, &a.labels).cmp(&(&b.check.name, &b.labels)));
+        if let Some(batch) = event::records(&events, at_ms, &self.source, &self.host) {
+            out.emit(Batch::Logs(batch));
+        }
+    }
+}
+
+impl Watched {
+    /// Brings every series to the state that its value asks for.
+    fn judge(
+        &mut self,
+        elements: Vec<Element>,
+        at_ms: i64,
+        newest_ms: Option<i64>,
+        is_pending: bool,
+        events: &mut Vec<Event>,
+    ) {
+        // What is no number says nothing, and must not look like a good value.
+        let elements: Vec<Element> =
+            elements.into_iter().filter(|element| !element.value.is_nan()).collect();
+        let mut missing: HashSet<Labels> = self.series.keys().cloned().collect();
+        self.was_heard |= !elements.is_empty();
+        if !self.was_heard && self.series.is_empty() && !is_pending {
+            // Nothing was ever there; that too is silence.
+            self.series.insert(Labels::default(), Series::stand_in(at_ms));
+            missing.insert(Labels::default());
+        }
+        for Element { labels, value } in elements {
+            missing.remove(&labels);
+            if is_pending {
+                continue;
+            }
+            let series = self.series.entry(labels.clone()).or_insert_with(|| Series::new(at_ms));
+            events.extend(series.value(&self.check, value, at_ms).map(|change| Event {
+                check: self.check.clone(),
+                labels,
+                change,
+            }));
+        }
+        let is_heard = missing.len() < self.series.len();
+        for labels in missing {
+            let Some(series) = self.series.get_mut(&labels) else { continue };
+            let gives_way = is_heard && series.stands_in();
+            let change = if gives_way {
+                series.give_way(at_ms)
+            } else {
+                series.silence(&self.check, at_ms, newest_ms)
+            };
+            if gives_way || series.is_forgotten(at_ms) {
+                self.series.remove(&labels);
+            }
+            events.extend(change.map(|change| Event { check: self.check.clone(), labels, change }));
+        }
+    }
+}
+
+/// The series of a family under their own names, as a scrape shows them.
+fn series_of(
+    family: &Family,
+    wants: impl Fn(&str) -> bool,
+) -> BTreeMap<String, Vec<(Labels, f64)>> {
+    let mut made: BTreeMap<String, Vec<(Labels, f64)>> = BTreeMap::new();
+    if family.samples.is_empty() && wants(&family.name) {
+        // None is left, which ends those that were there.
+        made.insert(family.name.to_string(), Vec::new());
+    }
+    let mut add = |suffix: &str, sample: &[(Text, Text)], more: Option<(&str, String)>, value: f64| {
+        let name = format!("{}{suffix}", family.name);
+        if wants(&name) {
+            let labels = sample.iter().map(|(name, value)| (&**name, &**value));
+            let more = more.iter().map(|(name, value)| (*name, value.as_str()));
+            let labels = Labels::of(&name, labels.chain(more));
+            made.entry(name).or_default().push((labels, value));
+        }
+    };
+    for sample in &family.samples {
+        let labels = sample.labels.as_slice();
+        match &sample.value {
+            SampleValue::Number(value) => add("", labels, None, *value),
+            SampleValue::Histogram { buckets, sum, count } => {
+                for (bound, below) in buckets {
+                    add("_bucket", labels, Some(("le", bound.to_string())), *below as f64);
+                }
+                add("_bucket", labels, Some(("le", "+Inf".to_owned())), *count as f64);
+                add("_sum", labels, None, *sum);
+                add("_count", labels, None, *count as f64);
+            }
+            SampleValue::Summary { quantiles, sum, count } => {
+                for (quantile, value) in quantiles {
+                    add("", labels, Some(("quantile", quantile.to_string())), *value);
+                }
+                add("_sum", labels, None, *sum);
+                add("_count", labels, None, *count as f64);
+            }
+        }
+    }
+    made
+}
+
+impl Transform for Threshold {
+    fn transform(&mut self, batch: Batch, out: &mut Outputs) -> Result<(), Fault> {
+        let Batch::Metrics(metrics) = batch else { return Ok(()) };
+        self.take(&metrics);
+        out.count_errors(self.ring.take_refused());
+        self.check(out);
+        Ok(())
+    }
+
+    fn memory(&mut self) -> Option<&mut dyn Remember> {
+        Some(self)
+    }
+}
+
+impl Remember for Threshold {
+    fn tick(&mut self, now: Duration, out: &mut Outputs) -> Result<(), Fault> {
+        self.now = now;
+        if self.due().is_some_and(|due| due <= now) {
+            self.check(out);
+        }
+        Ok(())
+    }
+
+    fn due(&self) -> Option<Duration> {
+        Some(self.checked + self.interval)
+    }
+
+    fn flush(&mut self, _: &mut Outputs) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    // What a record is made of is remembered, but no record waits.
+    fn held_since(&self) -> Option<u64> {
+        None
+    }
+}
