@@ -9,7 +9,6 @@
 mod calls;
 
 use super::sys::{self, LandlockRules};
-use super::xattr;
 use nix::fcntl::{OFlag, open};
 use nix::libc::sock_filter;
 use nix::mount::{MsFlags, mount};
@@ -160,6 +159,7 @@ fn private_scratch() -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::xattr;
     use std::fs;
 
     /// What `work` comes to on a thread that is shut in; `None` where the kernel cannot do that.

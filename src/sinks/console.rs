@@ -130,7 +130,12 @@ impl<W: Write + Send> Console<W> {
     pub fn new(writer: W, encoding: &Encoding, color: bool) -> Self {
         let mut end = Vec::new();
         encoder(encoding).end(&mut end);
-        Self { end, color, waits_for_end: false, out: Mutex::new(Out { writer, painted: Vec::new() }) }
+        Self {
+            end,
+            color,
+            waits_for_end: false,
+            out: Mutex::new(Out { writer, painted: Vec::new() }),
+        }
     }
 
     fn write(&self, body: &[u8]) -> io::Result<()> {

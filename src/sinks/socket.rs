@@ -228,7 +228,9 @@ mod tests {
 
     fn sink(config: serde_json::Value) -> Result<(Messages, Link), String> {
         let telemetry = Telemetry::new().unwrap().component(&"out".into());
-        serde_json::from_value::<Config>(config).map_err(|error| error.to_string())?.parts(telemetry)
+        serde_json::from_value::<Config>(config)
+            .map_err(|error| error.to_string())?
+            .parts(telemetry)
     }
 
     fn batch(lines: &'static str) -> Batch {
@@ -247,9 +249,7 @@ mod tests {
     #[tokio::test]
     async fn records_arrive_encoded_and_framed_as_asked() {
         let json = |text: &str| {
-            format!(
-                r#"{{"timestamp":"1970-01-01T00:00:00Z","host":"web1","message":"{text}"}}"#
-            )
+            format!(r#"{{"timestamp":"1970-01-01T00:00:00Z","host":"web1","message":"{text}"}}"#)
         };
         for (settings, expected) in [
             (serde_json::json!({}), format!("{}\n{}\n", json("one"), json("two"))),
@@ -257,7 +257,8 @@ mod tests {
             (serde_json::json!({ "encoding": "text", "framing": "nul" }), "one\0two\0".to_owned()),
             (
                 serde_json::json!({ "framing": "octet_counting" }),
-                format!("{} {}", json("one").len(), json("one")) + &format!("{} {}", json("two").len(), json("two")),
+                format!("{} {}", json("one").len(), json("one"))
+                    + &format!("{} {}", json("two").len(), json("two")),
             ),
             (
                 serde_json::json!({ "encoding": "text", "framing": "length_delimited" }),

@@ -146,8 +146,7 @@ impl Follower {
         let wanting = wanting.fold(SinkSet::NONE, |all, sink| all.union(SinkSet::one(sink)));
         let length = bytes.len() as u64;
         let origin = Arc::clone(&self.origin);
-        let logs =
-            LogBatch::from_lines(&Bytes::from(bytes), origin, self.offset, clock::now_ns());
+        let logs = LogBatch::from_lines(&Bytes::from(bytes), origin, self.offset, clock::now_ns());
         self.offset += length;
         let number = self.marks.send(from, last, wanting);
         out.send_to(Batch::Logs(logs), number, wanting).await?;

@@ -94,8 +94,11 @@ impl Source for InternalLogs {
     async fn run(self: Box<Self>, out: Output, mut cx: SourceContext) -> Result<(), Fault> {
         let log = cx.env.telemetry.own(|_| Ok(OwnLog::default()));
         let reader = log.map_err(|error| Fault::fatal(error.to_string()))?.reader();
-        let origin =
-            Origin { source: Arc::clone(&cx.name), host: Arc::clone(&cx.env.host), ..Origin::default() };
+        let origin = Origin {
+            source: Arc::clone(&cx.name),
+            host: Arc::clone(&cx.env.host),
+            ..Origin::default()
+        };
         let (origin, reserve, mut offset) = (Arc::new(origin), cx.env.memory.reserve(), 0);
         let mut held = Held::new(out, &mut cx, HELD_BYTES);
         let once = cx.env.once;

@@ -273,8 +273,7 @@ mod tests {
 
     #[test]
     fn labels_that_are_not_asked_for_are_summed_over() {
-        let families =
-            aggregated("{method: sum, by: [mode]}", &[&[("0", 4.0), ("1", 7.0)]]);
+        let families = aggregated("{method: sum, by: [mode]}", &[&[("0", 4.0), ("1", 7.0)]]);
         let [sample] = families[0].samples.as_slice() else { panic!("{families:?}") };
         assert_eq!(sample.labels, [("mode".into(), "idle".into())]);
         assert_eq!(sample.value, SampleValue::Number(11.0));

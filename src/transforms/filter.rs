@@ -53,7 +53,8 @@ impl Filter {
             [("keep", &config.keep, Sense::Keep), ("drop", &config.drop, Sense::Drop)]
         {
             if let Some(condition) = condition {
-                let bound = condition.bind(constants).map_err(|error| format!("`{name}`: {error}"))?;
+                let bound =
+                    condition.bind(constants).map_err(|error| format!("`{name}`: {error}"))?;
                 tests.push((bound, sense));
             }
         }
@@ -109,7 +110,10 @@ mod tests {
         let text = "an error\nfine\nan error again\n";
         assert_eq!(run("keep: message is search('error')", text).len(), 2);
         assert_eq!(run("drop: message is search('error')", text), ["fine"]);
-        assert_eq!(run("{keep: \"'error' in message\", drop: \"'again' in message\"}", text), ["an error"]);
+        assert_eq!(
+            run("{keep: \"'error' in message\", drop: \"'again' in message\"}", text),
+            ["an error"]
+        );
         assert_eq!(run("keep: false", text).len(), 0);
     }
 

@@ -4,8 +4,8 @@ use crate::event::log::{FieldRef, FieldWriter, RecordRef, Verdict};
 use crate::event::{Batch, Kinds};
 use crate::topology::component::{BuildContext, Fault, Outputs, Transform, TransformConfig};
 use schemars::JsonSchema;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -74,7 +74,8 @@ struct Flatten {
 
 impl Flatten {
     fn opens(&self, name: &str, value: FieldRef<'_>) -> bool {
-        let wanted = self.config.fields.is_empty() || self.config.fields.iter().any(|it| it == name);
+        let wanted =
+            self.config.fields.is_empty() || self.config.fields.iter().any(|it| it == name);
         wanted && matches!(value, FieldRef::Json(raw) if is_nested(raw, self.config.lists))
     }
 
@@ -223,13 +224,16 @@ mod tests {
         (Json::Object(fields.collect()), record.is_untouched())
     }
 
-    const NESTED: &[u8] = br#"{"a": {"b": 1, "c": {"d": "x", "e": {}}}, "g": [1, {"h": 2}], "\u0041": null}"#;
+    const NESTED: &[u8] =
+        br#"{"a": {"b": 1, "c": {"d": "x", "e": {}}}, "g": [1, {"h": 2}], "\u0041": null}"#;
 
     #[test]
     fn entries_become_fields_down_to_the_depth_asked_for() {
-        let all = json!({"f.a.b": 1, "f.a.c.d": "x", "f.a.c.e": {}, "f.g": [1, {"h": 2}], "f.A": null});
+        let all =
+            json!({"f.a.b": 1, "f.a.c.d": "x", "f.a.c.e": {}, "f.g": [1, {"h": 2}], "f.A": null});
         assert_eq!(flat("{}", NESTED), (all, false));
-        let one = json!({"f_a": {"b": 1, "c": {"d": "x", "e": {}}}, "f_g": [1, {"h": 2}], "f_A": null});
+        let one =
+            json!({"f_a": {"b": 1, "c": {"d": "x", "e": {}}}, "f_g": [1, {"h": 2}], "f_A": null});
         assert_eq!(flat("{depth: 1, separator: _}", NESTED).0, one);
         let lists = json!({"f.0": 1, "f.1.a": 2});
         assert_eq!(flat("lists: index", br#"[1, {"a": 2}]"#).0, lists);

@@ -95,9 +95,6 @@ mod tests {
             renamed("fields: {a: b, b: a}", &names),
             [pair("b", 0), pair("a", 1), pair("c", 2)]
         );
-        assert_eq!(
-            renamed("fields: {z: c}", &names),
-            [pair("a", 0), pair("b", 1), pair("c", 2)]
-        );
+        assert_eq!(renamed("fields: {z: c}", &names), [pair("a", 0), pair("b", 1), pair("c", 2)]);
     }
 }

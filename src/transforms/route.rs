@@ -76,7 +76,9 @@ impl Route {
         constants: &serde_json::Map<String, serde_json::Value>,
     ) -> Result<Self, String> {
         if config.routes.contains_key(UNMATCHED) {
-            return Err("`unmatched` is the output for what fits nowhere; call the route otherwise".into());
+            return Err(
+                "`unmatched` is the output for what fits nowhere; call the route otherwise".into(),
+            );
         }
         let routes = config.routes.iter().map(|(name, condition)| {
             let bound = condition.bind(constants).map_err(|error| format!("`{name}`: {error}"))?;
@@ -131,14 +133,16 @@ mod tests {
     fn route(yaml: &str) -> Vec<(String, Vec<String>)> {
         let config: Config = serde_yaml::from_str(yaml).unwrap();
         let mut route = Route::new(&config, &Map::new()).unwrap();
-        let batch = LogBatch::from_lines(&Bytes::from_static(b"a\nb\nab\nc\n"), Arc::default(), 0, 0);
+        let batch =
+            LogBatch::from_lines(&Bytes::from_static(b"a\nb\nab\nc\n"), Arc::default(), 0, 0);
         let mut out = Outputs::default();
         route.transform(Batch::Logs(batch), &mut out).unwrap();
         let (emitted, _) = out.take();
         let lines = |batch| match batch {
-            Batch::Logs(logs) => {
-                logs.records().map(|line| String::from_utf8_lossy(line.raw()).into_owned()).collect()
-            }
+            Batch::Logs(logs) => logs
+                .records()
+                .map(|line| String::from_utf8_lossy(line.raw()).into_owned())
+                .collect(),
             Batch::Metrics(_) | Batch::Tasks(_) => Vec::new(),
         };
         emitted.into_iter().map(|(name, batch)| (name.to_string(), lines(batch))).collect()

@@ -66,7 +66,11 @@ impl Sample {
             (Some(1), None) => (None, 1.into()),
             (Some(rate), None) if rate > 1 => (Some(u64::MAX / rate), rate.into()),
             (None, Some(percent)) if (0.0..=100.0).contains(&percent) => {
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a part"
+                )]
                 let below = (percent / 100.0 * u64::MAX as f64) as u64;
                 ((percent < 100.0).then_some(below), (100.0 / percent).into())
             }

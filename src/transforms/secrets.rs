@@ -1,9 +1,7 @@
 //! Hands the secrets that a task set's templates name to the set.
 
 use crate::event::{Batch, Kinds};
-use crate::topology::component::{
-    BuildContext, Fault, Outputs, Transform, TransformConfig,
-};
+use crate::topology::component::{BuildContext, Fault, Outputs, Transform, TransformConfig};
 use crate::topology::context::Environment;
 use schemars::JsonSchema;
 use serde::Deserialize;

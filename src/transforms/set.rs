@@ -72,7 +72,8 @@ impl Type {
             Self::Float => number().map(Value::Float),
             Self::Bool => match text {
                 Some(text) => {
-                    let is = |words: [&str; 4]| words.iter().any(|it| it.eq_ignore_ascii_case(text));
+                    let is =
+                        |words: [&str; 4]| words.iter().any(|it| it.eq_ignore_ascii_case(text));
                     let is_true = is(["true", "yes", "on", "1"]);
                     (is_true || is(["false", "no", "off", "0"])).then_some(Value::Bool(is_true))
                 }
@@ -159,9 +160,11 @@ impl Set {
         let (mut values, mut written) = (Vec::new(), Vec::new());
         batch.rewrite(|record, writer| {
             values.clear();
-            values.extend(columns.iter_mut().filter_map(|(name, rest)| {
-                rest.next().flatten().map(|value| (*name, value))
-            }));
+            values.extend(
+                columns
+                    .iter_mut()
+                    .filter_map(|(name, rest)| rest.next().flatten().map(|value| (*name, value))),
+            );
             errors += u64::from(values.len() < self.fields.len());
             if values.is_empty() {
                 return Verdict::Keep;

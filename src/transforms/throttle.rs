@@ -124,7 +124,9 @@ struct Bucket {
 impl Throttle {
     fn new(config: &Config, constants: &Map<String, Json>) -> Result<Self, String> {
         if config.limit == 0 {
-            return Err("`limit` is 0, so that nothing could pass; a filter says that better".into());
+            return Err(
+                "`limit` is 0, so that nothing could pass; a filter says that better".into()
+            );
         }
         if config.window.0.is_zero() {
             return Err("`window` is 0s, expected a time such as `1s`".into());

@@ -3,10 +3,10 @@
 use super::ansible_facts;
 use super::executor::{Action, Executor, Lived, Next, name_of};
 use super::items;
+use super::job::{Job, Switches, seconds};
 use super::keywords::{Keywords, Retry};
 use super::report::{ItemReport, Status, TaskReport};
 use super::tasks::{self, Failure, Include, Module};
-use super::job::{Job, Switches, seconds};
 use super::turn::{Done, Turn};
 use super::walk::{Frame, failed_task};
 use crate::event::task::Task;
@@ -270,7 +270,9 @@ impl Executor<'_> {
                 scope = scope.with_local("ansible_loop", place.clone());
                 locals.push(("ansible_loop".into(), place));
             }
-            if index > 0 && let Some(pause) = &control.pause {
+            if index > 0
+                && let Some(pause) = &control.pause
+            {
                 self.wait(seconds(pause, &scope).unwrap_or_default());
             }
             let mut turn = self.attempts(job, &scope);
@@ -279,9 +281,10 @@ impl Executor<'_> {
             turn.returned.insert(control.loop_var.clone(), item.clone());
             turn.returned.insert("ansible_loop_var".into(), control.loop_var.as_str().into());
             self.keep_facts(&turn);
-            let ends = control.break_when.as_ref().is_some_and(|conditions| {
-                job.all(conditions, &turn, &scope).unwrap_or(false)
-            });
+            let ends = control
+                .break_when
+                .as_ref()
+                .is_some_and(|conditions| job.all(conditions, &turn, &scope).unwrap_or(false));
             turns.push(turn);
             if ends || self.observer.is_interrupted() {
                 break;

@@ -167,9 +167,7 @@ impl AnsibleFacts {
         let names = interfaces.try_iter().into_iter().flatten();
         let lists = names.filter_map(|name| interfaces.get_item(&name).ok()?.get_attr(kind).ok());
         let all = lists.flat_map(|list| list.try_iter().into_iter().flatten().collect::<Vec<_>>());
-        let is_own = |address: &Value| {
-            !matches!(address.as_str(), Some(text) if text.starts_with("127.") || text == "::1")
-        };
+        let is_own = |address: &Value| !matches!(address.as_str(), Some(text) if text.starts_with("127.") || text == "::1");
         all.filter(is_own).collect()
     }
 

@@ -53,7 +53,9 @@ fn free_form(
                 entries.push((Key { name: key.into(), span: args.span.clone() }, node(&value)));
             }
             None if spec.free_form.is_none() => {
-                return Err(complain(format!("`{module}` takes `key=value`, and this is `{word}`")));
+                return Err(complain(format!(
+                    "`{module}` takes `key=value`, and this is `{word}`"
+                )));
             }
             None => {
                 rest.push_str(before);
@@ -77,8 +79,7 @@ fn free_form(
 /// be rendered beforehand.
 pub(super) fn set_conditions_aside(spec: &Spec, args: &Node) -> (Node, Vec<(Key, Node)>) {
     let is_condition = |key: &Key| {
-        spec.find(&key.name)
-            .is_some_and(|param| matches!(param.kind, Kind::Conditions | Kind::Raw))
+        spec.find(&key.name).is_some_and(|param| matches!(param.kind, Kind::Conditions | Kind::Raw))
     };
     let entries = args.as_map().unwrap_or_default();
     let (aside, rendered): (Vec<_>, Vec<_>) =

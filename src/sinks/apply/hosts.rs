@@ -62,9 +62,13 @@ impl Host<'_> {
 
 /// The parts of a pattern. A colon within a regex or an address with many colons parts nothing.
 fn parts(pattern: &str) -> Vec<&str> {
-    let is_address = pattern.matches(':').count() > 1 && pattern.parse::<std::net::Ipv6Addr>().is_ok();
-    let separators: &[char] =
-        if pattern.contains(',') || pattern.starts_with('~') || is_address { &[','] } else { &[',', ':'] };
+    let is_address =
+        pattern.matches(':').count() > 1 && pattern.parse::<std::net::Ipv6Addr>().is_ok();
+    let separators: &[char] = if pattern.contains(',') || pattern.starts_with('~') || is_address {
+        &[',']
+    } else {
+        &[',', ':']
+    };
     pattern.split(separators).map(str::trim).filter(|part| !part.is_empty()).collect()
 }
 

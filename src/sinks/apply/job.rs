@@ -121,7 +121,11 @@ impl Job<'_> {
     /// The turn that ends with `failure`; what only a dry run cannot do is unknown before this
     /// task has run.
     fn unless_denied(&self, failure: Failure) -> Turn {
-        if failure.is_denial { Turn::unknown(self.number, &failure.message) } else { Turn::failed(failure) }
+        if failure.is_denial {
+            Turn::unknown(self.number, &failure.message)
+        } else {
+            Turn::failed(failure)
+        }
     }
 
     /// Renders and reads the parameters, and the environment of programs.
@@ -263,7 +267,10 @@ impl Switches {
             }
             let rendered = scope.engine().render_node(node, scope)?;
             truth(&rendered).ok_or_else(|| {
-                Failure::new(format!("true or false is needed here, and this is {}", rendered.kind()))
+                Failure::new(format!(
+                    "true or false is needed here, and this is {}",
+                    rendered.kind()
+                ))
             })
         };
         Ok(Self {
@@ -288,7 +295,7 @@ pub(super) fn seconds(node: &Node, scope: &Scope) -> Result<Duration, Failure> {
     let text = to_node(&value);
     let number = text.scalar_text().and_then(|text| text.trim().parse::<f64>().ok());
     let number = number.filter(|number| (0.0..1e9).contains(number));
-    number.map(Duration::from_secs_f64).ok_or_else(|| {
-        Failure::new(format!("a number is needed here, and this is `{value}`"))
-    })
+    number
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| Failure::new(format!("a number is needed here, and this is `{value}`")))
 }

@@ -7,8 +7,8 @@ use crate::event::fault::Diagnostic;
 use crate::event::tree::Node;
 use crate::expr::jinja::{Engine, is_template};
 use crate::expr::scope::Vars;
-use read::Reader;
 use indexmap::IndexMap;
+use read::Reader;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -218,7 +218,8 @@ impl Keywords {
                 "async" if truth(node) != Some(false) => {
                     let waits = keywords.get("poll").and_then(Node::scalar_text) != Some("0");
                     if !waits {
-                        let why = "`poll: 0` leaves a task to itself, and nobody would know how it ends";
+                        let why =
+                            "`poll: 0` leaves a task to itself, and nobody would know how it ends";
                         reader.complain(why, node).hint =
                             Some("leave `async` out, or start it with `systemd-run`".into());
                     }

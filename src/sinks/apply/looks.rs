@@ -140,10 +140,11 @@ impl Host for Looks {
             chdir: Some(self.base.clone()),
             ..Command::default()
         };
-        let output = self.lock().fork.guard(&command).map_err(|fault| Unanswered {
-            is_denial: fault.is_denial,
-            why: told(fault),
-        })?;
+        let output = self
+            .lock()
+            .fork
+            .guard(&command)
+            .map_err(|fault| Unanswered { is_denial: fault.is_denial, why: told(fault) })?;
         if output.is_success() {
             return Ok(output.stdout);
         }

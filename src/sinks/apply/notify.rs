@@ -47,7 +47,11 @@ impl Executor<'_> {
 
     /// The handlers that a task with these keywords notifies: of those with a name the last, and
     /// all that listen to it.
-    pub(super) fn handlers_of(&self, keywords: &Keywords, scope: &Scope) -> Result<Vec<usize>, Failure> {
+    pub(super) fn handlers_of(
+        &self,
+        keywords: &Keywords,
+        scope: &Scope,
+    ) -> Result<Vec<usize>, Failure> {
         let mut all = Vec::new();
         for node in &keywords.notify {
             let names = self.inputs.engine.render_node(node, scope)?;
@@ -56,7 +60,11 @@ impl Executor<'_> {
                 let is_named = |handler: &Task| {
                     handler.name == name
                         || handler.full_name().is_some_and(|full| full == name)
-                        || self.inputs.engine.render(&handler.name, scope).is_ok_and(|rendered| rendered.as_str() == Some(name))
+                        || self
+                            .inputs
+                            .engine
+                            .render(&handler.name, scope)
+                            .is_ok_and(|rendered| rendered.as_str() == Some(name))
                 };
                 let handlers = &self.play.handlers;
                 let mut found: Vec<usize> = Vec::new();

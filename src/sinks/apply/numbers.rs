@@ -1,8 +1,8 @@
 //! The executor's own metrics.
 
 use super::report::Report;
-use prometheus::{Gauge, IntCounter, IntCounterVec, IntGaugeVec, Opts};
 use crate::topology::telemetry::Telemetry;
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGaugeVec, Opts};
 use std::time::Duration;
 
 /// What the runs in this process came to.

@@ -8,8 +8,8 @@
 use crate::event::fault::{Diagnostic, nearest};
 use crate::event::secret::Masker;
 use crate::event::tree::{Key, Node, Span, Value};
-use crate::expr::jinja::Engine;
 use crate::expr::filters::json_text;
+use crate::expr::jinja::Engine;
 use crate::expr::value::from_node;
 use crate::host::machine::mode::Mode;
 use indexmap::IndexMap;

@@ -156,8 +156,9 @@ impl Runner {
                 ran.enter(&set.revision);
                 ran
             }
-            None => Ran::load(data_dir, &set.revision)
-                .map_err(|error| format!("what ran before, in `{}`: {error}", data_dir.display()))?,
+            None => Ran::load(data_dir, &set.revision).map_err(|error| {
+                format!("what ran before, in `{}`: {error}", data_dir.display())
+            })?,
         };
         let masker = self.env.masker.clone();
         let inputs = Inputs {

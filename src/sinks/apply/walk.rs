@@ -181,7 +181,12 @@ impl Executor<'_> {
     }
 
     /// Ends a task that could not do what only the executor can do for it.
-    pub(super) fn failed_by_itself(&mut self, task: &Task, failure: Failure, frame: &Frame) -> Next {
+    pub(super) fn failed_by_itself(
+        &mut self,
+        task: &Task,
+        failure: Failure,
+        frame: &Frame,
+    ) -> Next {
         let result = Value::from_pairs([
             ("failed", Value::from(true)),
             ("changed", false.into()),
@@ -233,9 +238,8 @@ impl Executor<'_> {
     pub(super) fn is_chosen(&mut self, name: &str, written: &str) -> bool {
         if let Some(first) = &self.waits_for {
             let glob = globset::Glob::new(first).map(|glob| glob.compile_matcher());
-            let fits = |name: &str| {
-                first == name || glob.as_ref().is_ok_and(|glob| glob.is_match(name))
-            };
+            let fits =
+                |name: &str| first == name || glob.as_ref().is_ok_and(|glob| glob.is_match(name));
             if !fits(name) && !fits(written) {
                 return false;
             }

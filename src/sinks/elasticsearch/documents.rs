@@ -219,7 +219,11 @@ impl Indices {
 /// refuses.
 fn index_name(text: &str) -> String {
     let refused = |char: char| {
-        char.is_control() || matches!(char, '\\' | '/' | '*' | '?' | '"' | '<' | '>' | '|' | ' ' | ',' | '#' | ':')
+        char.is_control()
+            || matches!(
+                char,
+                '\\' | '/' | '*' | '?' | '"' | '<' | '>' | '|' | ' ' | ',' | '#' | ':'
+            )
     };
     let text = text.trim_start_matches(['-', '_', '+']);
     let mut name = String::with_capacity(text.len());

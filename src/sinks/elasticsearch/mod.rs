@@ -227,7 +227,13 @@ impl Config {
         };
         // Whatever read the records before this run, these are others.
         let salt = format!("{}-{}", clock::now_ns(), std::process::id());
-        Documents::new(self.action, &self.target()?, ids, self.routing.as_deref(), (&salt, constants))
+        Documents::new(
+            self.action,
+            &self.target()?,
+            ids,
+            self.routing.as_deref(),
+            (&salt, constants),
+        )
     }
 
     /// The template of the index or data stream.

@@ -58,8 +58,8 @@ fn id(action: &Json) -> String {
 
 #[test]
 fn a_record_becomes_a_document_with_time_host_and_path() {
-    let (action, document) = sent(&mut documents(&json!({})), lines(Some("/a"), 0, "é \"1\"\n"))
-        .remove(0);
+    let (action, document) =
+        sent(&mut documents(&json!({})), lines(Some("/a"), 0, "é \"1\"\n")).remove(0);
     assert_eq!(action["create"]["_index"], "driftless-2024.02.29");
     assert_eq!(
         document,
@@ -75,11 +75,10 @@ fn fields_of_a_record_stand_in_place_of_what_would_be_added() {
     let fields = [("@timestamp", "2020-01-01T00:00:00Z"), ("host", "other"), ("path", "/url")];
     let (_, document) = sent(&mut documents(&json!({})), record(&fields)).remove(0);
     assert_eq!(document["@timestamp"], "2020-01-01T00:00:00Z");
-    assert_eq!((&document["host"], &document["path"], &document["n"]), (
-        &"other".into(),
-        &"/url".into(),
-        &3.into()
-    ));
+    assert_eq!(
+        (&document["host"], &document["path"], &document["n"]),
+        (&"other".into(), &"/url".into(), &3.into())
+    );
 }
 
 #[test]
@@ -166,10 +165,10 @@ fn records_from_no_file_never_share_an_id() {
 fn ids_and_routing_can_be_the_records_own() {
     let mut own = documents(&json!({ "id": "{{ request }}", "routing": "{{ who }}" }));
     let (action, _) = sent(&mut own, record(&[("request", "r/1"), ("who", "me")])).remove(0);
-    assert_eq!((&action["create"]["_id"], &action["create"]["routing"]), (
-        &"r/1".into(),
-        &"me".into()
-    ));
+    assert_eq!(
+        (&action["create"]["_id"], &action["create"]["routing"]),
+        (&"r/1".into(), &"me".into())
+    );
     let (action, _) = sent(&mut own, record(&[])).remove(0);
     assert_eq!(id(&action).len(), 32, "its origin's");
     let (action, _) = sent(&mut own, record(&[("request", &"r".repeat(513))])).remove(0);

@@ -243,7 +243,9 @@ impl Open {
 fn explained(error: &io::Error) -> String {
     match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::ELOOP) => {
-            format!("{error}: it is a symbolic link, which is followed with `follow_symlinks: true` only")
+            format!(
+                "{error}: it is a symbolic link, which is followed with `follow_symlinks: true` only"
+            )
         }
         _ => error.to_string(),
     }

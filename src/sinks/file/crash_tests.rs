@@ -43,8 +43,8 @@ impl Run {
         let origin = Origin { source: "app".into(), content: 7, ..Origin::default() };
         let lines = Bytes::from(lines.to_owned());
         let logs = LogBatch::from_lines(&lines, Arc::new(origin), offset, 0);
-        let mut requests = Requests::new(Marking::Nothing, self.delivery.batch)
-            .noting(self.delivery.extents);
+        let mut requests =
+            Requests::new(Marking::Nothing, self.delivery.batch).noting(self.delivery.extents);
         self.encoder.encode(&Batch::Logs(logs), &mut requests).unwrap();
         for request in requests.iter() {
             self.sender.deliver(request).await.unwrap();

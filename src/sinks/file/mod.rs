@@ -217,8 +217,7 @@ impl Config {
         if matches!(self.sync, Sync::Interval(interval) if interval.0 == Duration::ZERO) {
             return Err("`sync`: `interval` is 0; that is `always`".to_owned());
         }
-        let extra =
-            if self.encoding == Encoding::Text { Extra::Nothing } else { Extra::Origin };
+        let extra = if self.encoding == Encoding::Text { Extra::Nothing } else { Extra::Origin };
         let encoder = Encoder::new(&self.encoding, extra);
         let mut header = Vec::new();
         encoder.begin(&mut header);

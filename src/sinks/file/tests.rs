@@ -128,7 +128,10 @@ fn a_file_is_put_aside_once_it_is_old() {
     let path = path.to_str().unwrap();
     let now = clock::now();
     let append = |minutes: u64, line: &[u8]| {
-        sink.1.appender.append(path, &[line], now + Duration::from_secs(60 * minutes), Told::default()).unwrap();
+        sink.1
+            .appender
+            .append(path, &[line], now + Duration::from_secs(60 * minutes), Told::default())
+            .unwrap();
     };
     append(0, b"one\n");
     append(59, b"two\n");

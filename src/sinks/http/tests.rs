@@ -1,10 +1,10 @@
 //! What the sink promises, held against a real server.
 
 use super::*;
-use crate::topology::request::Marking;
-use bytes::Bytes;
 use crate::event::log::{LogBatch, Origin};
 use crate::topology::component::FaultKind;
+use crate::topology::request::Marking;
+use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::HeaderMap;
 use hyper::service::service_fn;
@@ -53,8 +53,8 @@ async fn server(answers: &[(u16, &str)]) -> (String, Arc<Mutex<Vec<Arrived>>>) {
                     Ok::<_, Infallible>(response.body(body).unwrap())
                 }
             });
-            let connection =
-                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            let connection = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service);
             tokio::spawn(async move { connection.await.ok() });
         }
     });
@@ -68,7 +68,12 @@ fn config(url: &str, rest: &serde_json::Value) -> Config {
 }
 
 fn lines() -> Batch {
-    let origin = Origin { source: "app".into(), host: "web1".into(), path: Some("/a".into()), ..Origin::default() };
+    let origin = Origin {
+        source: "app".into(),
+        host: "web1".into(),
+        path: Some("/a".into()),
+        ..Origin::default()
+    };
     Batch::Logs(LogBatch::from_lines(&Bytes::from_static(b"one\ntwo\n"), Arc::new(origin), 0, 0))
 }
 
@@ -108,10 +113,13 @@ async fn records_arrive_with_their_origin_under_the_senders_name() {
 #[tokio::test]
 async fn a_compressed_body_is_the_same_body_at_every_attempt() {
     for (algorithm, unpack) in [
-        ("gzip", (|body| {
-            let mut text = Vec::new();
-            flate2::read::GzDecoder::new(body).read_to_end(&mut text).map(|_| text)
-        }) as fn(&[u8]) -> std::io::Result<Vec<u8>>),
+        (
+            "gzip",
+            (|body| {
+                let mut text = Vec::new();
+                flate2::read::GzDecoder::new(body).read_to_end(&mut text).map(|_| text)
+            }) as fn(&[u8]) -> std::io::Result<Vec<u8>>,
+        ),
         ("zstd", |body| zstd::decode_all(body)),
     ] {
         let (url, arrived) = server(&[(500, ""), (503, ""), (204, "")]).await;
@@ -141,10 +149,10 @@ async fn each_answer_means_what_it_says() {
     assert_eq!(first.kind, FaultKind::Passing(Some(Duration::from_secs(7))));
     assert_eq!(send(&sink).await.unwrap_err().kind, FaultKind::Passing(None));
     let last = send(&sink).await.unwrap();
-    assert_eq!(last.rejected.iter().map(|it| (it.record, it.status)).collect::<Vec<_>>(), [
-        (0, Some(400)),
-        (1, Some(400)),
-    ]);
+    assert_eq!(
+        last.rejected.iter().map(|it| (it.record, it.status)).collect::<Vec<_>>(),
+        [(0, Some(400)), (1, Some(400)),]
+    );
     let reason = &last.rejected[0].reason;
     assert!(reason.contains("400 Bad Request: because") && !reason.contains("hunter2"), "{reason}");
 }

@@ -70,21 +70,22 @@ impl Encode for Entries {
         self.prepare(logs);
         let Scratch { labels, metadata, value, tenant } = &mut self.scratch;
         for (at, record) in logs.records().enumerate() {
-            let object = |values: &[(String, TextValue)], out: &mut Vec<u8>, scratch: &mut Vec<u8>| {
-                out.clear();
-                for (name, text) in values {
-                    scratch.clear();
-                    if text.write(&record, at, scratch) {
-                        out.push(if out.is_empty() { b'{' } else { b',' });
-                        json::string(name.as_bytes(), out);
-                        out.push(b':');
-                        json::string(cut(scratch), out);
+            let object =
+                |values: &[(String, TextValue)], out: &mut Vec<u8>, scratch: &mut Vec<u8>| {
+                    out.clear();
+                    for (name, text) in values {
+                        scratch.clear();
+                        if text.write(&record, at, scratch) {
+                            out.push(if out.is_empty() { b'{' } else { b',' });
+                            json::string(name.as_bytes(), out);
+                            out.push(b':');
+                            json::string(cut(scratch), out);
+                        }
                     }
-                }
-                if !out.is_empty() {
-                    out.push(b'}');
-                }
-            };
+                    if !out.is_empty() {
+                        out.push(b'}');
+                    }
+                };
             object(&self.labels, labels, value);
             if labels.is_empty() {
                 // No stream goes without a label.

@@ -71,10 +71,8 @@ impl Names {
 
 /// A name with nothing in it that Loki refuses: letters, digits and `_`, the first no digit.
 fn clean(name: &str) -> String {
-    let mut clean: String = name
-        .chars()
-        .map(|char| if char.is_ascii_alphanumeric() { char } else { '_' })
-        .collect();
+    let mut clean: String =
+        name.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '_' }).collect();
     if clean.starts_with(|char: char| char.is_ascii_digit()) || clean.is_empty() {
         clean.insert(0, '_');
     }

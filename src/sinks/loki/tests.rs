@@ -19,7 +19,12 @@ fn config(rest: &Json) -> Config {
 
 /// Lines with a level each, which is what stands before the first blank.
 fn batch(text: &str) -> LogBatch {
-    let origin = Origin { source: "app".into(), host: "web1".into(), path: Some("/a".into()), ..Origin::default() };
+    let origin = Origin {
+        source: "app".into(),
+        host: "web1".into(),
+        path: Some("/a".into()),
+        ..Origin::default()
+    };
     let chunk = Bytes::copy_from_slice(text.as_bytes());
     let mut batch = LogBatch::from_lines(&chunk, Arc::new(origin), 0, NOON);
     batch.rewrite(|record, writer| {

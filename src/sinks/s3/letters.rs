@@ -71,7 +71,12 @@ impl Kept {
         let length = usize::try_from(u64::from_le_bytes(next()?)).unwrap_or(usize::MAX);
         let mut text = vec![0; length];
         from.read_exact(&mut text)?;
-        Ok(Some(Self { origin: usize::try_from(origin).unwrap_or(usize::MAX), offset, time_ns, text }))
+        Ok(Some(Self {
+            origin: usize::try_from(origin).unwrap_or(usize::MAX),
+            offset,
+            time_ns,
+            text,
+        }))
     }
 }
 

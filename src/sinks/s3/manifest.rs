@@ -93,7 +93,8 @@ impl Manifests {
     pub(super) fn give_up(&self, id: u64, records: u64, why: &str) {
         let component = &*self.sink;
         tracing::warn!(
-            component, records,
+            component,
+            records,
             "an object that was on its way when the last run ended cannot be made again: {why}; \
              records may come twice"
         );
@@ -204,7 +205,10 @@ mod tests {
         let text = serde_json::to_string(&reads).unwrap();
         let reads: Reads = serde_json::from_str(&text).unwrap();
         let at = |offset| reads.at(&origin, offset);
-        assert_eq!([at(99), at(100), at(199), at(200), at(999)], [None, Some(1), Some(1), Some(2), Some(3)]);
+        assert_eq!(
+            [at(99), at(100), at(199), at(200), at(999)],
+            [None, Some(1), Some(1), Some(2), Some(3)]
+        );
         assert_eq!(reads.at(&Origin { content: 8, ..origin.clone() }, 100), None);
     }
 }

@@ -12,14 +12,12 @@ mod run;
 mod tests;
 mod upload;
 
-use crate::event::{Batch, Kinds};
 use crate::event::encode::compress::{Algorithm, Compression};
 use crate::event::encode::{Encoder, Encoding, Extra};
 use crate::event::secret::Masker;
+use crate::event::{Batch, Kinds};
 use crate::expr::path_template::PathTemplate;
-use crate::net::s3::{
-    Bucket, BucketSettings, ObjectHeaders, S3Auth, add_header, encode_tag,
-};
+use crate::net::s3::{Bucket, BucketSettings, ObjectHeaders, S3Auth, add_header, encode_tag};
 use crate::net::tls::TlsSettings;
 use crate::topology::component::{BuildContext, BuiltSink, Fault, SinkConfig};
 use crate::topology::delivery::{Concurrency, RateLimit};

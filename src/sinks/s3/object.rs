@@ -101,8 +101,12 @@ mod tests {
     use bytes::Bytes;
 
     fn batch(path: Option<&str>, offset: u64, lines: &str) -> LogBatch {
-        let origin =
-            Origin { source: "app".into(), host: "h".into(), path: path.map(Into::into), ..Origin::default() };
+        let origin = Origin {
+            source: "app".into(),
+            host: "h".into(),
+            path: path.map(Into::into),
+            ..Origin::default()
+        };
         LogBatch::from_lines(&Bytes::from(lines.to_owned()), Arc::new(origin), offset, 0)
     }
 

@@ -40,8 +40,7 @@ impl StreamSink for S3 {
         let sending = Sending::new(self.retry, self.concurrency, self.rate_limit, &cx);
         self.made.keeps_letters = sending.has_letters();
         let S3 { bucket, headers, part_bytes, limits, template, made, manifests, .. } = *self;
-        let mut gathering =
-            blocking(|| Gathering::new(limits, made, template, manifests.clone()));
+        let mut gathering = blocking(|| Gathering::new(limits, made, template, manifests.clone()));
         let uploader = Uploader::new(bucket, headers, part_bytes, sending, (&cx, manifests));
         let uploader = Arc::new(uploader);
         let mut uploads = Uploads { uploader, under_way: JoinSet::new() };

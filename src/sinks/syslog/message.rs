@@ -281,12 +281,7 @@ impl Controls {
 
 /// Appends a byte as `#012`, which is how rsyslog writes what it cannot show.
 fn octal(byte: u8, out: &mut Vec<u8>) {
-    out.extend_from_slice(&[
-        b'#',
-        b'0' + (byte >> 6),
-        b'0' + (byte >> 3 & 7),
-        b'0' + (byte & 7),
-    ]);
+    out.extend_from_slice(&[b'#', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]);
 }
 
 /// Cuts what begins at `start` to `longest` bytes, not within a character.

@@ -104,8 +104,7 @@ fn no_line_feed_in_a_message_makes_two_of_it() {
     assert!(written(Json::Object(Map::new()), "x\n", &evil).ends_with(" a#012<0>b#000\tc\n"));
     let config = serde_json::json!({ "control_characters": "space" });
     assert!(written(config, "x\n", &evil).ends_with(" a <0>b \tc\n"));
-    let config =
-        serde_json::json!({ "control_characters": "keep", "framing": "octet_counting" });
+    let config = serde_json::json!({ "control_characters": "keep", "framing": "octet_counting" });
     let text = written(config, "x\n", &evil);
     let (count, message) = text.split_once(' ').unwrap();
     assert_eq!(count.parse(), Ok(message.len()));
@@ -133,10 +132,7 @@ fn settings_that_make_no_sense_are_refused() {
         (serde_json::json!({ "severity": "bad" }), "no `bad`"),
         (serde_json::json!({ "control_characters": "keep" }), "octet_counting"),
         (serde_json::json!({ "structured_data": { "a b": [] } }), "`a b`"),
-        (
-            serde_json::json!({ "structured_data": { "a": [] }, "format": "rfc3164" }),
-            "have none",
-        ),
+        (serde_json::json!({ "structured_data": { "a": [] }, "format": "rfc3164" }), "have none"),
         (serde_json::json!({ "message": "x", "encoding": "ndjson" }), "keep one"),
         (serde_json::json!({ "encoding": "json" }), "one array"),
         (serde_json::json!({ "max_message_bytes": 100 }), "below 480"),

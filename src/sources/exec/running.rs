@@ -49,7 +49,11 @@ pub(super) async fn run(exec: Exec, out: Output, mut cx: SourceContext) -> Resul
     // Ended with this run of the source, in whatever way that ends.
     let mut runner = JoinSet::new();
     runner.spawn(async move { Runner { exec, say, telemetry, closing }.repeat(once).await });
-    let origin = Origin { source: Arc::clone(&cx.name), host: Arc::clone(&cx.env.host), ..Origin::default() };
+    let origin = Origin {
+        source: Arc::clone(&cx.name),
+        host: Arc::clone(&cx.env.host),
+        ..Origin::default()
+    };
     let (origin, reserve, mut offset) = (Arc::new(origin), cx.env.memory.reserve(), 0);
     loop {
         tokio::select! {
@@ -277,7 +281,8 @@ async fn read(
             Some(_) => cutter.cut(&mut messages),
         }
         let is_nothing = messages.is_empty() && messages.left_out == 0;
-        if !is_nothing && say.send(Said { stream, messages, code: None }).await.is_err() || is_over {
+        if !is_nothing && say.send(Said { stream, messages, code: None }).await.is_err() || is_over
+        {
             return;
         }
     }

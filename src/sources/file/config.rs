@@ -1,10 +1,10 @@
 //! What a `file` source can be told.
 
-use crate::event::log::stream::OnLongLine;
 use super::glimpse::glimpse;
 use super::patterns::Patterns;
 use super::{FileSource, Limits};
 use crate::event::Kinds;
+use crate::event::log::stream::OnLongLine;
 use crate::topology::component::{BuildContext, Fault, Glimpse, Place, Source, SourceConfig};
 use crate::topology::settings::{ByteSize, Period};
 use crate::topology::{multiline, text};

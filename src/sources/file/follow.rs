@@ -6,12 +6,12 @@ mod wait;
 
 use super::catalog::Catalog;
 use super::checkpoint::Store;
-use crate::event::log::framing::Framing;
 use super::metrics::Metrics;
 use super::pins::Pins;
 use super::watch::{Bell, News, Watcher};
 use super::{FileSource, Limits, ReadFrom};
 use crate::event::ack::{Outcome, Receipt, SinkSet};
+use crate::event::log::framing::Framing;
 use crate::topology::component::Fault;
 use crate::topology::context::SourceContext;
 use crate::topology::memory::Reserve;

@@ -3,10 +3,10 @@
 
 use super::FileSource;
 use super::content::{Content, OpenFiles};
-use crate::event::log::framing::Coding;
 use super::position::{ANCHOR_BYTES, Position};
 use super::tracked::{Ahead, CHUNK_BYTES, Lines, Reading, Taken, Tracked};
 use crate::event::log::Origin;
+use crate::event::log::framing::Coding;
 use crate::host::clock;
 use crate::topology::component::{Glimpse, Place};
 use crate::topology::memory::{Memory, Reserve};
@@ -87,7 +87,7 @@ impl Looking<'_> {
                 Lines::SkippedLine if self.file.position.offset > offset => {
                     return Ok(Err("the line there is longer than `max_line_bytes`, and so left \
                                    out"
-                        .to_owned()));
+                    .to_owned()));
                 }
                 Lines::Skipped | Lines::SkippedLine => {}
                 Lines::Replaced => return Ok(Err("it changes while it is looked at".to_owned())),
@@ -102,11 +102,8 @@ impl Looking<'_> {
     fn read(&mut self, bytes: u64, coding: &Coding) -> Result<Lines, Errno> {
         let limits = &self.source.limits;
         let longest = limits.longest;
-        let reading = Reading {
-            framing: &self.source.framing,
-            longest,
-            on_long_line: limits.on_long_line,
-        };
+        let reading =
+            Reading { framing: &self.source.framing, longest, on_long_line: limits.on_long_line };
         let mut want = bytes.min(CHUNK_BYTES).min(longest + 1);
         // The end of a compressed file is known only once it was reached.
         let mut ended = false;

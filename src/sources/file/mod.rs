@@ -22,12 +22,12 @@ mod watch;
 pub use crate::event::log::stream::OnLongLine;
 pub use config::{Config, Metadata, ReadFrom};
 
+use crate::event::log::framing::Framing;
 use crate::topology::component::{Fault, Source};
 use crate::topology::context::SourceContext;
 use crate::topology::output::Output;
 use async_trait::async_trait;
 use follow::Follower;
-use crate::event::log::framing::Framing;
 use patterns::Patterns;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch as signal};

@@ -92,10 +92,7 @@ pub enum FileState {
 ///
 /// # Errors
 /// Where the folder of checkpoints cannot be read; none at all is no error.
-pub fn sources(
-    data_dir: &Path,
-    is_sink: &dyn Fn(&str) -> bool,
-) -> io::Result<Vec<SourceStatus>> {
+pub fn sources(data_dir: &Path, is_sink: &dyn Fn(&str) -> bool) -> io::Result<Vec<SourceStatus>> {
     let dir = data_dir.join("checkpoints");
     let entries = match fs::read_dir(&dir) {
         Ok(entries) => entries,

@@ -4,11 +4,11 @@ mod packed;
 mod read;
 
 use super::content::{Content, Identity, OpenFiles};
-use crate::event::log::framing::Coding;
 use super::marks::Marks;
 use super::position::{FINGERPRINT_BYTES, Fingerprint, Position};
 use crate::event::ack::SinkId;
 use crate::event::log::Origin;
+use crate::event::log::framing::Coding;
 use flate2::Crc;
 use packed::Packed;
 pub(super) use read::{Lines, Reading, Taken};

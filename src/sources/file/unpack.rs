@@ -255,8 +255,7 @@ mod tests {
         let mut broken = unpacker(&whole[..whole.len() - 4], Packing::Gzip);
         assert_eq!(read(&mut broken, 0, 400_000).len(), text.len());
         assert_eq!(broken.ending().0, Ending::Incomplete);
-        let mut damaged =
-            unpacker(&[whole, b"garbage behind it".to_vec()].concat(), Packing::Gzip);
+        let mut damaged = unpacker(&[whole, b"garbage behind it".to_vec()].concat(), Packing::Gzip);
         assert_eq!(read(&mut damaged, 0, 400_000).len(), text.len());
         assert_eq!(damaged.ending().0, Ending::Damaged);
     }

@@ -76,7 +76,8 @@ mod tests {
     #[test]
     fn only_who_knows_the_secret_is_let_in() {
         let secret = |text: &str| Some(SecretText::new(text.to_owned()));
-        let bearer = Guard::new(&Auth { bearer: secret("s3cret-token"), ..Auth::default() }).unwrap();
+        let bearer =
+            Guard::new(&Auth { bearer: secret("s3cret-token"), ..Auth::default() }).unwrap();
         assert!(admits(&bearer, "Bearer s3cret-token") && admits(&bearer, "bearer  s3cret-token"));
         for wrong in ["", "Bearer", "Bearer s3cret", "Basic s3cret-token", "Bearer s3cret-token2"] {
             assert!(!admits(&bearer, wrong), "{wrong}");
@@ -88,8 +89,12 @@ mod tests {
         assert!(!admits(&basic, "Basic YXBwOm9wZW4gc2VzYW1m") && !basic.admits(&HeaderMap::new()));
         let header = AuthHeader { name: "X-Key".into(), value: SecretText::new("s3cret".into()) };
         let own = Guard::new(&Auth { header: Some(header), ..Auth::default() }).unwrap();
-        let key = |value: &str| HeaderMap::from_iter([("x-key".parse().unwrap(), value.parse().unwrap())]);
-        assert!(own.admits(&key("s3cret")) && !own.admits(&key("s3cre")) && !admits(&own, "s3cret"));
+        let key = |value: &str| {
+            HeaderMap::from_iter([("x-key".parse().unwrap(), value.parse().unwrap())])
+        };
+        assert!(
+            own.admits(&key("s3cret")) && !own.admits(&key("s3cre")) && !admits(&own, "s3cret")
+        );
         assert!(Guard::new(&Auth::default()).unwrap().admits(&HeaderMap::new()));
     }
 }

@@ -47,7 +47,9 @@ impl Packing {
     /// Unpacks `body`, up to so many bytes.
     fn unpack(self, body: Vec<u8>, limit: usize) -> Result<Vec<u8>, Refusal> {
         let unpacked = match self {
-            Self::Plain => return if body.len() > limit { Err(Refusal::TooLarge) } else { Ok(body) },
+            Self::Plain => {
+                return if body.len() > limit { Err(Refusal::TooLarge) } else { Ok(body) };
+            }
             Self::Gzip => up_to(MultiGzDecoder::new(&*body), limit),
             Self::Zstd => zstd::Decoder::new(&*body).and_then(|decoder| up_to(decoder, limit)),
         };
@@ -94,7 +96,8 @@ fn ndjson(data: Vec<u8>) -> Result<Records, Refusal> {
         let end = begin + line.len();
         let text = line.trim_ascii();
         if !text.is_empty() {
-            check_object(text).map_err(|what| Refusal::Bad(format!("line {}: {what}", number + 1)))?;
+            check_object(text)
+                .map_err(|what| Refusal::Bad(format!("line {}: {what}", number + 1)))?;
             let from = begin + (line.len() - line.trim_ascii_start().len());
             places.push((from, from + text.len()));
         }
@@ -180,7 +183,8 @@ mod tests {
         let body = b"[{\"a\":\n 1},\n{}]\n".to_vec();
         let records = decode(body, Packing::Plain, (Format::Json, None), 1000).unwrap();
         assert_eq!(texts(&records), ["{\"a\":  1}", "{}"]);
-        let one = decode(b"\n{\"a\":\n1}".to_vec(), Packing::Plain, (Format::Json, None), 1000).unwrap();
+        let one =
+            decode(b"\n{\"a\":\n1}".to_vec(), Packing::Plain, (Format::Json, None), 1000).unwrap();
         assert_eq!(texts(&one), ["{\"a\": 1}"]);
     }
 
@@ -223,7 +227,8 @@ mod tests {
             assert_eq!(all.data.len(), 1 << 20);
             let refused = decode(body.clone(), packing, (Format::Text, None), (1 << 20) - 1);
             assert_eq!(refused, Err(Refusal::TooLarge));
-            let cut = decode(body[..body.len() / 2].to_vec(), packing, (Format::Text, None), 1 << 20);
+            let cut =
+                decode(body[..body.len() / 2].to_vec(), packing, (Format::Text, None), 1 << 20);
             assert!(matches!(cut, Err(Refusal::Bad(_))), "{cut:?}");
         }
     }

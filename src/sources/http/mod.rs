@@ -185,7 +185,9 @@ impl Config {
     fn check(&self) -> Result<SocketAddr, String> {
         let listen = &self.listen;
         let address = listen.parse().map_err(|_| {
-            format!("`listen` is `{listen}`, expected an address with a port such as `0.0.0.0:8080`")
+            format!(
+                "`listen` is `{listen}`, expected an address with a port such as `0.0.0.0:8080`"
+            )
         })?;
         if !self.path.starts_with('/') || self.path.contains(['?', '#']) {
             return Err(format!("`path` is `{}`, expected one such as `/logs`", self.path));

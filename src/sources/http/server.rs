@@ -141,7 +141,11 @@ impl Server {
         connection.await.ok();
     }
 
-    async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Result<Answer, Box<Answer>> {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: IpAddr,
+    ) -> Result<Answer, Box<Answer>> {
         let to_take = self.to_take.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (format, packing) = self.check(&request)?;
         let Ok(_turn) = self.turns.try_acquire() else { return Err(busy("requests").into()) };
@@ -164,8 +168,8 @@ impl Server {
         if packing != Packing::Plain {
             room.grow_to(&self.room, records.data.len())?;
         }
-        let is_empty = records.data.is_empty()
-            || records.places.as_ref().is_some_and(std::vec::Vec::is_empty);
+        let is_empty =
+            records.data.is_empty() || records.places.as_ref().is_some_and(std::vec::Vec::is_empty);
         if is_empty {
             return Ok(plain(StatusCode::OK, ""));
         }
@@ -186,7 +190,8 @@ impl Server {
         match self.in_time(deadline, outcome).await {
             Waited::Got(Ok(Outcome::Delivered)) => Ok(plain(StatusCode::OK, "")),
             Waited::Got(Ok(Outcome::Dropped)) => {
-                Err(plain(StatusCode::BAD_REQUEST, "A sink gave these records up for good.\n").into())
+                Err(plain(StatusCode::BAD_REQUEST, "A sink gave these records up for good.\n")
+                    .into())
             }
             _ => Err(later(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -258,7 +263,9 @@ impl Server {
                 }
                 Waited::Closing => return Err(closing().into()),
                 Waited::TooLong => {
-                    return Err(plain(StatusCode::REQUEST_TIMEOUT, "The body took too long.\n").into());
+                    return Err(
+                        plain(StatusCode::REQUEST_TIMEOUT, "The body took too long.\n").into()
+                    );
                 }
             };
             let Ok(data) = frame.into_data() else { continue };

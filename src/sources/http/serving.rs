@@ -29,7 +29,10 @@ const LAST_READS: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(http: Http, out: Output, mut cx: SourceContext) -> Result<(), Fault> {
     if cx.env.once {
-        tracing::info!(component = &*cx.name, "`--once` reads what is there, and listens to nobody");
+        tracing::info!(
+            component = &*cx.name,
+            "`--once` reads what is there, and listens to nobody"
+        );
         return Ok(());
     }
     let listen = http.address;
@@ -54,7 +57,11 @@ pub(super) async fn run(http: Http, out: Output, mut cx: SourceContext) -> Resul
     let (close, closing) = watch::channel(());
     let mut connections = JoinSet::new();
     let mut accept_from = Instant::now();
-    let origin = Origin { source: Arc::clone(&cx.name), host: Arc::clone(&cx.env.host), ..Origin::default() };
+    let origin = Origin {
+        source: Arc::clone(&cx.name),
+        host: Arc::clone(&cx.env.host),
+        ..Origin::default()
+    };
     let (origin, reserve, mut offset) = (Arc::new(origin), cx.env.memory.reserve(), 0);
     let mut listener = Some(listener);
     let mut close = Some(close);

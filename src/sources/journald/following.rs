@@ -2,8 +2,8 @@
 
 use super::Config;
 use super::cursor::{Store, is_cursor};
-use super::marks::{Marks, Meeting, save};
 use super::export::{Field, Step, entry, value};
+use super::marks::{Marks, Meeting, save};
 use crate::event::Batch;
 use crate::event::ack::SinkSet;
 use crate::event::log::{LogBatch, Origin, Verdict};
@@ -56,7 +56,11 @@ pub(super) async fn run(config: Config, out: Output, mut cx: SourceContext) -> R
         return Err(Fault::passing("journalctl has no standard output"));
     };
     let mut held = Held::new(out, &mut cx, HELD_BYTES);
-    let origin = Origin { source: Arc::clone(&cx.name), host: Arc::clone(&cx.env.host), ..Origin::default() };
+    let origin = Origin {
+        source: Arc::clone(&cx.name),
+        host: Arc::clone(&cx.env.host),
+        ..Origin::default()
+    };
     let mut reader = Reader {
         origin: Arc::new(origin),
         reserve: cx.env.memory.reserve(),
@@ -251,10 +255,9 @@ impl Reader {
                     b"MESSAGE" => writer.push("message", record.text_at(value)),
                     b"__CURSOR" => {}
                     // Names of fields are ASCII.
-                    _ => writer.push(
-                        std::str::from_utf8(name).unwrap_or("?"),
-                        record.text_at(value),
-                    ),
+                    _ => {
+                        writer.push(std::str::from_utf8(name).unwrap_or("?"), record.text_at(value))
+                    }
                 }
             }
             if let Some(time) = time_ns(&chunk, &fields) {

@@ -220,6 +220,9 @@ mod tests {
         assert_eq!(news(&[0, 1, 2, 3, 4]), Some(vec![known("slow", 0), known("fast", 14)]));
         assert_eq!(news(&[2, 4]), Some(vec![known("slow", 11), known("fast", 14)]));
         assert_eq!(news(&[2, 4]), None, "nothing new");
-        assert_eq!(news(&[]).unwrap().iter().map(|known| &known.cursor).min().unwrap(), &Some(cursor(14)));
+        assert_eq!(
+            news(&[]).unwrap().iter().map(|known| &known.cursor).min().unwrap(),
+            &Some(cursor(14))
+        );
     }
 }

@@ -130,10 +130,13 @@ impl Config {
             return Err("`directory` and `files` are given; only one of them can be".to_owned());
         }
         if self.since.is_some() && self.read_from == ReadFrom::End {
-            return Err("`since` and `read_from: end` are given; only one of them can be".to_owned());
+            return Err(
+                "`since` and `read_from: end` are given; only one of them can be".to_owned()
+            );
         }
         let is_name = |name: &str| {
-            let part = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+            let part =
+                |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
             !name.is_empty() && name.bytes().all(part)
         };
         match self.matches.keys().find(|name| !is_name(name)) {
@@ -151,7 +154,8 @@ impl Config {
 
     /// The journalctl that gives what is wanted, after `cursor` where there is one.
     fn program(&self, cursor: Option<&str>, follow: bool) -> Program {
-        let program = self.journalctl.as_deref().map_or("journalctl".into(), |path| path.to_string_lossy());
+        let program =
+            self.journalctl.as_deref().map_or("journalctl".into(), |path| path.to_string_lossy());
         let mut argv: Vec<String> =
             [&*program, "--output=export", "--no-pager", "--all"].map(str::to_owned).into();
         let mut say = |name: &str, value: &str| argv.push(format!("--{name}={value}"));

@@ -48,7 +48,11 @@ struct Series {
 enum Value {
     Number(f64),
     /// Values up to each bound and above the one before; then all of them.
-    Histogram { counts: Vec<u64>, sum: f64, count: u64 },
+    Histogram {
+        counts: Vec<u64>,
+        sum: f64,
+        count: u64,
+    },
 }
 
 impl Measured {
@@ -66,14 +70,18 @@ impl Measured {
         if !metric.buckets.is_empty() && metric.kind != Kind::Histogram {
             return Err("`buckets` goes with `type: histogram` only".into());
         }
-        if !metric.buckets.is_sorted_by(|a, b| a < b) || metric.buckets.iter().any(|it| it.is_nan()) {
+        if !metric.buckets.is_sorted_by(|a, b| a < b) || metric.buckets.iter().any(|it| it.is_nan())
+        {
             return Err("`buckets` are not ascending".into());
         }
         let labels = metric.labels.iter().map(|(name, value)| {
             if !is_name(name, b"") || name == "le" {
                 return Err(format!("`{name}` is no name for a label"));
             }
-            Ok((name.clone(), Label::new(value, constants).map_err(|it| format!("`{name}`: {it}"))?))
+            Ok((
+                name.clone(),
+                Label::new(value, constants).map_err(|it| format!("`{name}`: {it}"))?,
+            ))
         });
         let mut labels = labels.collect::<Result<Vec<_>, String>>()?;
         labels.sort_by(|a, b| a.0.cmp(&b.0));
@@ -271,7 +279,8 @@ impl Value {
 impl Label {
     fn new(text: &str, constants: &Map<String, Json>) -> Result<Self, String> {
         let inner = text.strip_prefix("{{").and_then(|it| it.strip_suffix("}}")).map(str::trim);
-        let reserved = ["facts", "vars", "host", "source", "record", "secrets", "true", "false", "none"];
+        let reserved =
+            ["facts", "vars", "host", "source", "record", "secrets", "true", "false", "none"];
         let is_variable = |name: &str| {
             constants.get("vars").is_some_and(|variables| variables.get(name).is_some())
         };

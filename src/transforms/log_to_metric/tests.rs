@@ -104,7 +104,8 @@ fn totals_go_on_from_interval_to_interval_until_a_series_expires() {
 
 #[test]
 fn there_are_only_so_many_series_and_the_rest_is_counted() {
-    let yaml = "{max_series: 2, metrics: [{name: t_total, type: counter, labels: {w: '{{ word }}'}}]}";
+    let yaml =
+        "{max_series: 2, metrics: [{name: t_total, type: counter, labels: {w: '{{ word }}'}}]}";
     let mut transform = build(yaml);
     let mut out = Outputs::default();
     transform.transform(records("a 1\nb 1\nc 1\nd 1\na 1\n"), &mut out).unwrap();

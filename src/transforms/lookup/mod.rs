@@ -78,9 +78,8 @@ impl TransformConfig for Config {
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>, Fault> {
         let bytes = cx.read_file(&self.file)?;
-        let lookup = Lookup::new(self, &bytes).map_err(|reason| {
-            Fault::fatal(format!("`{}`: {reason}", self.file.display()))
-        })?;
+        let lookup = Lookup::new(self, &bytes)
+            .map_err(|reason| Fault::fatal(format!("`{}`: {reason}", self.file.display())))?;
         Ok(Box::new(lookup))
     }
 }

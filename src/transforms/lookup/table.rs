@@ -2,8 +2,8 @@
 
 use super::Matching;
 use crate::event::log::{Kept, RecordRef};
-use std::collections::HashMap;
 use core::net::IpAddr;
+use std::collections::HashMap;
 
 /// A table as it was read.
 #[derive(Debug)]
@@ -17,7 +17,10 @@ type Cells = Vec<Option<Kept>>;
 
 /// A table that rows can be found in.
 pub(super) enum Table {
-    Exact { rows: HashMap<Box<[u8]>, Cells>, ignore_case: bool },
+    Exact {
+        rows: HashMap<Box<[u8]>, Cells>,
+        ignore_case: bool,
+    },
     /// By the length of the prefix, the longest first, and then by the network. IPv4 addresses
     /// are those of IPv6 that map them.
     Network(Vec<(u32, HashMap<u128, Cells>)>),

@@ -67,7 +67,9 @@ fn a_table_that_cannot_be_read_says_where() {
         let config: Config = serde_yaml::from_str(&format!("file: t\n{yaml}")).unwrap();
         Lookup::new(&config, table.as_bytes()).map(drop).unwrap_err()
     };
-    assert!(wrong("key: {k: nam}", HOSTS).contains("no column `nam`; the table has name, team, tier"));
+    assert!(
+        wrong("key: {k: nam}", HOSTS).contains("no column `nam`; the table has name, team, tier")
+    );
     assert!(wrong("key: {k: a}", "a,b\n1\n").starts_with("line 2: found 1 cells, expected 2"));
     assert!(wrong("key: {k: a}", "a\n\"x\n").starts_with("line 2: a quote"));
     assert!(wrong("key: {k: a}", "").contains("empty"));

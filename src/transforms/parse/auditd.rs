@@ -14,9 +14,30 @@ use crate::event::moment::Moment;
 /// Values that a program chose and that are in hexadecimal where they hold blanks, quotes or
 /// bytes beyond ASCII.
 const ENCODED: [&[u8]; 24] = [
-    b"acct", b"cmd", b"comm", b"cwd", b"data", b"dir", b"exe", b"file", b"filter", b"grp",
-    b"id_name", b"invalid_context", b"key", b"name", b"new", b"new-disk", b"new_group", b"ocomm",
-    b"old", b"old-disk", b"path", b"proctitle", b"vm", b"watch",
+    b"acct",
+    b"cmd",
+    b"comm",
+    b"cwd",
+    b"data",
+    b"dir",
+    b"exe",
+    b"file",
+    b"filter",
+    b"grp",
+    b"id_name",
+    b"invalid_context",
+    b"key",
+    b"name",
+    b"new",
+    b"new-disk",
+    b"new_group",
+    b"ocomm",
+    b"old",
+    b"old-disk",
+    b"path",
+    b"proctitle",
+    b"vm",
+    b"watch",
 ];
 
 /// Splits one record.

@@ -97,7 +97,8 @@ fn columns(
             Text(name) => emit.quoted(name, value),
             Number(name) => emit.number(name, value),
             Time => {
-                let moment = rfc3339(value).ok_or("a time such as `2018-07-02T22:23:00.186641Z`")?;
+                let moment =
+                    rfc3339(value).ok_or("a time such as `2018-07-02T22:23:00.186641Z`")?;
                 emit.rfc3339(value, moment);
             }
             Request => request(value, emit)?,
@@ -118,8 +119,20 @@ fn request(text: &[u8], emit: &mut Emit<'_, '_, '_>) -> Result<(), &'static str>
 
 /// Columns of a flow log, version 2, unless the config names others.
 pub(super) const FLOW: [&str; 14] = [
-    "version", "account_id", "interface_id", "srcaddr", "dstaddr", "srcport", "dstport",
-    "protocol", "packets", "bytes", "start", "end", "action", "log_status",
+    "version",
+    "account_id",
+    "interface_id",
+    "srcaddr",
+    "dstaddr",
+    "srcport",
+    "dstport",
+    "protocol",
+    "packets",
+    "bytes",
+    "start",
+    "end",
+    "action",
+    "log_status",
 ];
 
 /// Splits a line of a flow log. The line of names with which a file begins is no record: then
@@ -135,7 +148,8 @@ pub(super) fn flow(
         let text = rest.filter(|rest| !rest.is_empty()).ok_or("as many columns as are named")?;
         let (value, after) = word(text);
         rest = (value.len() < text.len()).then_some(after);
-        header &= value.iter().map(|byte| if *byte == b'-' { &b'_' } else { byte }).eq(column.as_bytes());
+        header &=
+            value.iter().map(|byte| if *byte == b'-' { &b'_' } else { byte }).eq(column.as_bytes());
         match column.as_str() {
             _ if value == b"-" => emit.value(column, Value::Null),
             // Twelve digits that are a name.

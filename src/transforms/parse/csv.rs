@@ -59,9 +59,7 @@ impl Table {
     fn cell<'t>(&self, text: &'t [u8]) -> Result<(Cell<'t>, Option<&'t [u8]>), &'static str> {
         let Some(inner) = text.strip_prefix(&[self.quote]) else {
             return Ok(match memchr(self.delimiter, text) {
-                Some(at) => {
-                    (Cell { text: &text[..at], was_quoted: false }, Some(&text[at + 1..]))
-                }
+                Some(at) => (Cell { text: &text[..at], was_quoted: false }, Some(&text[at + 1..])),
                 None => (Cell { text, was_quoted: false }, None),
             });
         };

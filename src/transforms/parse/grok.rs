@@ -105,7 +105,9 @@ impl Expansion<'_> {
         for part in grok_split(pattern) {
             match part {
                 GrokComponent::RegularExpression { string, .. } => self.text.push_str(string),
-                GrokComponent::GrokPattern { pattern, name, alias, extract, definition, .. } => {
+                GrokComponent::GrokPattern {
+                    pattern, name, alias, extract, definition, ..
+                } => {
                     let text = match (definition, self.known.get(name)) {
                         ("", Some(text)) => (*text).to_owned(),
                         ("", None) => {

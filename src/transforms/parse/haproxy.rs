@@ -12,8 +12,13 @@ use super::text::{address, bracketed, until};
 use crate::event::moment::haproxy;
 use memchr::{memchr_iter, memrchr};
 
-const HTTP_TIMES: [&str; 5] =
-    ["time_request", "time_queue", "time_backend_connect", "time_backend_response", "time_duration"];
+const HTTP_TIMES: [&str; 5] = [
+    "time_request",
+    "time_queue",
+    "time_backend_connect",
+    "time_backend_response",
+    "time_duration",
+];
 const TCP_TIMES: [&str; 3] = ["time_queue", "time_backend_connect", "time_duration"];
 const CONNECTIONS: [&str; 5] = ["actconn", "feconn", "beconn", "srvconn", "retries"];
 const QUEUES: [&str; 2] = ["srv_queue", "backend_queue"];

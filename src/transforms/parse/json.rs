@@ -94,19 +94,20 @@ impl Reader<'_> {
         let mut position = 0;
         loop {
             let begin = self.at;
-            let (name, form, slot) = if let Some(length) = layout.length_at(position, self.text, begin) {
-                self.at += length;
-                ((begin + 1, self.at - 2), Form::Plain, Some(position))
-            } else {
-                self.expect(b'"', "a name in quotes")?;
-                let form = self.string()?;
-                let name = (begin + 1, self.at - 1);
-                self.space();
-                self.expect(b':', "`:`")?;
-                let as_usual = form == Form::Plain && self.at == name.1 + 2;
-                let noted = as_usual && layout.note(position, &self.text[begin..self.at]);
-                (name, form, noted.then_some(position))
-            };
+            let (name, form, slot) =
+                if let Some(length) = layout.length_at(position, self.text, begin) {
+                    self.at += length;
+                    ((begin + 1, self.at - 2), Form::Plain, Some(position))
+                } else {
+                    self.expect(b'"', "a name in quotes")?;
+                    let form = self.string()?;
+                    let name = (begin + 1, self.at - 1);
+                    self.space();
+                    self.expect(b':', "`:`")?;
+                    let as_usual = form == Form::Plain && self.at == name.1 + 2;
+                    let noted = as_usual && layout.note(position, &self.text[begin..self.at]);
+                    (name, form, noted.then_some(position))
+                };
             self.space();
             let start = self.at;
             match self.peek() {

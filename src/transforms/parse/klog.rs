@@ -33,7 +33,9 @@ pub(super) fn parse(
     };
     emit.made("level", |out| out.extend_from_slice(level));
     let (moment, rest) = match date {
-        Date::Short => klog(&line[1..], emit.read_at_ns()).ok_or("a time such as `0505 17:59:40.692994`")?,
+        Date::Short => {
+            klog(&line[1..], emit.read_at_ns()).ok_or("a time such as `0505 17:59:40.692994`")?
+        }
         Date::Long => glog(&line[1..]).ok_or("a time such as `20210131 14:48:54.411655`")?,
     };
     emit.moment(moment);

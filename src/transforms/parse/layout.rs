@@ -70,7 +70,8 @@ impl Layout {
         entry.text.clear();
         entry.text.extend_from_slice(text);
         entry.head = u128::from_le_bytes(head);
-        entry.mask = u128::MAX.checked_shr(128 - 8 * u32::try_from(known).unwrap_or(0)).unwrap_or(0);
+        entry.mask =
+            u128::MAX.checked_shr(128 - 8 * u32::try_from(known).unwrap_or(0)).unwrap_or(0);
         entry.key = None;
         true
     }

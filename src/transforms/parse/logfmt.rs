@@ -128,7 +128,8 @@ fn checked(key: &[u8]) -> Result<&str, &'static str> {
 pub(super) fn ltsv(line: &[u8], emit: &mut Emit<'_, '_, '_>) -> Result<(), &'static str> {
     let mut rest = line;
     loop {
-        let (pair, after) = until(rest, b'\t').map_or((rest, None), |(pair, after)| (pair, Some(after)));
+        let (pair, after) =
+            until(rest, b'\t').map_or((rest, None), |(pair, after)| (pair, Some(after)));
         let (label, value) = until(pair, b':').ok_or("a label and `:`")?;
         if label.is_empty() {
             return Err("a label before `:`");

@@ -47,7 +47,9 @@ pub(super) fn error(line: &[u8], emit: &mut Emit<'_, '_, '_>) -> Result<(), &'st
     limit(message, emit);
     while let Some(entry) = rest.strip_prefix(b", ") {
         let Some(at) = memmem::find(entry, b": ") else { break };
-        let Some((_, field)) = CONTEXT.iter().find(|(name, _)| *name == &entry[..at]) else { break };
+        let Some((_, field)) = CONTEXT.iter().find(|(name, _)| *name == &entry[..at]) else {
+            break;
+        };
         let value = &entry[at + 2..];
         rest = match quoted(value) {
             Some((value, after)) => {
@@ -57,7 +59,11 @@ pub(super) fn error(line: &[u8], emit: &mut Emit<'_, '_, '_>) -> Result<(), &'st
             None => {
                 let end = memmem::find(value, b", ").unwrap_or(value.len());
                 let (value, after) = value.split_at(end);
-                if *field == "port" { emit.number(field, value) } else { emit.text(field, value) }
+                if *field == "port" {
+                    emit.number(field, value)
+                } else {
+                    emit.text(field, value)
+                }
                 after
             }
         };
@@ -107,7 +113,8 @@ pub(super) fn ingress(line: &[u8], emit: &mut Emit<'_, '_, '_>) -> Result<(), &'
     for field in
         ["upstream_addr", "upstream_response_length", "upstream_response_time", "upstream_status"]
     {
-        let (value, after) = tries(rest).ok_or("address, length, time and status of the upstream")?;
+        let (value, after) =
+            tries(rest).ok_or("address, length, time and status of the upstream")?;
         emit.number(field, value);
         rest = after;
     }

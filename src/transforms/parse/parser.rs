@@ -3,16 +3,18 @@
 use super::csv::{self, Table};
 use super::grok::Grok;
 use super::klog::Date;
+use super::layout::Layout;
 use super::logfmt::Marks;
 use super::options::Character;
 use super::regex::Pattern;
+use super::syslog;
 use super::w3c::{self, Columns};
 use super::{Config, Emit, Format, Wrong};
-use super::{apache_error, auditd, aws, cef, combined, container, haproxy, json, klog, logfmt, nginx};
-use super::syslog;
+use super::{
+    apache_error, auditd, aws, cef, combined, container, haproxy, json, klog, logfmt, nginx,
+};
 use combined::Tail;
 use json::Name;
-use super::layout::Layout;
 
 /// What a line turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,17 +73,13 @@ impl Parser {
                 None => return Err("`format: regex` needs a `pattern` with named groups".into()),
             },
             Format::Grok => match &config.pattern {
-                Some(pattern) => {
-                    Self::Grok(Grok::new(pattern, &config.patterns, &config.types)?)
-                }
+                Some(pattern) => Self::Grok(Grok::new(pattern, &config.patterns, &config.types)?),
                 None => {
                     return Err("`format: grok` needs a `pattern` such as `%{IP:client}`".into());
                 }
             },
             Format::Syslog => Self::Syslog,
-            Format::NginxCombined | Format::ApacheCombined => {
-                Self::Combined(Tail::RefererAndAgent)
-            }
+            Format::NginxCombined | Format::ApacheCombined => Self::Combined(Tail::RefererAndAgent),
             Format::Common => Self::Combined(Tail::Nothing),
             Format::NginxError => Self::NginxError,
             Format::NginxIngress => Self::NginxIngress,
@@ -178,7 +176,8 @@ fn check(config: &Config) -> Result<(), String> {
     ];
     for (name, is_set, formats) in settings {
         if is_set && !formats.contains(&config.format) {
-            let names: Vec<String> = formats.iter().map(|format| format!("`{}`", format.name())).collect();
+            let names: Vec<String> =
+                formats.iter().map(|format| format!("`{}`", format.name())).collect();
             return Err(format!("`{name}` goes with {} only", names.join(", ")));
         }
     }
@@ -219,17 +218,14 @@ fn table(config: &Config) -> Result<Table, String> {
 fn utf8<'t>(text: &'t [u8], known: Option<&'t str>) -> Result<&'t str, Wrong> {
     match known {
         Some(text) => Ok(text),
-        None => std::str::from_utf8(text)
-            .map_err(|error| Wrong::At("UTF-8 text", error.valid_up_to())),
+        None => {
+            std::str::from_utf8(text).map_err(|error| Wrong::At("UTF-8 text", error.valid_up_to()))
+        }
     }
 }
 
 /// Reads the entries of an object.
-fn object(
-    text: &str,
-    layout: &mut Layout,
-    emit: &mut Emit<'_, '_, '_>,
-) -> Result<Shape, Wrong> {
+fn object(text: &str, layout: &mut Layout, emit: &mut Emit<'_, '_, '_>) -> Result<Shape, Wrong> {
     json::object_like(text, layout, |layout, slot, name, value| match (name, slot) {
         (Name::Plain(name), Some(slot)) => {
             emit.json_like(layout, slot, name, value);

@@ -1,8 +1,8 @@
 //! The transform itself: takes texts to a parser, and records where they belong.
 
 use super::emit::{Emit, From, Tools};
-use super::parser::{Parser, Shape};
 use super::options::OnBadTime;
+use super::parser::{Parser, Shape};
 use super::timestamp::Reader;
 use super::zone::Clock;
 use super::{Config, OnError, Wrong};

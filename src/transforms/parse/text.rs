@@ -90,7 +90,9 @@ pub(super) fn unescape_syslog(text: &[u8], out: &mut Vec<u8>) {
 
 /// Takes the backslash away before any of `bytes`, and nowhere else.
 pub(super) fn keep_escaped(text: &[u8], bytes: &[u8], out: &mut Vec<u8>) {
-    undo(text, out, |after| after.first().filter(|byte| bytes.contains(byte)).map(|byte| (*byte, 1)));
+    undo(text, out, |after| {
+        after.first().filter(|byte| bytes.contains(byte)).map(|byte| (*byte, 1))
+    });
 }
 
 /// Undoes escapes. `known` is given what follows a backslash, and gives the byte that is meant and
@@ -193,7 +195,10 @@ mod tests {
     fn an_address_is_parted_from_its_port_but_not_torn_apart() {
         let parts = |text: &'static str| {
             let (host, port) = address(text.as_bytes());
-            (std::str::from_utf8(host).unwrap(), port.map(|port| std::str::from_utf8(port).unwrap()))
+            (
+                std::str::from_utf8(host).unwrap(),
+                port.map(|port| std::str::from_utf8(port).unwrap()),
+            )
         };
         assert_eq!(parts("10.0.0.1:80"), ("10.0.0.1", Some("80")));
         assert_eq!(parts("[::1]:80"), ("[::1]", Some("80")));

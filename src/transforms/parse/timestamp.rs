@@ -77,7 +77,9 @@ impl Form {
             Self::Rfc3339 => rfc3339(text),
             Self::Unix(unit_ns) => epoch(text, *unit_ns).map(Moment::Utc),
             Self::Clf => parse_clf(text).map(Moment::Utc),
-            Self::Syslog => rfc3164(text, now_ns).filter(|(_, rest)| rest.is_empty()).map(|(moment, _)| moment),
+            Self::Syslog => {
+                rfc3164(text, now_ns).filter(|(_, rest)| rest.is_empty()).map(|(moment, _)| moment)
+            }
             Self::Asctime => asctime(text),
             Self::Codes(items) => codes(items, std::str::from_utf8(text).ok()?, now_ns),
         }
@@ -164,7 +166,8 @@ fn codes(items: &[Item<'static>], text: &str, now_ns: i64) -> Option<Moment> {
         parsed.to_naive_datetime_with_offset(0).ok()?.and_utc().timestamp_nanos_opt()
     };
     // The offset is taken into account below; with it the library would ask for both to agree.
-    let has_year = parsed.year().is_some() || parsed.isoyear().is_some() || parsed.year_mod_100().is_some();
+    let has_year =
+        parsed.year().is_some() || parsed.isoyear().is_some() || parsed.year_mod_100().is_some();
     let local = if has_year {
         shown(&parsed)?
     } else {
@@ -177,9 +180,7 @@ fn codes(items: &[Item<'static>], text: &str, now_ns: i64) -> Option<Moment> {
         })?
     };
     match offset {
-        Some(seconds) => {
-            local.checked_sub(i64::from(seconds) * 1_000_000_000).map(Moment::Utc)
-        }
+        Some(seconds) => local.checked_sub(i64::from(seconds) * 1_000_000_000).map(Moment::Utc),
         None => Some(Moment::Local(local)),
     }
 }
@@ -197,7 +198,8 @@ mod tests {
     }
 
     fn read(formats: &str, text: &str) -> Option<String> {
-        let mut reader = reader(&format!("{{field: t, timezone: Europe/Berlin, formats: {formats}}}"));
+        let mut reader =
+            reader(&format!("{{field: t, timezone: Europe/Berlin, formats: {formats}}}"));
         let now = parse_rfc3339(NOW.as_bytes()).unwrap();
         let time_ns = reader.read(FieldRef::Text(text.as_bytes()), now)?;
         let mut out = Vec::new();
@@ -220,8 +222,16 @@ mod tests {
             ("[syslog]", "Dec  9 12:00:00", "2025-12-09T11:00:00Z"),
             ("[asctime]", "Thu Feb 29 12:00:00 2024", "2024-02-29T11:00:00Z"),
             ("['%d.%m.%Y %H:%M']", "29.02.2024 12:00", "2024-02-29T11:00:00Z"),
-            ("['%Y-%m-%d %H:%M:%S%.f %z']", "2024-02-29 12:00:00.5 -0700", "2024-02-29T19:00:00.500Z"),
-            ("['%Y-%m-%dT%H:%M:%S,%3f%:z']", "2024-02-29T12:00:00,500+02:00", "2024-02-29T10:00:00.500Z"),
+            (
+                "['%Y-%m-%d %H:%M:%S%.f %z']",
+                "2024-02-29 12:00:00.5 -0700",
+                "2024-02-29T19:00:00.500Z",
+            ),
+            (
+                "['%Y-%m-%dT%H:%M:%S,%3f%:z']",
+                "2024-02-29T12:00:00,500+02:00",
+                "2024-02-29T10:00:00.500Z",
+            ),
             ("['%b %e %I:%M:%S %p']", "Feb  9 01:00:00 PM", "2026-02-09T12:00:00Z"),
             ("['%Y%m%d']", "20240229", "2024-02-28T23:00:00Z"),
             ("['%s']", "1709208000", "2024-02-29T12:00:00Z"),
@@ -236,7 +246,9 @@ mod tests {
 
     #[test]
     fn a_form_that_there_is_not_is_refused_when_the_config_is_read() {
-        for (format, words) in [("iso", "neither a form of time"), ("'%Q'", "a code that there is not")] {
+        for (format, words) in
+            [("iso", "neither a form of time"), ("'%Q'", "a code that there is not")]
+        {
             let error = serde_yaml::from_str::<TimeFormat>(format).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
         }

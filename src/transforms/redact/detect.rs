@@ -1,12 +1,12 @@
 //! What is looked for, and how it is told from what only looks like it.
 
+use core::net::Ipv6Addr;
 use indexmap::IndexMap;
 use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Look;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use core::net::Ipv6Addr;
 
 /// Something that should not be in a log, and that is known by its form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -79,10 +79,11 @@ impl Known {
             Self::BearerToken => {
                 (r"(?-u)(?i:\bbearer)[ \t:=]+([A-Za-z0-9._~+/-]{6,}=*)", |_, _, _| true)
             }
-            Self::Jwt => (
-                r"(?-u)\beyJ[A-Za-z0-9_-]{5,}\.eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*",
-                |_, _, _| true,
-            ),
+            Self::Jwt => {
+                (r"(?-u)\beyJ[A-Za-z0-9_-]{5,}\.eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*", |_, _, _| {
+                    true
+                })
+            }
             Self::AwsAccessKey => (
                 r"(?-u)\b(?:AKIA|ASIA|AROA|AIDA|AGPA|AIPA|ANPA|ANVA|ABIA|ACCA)[A-Z2-7]{16}\b",
                 |_, _, _| true,
@@ -118,7 +119,9 @@ impl Detectors {
             any_fits_many_lines &= fits_many_lines(pattern).map_err(named)?;
             let detector = Detector::new(pattern, |_, _, _| true, false).map_err(named)?;
             if detector.regex.is_match(b"") {
-                return Err(named(format!("`{pattern}` matches nothing at all, and so everywhere")));
+                return Err(named(format!(
+                    "`{pattern}` matches nothing at all, and so everywhere"
+                )));
             }
             each.push(detector);
             all.push(format!("(?:{pattern})"));
@@ -210,9 +213,9 @@ fn card(text: &[u8], start: usize, end: usize, hits: &mut Vec<(usize, usize)>) {
     let is_separator = |at: usize| matches!(text.get(at), Some(b' ' | b'-'));
     let starts = (start..end).filter(|at| *at == start || is_separator(at - 1));
     for from in starts {
-        let to = (from..=end).rev().find(|at| {
-            (*at == end || is_separator(*at)) && is_card(&text[from..*at])
-        });
+        let to = (from..=end)
+            .rev()
+            .find(|at| (*at == end || is_separator(*at)) && is_card(&text[from..*at]));
         if let Some(to) = to {
             return hits.push((from, to));
         }

@@ -106,20 +106,23 @@ enum Hiding {
 impl Redact {
     fn new(config: &Config) -> Result<Self, String> {
         if config.patterns.is_empty() && config.regexes.is_empty() {
-            return Err("expected `patterns`, such as `patterns: [card, email]`, or `regexes`".into());
+            return Err(
+                "expected `patterns`, such as `patterns: [card, email]`, or `regexes`".into()
+            );
         }
         let hiding = match (config.action, &config.key) {
             (Action::Hash, Some(key)) if key.expose().len() >= 6 => Hiding::Hash(key.clone()),
             (Action::Hash, _) => {
-                return Err("`action: hash` needs a `key` of six characters or more, since a hash \
+                return Err(
+                    "`action: hash` needs a `key` of six characters or more, since a hash \
                             without one can be told by trying"
-                    .into());
+                        .into(),
+                );
             }
             (_, Some(_)) => return Err("`key` goes with `action: hash` only".into()),
-            (Action::Mask, None) => Hiding::Mask {
-                mask: config.mask.as_bytes().to_vec(),
-                keep_last: config.keep_last,
-            },
+            (Action::Mask, None) => {
+                Hiding::Mask { mask: config.mask.as_bytes().to_vec(), keep_last: config.keep_last }
+            }
             (Action::Remove, None) => Hiding::Remove,
         };
         Ok(Self {
@@ -257,7 +260,9 @@ impl Hiding {
             }
             Self::Hash(key) => {
                 for byte in hmac_sha256(key.expose().as_bytes(), found) {
-                    out.extend([byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]));
+                    out.extend(
+                        [byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]),
+                    );
                 }
             }
             Self::Remove => {}

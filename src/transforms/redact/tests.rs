@@ -48,14 +48,26 @@ fn each_pattern_hides_what_it_knows_and_nothing_that_looks_like_it() {
         ("card", "order 2222 4111 1111 1111 1111", "order 2222 ***"),
         ("email", "from a.b+c@mail.example.com to @nobody x@y", "from *** to @nobody x@y"),
         ("ipv4", "10.0.0.1:80 and 256.1.1.1 and 1.2.3.4.5", "***:80 and 256.1.1.1 and 1.2.3.4.5"),
-        ("ipv6", "from 2001:db8::1 at 12:34:56 by std::string", "from *** at 12:34:56 by std::string"),
+        (
+            "ipv6",
+            "from 2001:db8::1 at 12:34:56 by std::string",
+            "from *** at 12:34:56 by std::string",
+        ),
         ("ipv6", "[::1]:80 aa:bb:cc:dd:ee:ff ::ffff:10.0.0.1", "[***]:80 aa:bb:cc:dd:ee:ff ***"),
-        ("ssn", "is 123-45-6789, not 666-45-6789 or 123-45-67890", "is ***, not 666-45-6789 or 123-45-67890"),
+        (
+            "ssn",
+            "is 123-45-6789, not 666-45-6789 or 123-45-67890",
+            "is ***, not 666-45-6789 or 123-45-67890",
+        ),
         ("bearer_token", "Authorization: Bearer abc.def-123==", "Authorization: Bearer ***"),
         ("jwt", "t=eyJhbGciOiJI.eyJzdWIiOiIx.SflKxw_x-1 ok", "t=*** ok"),
         ("aws_access_key", "id AKIAIOSFODNN7EXAMPLE!", "id ***!"),
         ("service_token", "glpat-abcdefghij0123456789 xoxb-1234567890-abc", "*** ***"),
-        ("private_key", "a -----BEGIN RSA PRIVATE KEY-----MII\\nx-----END RSA PRIVATE KEY----- z", "a *** z"),
+        (
+            "private_key",
+            "a -----BEGIN RSA PRIVATE KEY-----MII\\nx-----END RSA PRIVATE KEY----- z",
+            "a *** z",
+        ),
         ("private_key", "a -----BEGIN PRIVATE KEY-----MII", "a ***"),
     ];
     for (pattern, text, expected) in cases {

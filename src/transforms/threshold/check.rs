@@ -143,10 +143,9 @@ impl Check {
             }
         }
         match &self.flap {
-            Some(flap) if flap.changes < 2 => Err(format!(
-                "`flap.changes` is {}, expected 2 or more",
-                flap.changes
-            )),
+            Some(flap) if flap.changes < 2 => {
+                Err(format!("`flap.changes` is {}, expected 2 or more", flap.changes))
+            }
             Some(flap) if flap.within.0.is_zero() => {
                 Err("`flap.within` is 0s, expected a time such as `30m`".into())
             }

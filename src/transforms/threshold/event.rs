@@ -33,7 +33,8 @@ pub(super) fn records(
         text.push_str(&event.message().replace('\n', " "));
         text.push('\n');
     }
-    let origin = Origin { source: Arc::clone(source), host: Arc::clone(host), path: None, content: 0 };
+    let origin =
+        Origin { source: Arc::clone(source), host: Arc::clone(host), path: None, content: 0 };
     let mut batch = LogBatch::from_lines(&Bytes::from(text), Arc::new(origin), 0, at_ns);
     let mut events = events.iter();
     batch.rewrite(|record, writer| {

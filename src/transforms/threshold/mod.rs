@@ -272,15 +272,16 @@ fn series_of(
         // None is left, which ends those that were there.
         made.insert(family.name.to_string(), Vec::new());
     }
-    let mut add = |suffix: &str, sample: &[(Text, Text)], more: Option<(&str, String)>, value: f64| {
-        let name = format!("{}{suffix}", family.name);
-        if wants(&name) {
-            let labels = sample.iter().map(|(name, value)| (&**name, &**value));
-            let more = more.iter().map(|(name, value)| (*name, value.as_str()));
-            let labels = Labels::of(&name, labels.chain(more));
-            made.entry(name).or_default().push((labels, value));
-        }
-    };
+    let mut add =
+        |suffix: &str, sample: &[(Text, Text)], more: Option<(&str, String)>, value: f64| {
+            let name = format!("{}{suffix}", family.name);
+            if wants(&name) {
+                let labels = sample.iter().map(|(name, value)| (&**name, &**value));
+                let more = more.iter().map(|(name, value)| (*name, value.as_str()));
+                let labels = Labels::of(&name, labels.chain(more));
+                made.entry(name).or_default().push((labels, value));
+            }
+        };
     for sample in &family.samples {
         let labels = sample.labels.as_slice();
         match &sample.value {

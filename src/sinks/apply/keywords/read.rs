@@ -188,7 +188,8 @@ impl Reader<'_> {
                 "pause" => control.pause = Some(self.number("pause", node)),
                 "extended" => control.extended = self.flag("extended", node).unwrap_or(false),
                 "extended_allitems" => {
-                    control.extended_allitems = self.flag("extended_allitems", node).unwrap_or(true);
+                    control.extended_allitems =
+                        self.flag("extended_allitems", node).unwrap_or(true);
                 }
                 "break_when" => control.break_when = Some(self.conditions(node)),
                 name => {
@@ -203,7 +204,10 @@ impl Reader<'_> {
 }
 
 /// Complains about variables whose names cannot be used.
-pub(in crate::sinks::apply) fn read_vars(entries: &[(Key, Node)], complaints: &mut Vec<Diagnostic>) {
+pub(in crate::sinks::apply) fn read_vars(
+    entries: &[(Key, Node)],
+    complaints: &mut Vec<Diagnostic>,
+) {
     for (key, _) in entries {
         if let Err(why) = check_variable(&key.name) {
             complaints.push(Diagnostic::new(why, key.span.clone()));

@@ -86,7 +86,8 @@ impl Parser {
                 if self.is_inside(&path) {
                     return Ok(path);
                 }
-                let why = format!("`{name}` lies outside the config directory, as {}", path.display());
+                let why =
+                    format!("`{name}` lies outside the config directory, as {}", path.display());
                 return Err(Box::new(complain(why).hint("move it in: nothing else is read")));
             }
             let shown = path.parent().unwrap_or(&path).display().to_string();
@@ -108,8 +109,7 @@ impl Parser {
 
     /// The content of a file that was found.
     pub(super) fn content(&mut self, path: &Path) -> Option<Node> {
-        let read =
-            if self.remembers { self.library.keep(path) } else { self.library.read(path) };
+        let read = if self.remembers { self.library.keep(path) } else { self.library.read(path) };
         match read {
             Ok(node) => Some(node),
             Err(complaints) => {

@@ -58,9 +58,8 @@ impl Parser {
 
     /// What holds for the tasks of an import: its own keywords too.
     fn inside_import(&mut self, task: &Task, around: &Around) -> Option<Around> {
-        let odd = |(name, _): &(&String, &Node)| {
-            NOT_OF_IMPORTS.contains(&name.as_str()) || is_loop(name)
-        };
+        let odd =
+            |(name, _): &(&String, &Node)| NOT_OF_IMPORTS.contains(&name.as_str()) || is_loop(name);
         if let Some((name, node)) = task.keywords.iter().find(odd) {
             let why = format!("`{name}` cannot stand at `{}`", task.module);
             let hint = format!("`{}` can have it", task.module.replace("import", "include"));
@@ -92,7 +91,8 @@ impl Parser {
     fn steps_of(&mut self, path: &Path, place: &Node, around: &Around) -> Vec<Step> {
         if self.open.iter().any(|open| open == path) {
             let circle: Vec<_> = self.open.iter().map(|path| path.display().to_string()).collect();
-            let why = format!("this file imports itself: {} → {}", circle.join(" → "), path.display());
+            let why =
+                format!("this file imports itself: {} → {}", circle.join(" → "), path.display());
             self.complain(why, place);
             return Vec::new();
         }
@@ -113,8 +113,7 @@ impl Parser {
         if !self.remembers {
             return;
         }
-        let around =
-            Around { home: Arc::clone(&task.home), keywords: Arc::clone(&task.around) };
+        let around = Around { home: Arc::clone(&task.home), keywords: Arc::clone(&task.around) };
         match task.module.as_str() {
             "include_tasks" => {
                 let Some(file) = task.args.get("file") else { return };

@@ -252,8 +252,7 @@ fn flush() -> Step {
 }
 
 fn unknown(key: &Key) -> Diagnostic {
-    let complaint =
-        Diagnostic::new(format!("a play has no key `{}`", key.name), key.span.clone());
+    let complaint = Diagnostic::new(format!("a play has no key `{}`", key.name), key.span.clone());
     match nearest(&key.name, PARTS.into_iter().chain(BLOCK).chain(WITHOUT_EFFECT)) {
         Some(near) if near != &*key.name => complaint.hint(format!("did you mean `{near}`?")),
         _ => complaint.hint("tasks go below `tasks:`"),

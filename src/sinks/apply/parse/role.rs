@@ -72,7 +72,8 @@ impl Parser {
         let opened = path.join("tasks").join(file);
         if self.open.contains(&opened) {
             let circle: Vec<_> = self.open.iter().map(|path| path.display().to_string()).collect();
-            let why = format!("this role needs itself: {} → {}", circle.join(" → "), opened.display());
+            let why =
+                format!("this role needs itself: {} → {}", circle.join(" → "), opened.display());
             self.complain(why, &at);
             return None;
         }
@@ -80,7 +81,8 @@ impl Parser {
         let shown = path.file_name().map_or(name.into(), |name| name.to_string_lossy());
         let mut role = Role { name: shown.into_owned(), path: path.clone(), ..Role::default() };
         // While its own files are read, a name is looked for in its directory too.
-        let bare = Arc::new(Home { role: Some(Arc::new(role.clone())), ..Home::clone(&around.home) });
+        let bare =
+            Arc::new(Home { role: Some(Arc::new(role.clone())), ..Home::clone(&around.home) });
         let mut loaded = LoadedRole {
             role: Arc::default(),
             others: Vec::new(),
@@ -201,7 +203,8 @@ impl Parser {
         let named = entry.get("role").or_else(|| entry.get("name"));
         let node = named.or_else(|| entry.as_str().map(|_| entry));
         let Some(node) = node else {
-            let why = format!("a role is a name or a mapping with `role`, and this is {}", entry.kind());
+            let why =
+                format!("a role is a name or a mapping with `role`, and this is {}", entry.kind());
             self.complain(why, entry);
             return None;
         };
@@ -224,11 +227,8 @@ impl Parser {
             keywords: Arc::new(inherit(&around.keywords, own)),
         };
         let mut loaded = self.role(&name, node.span.as_ref(), &RoleFiles::of(entry), &inside)?;
-        let given = (
-            loaded.role.path.clone(),
-            inside.home.params.clone(),
-            Arc::clone(&inside.keywords),
-        );
+        let given =
+            (loaded.role.path.clone(), inside.home.params.clone(), Arc::clone(&inside.keywords));
         if self.given.contains(&given) && !self.may_repeat(entry, &loaded.role.path) {
             (loaded.steps, loaded.handlers) = (Vec::new(), Vec::new());
         }

@@ -72,7 +72,8 @@ impl Parser {
                 "rollback" => match truth(value) {
                     Some(rollback) => block.rollback = rollback,
                     None => {
-                        let why = format!("`rollback` is true or false, and this is {}", value.kind());
+                        let why =
+                            format!("`rollback` is true or false, and this is {}", value.kind());
                         self.complain(why, value);
                     }
                 },
@@ -87,10 +88,14 @@ impl Parser {
         }
         if !parts.iter().any(|(name, _)| *name == "block") {
             let complaint = Diagnostic::new("this has no `block`", node.span.clone());
-            self.push(complaint.hint("the tasks that `rescue` and `always` are about go below `block:`"));
+            self.push(
+                complaint.hint("the tasks that `rescue` and `always` are about go below `block:`"),
+            );
         }
-        let inside =
-            Around { home: Arc::clone(&around.home), keywords: Arc::new(inherit(&around.keywords, own)) };
+        let inside = Around {
+            home: Arc::clone(&around.home),
+            keywords: Arc::new(inherit(&around.keywords, own)),
+        };
         for (name, list) in parts {
             let steps = self.steps(list, &inside);
             match name {
@@ -114,7 +119,10 @@ impl Parser {
                 own.insert(name.to_owned(), value.clone());
                 continue;
             } else if NOT_YET.contains(&name) {
-                self.push(Diagnostic::new(format!("`{name}` is not supported yet"), key.span.clone()));
+                self.push(Diagnostic::new(
+                    format!("`{name}` is not supported yet"),
+                    key.span.clone(),
+                ));
                 continue;
             } else if let Some(module) = tasks::find(name) {
                 Some(Action { key, module, args: value.clone() })
@@ -240,7 +248,8 @@ impl Parser {
                 for (key, node) in more {
                     let canonical = |key: &Key| module.spec.find(&key.name).map(|param| param.name);
                     let own = |(other, _): &(Key, Node)| {
-                        other == key || (canonical(key).is_some() && canonical(other) == canonical(key))
+                        other == key
+                            || (canonical(key).is_some() && canonical(other) == canonical(key))
                     };
                     if !entries.iter().any(own) {
                         entries.push((key.clone(), node.clone()));
@@ -264,7 +273,9 @@ fn not_of_blocks(key: &Key) -> Diagnostic {
     }
     match nearest(name, BLOCK.into_iter().chain(OF_BLOCKS)) {
         Some(near) => complaint.hint(format!("did you mean `{near}`?")),
-        None => complaint.hint("it has `block`, `rescue`, `always`, `rollback`, `when`, `tags`, `vars`"),
+        None => {
+            complaint.hint("it has `block`, `rescue`, `always`, `rollback`, `when`, `tags`, `vars`")
+        }
     }
 }
 

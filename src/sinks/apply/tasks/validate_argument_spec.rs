@@ -94,7 +94,8 @@ fn check_one(option: &Value, value: &Value, path: &str, complaints: &mut Vec<Str
     };
     if let Some(choices) = option.get("choices").and_then(Value::as_array) {
         let items = read.as_array().map_or(std::slice::from_ref(&read), Vec::as_slice);
-        let is_choice = |item: &Value| choices.iter().any(|it| it == item || text(it) == text(item));
+        let is_choice =
+            |item: &Value| choices.iter().any(|it| it == item || text(it) == text(item));
         if let Some(odd) = items.iter().find(|item| !is_choice(item)) {
             let choices: Vec<String> = choices.iter().map(text).collect();
             let (choices, odd) = (choices.join(", "), text(odd));
@@ -150,7 +151,9 @@ fn read(kind: &str, value: &Value) -> Option<Value> {
     match kind {
         "int" => match value {
             Value::Number(number) if !number.is_f64() => Some(value.clone()),
-            Value::Number(number) => number.as_f64().filter(|it| it.fract() == 0.0).map(Value::from),
+            Value::Number(number) => {
+                number.as_f64().filter(|it| it.fract() == 0.0).map(Value::from)
+            }
             Value::String(text) => text.trim().parse::<i64>().ok().map(Value::from),
             _ => None,
         },
@@ -173,7 +176,9 @@ fn read(kind: &str, value: &Value) -> Option<Value> {
         "dict" => read_dict(value).map(Value::Object),
         "bytes" | "bits" => match value {
             Value::Number(_) => Some(value.clone()),
-            Value::String(text) => text.starts_with(|c: char| c.is_ascii_digit()).then(|| value.clone()),
+            Value::String(text) => {
+                text.starts_with(|c: char| c.is_ascii_digit()).then(|| value.clone())
+            }
             _ => None,
         },
         _ => Some(value.clone()),
@@ -184,7 +189,9 @@ fn read(kind: &str, value: &Value) -> Option<Value> {
 fn read_dict(value: &Value) -> Option<Map<String, Value>> {
     match value {
         Value::Object(map) => Some(map.clone()),
-        Value::String(text) if text.trim_start().starts_with('{') => serde_json::from_str(text).ok(),
+        Value::String(text) if text.trim_start().starts_with('{') => {
+            serde_json::from_str(text).ok()
+        }
         Value::String(text) => {
             let words = text.split([',', ' ']).filter(|word| !word.is_empty());
             let entry = |word: &str| word.split_once('=').map(|(key, it)| (key.into(), it.into()));
@@ -228,14 +235,17 @@ mod tests {
         let given = json!({
             "port": "many", "level": "middle", "hosts": [{"ip": "::1", "tags": [1, "x"]}, {"pi": 1}],
         });
-        assert_eq!(complaints(&options, &given), [
-            "missing required arguments: name",
-            "argument 'port' is of type str and we were unable to convert to int: `many`",
-            "value of level must be one of: low, high, got: middle",
-            "Elements value for option 'hosts.tags' is of type str and we were unable to convert to int: `x`",
-            "hosts: unsupported parameters: pi. Supported parameters include: ip, tags",
-            "missing required arguments: ip found in hosts",
-        ]);
+        assert_eq!(
+            complaints(&options, &given),
+            [
+                "missing required arguments: name",
+                "argument 'port' is of type str and we were unable to convert to int: `many`",
+                "value of level must be one of: low, high, got: middle",
+                "Elements value for option 'hosts.tags' is of type str and we were unable to convert to int: `x`",
+                "hosts: unsupported parameters: pi. Supported parameters include: ip, tags",
+                "missing required arguments: ip found in hosts",
+            ]
+        );
     }
 
     #[test]

@@ -95,9 +95,8 @@ impl Catalog {
             );
         }
         let own = stem(name);
-        let is_kin = |path: &Path| {
-            path.file_name().is_some_and(|name| stem(name.as_encoded_bytes()) == own)
-        };
+        let is_kin =
+            |path: &Path| path.file_name().is_some_and(|name| stem(name.as_encoded_bytes()) == own);
         let live = self.files.iter().filter(|(_, file)| is_kin(&file.path)).map(|(id, _)| *id);
         let gone = self.remembered.iter().filter(|entry| is_kin(&entry.path));
         (live.collect(), gone.map(|entry| entry.key).collect())
@@ -177,7 +176,8 @@ mod tests {
     #[test]
     fn rotation_changes_numbers_and_adds_ends() {
         let own = stem(b"app.log");
-        for copy in ["app.log.1.gz", "app.log.2.zst", "app.log-20240501.gz", "app-20240501.log.gz"] {
+        for copy in ["app.log.1.gz", "app.log.2.zst", "app.log-20240501.gz", "app-20240501.log.gz"]
+        {
             assert_eq!(stem(copy.as_bytes()), own, "{copy}");
         }
         assert_eq!(stem(b"app.log.1"), own);

@@ -2,8 +2,8 @@
 
 use super::{Catalog, FORGET_AFTER_SECONDS, now_seconds};
 use crate::event::ack::SinkSet;
-use crate::sources::file::metrics::Metrics;
 use crate::sources::file::content::Content;
+use crate::sources::file::metrics::Metrics;
 use crate::sources::file::pins::{Pins, identity};
 use crate::sources::file::tracked::{Leaving, Tracked};
 use crate::topology::context::SinkNames;

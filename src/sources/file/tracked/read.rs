@@ -1,10 +1,10 @@
 //! Reading: the next records of a file.
 
 use super::{CHUNK_BYTES, Tracked};
-use crate::event::log::{FieldRef, LogBatch, Origin, Value, Verdict};
-use crate::sources::file::{Metadata, OnLongLine};
 use crate::event::log::framing::{Coding, Cut, Flush, Framing};
+use crate::event::log::{FieldRef, LogBatch, Origin, Value, Verdict};
 use crate::sources::file::position::{FINGERPRINT_BYTES, Position, checksum};
+use crate::sources::file::{Metadata, OnLongLine};
 use crate::topology::memory::Chunk;
 use bytes::Bytes;
 use rustix::io::Errno;
@@ -279,11 +279,8 @@ mod tests {
         let text = Bytes::from_static(b"one\ntwo\n");
         let (records, places, end) = (None, None, Position::default());
         let taken = Taken { text, records, places, begin: 100, end, truncated: false };
-        let origin = Origin {
-            host: "web1".into(),
-            path: Some("/var/log/a".into()),
-            ..Origin::default()
-        };
+        let origin =
+            Origin { host: "web1".into(), path: Some("/var/log/a".into()), ..Origin::default() };
         let wanted = [Metadata::Host, Metadata::Path, Metadata::Offset, Metadata::Inode];
         let logs = taken.into_batch(Arc::new(origin), 0, (&wanted, 7));
         let last = logs.records().last().unwrap();

@@ -54,7 +54,8 @@ fn csv_has_cells_in_quotes_and_leaves_its_header_out() {
 
 #[test]
 fn ltsv_has_labels() {
-    let line = "host:10.0.0.1\ttime:[29/Feb/2024:14:00:00 +0200]\treq:GET /a:b HTTP/1.1\tstatus:200\tua:-";
+    let line =
+        "host:10.0.0.1\ttime:[29/Feb/2024:14:00:00 +0200]\treq:GET /a:b HTTP/1.1\tstatus:200\tua:-";
     let (fields, time) = read("format: ltsv", line);
     assert_eq!(
         fields,
@@ -177,7 +178,10 @@ fn syslog_as_files_have_it_lacks_what_it_lacks() {
         ("<192>x", "expected a priority from 0 to 191"),
         ("<01>x", "expected a priority from 0 to 191"),
         ("<34>1 - h", "expected host, program, process and message id"),
-        ("<34>1 yesterday h a p m - x", "expected a time such as `2003-10-11T22:14:15.003Z`, or `-`"),
+        (
+            "<34>1 yesterday h a p m - x",
+            "expected a time such as `2003-10-11T22:14:15.003Z`, or `-`",
+        ),
         ("<34>1 - h a p m [x y", "expected `=` in the structured data"),
         ("<34>1 - h a p m [x y=\"1\"]message", "expected a blank before the message"),
     ] {

@@ -1,8 +1,8 @@
 //! Nothing that a line may hold brings a parser down, and no line is lost.
 
 use super::*;
-use proptest::prelude::*;
 use crate::transforms::parse::hostile::{SAMPLES, check, leaves_out};
+use proptest::prelude::*;
 
 #[test]
 fn the_samples_are_of_their_formats() {

@@ -24,12 +24,10 @@ fn the_original_stays_where_it_is_asked_for() {
     let kept = parsed("{format: json, drop_original: false}", "{\"a\":1}\n");
     assert_eq!(fields(&kept), json!({"message": "{\"a\":1}", "a": 1}));
     assert_eq!(encoded(&Encoding::Text, &kept), "{\"a\":1}\n");
-    assert_eq!(
-        encoded(&Encoding::Ndjson, &kept),
-        "{\"message\":\"{\\\"a\\\":1}\",\"a\":1}\n"
-    );
+    assert_eq!(encoded(&Encoding::Ndjson, &kept), "{\"message\":\"{\\\"a\\\":1}\",\"a\":1}\n");
     let outer = parsed("format: json", r#"{"log":"x=1","n":2}"#);
-    let mut parse = parser("{format: logfmt, field: log, drop_original: false, target: log_fields}");
+    let mut parse =
+        parser("{format: logfmt, field: log, drop_original: false, target: log_fields}");
     let (out, _) = run(&mut parse, outer);
     assert_eq!(fields(&out[0].1), json!({"log": "x=1", "n": 2, "log_fields": {"x": 1}}));
 }
@@ -69,7 +67,9 @@ fn a_time_that_cannot_be_read_is_ignored_or_a_failure() {
 
 #[test]
 fn a_zone_that_there_is_not_is_an_error_of_the_config() {
-    for yaml in ["{format: syslog, timezone: Mars}", "{format: json, timestamp: {field: t, zone: x}}"] {
+    for yaml in
+        ["{format: syslog, timezone: Mars}", "{format: json, timestamp: {field: t, zone: x}}"]
+    {
         assert!(serde_yaml::from_str::<Config>(yaml).is_err(), "{yaml}");
     }
     assert_eq!(config("format: syslog").timezone, Timezone::Local);

@@ -81,10 +81,14 @@ fn ingress_nginx_has_its_upstreams() {
             "upstream_status": 200, "req_id": "752178adb1",
         })
     );
-    let tried = "10.0.0.1:80, 10.0.0.2:80 : 10.0.0.3:80 0, 0 : 5 0.001, 0.002 : 0.1 502, 502 : 200 id";
+    let tried =
+        "10.0.0.1:80, 10.0.0.2:80 : 10.0.0.3:80 0, 0 : 5 0.001, 0.002 : 0.1 502, 502 : 200 id";
     let (fields, _) = read("format: nginx_ingress", &format!("{line}{tried}"));
     assert_eq!(fields["upstream_addr"], "10.0.0.1:80, 10.0.0.2:80 : 10.0.0.3:80");
-    assert_eq!((&fields["upstream_status"], &fields["req_id"]), (&json!("502, 502 : 200"), &json!("id")));
+    assert_eq!(
+        (&fields["upstream_status"], &fields["req_id"]),
+        (&json!("502, 502 : 200"), &json!("id"))
+    );
 }
 
 #[test]
@@ -109,14 +113,16 @@ fn haproxy_speaks_http_and_tcp() {
         })
     );
     assert_eq!(time.unwrap(), "2009-02-06T12:14:14.655Z");
-    let tcp = "10.0.1.2:33313 [06/Feb/2009:12:12:51.443] fnt bck/srv1 0/0/5007 212 -- 0/0/0/0/3 0/0";
+    let tcp =
+        "10.0.1.2:33313 [06/Feb/2009:12:12:51.443] fnt bck/srv1 0/0/5007 212 -- 0/0/0/0/3 0/0";
     let (fields, _) = read("{format: haproxy, timezone: UTC}", tcp);
     assert_eq!((&fields["time_duration"], &fields["bytes_read"]), (&json!(5007), &json!(212)));
     assert_eq!((&fields["retries"], &fields["backend_queue"]), (&json!(3), &json!(0)));
     let bad = r#"[::1]:5 [06/Feb/2009:12:14:14.655] f~ f/<NOSRV> -1/-1/-1/-1/5 400 0 - - PR-- 1/1/0/0/0 0/0 "<BADREQ>""#;
     let (fields, _) = read("format: haproxy", bad);
     assert_eq!((&fields["request"], &fields["time_queue"]), (&json!("<BADREQ>"), &json!(-1)));
-    let failed = "10.0.0.1:5 [06/Feb/2009:12:14:14.655] frt/f1: Connection error during SSL handshake";
+    let failed =
+        "10.0.0.1:5 [06/Feb/2009:12:14:14.655] frt/f1: Connection error during SSL handshake";
     let (fields, _) = read("format: haproxy", failed);
     assert_eq!(fields["message"], "Connection error during SSL handshake");
 }
