@@ -2,7 +2,7 @@
 
 # Format and lints
 check:
-    cargo fmt --check
+    git ls-files '*.rs' | xargs rustfmt --check
     cargo clippy --all-targets -- -D warnings
 
 # All tests

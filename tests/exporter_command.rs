@@ -16,6 +16,7 @@ struct Exporter {
     address: SocketAddr,
 }
 
+#[cfg(test)]
 impl Exporter {
     fn start(flags: &[&str]) -> Self {
         // Another program may take the port in between; then this test is red, and runs again.
@@ -48,6 +49,7 @@ impl Exporter {
     }
 }
 
+#[cfg(test)]
 impl Drop for Exporter {
     fn drop(&mut self) {
         self.process.kill().unwrap();

@@ -116,7 +116,7 @@ impl Sandbox {
         let says = |denial: &&[u8]| {
             said.windows(denial.len()).any(|words| words.eq_ignore_ascii_case(denial))
         };
-        self.holds() && DENIALS.iter().any(|denial| says(denial))
+        self.holds() && DENIALS.iter().any(says)
     }
 }
 

@@ -94,8 +94,7 @@ impl Files {
         let message = serde_json::to_string(&message).unwrap();
         let mut stands_in = Some(format!("fail: {{msg: {message}}}"));
         let mut stays = false;
-        for number in begin..end {
-            let line = &lines[number];
+        for (number, line) in lines.iter_mut().enumerate().take(end).skip(begin) {
             let key = if number == begin {
                 Some(line[indent + 2..].trim_start())
             } else {
@@ -111,7 +110,7 @@ impl Files {
                 continue;
             }
             let begins = if number == begin { "- " } else { "  " };
-            lines[number] = match stands_in.take() {
+            *line = match stands_in.take() {
                 Some(text) => format!("{}{begins}{text}", " ".repeat(indent)),
                 None => String::new(),
             };

@@ -53,24 +53,24 @@ fn an_attribute_is_set_once_kept_through_edits_and_taken_away() {
     symlink("f", bench.path("l")).unwrap();
     let tasks = "tasks:
   - xattr: {path: '{{ root }}/l', key: note, value: hello}
-    register: set
+    register: made
   - xattr: {path: '{{ root }}/f', namespace: user, key: user.raw, value: '0x00ff', state: present}
   - lineinfile: {path: '{{ root }}/f', line: more}
   - xattr: {path: '{{ root }}/f', state: all}
-    register: all
+    register: every
   - xattr: {path: '{{ root }}/f', state: keys}
-    register: keys
+    register: names
   - xattr: {path: '{{ root }}/f', key: note}
     register: one
   - xattr: {path: '{{ root }}/f', key: none}
-    register: none
+    register: missing
   - assert:
       that:
-        - all.xattr['user.note'] == 'hello' and all.xattr['user.raw'] == '0sAP8='
-        - all.xattr | length == 2
-        - keys.xattr | list | sort == ['user.note', 'user.raw']
-        - one.xattr['user.note'] == 'hello' and none.xattr | length == 0
-        - set.msg == 'user.note set to hello'
+        - every.xattr['user.note'] == 'hello' and every.xattr['user.raw'] == '0sAP8='
+        - every.xattr | length == 2
+        - names.xattr | list | sort == ['user.note', 'user.raw']
+        - one.xattr['user.note'] == 'hello' and missing.xattr | length == 0
+        - made.msg == 'user.note set to hello'
 ";
     let before = bench.snapshot();
     assert_eq!(letters(&bench.dry_run(tasks)), "cccooooo");

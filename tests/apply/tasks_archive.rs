@@ -219,7 +219,7 @@ fn one_file_is_packed_on_its_own_and_may_go_afterwards() {
     register: out
   - archive: {path: '{{ root }}/f', format: xz, remove: yes}
   - archive: {path: '{{ root }}/f', format: xz}
-  - assert: {that: [out.dest == root + '/f.xz', out.dest_state == 'compress', out.archived[0] == root + '/f']}
+  - assert: {that: [out.dest == root + '/f.xz', out.dest_state == 'compress', (out.archived | first) == root + '/f']}
 ";
     let report = bench.run(text);
     assert_eq!(letters(&report), "ccoo", "{}", last_message(&report));

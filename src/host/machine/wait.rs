@@ -49,7 +49,7 @@ impl Machine {
         if self.is_dry_run() {
             return Ok(());
         }
-        let left = self.limit.map_or(Duration::MAX, |limit| limit.left());
+        let left = self.limit.map_or(Duration::MAX, Limit::left);
         std::thread::sleep(time.min(left));
         match self.limit {
             Some(limit) if left < time => Err(limit.is_over()),

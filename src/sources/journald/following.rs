@@ -256,7 +256,8 @@ impl Reader {
                     b"__CURSOR" => {}
                     // Names of fields are ASCII.
                     _ => {
-                        writer.push(std::str::from_utf8(name).unwrap_or("?"), record.text_at(value))
+                        writer
+                            .push(std::str::from_utf8(name).unwrap_or("?"), record.text_at(value));
                     }
                 }
             }

@@ -60,9 +60,9 @@ pub(super) fn error(line: &[u8], emit: &mut Emit<'_, '_, '_>) -> Result<(), &'st
                 let end = memmem::find(value, b", ").unwrap_or(value.len());
                 let (value, after) = value.split_at(end);
                 if *field == "port" {
-                    emit.number(field, value)
+                    emit.number(field, value);
                 } else {
-                    emit.text(field, value)
+                    emit.text(field, value);
                 }
                 after
             }

@@ -184,9 +184,9 @@ impl<'a> Job<'a> {
                 .stat(target, Follow::Yes)?
                 .is_some_and(|found| found.kind == FileKind::Directory);
             if is_tree {
-                push(target, &mut ahead)?
+                push(target, &mut ahead)?;
             } else {
-                ahead.push(target.clone())
+                ahead.push(target.clone());
             }
             while let Some(path) = ahead.pop() {
                 let is_directory = machine

@@ -7,16 +7,16 @@ fn steps(key: &str) -> Vec<String> {
     key.split('.').map(str::to_owned).collect()
 }
 
-fn set(format: &Format, text: &str, key: &str, value: Json) -> String {
-    edit(format, text, &steps(key), Some(&value)).unwrap().text
+fn set(format: &Format, text: &str, key: &str, value: impl Into<Json>) -> String {
+    edit(format, text, &steps(key), Some(&value.into())).unwrap().text
 }
 
 fn gone(format: &Format, text: &str, key: &str) -> String {
     edit(format, text, &steps(key), None).unwrap().text
 }
 
-fn refused(format: &Format, text: &str, key: &str, value: Json) -> String {
-    edit(format, text, &steps(key), Some(&value)).unwrap_err()
+fn refused(format: &Format, text: &str, key: &str, value: impl Into<Json>) -> String {
+    edit(format, text, &steps(key), Some(&value.into())).unwrap_err()
 }
 
 const YAML: &str = "\
@@ -87,8 +87,8 @@ fn a_key_of_a_yaml_file_changes_alone() {
     ] {
         assert_eq!(gone(yaml, YAML, key), line(old, new), "{key}");
     }
-    assert_eq!(set(yaml, "", "a.b", 1.into()), "a:\n  b: 1\n");
-    assert_eq!(set(yaml, "# only\r\n", "a", "x y".into()), "# only\r\na: x y\r\n");
+    assert_eq!(set(yaml, "", "a.b", 1), "a:\n  b: 1\n");
+    assert_eq!(set(yaml, "# only\r\n", "a", "x y"), "# only\r\na: x y\r\n");
     assert_eq!(gone(yaml, "a:\n  b: 1\nc: 2\n", "a.b"), "a: {}\nc: 2\n");
 }
 
@@ -109,17 +109,13 @@ fn what_cannot_be_edited_safely_is_refused_with_the_reason() {
         ("a: [1, 2]\n", "a.b", "not the number of an item"),
         ("a:\n  # why\n  b: 1\n", "a", "comment"),
     ] {
-        let why = refused(yaml, text, key, 9.into());
+        let why = refused(yaml, text, key, 9);
         assert!(why.contains(expected), "{text:?} {key}: {why}");
     }
     let flow = "a: {b: 1,\n  c: 2}\n";
-    assert_eq!(
-        set(yaml, flow, "a.c", 3.into()),
-        "a: {b: 1,\n  c: 3}\n",
-        "what is on one line is edited"
-    );
-    assert!(refused(&json::FORMAT, "{\"a\": 1,}", "a", 2.into()).contains("line 1 column 9"));
-    assert!(refused(&toml::FORMAT, "a = \n", "a", 2.into()).contains("no TOML"));
+    assert_eq!(set(yaml, flow, "a.c", 3), "a: {b: 1,\n  c: 3}\n", "what is on one line is edited");
+    assert!(refused(&json::FORMAT, "{\"a\": 1,}", "a", 2).contains("line 1 column 9"));
+    assert!(refused(&toml::FORMAT, "a = \n", "a", 2).contains("no TOML"));
     assert!(refused(&toml::FORMAT, "a = 1\n", "a", Json::Null).contains("no null"));
 }
 
@@ -144,7 +140,7 @@ fn a_key_of_a_json_file_changes_alone() {
         set(json, "{\"a\":1}", "b", serde_json::json!({"c": [1, 2]})),
         "{\"a\":1,\"b\":{\"c\":[1,2]}}"
     );
-    assert_eq!(set(json, "", "a", 1.into()), "{\n  \"a\": 1\n}\n");
+    assert_eq!(set(json, "", "a", 1), "{\n  \"a\": 1\n}\n");
 }
 
 #[test]
@@ -170,8 +166,8 @@ fn a_key_of_a_toml_file_changes_alone() {
         line("when = 1979-05-27\n", ""),
         "the comment stays"
     );
-    assert_eq!(set(toml, text, "server.when", "1979-05-27".into()), text);
-    let new = set(toml, "a = 1\r\n", "b.c.d", 1.into());
+    assert_eq!(set(toml, text, "server.when", "1979-05-27"), text);
+    let new = set(toml, "a = 1\r\n", "b.c.d", 1);
     assert_eq!(new, "a = 1\r\n\r\n[b.c]\r\nd = 1\r\n");
 }
 

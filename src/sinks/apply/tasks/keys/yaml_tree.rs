@@ -215,7 +215,14 @@ impl Reader<'_> {
     fn end(&mut self, end: usize) -> Result<(), String> {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let last = open.nodes.last().map(|node| node.span.end);
-        let end = if open.is_flow { end } else { last.unwrap_or(end) };
+        let end = if open.is_flow {
+            // The parser counts what follows on the line, a comment for one.
+            let close = if open.is_map { '}' } else { ']' };
+            let found = self.text[open.start..end.max(open.start)].rfind(close);
+            found.map_or(end, |at| open.start + at + 1)
+        } else {
+            last.unwrap_or(end)
+        };
         let body = if open.is_map {
             let mut nodes = open.nodes.into_iter();
             let mut entries = Vec::new();
