@@ -11,9 +11,13 @@ pub(super) static MODULE: Module = Module {
     summary: "Fails unless variables are what a role says that it takes.",
     acts_unless: None,
     spec: Spec::new(&[
-        Param::new("argument_spec", Kind::Any).required(),
-        Param::new("provided_arguments", Kind::Any),
-        Param::new("validate_args_context", Kind::Any),
+        Param::new("argument_spec", Kind::Any)
+            .required()
+            .says("The options of the role, as `meta/argument_specs.yml` has them."),
+        Param::new("provided_arguments", Kind::Any)
+            .says("Values for them, before those of the variables of their names."),
+        Param::new("validate_args_context", Kind::Any)
+            .says("What the result says of where the options come from."),
     ]),
     check: no_check,
     build: |params| Box::new(Validate { params }),

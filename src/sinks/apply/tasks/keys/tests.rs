@@ -255,7 +255,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn an_edit_gives_the_tree_with_that_key_changed_and_keeps_all_comments(
+    fn an_edit_gives_the_tree_with_that_key_changed_and_keeps_all_comments_or_is_refused(
         tree in tree(),
         at in any::<prop::sample::Index>(),
         more in prop::option::of(prop::sample::select(vec!["new", "k", "on"])),
@@ -291,9 +291,17 @@ proptest! {
             }
             let edited = match edit(format, &text, &key, wanted) {
                 Ok(edited) => edited.text,
-                // Comments inside of what is replaced are the one thing that may be in the way.
+                // Comments inside of what is replaced may be in the way, YAML has forms that are
+                // left alone, a list of tables in TOML holds nothing else; and what does not read
+                // as it should is never written.
                 Err(why) => {
-                    prop_assert!(why.contains("comment") || why.contains("the list as a whole") || (format.name == "YAML" && why.contains("not edited")), "{}: {:?}\n{}", why, key, text);
+                    let left_alone = match format.name {
+                        "YAML" => why.contains("not edited"),
+                        "TOML" => why.contains("not replaced"),
+                        _ => false,
+                    };
+                    let known = why.contains("edited safely") || why.contains("comment") || why.contains("the list as a whole");
+                    prop_assert!(known || left_alone, "{}: {:?}\n{}", why, key, text);
                     continue;
                 }
             };

@@ -93,6 +93,23 @@ fn has_comment_above(table: &Table) -> bool {
     prefix.is_some_and(|prefix| prefix.contains('#'))
 }
 
+/// Whether a comment stands at a table's heading or below it, however deep.
+fn bears_comment(table: &Table) -> bool {
+    let suffix = table.decor().suffix().and_then(|suffix| suffix.as_str());
+    let behind = suffix.is_some_and(|suffix| suffix.contains('#'));
+    has_comment_above(table) || behind || has_comment_inside(table)
+}
+
+fn has_comment_inside(table: &Table) -> bool {
+    // Tables within it have headings of their own, and are not written with it.
+    let within = |item: &Item| match item {
+        Item::Table(inner) => bears_comment(inner),
+        Item::ArrayOfTables(tables) => tables.iter().any(bears_comment),
+        Item::Value(_) | Item::None => false,
+    };
+    table.to_string().contains('#') || table.iter().any(|(_, item)| within(item))
+}
+
 /// Edits a document that is spelled again as it was written.
 fn edited(
     text: &str,
@@ -116,17 +133,18 @@ fn set(text: &str, steps: &[String], value: &Json) -> Result<String, String> {
 
 fn set_in(item: &mut Item, steps: &[String], json: &Json) -> Result<(), String> {
     let Some((step, rest)) = steps.split_first() else {
-        let inside = match &*item {
+        let is_commented = match &*item {
             Item::Value(value @ (Value::Array(_) | Value::InlineTable(_))) => {
                 // What stands behind it stays.
                 let mut bare = value.clone();
                 bare.decor_mut().clear();
-                bare.to_string()
+                bare.to_string().contains('#')
             }
-            Item::Table(_) | Item::ArrayOfTables(_) => item.to_string(),
-            Item::Value(_) | Item::None => String::new(),
+            Item::Table(table) => has_comment_inside(table),
+            Item::ArrayOfTables(tables) => tables.iter().any(bears_comment),
+            Item::Value(_) | Item::None => false,
         };
-        if inside.contains('#') {
+        if is_commented {
             return Err(COMMENT.into());
         }
         let old = item.as_value().cloned();

@@ -158,7 +158,11 @@ impl Reader<'_> {
                 let span = match style {
                     ScalarStyle::Literal | ScalarStyle::Folded => {
                         let start = self.block_start(start);
-                        start..self.block_end(start)
+                        let outer = match slot {
+                            Slot::Entry { column, .. } => column,
+                            _ => column(self.text, self.text[..start].rfind('-').unwrap_or(start)),
+                        };
+                        start..self.block_end(start, outer)
                     }
                     _ if value.is_empty() && style == ScalarStyle::Plain => {
                         let at = match slot {
@@ -185,6 +189,11 @@ impl Reader<'_> {
     fn begin(&mut self, is_map: bool, marked: bool, start: usize) -> Result<(), String> {
         if self.open.len() >= DEEPEST {
             return Err(format!("lists and mappings stand in each other {DEEPEST} deep"));
+        }
+        let same = |open: &&mut Open| open.is_flow && open.start == start && open.nodes.is_empty();
+        if let Some(list) = self.open.last_mut().filter(same) {
+            // What stands no deeper than its key begins, to the parser, with its first item.
+            list.is_flow = false;
         }
         let slot = self.slot()?;
         let is_flow = self.text[start..].starts_with(if is_map { '{' } else { '[' });
@@ -213,7 +222,16 @@ impl Reader<'_> {
     }
 
     fn end(&mut self, end: usize) -> Result<(), String> {
-        let Some(open) = self.open.pop() else { return Ok(()) };
+        let Some(mut open) = self.open.pop() else { return Ok(()) };
+        match open.nodes.first().map(|first| first.span.start) {
+            Some(first) if first < open.start => {
+                return Err("it is written in a way that is not edited".into());
+            }
+            Some(first) if first == open.start && !open.is_map => {
+                open.start = self.text[..first].rfind('-').unwrap_or(first);
+            }
+            _ => {}
+        }
         let last = open.nodes.last().map(|node| node.span.end);
         let end = if open.is_flow {
             // The parser counts what follows on the line, a comment for one.
@@ -253,9 +271,9 @@ impl Reader<'_> {
         self.text[..at].rfind(['|', '>']).unwrap_or(at)
     }
 
-    /// Where the last line of a block scalar ends, whose `|` or `>` is at `start`.
-    fn block_end(&self, start: usize) -> usize {
-        let outer = super::indent_of(self.text, start).len();
+    /// Where the last line of a block scalar ends, whose `|` or `>` is at `start`; its lines stand
+    /// deeper than the column `outer`.
+    fn block_end(&self, start: usize, outer: usize) -> usize {
         let header = super::line_end(self.text, start);
         let mut end = start + self.text[start..header].trim_end().len();
         let mut at = header;
