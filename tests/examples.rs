@@ -315,7 +315,7 @@ fn apply_jinja_makes_what_its_expressions_say_and_draws_its_password_once() {
         diff wanted filters.txt
         printf '%s\n' 'users of jinja-demo' 'bob    1002' 'ann    1001' 'motto: slow and steady' \
             'shell: /bin/sh' 'tls:' '  enabled: true' '  versions:' "  - '1.2'" "  - '1.3'" \
-            'workers: 2' '' > wanted
+            'workers: 2' > wanted
         diff wanted report.txt
         test -e part01.txt -a -e part03.txt -a -e seen
         [ "$(stat --format %a secrets/db)" = 600 ]
