@@ -53,12 +53,18 @@ const KEPT_CAPABILITIES: u64 = 1 << 2 | 1 << 6 | 1 << 7;
 
 /// What programs say to whom something is denied that a guard may not do. Their own words are all
 /// that tells a denial from a failure.
-const DENIALS: [&[u8]; 5] = [
+const DENIALS: [&[u8]; 10] = [
     b"permission denied",
     b"operation not permitted",
     b"read-only file system",
     b"no new privileges",
-    b"connect",
+    // What curl, ssh and clients of databases say.
+    b"couldn't connect",
+    b"could not connect",
+    b"failed to connect",
+    b"can't connect",
+    b"cannot connect",
+    b"unable to connect",
 ];
 
 /// The walls around a thread. All clones are about the same ones.

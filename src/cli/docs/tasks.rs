@@ -53,7 +53,7 @@ fn page(module: &Module) -> Page {
         page.text.push_str("- any other name, which is a variable with its value\n");
     }
     if !spec.not_yet.is_empty() {
-        let names = named(spec.not_yet, ", ");
+        let names = named(&spec.not_yet.concat(), ", ");
         let text = format!("Ansible has these too; here they are refused: {names}.");
         add(&mut page.text, format_args!("\n## Not supported\n\n{text}\n"));
     }

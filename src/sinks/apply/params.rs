@@ -97,7 +97,7 @@ pub struct Spec {
     /// Those that it has in common with other modules.
     pub shared: &'static [&'static [Param]],
     /// Names that Ansible knows and this version does not.
-    pub not_yet: &'static [&'static str],
+    pub not_yet: &'static [&'static [&'static str]],
     /// Of each of these groups at most one may be given.
     pub exclusive: &'static [&'static [&'static str]],
     /// Of each of these groups at least one must be given.
@@ -298,7 +298,7 @@ impl Params {
 
 fn unknown(module: &str, spec: &Spec, key: &Key) -> Diagnostic {
     let name = &*key.name;
-    if spec.not_yet.contains(&name) {
+    if spec.not_yet.iter().any(|names| names.contains(&name)) {
         let why = format!("the parameter `{name}` of `{module}` is not supported");
         let complaint = Diagnostic::new(why, key.span.clone());
         return match reason(name) {

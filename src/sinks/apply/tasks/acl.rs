@@ -171,21 +171,23 @@ fn bits(permissions: &str) -> Result<(u8, bool), String> {
 }
 
 fn check(params: &Params) -> Vec<Diagnostic> {
-    let complain = |why: String| Diagnostic::new(why, params.span.clone());
+    // Where what is wrong is written: in one text, or in parts.
+    let place = |name: &str| params.place(if params.has("entry") { "entry" } else { name });
     let mut complaints = Vec::new();
     if params.flag("use_nfsv4_acls", false) {
         let why = "`use_nfsv4_acls: true` is not supported: lists of NFS version 4 are set where the \
                    files are, on the server";
-        complaints.push(complain(why.into()));
+        complaints.push(Diagnostic::new(why, params.place("use_nfsv4_acls")));
     }
     let entry = ["entry", "etype", "permissions", "state"];
     // What holds an expression is judged when the task runs.
     let is_plain = entry.iter().all(|name| !params.has(name) || params.text(name).is_some());
     if is_plain {
         match Entry::of(params) {
-            Err(why) => complaints.push(complain(why)),
+            Err(why) => complaints.push(Diagnostic::new(why, place("etype"))),
             Ok(Some(Entry { permissions: Some(permissions), .. })) => {
-                complaints.extend(bits(&permissions).err().map(complain));
+                let wrong = bits(&permissions).err();
+                complaints.extend(wrong.map(|why| Diagnostic::new(why, place("permissions"))));
             }
             Ok(_) => {}
         }

@@ -18,7 +18,7 @@ pub(super) static MODULE: Module = Module {
     summary: "Makes sure that files and trees are packed into an archive as they are now.",
     acts_unless: None,
     spec: Spec {
-        not_yet: &["attributes", "attr", "selevel", "serole", "setype", "seuser"],
+        not_yet: &[file_attributes::NOT_YET],
         shared: &[file_attributes::PARAMS],
         ..Spec::new(&[
             Param::new("path", Kind::Any)

@@ -16,7 +16,7 @@ pub(super) static MODULE: Module = Module {
     summary: "Makes a file of the fragments in a directory, in the order of their names.",
     acts_unless: None,
     spec: Spec {
-        not_yet: file_attributes::NOT_YET,
+        not_yet: &[file_attributes::NOT_YET, file_attributes::CONTENT_NOT_YET],
         shared: &[file_attributes::PARAMS],
         ..Spec::new(&[
             Param::new("src", Kind::Path).required().says("The directory with the fragments."),

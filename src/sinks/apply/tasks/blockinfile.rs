@@ -13,7 +13,7 @@ pub(super) static MODULE: Module = Module {
     summary: "Makes sure that a block of lines, between markers, is in a text file or not in it.",
     acts_unless: None,
     spec: Spec {
-        not_yet: file_attributes::NOT_YET,
+        not_yet: &[file_attributes::NOT_YET, file_attributes::CONTENT_NOT_YET],
         exclusive: &[&["insertbefore", "insertafter"]],
         shared: &[file_attributes::PARAMS],
         ..Spec::new(&[

@@ -84,7 +84,7 @@ fn check(params: &Params) -> Vec<Diagnostic> {
     let present = params.text("state") != Some("absent");
     let wanted = params.text("capability").map(|text| Wanted::read(text, present));
     match wanted {
-        Some(Err(why)) => vec![Diagnostic::new(why, params.span.clone())],
+        Some(Err(why)) => vec![Diagnostic::new(why, params.place("capability"))],
         _ => Vec::new(),
     }
 }

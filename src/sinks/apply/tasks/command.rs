@@ -19,7 +19,7 @@ pub(super) static MODULE: Module = Module {
     acts_unless: Some(&["creates", "removes"]),
     spec: Spec {
         free_form: Some("cmd"),
-        not_yet: &["executable"],
+        not_yet: &[&["executable"]],
         exclusive: &[&["cmd", "argv"]],
         one_of: &[&["cmd", "argv"]],
         ..Spec::new(&[

@@ -16,7 +16,7 @@ pub(super) static MODULE: Module = Module {
     summary: "Makes sure that a file has this content, or that a tree of files is there.",
     acts_unless: None,
     spec: Spec {
-        not_yet: &["attributes", "attr", "selevel", "serole", "setype", "seuser"],
+        not_yet: &[file_attributes::NOT_YET],
         exclusive: &[&["content", "src"]],
         one_of: &[&["content", "src"]],
         shared: &[file_attributes::PARAMS],

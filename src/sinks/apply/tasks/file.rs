@@ -17,7 +17,7 @@ pub(super) static MODULE: Module = Module {
     summary: "Makes sure that a path is a directory, a link or absent, or has these permissions.",
     acts_unless: None,
     spec: Spec {
-        not_yet: file_attributes::NOT_YET,
+        not_yet: &[file_attributes::NOT_YET, file_attributes::CONTENT_NOT_YET],
         shared: &[file_attributes::PARAMS],
         ..Spec::new(&[
             Param::new("path", Kind::Path).or(&["dest", "name"]).required().says("The path."),

@@ -46,7 +46,10 @@ pub(super) const PARAMS: &[Param] = &[MODE, OWNER, GROUP, UNSAFE_WRITES];
 
 /// Parameters of Ansible's file tasks that no file task here has yet.
 pub(super) const NOT_YET: &[&str] =
-    &["attributes", "attr", "selevel", "serole", "setype", "seuser", "decrypt", "checksum"];
+    &["attributes", "attr", "selevel", "serole", "setype", "seuser"];
+
+/// The same of those that take their content from somewhere.
+pub(super) const CONTENT_NOT_YET: &[&str] = &["decrypt", "checksum"];
 
 /// What the parameters `mode`, `owner` and `group` ask for. Names must be known on the host.
 pub(super) fn read(params: &Params, machine: &Machine) -> Result<Attributes, Failure> {

@@ -19,7 +19,7 @@ pub(super) static MODULE: Module = Module {
     summary: "Returns the files below some directories that match by name, age, size or content.",
     acts_unless: None,
     spec: Spec {
-        not_yet: &["encoding"],
+        not_yet: &[&["encoding"]],
         ..Spec::new(&[
             Param::new("paths", Kind::Any)
                 .or(&["name", "path"])

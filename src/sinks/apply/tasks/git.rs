@@ -15,7 +15,7 @@ pub(super) static MODULE: Module = Module {
     summary: "Makes sure that a directory is a checkout of a version of a repository.",
     acts_unless: None,
     spec: Spec {
-        not_yet: &[
+        not_yet: &[&[
             "archive",
             "archive_prefix",
             "gpg_allowlist",
@@ -24,7 +24,7 @@ pub(super) static MODULE: Module = Module {
             "separate_git_dir",
             "track_submodules",
             "umask",
-        ],
+        ]],
         ..Spec::new(&[
             Param::new("repo", Kind::Text)
                 .or(&["name"])

@@ -14,16 +14,7 @@ pub(super) static MODULE: Module = Module {
     summary: "Makes sure that an option of an INI file has a value, or is absent.",
     acts_unless: None,
     spec: Spec {
-        not_yet: &[
-            "attributes",
-            "attr",
-            "selevel",
-            "serole",
-            "setype",
-            "seuser",
-            "follow",
-            "section_has_values",
-        ],
+        not_yet: &[file_attributes::NOT_YET, &["follow", "section_has_values"]],
         exclusive: &[&["value", "values"]],
         shared: &[file_attributes::PARAMS],
         ..Spec::new(&[

@@ -15,7 +15,7 @@ pub(super) static MODULE: Module = Module {
     summary: "Makes sure that a line is in a text file, in place of another one, or not in it.",
     acts_unless: None,
     spec: Spec {
-        not_yet: file_attributes::NOT_YET,
+        not_yet: &[file_attributes::NOT_YET, file_attributes::CONTENT_NOT_YET],
         exclusive: &[
             &["insertbefore", "insertafter"],
             &["regexp", "search_string"],

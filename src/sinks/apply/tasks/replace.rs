@@ -12,7 +12,7 @@ pub(super) static MODULE: Module = Module {
     summary: "Replaces all that matches a pattern in a text file.",
     acts_unless: None,
     spec: Spec {
-        not_yet: file_attributes::NOT_YET,
+        not_yet: &[file_attributes::NOT_YET, file_attributes::CONTENT_NOT_YET],
         shared: &[file_attributes::PARAMS],
         ..Spec::new(&[
             Param::new("path", Kind::Path)

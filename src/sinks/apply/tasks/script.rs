@@ -14,7 +14,7 @@ pub(super) static MODULE: Module = Module {
     acts_unless: Some(&["creates", "removes"]),
     spec: Spec {
         free_form: Some("cmd"),
-        not_yet: &["decrypt"],
+        not_yet: &[&["decrypt"]],
         ..Spec::new(&[
             Param::new("cmd", Kind::CommandLine)
                 .required()

@@ -14,7 +14,7 @@ pub(super) static MODULE: Module = Module {
     summary: "Makes sure that a file holds what a template renders to.",
     acts_unless: None,
     spec: Spec {
-        not_yet: file_attributes::NOT_YET,
+        not_yet: &[file_attributes::NOT_YET, file_attributes::CONTENT_NOT_YET],
         shared: &[file_attributes::PARAMS],
         ..Spec::new(&[
             Param::new("src", Kind::Path)

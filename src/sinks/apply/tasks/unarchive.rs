@@ -22,7 +22,7 @@ pub(super) static MODULE: Module = Module {
     summary: "Makes sure that all that is in an archive is in a directory.",
     acts_unless: None,
     spec: Spec {
-        not_yet: &["attributes", "attr", "selevel", "serole", "setype", "seuser", "decrypt"],
+        not_yet: &[file_attributes::NOT_YET, &["decrypt"]],
         exclusive: &[&["include", "exclude"]],
         shared: &[file_attributes::PARAMS],
         ..Spec::new(&[

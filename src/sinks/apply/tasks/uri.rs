@@ -22,18 +22,7 @@ pub(super) static MODULE: Module = Module {
     acts_unless: None,
     spec: Spec {
         exclusive: &[&["body", "src"]],
-        not_yet: &[
-            "attributes",
-            "attr",
-            "selevel",
-            "serole",
-            "setype",
-            "seuser",
-            "ciphers",
-            "use_gssapi",
-            "unredirected_headers",
-            "use_netrc",
-        ],
+        not_yet: &[file_attributes::NOT_YET, web::NOT_YET],
         shared: &[file_attributes::PARAMS, web::PARAMS],
         ..Spec::new(&[
             Param::new("url", Kind::Text)

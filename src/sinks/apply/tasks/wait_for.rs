@@ -16,7 +16,7 @@ pub(super) static MODULE: Module = Module {
     acts_unless: None,
     spec: Spec {
         exclusive: &[&["port", "path"]],
-        not_yet: &["active_connection_states", "exclude_hosts"],
+        not_yet: &[&["active_connection_states", "exclude_hosts"]],
         ..Spec::new(&[
             Param::new("host", Kind::Text).says("The host; this one where not given."),
             Param::new("port", Kind::Int).says("The port."),
