@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::event::metric::Family;
+use crate::host::proc::HeldFile;
 
 /// One part of the host's metrics, cut and named as `node_exporter`'s collectors are. It keeps its
 /// files open, and whatever it must remember from one round to the next.
@@ -67,4 +68,26 @@ impl Malformed {
 pub fn reading(path: &Path) -> impl FnOnce(io::Error) -> CollectError {
     let path = path.to_owned();
     move |error| CollectError::Io { path, error }
+}
+
+/// What `parse` makes of a whole file; errors name the file.
+pub(super) fn parsed<T>(
+    file: &mut HeldFile,
+    parse: impl FnOnce(&str) -> Result<T, Malformed>,
+) -> Result<T, CollectError> {
+    match file.text().map(|text| parse(&text)) {
+        Ok(found) => found.map_err(|line| line.of(file.path())),
+        Err(error) => Err(reading(file.path())(error)),
+    }
+}
+
+/// The same of a file that only some hosts have.
+pub(super) fn parsed_if_there<T>(
+    file: &mut HeldFile,
+    parse: impl FnOnce(&str) -> Result<T, Malformed>,
+) -> Result<T, CollectError> {
+    match file.text().map(|text| parse(&text)) {
+        Ok(found) => found.map_err(|line| line.of(file.path())),
+        Err(_) => Err(CollectError::NoData),
+    }
 }

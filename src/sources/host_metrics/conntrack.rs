@@ -1,6 +1,6 @@
 //! `conntrack`: how full the table of tracked connections is, and what went wrong there.
 
-use super::collector::{CollectError, Collector, Malformed, reading};
+use super::collector::{CollectError, Collector, Malformed, parsed};
 use crate::event::metric::{Family, MetricKind};
 use crate::host::{proc::HeldFile, roots::Roots};
 
@@ -46,9 +46,7 @@ impl Collector for Conntrack {
         let name = |what: &str| format!("node_nf_conntrack_{what}");
         gauge(name("entries"), "Connections that are tracked now.", count);
         gauge(name("entries_limit"), "Connections that can be tracked at most.", limit);
-        let path = self.statistics.path().to_owned();
-        let text = self.statistics.text().map_err(reading(&path))?;
-        let sums = parse(&text).map_err(|line| line.of(&path))?;
+        let sums = parsed(&mut self.statistics, parse)?;
         for ((column, help), sum) in COLUMNS.iter().zip(sums) {
             gauge(name(&format!("stat_{column}")), help, sum);
         }

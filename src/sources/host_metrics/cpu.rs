@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::collector::{CollectError, Collector, Malformed, reading};
+use super::collector::{CollectError, Collector, Malformed, parsed};
 use super::cpu_info::CpuInfo;
 use super::filter::Pattern;
 use crate::event::metric::{Family, MetricKind, Text};
@@ -155,9 +155,7 @@ fn processors(directory: &Path) -> Vec<(u32, PathBuf)> {
 
 impl Collector for Cpu {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let path = self.stat.path().to_owned();
-        let text = self.stat.text().map_err(reading(&path))?;
-        let stat = parse_stat(&text).map_err(|line| line.of(&path))?;
+        let stat = parsed(&mut self.stat, parse_stat)?;
         self.update(&stat);
 
         let counter = |name, help| Family::new(name, MetricKind::Counter, help);

@@ -1,6 +1,6 @@
 //! `drbd`: disks that are kept alike on two hosts over the network.
 
-use super::collector::{CollectError, Collector, Malformed};
+use super::collector::{CollectError, Collector, Malformed, parsed_if_there};
 use super::families::{Families, labels};
 use crate::event::metric::{Family, MetricKind};
 use crate::host::{proc::HeldFile, roots::Roots};
@@ -40,9 +40,7 @@ impl Drbd {
 
 impl Collector for Drbd {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let path = self.file.path().to_owned();
-        let text = self.file.text().map_err(|_| CollectError::NoData)?;
-        out.extend(families(&text).map_err(|line| line.of(&path))?);
+        out.extend(parsed_if_there(&mut self.file, families)?);
         Ok(())
     }
 }

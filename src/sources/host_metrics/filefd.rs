@@ -1,6 +1,6 @@
 //! `filefd`: how many files the kernel has open, and how many it will open.
 
-use super::collector::{CollectError, Collector, Malformed, reading};
+use super::collector::{CollectError, Collector, Malformed, parsed};
 use crate::event::metric::{Family, MetricKind};
 use crate::host::{proc::HeldFile, roots::Roots};
 
@@ -18,9 +18,7 @@ impl Filefd {
 
 impl Collector for Filefd {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let path = self.file.path().to_owned();
-        let text = self.file.text().map_err(reading(&path))?;
-        let [allocated, maximum] = parse(&text).map_err(|line| line.of(&path))?;
+        let [allocated, maximum] = parsed(&mut self.file, parse)?;
         let gauge = |name, help, value| Family::single(name, MetricKind::Gauge, help, value);
         out.push(gauge("node_filefd_allocated", "Open files, on the whole host.", allocated));
         out.push(gauge("node_filefd_maximum", "Files that can be open at most.", maximum));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::collector::{CollectError, Collector, Malformed};
+use super::collector::{CollectError, Collector, Malformed, parsed_if_there};
 use super::families::{Families, labels};
 use crate::event::metric::Family;
 use crate::host::{proc::HeldFile, roots::Roots};
@@ -33,9 +33,7 @@ impl Ipvs {
 
 impl Collector for Ipvs {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let path = self.totals.path().to_owned();
-        let text = self.totals.text().map_err(|_| CollectError::NoData)?;
-        let totals = parse_totals(&text).map_err(|line| line.of(&path))?;
+        let totals = parsed_if_there(&mut self.totals, parse_totals)?;
         let mut families = Families::default();
         for ((name, help), value) in TOTALS.iter().zip(totals) {
             families.counter(*name, *help, Vec::new(), value as f64);

@@ -1,6 +1,6 @@
 //! `loadavg`: how many tasks want a processor, averaged over one, five and fifteen minutes.
 
-use super::collector::{CollectError, Collector, Malformed, reading};
+use super::collector::{CollectError, Collector, Malformed, parsed};
 use crate::event::metric::{Family, MetricKind};
 use crate::host::{proc::HeldFile, roots::Roots};
 
@@ -18,9 +18,7 @@ impl Loadavg {
 
 impl Collector for Loadavg {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let path = self.file.path().to_owned();
-        let text = self.file.text().map_err(reading(&path))?;
-        let [one, five, fifteen] = parse(&text).map_err(|line| line.of(&path))?;
+        let [one, five, fifteen] = parsed(&mut self.file, parse)?;
         let gauge = |name, help, value| Family::single(name, MetricKind::Gauge, help, value);
         out.push(gauge("node_load1", "Load average over one minute.", one));
         out.push(gauge("node_load15", "Load average over fifteen minutes.", fifteen));

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::collector::{CollectError, Collector, Malformed, reading};
+use super::collector::{CollectError, Collector, Malformed, parsed};
 use super::families::{Families, Labels, labels};
 use crate::event::metric::{Family, MetricKind};
 use crate::host::{proc::HeldFile, roots::Roots};
@@ -98,9 +98,7 @@ impl Mountstats {
 
 impl Collector for Mountstats {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let path = self.file.path().to_owned();
-        let text = self.file.text().map_err(reading(&path))?;
-        out.extend(families(&text).map_err(|line| line.of(&path))?);
+        out.extend(parsed(&mut self.file, families)?);
         Ok(())
     }
 }

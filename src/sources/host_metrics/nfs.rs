@@ -1,6 +1,6 @@
 //! `nfs`: what this host asked of NFS servers.
 
-use super::collector::{CollectError, Collector, Malformed};
+use super::collector::{CollectError, Collector, Malformed, parsed_if_there};
 use super::families::{Families, labels};
 use super::rpc::{self, V2, V3};
 use crate::event::metric::Family;
@@ -83,9 +83,7 @@ impl Nfs {
 
 impl Collector for Nfs {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let path = self.file.path().to_owned();
-        let text = self.file.text().map_err(|_| CollectError::NoData)?;
-        out.extend(families(&text).map_err(|line| line.of(&path))?);
+        out.extend(parsed_if_there(&mut self.file, families)?);
         Ok(())
     }
 }

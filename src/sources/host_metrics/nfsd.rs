@@ -1,6 +1,6 @@
 //! `nfsd`: what NFS clients asked of this host.
 
-use super::collector::{CollectError, Collector, Malformed};
+use super::collector::{CollectError, Collector, Malformed, parsed_if_there};
 use super::families::{Families, labels};
 use super::rpc::{self, V2, V3};
 use crate::event::metric::{Family, MetricKind};
@@ -100,9 +100,7 @@ impl Nfsd {
 
 impl Collector for Nfsd {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let path = self.file.path().to_owned();
-        let text = self.file.text().map_err(|_| CollectError::NoData)?;
-        out.extend(families(&text).map_err(|line| line.of(&path))?);
+        out.extend(parsed_if_there(&mut self.file, families)?);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! `zoneinfo`: how the pages of each zone of memory are used.
 
-use super::collector::{CollectError, Collector, Malformed, reading};
+use super::collector::{CollectError, Collector, Malformed, parsed};
 use super::families::{Families, labels};
 use crate::event::metric::{Family, MetricKind};
 use crate::host::{proc::HeldFile, roots::Roots};
@@ -59,9 +59,7 @@ impl Zoneinfo {
 
 impl Collector for Zoneinfo {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let path = self.file.path().to_owned();
-        let text = self.file.text().map_err(reading(&path))?;
-        out.extend(families(&text).map_err(|line| line.of(&path))?);
+        out.extend(parsed(&mut self.file, families)?);
         Ok(())
     }
 }

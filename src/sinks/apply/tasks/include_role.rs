@@ -8,23 +8,29 @@ use crate::sinks::apply::parse::RoleFiles;
 
 const FILES: [&str; 4] = ["tasks_from", "vars_from", "defaults_from", "handlers_from"];
 
+/// Which role, and what of it.
+const PARAMS: &[Param] = &[
+    Param::new("name", Kind::Text).or(&["role"]).required().says("The role."),
+    Param::new("tasks_from", Kind::Text).says("Which of its task files; `main` where not given."),
+    Param::new("vars_from", Kind::Text).says("Which of its files of variables."),
+    Param::new("defaults_from", Kind::Text).says("Which of its files of defaults."),
+    Param::new("handlers_from", Kind::Text).says("Which of its files of handlers."),
+    Param::new("public", Kind::Bool).says("What comes after sees its variables, too."),
+    Param::new("allow_duplicates", Kind::Bool)
+        .says("Accepted: a role is included as often as it is asked for."),
+    Param::new("rolespec_validate", Kind::Bool).says("Accepted, and without effect."),
+];
+
 pub(super) static MODULE: Module = Module {
     name: "include_role",
     summary: "Runs the tasks of a role, whose name may hold expressions.",
     acts_unless: None,
-    spec: Spec::new(&[
-        Param::new("name", Kind::Text).or(&["role"]).required().says("The role."),
-        Param::new("tasks_from", Kind::Text)
-            .says("Which of its task files; `main` where not given."),
-        Param::new("vars_from", Kind::Text).says("Which of its files of variables."),
-        Param::new("defaults_from", Kind::Text).says("Which of its files of defaults."),
-        Param::new("handlers_from", Kind::Text).says("Which of its files of handlers."),
-        Param::new("public", Kind::Bool).says("What comes after sees its variables, too."),
-        Param::new("allow_duplicates", Kind::Bool)
-            .says("Accepted: a role is included as often as it is asked for."),
-        Param::new("rolespec_validate", Kind::Bool).says("Accepted, and without effect."),
-        Param::new("apply", Kind::Raw).says("Keywords for all its tasks, such as `tags`."),
-    ]),
+    spec: Spec {
+        shared: &[PARAMS],
+        ..Spec::new(&[
+            Param::new("apply", Kind::Raw).says("Keywords for all its tasks, such as `tags`.")
+        ])
+    },
     check: no_check,
     build: |params| Box::new(IncludeRole { params }),
 };
@@ -34,18 +40,7 @@ pub(super) static IMPORT: Module = Module {
     name: "import_role",
     summary: "Puts the tasks of a role in its place, before a run begins.",
     acts_unless: None,
-    spec: Spec::new(&[
-        Param::new("name", Kind::Text).or(&["role"]).required().says("The role."),
-        Param::new("tasks_from", Kind::Text)
-            .says("Which of its task files; `main` where not given."),
-        Param::new("vars_from", Kind::Text).says("Which of its files of variables."),
-        Param::new("defaults_from", Kind::Text).says("Which of its files of defaults."),
-        Param::new("handlers_from", Kind::Text).says("Which of its files of handlers."),
-        Param::new("public", Kind::Bool).says("What comes after sees its variables, too."),
-        Param::new("allow_duplicates", Kind::Bool)
-            .says("Accepted: a role is included as often as it is asked for."),
-        Param::new("rolespec_validate", Kind::Bool).says("Accepted, and without effect."),
-    ]),
+    spec: Spec::new(PARAMS),
     check: no_check,
     build: |params| Box::new(IncludeRole { params }),
 };
