@@ -80,7 +80,7 @@ impl Parser {
     }
 
     fn import_playbook(&mut self, node: &Node, plays: &mut Vec<Play>) {
-        let Some(name) = self.known_name("import_playbook", node) else { return };
+        let Some(name) = self.known_name("import_playbook", node, &Home::default()) else { return };
         let here = Home { directory: self.here.clone(), ..Home::default() };
         let path = match self.find_tasks(&name, &here, node.span.as_ref()) {
             Ok(path) => path,
@@ -138,7 +138,8 @@ impl Parser {
             play.vars = self.mapping("`vars`", vars);
         }
         self.vars_prompt(node.get("vars_prompt"), &mut play);
-        let home = Arc::new(Home { directory: self.here.clone(), ..Home::default() });
+        let here = self.here.clone();
+        let home = Arc::new(Home { directory: here.clone(), play: here, ..Home::default() });
         self.vars_files(node.get("vars_files"), &home, &mut play);
 
         let outside = self.scope.clone();
@@ -153,6 +154,8 @@ impl Parser {
         let listed = node.get("roles").map(|list| self.entries("roles", list)).unwrap_or_default();
         for entry in listed {
             if let Some(loaded) = self.role_entry(&entry, &around) {
+                play.role_names.push(loaded.role.name.clone());
+                play.dependency_names.extend(loaded.others.iter().map(|role| role.name.clone()));
                 play.roles.extend(loaded.others);
                 play.roles.push(loaded.role);
                 of_roles.extend(loaded.steps);
