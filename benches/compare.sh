@@ -11,9 +11,10 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/driftless-compare.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
 cargo build --release --quiet
-cargo bench --bench bare --no-run --quiet
+# In the release profile too, which saves a second build of the library.
+cargo build --release --bench bare --quiet
 driftless=$PWD/target/release/driftless
-bare=$(cargo bench --bench bare --no-run --message-format json --quiet |
+bare=$(cargo build --release --bench bare --message-format json --quiet |
   python3 -c 'import json,sys
 for line in sys.stdin:
     it = json.loads(line)

@@ -63,6 +63,7 @@ impl Job<'_> {
     /// Runs the task with the names in `scope`. Where it is tried several times, `attempt` is
     /// which time this is.
     pub(super) fn run(&self, machine: &mut Machine, scope: &Scope, attempt: Option<usize>) -> Turn {
+        machine.look_anew();
         match self.wanted(scope) {
             Ok(None) => {}
             Ok(Some(condition)) => return Turn::skipped(Some(condition)),
@@ -79,6 +80,7 @@ impl Job<'_> {
             home: &self.task.home,
             scope,
             environment: &environment,
+            is_read: self.keywords.register.is_some() || self.keywords.failed_when.is_some(),
         };
         let about = params.text("path").map(str::to_owned);
         let work = (self.module.build)(params);
