@@ -5,7 +5,7 @@ use super::includes::{self, MAIN};
 use super::lenient::Backslash;
 use super::scope::Scope;
 use super::syntax::{LastLineEnd, Syntax};
-use super::value::{from_node, is_omit, to_node};
+use super::value::{from_node, holds_undefined, is_omit, to_node};
 use super::{filters, functions, lenient, lookups, methods, suggest, tests};
 use crate::event::fault::Diagnostic;
 use crate::event::tree::{Node, Value as Tree};
@@ -176,6 +176,11 @@ impl Engine {
                 let value = self.render(text, scope).map_err(|e| e.located(node.span.as_ref()))?;
                 if is_omit(&value) {
                     return Ok(None);
+                }
+                if holds_undefined(&value) {
+                    let problem =
+                        Problem::new(format!("`{}` holds an undefined value", text.trim()));
+                    return Err(problem.located(node.span.as_ref()));
                 }
                 to_node(&value).value
             }

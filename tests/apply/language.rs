@@ -291,3 +291,38 @@ fn how_often_a_task_was_tried_is_known_to_its_conditions() {
     );
     assert_eq!(letters(&report), "co", "{report:#?}");
 }
+
+#[test]
+fn what_is_undefined_within_a_list_is_no_value() {
+    let report = Bench::new().run(
+        "vars: {things: [{name: a}, {title: b}]}
+tasks:
+  - set_fact: {names: '{{ things | map(attribute=\"name\") }}'}
+    ignore_errors: yes
+    register: out
+  - assert: {that: [out is failed, names is undefined]}
+  - set_fact: {names: '{{ things | map(attribute=\"name\", default=\"-\") }}'}
+  - assert: {that: \"names == ['a', '-']\"}
+",
+    );
+    assert_eq!(letters(&report), "iooo", "{report:#?}");
+}
+
+#[test]
+fn keywords_may_be_left_out_and_may_read_the_item() {
+    let report = Bench::new().run(
+        "tasks:
+  - copy: {content: x, dest: '{{ root }}/x'}
+    check_mode: '{{ omit }}'
+    delegate_to: '{{ item }}'
+    loop: [localhost, web1, elsewhere]
+    ignore_errors: yes
+    register: out
+  - assert:
+      that:
+        - out.results[0] is changed and out.results[1] is not changed
+        - out.results[2] is failed
+",
+    );
+    assert_eq!(letters(&report), "io", "{report:#?}");
+}

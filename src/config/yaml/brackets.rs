@@ -1,5 +1,5 @@
 //! Lists and mappings in brackets over several lines, where a line stands further left than YAML
-//! 1.2 wants it: PyYAML does not look at the indentation in brackets.
+//! 1.2 wants it: `PyYAML` does not look at the indentation in brackets.
 
 use super::Broken;
 use saphyr_parser::ScanError;

@@ -69,7 +69,8 @@ impl Job<'_> {
             Ok(Some(condition)) => return Turn::skipped(Some(condition)),
             Err(failure) => return self.failed(failure, scope),
         }
-        let (params, environment) = match self.prepare(scope) {
+        let prepared = self.must_be_here(scope).and_then(|()| self.prepare(scope));
+        let (params, environment) = match prepared {
             Ok(prepared) => prepared,
             Err(failure) => return self.failed(failure, scope),
         };
@@ -113,6 +114,18 @@ impl Job<'_> {
         machine.limit_time(None);
         self.looks.settle(machine)?;
         outcome
+    }
+
+    /// Refuses a task that is for another host.
+    fn must_be_here(&self, scope: &Scope) -> Result<(), Failure> {
+        let Some(node) = &self.keywords.delegate_to else { return Ok(()) };
+        let rendered = scope.engine().render_node(node, scope)?;
+        let name = rendered.scalar_text().unwrap_or_default();
+        let host = scope.lookup("inventory_hostname");
+        if matches!(name, "localhost" | "127.0.0.1" | "::1" | "") || host.as_str() == Some(name) {
+            return Ok(());
+        }
+        Err(Failure::new(format!("`delegate_to` can only be this host, and this is `{name}`")))
     }
 
     /// The first condition that says no, if any.
@@ -319,6 +332,10 @@ impl Switches {
                 return Ok(known);
             }
             let rendered = scope.engine().render_node(node, scope)?;
+            // `{{ omit }}` leaves the keyword out.
+            if rendered.value == Tree::Null {
+                return Ok(otherwise);
+            }
             truth(&rendered).ok_or_else(|| {
                 Failure::new(format!(
                     "true or false is needed here, and this is {}",
@@ -328,11 +345,12 @@ impl Switches {
         };
         Ok(Self {
             no_log: is_on(&keywords.no_log, false)?,
-            check_mode: keywords
-                .check_mode
-                .as_ref()
-                .map(|_| is_on(&keywords.check_mode, false))
-                .transpose()?,
+            check_mode: if is_on(&keywords.check_mode, false)? {
+                Some(true)
+            } else {
+                // Only what says no, and not what says nothing, overrules a dry run.
+                (!is_on(&keywords.check_mode, true)?).then_some(false)
+            },
             shows_diff: is_on(&keywords.diff, true)?,
             returns_diff: is_on(&keywords.diff, diffs)?,
             becomes: is_on(&keywords.becomes, false)?,

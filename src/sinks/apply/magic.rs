@@ -61,6 +61,7 @@ pub(super) fn with_names(
         ("playbook_dir", directory.as_str().into()),
         ("inventory_dir", directory.as_str().into()),
         ("ansible_version", version),
+        ("ansible_verbosity", 0.into()),
         ("ansible_diff_mode", inputs.diffs.into()),
         (ansible_facts::NAME, ansible_facts::value(&inputs.facts)),
         ("ansible_run_tags", tags),

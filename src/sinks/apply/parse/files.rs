@@ -36,7 +36,9 @@ impl Parser {
         place: Option<&Span>,
     ) -> Result<PathBuf, Box<Diagnostic>> {
         let mut places = vec![home.directory.clone()];
-        places.extend(home.role.iter().map(|role| role.path.join("tasks")));
+        if let Some(role) = &home.role {
+            places.extend([role.path.join("tasks"), role.path.clone()]);
+        }
         for place in self.of_all(home) {
             places.extend([place.to_owned(), place.join("tasks")]);
         }

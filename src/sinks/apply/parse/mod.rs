@@ -58,6 +58,8 @@ pub(super) struct Parser {
     remembers: bool,
     scope: Scope,
     complaints: Vec<Diagnostic>,
+    /// What the imports around a playbook say of all of its plays.
+    outer: Named,
     /// Files that are being imported right now, the outermost first.
     open: Vec<PathBuf>,
     /// What includes will bring while a run is on, as far as that is known before.
@@ -107,6 +109,7 @@ impl Parser {
             remembers: false,
             scope,
             complaints: Vec::new(),
+            outer: Named::new(),
             open: Vec::new(),
             foreseen: Foreseen::default(),
             given: Vec::new(),

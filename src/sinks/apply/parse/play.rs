@@ -68,7 +68,7 @@ impl Parser {
         for chunk in items.chunk_by(|a, b| !is_play(a) && !is_play(b)) {
             let Some(first) = chunk.first() else { continue };
             if let Some((_, name)) = imported_playbook(first) {
-                self.import_playbook(name, plays);
+                self.imported_plays(first, name, plays);
             } else if is_play(first) {
                 plays.extend(self.play(first));
             } else {
@@ -77,6 +77,35 @@ impl Parser {
                 plays.extend(self.play(&Node { value: own, span: list.span.clone() }));
             }
         }
+    }
+
+    /// The plays of another playbook. The variables, tags and conditions of the import are said of
+    /// all of them.
+    fn imported_plays(&mut self, item: &Node, name: &Node, plays: &mut Vec<Play>) {
+        let mut keywords = Named::new();
+        let mut vars = Named::new();
+        for (key, value) in item.as_map().unwrap_or_default() {
+            match &*key.name {
+                "name" => {}
+                "vars" => vars = self.mapping("`vars`", value),
+                "tags" | "when" => drop(keywords.insert(key.name.to_string(), value.clone())),
+                _ if is_import(key) => {}
+                _ => {
+                    let why = format!("`import_playbook` has no key `{}`", key.name);
+                    let complaint = Diagnostic::new(why, key.span.clone());
+                    self.push(complaint.hint("it has `name`, `vars`, `tags`, `when`"));
+                }
+            }
+        }
+        let before = plays.len();
+        let scope = self.scope.with_vars(Arc::new(vars.clone()));
+        let outside = std::mem::replace(&mut self.scope, scope);
+        let all = inherit(&self.outer, keywords);
+        let outer = std::mem::replace(&mut self.outer, all);
+        self.import_playbook(name, plays);
+        (self.scope, self.outer) = (outside, outer);
+        // As in Ansible, they count for more than those of the plays themselves.
+        plays[before..].iter_mut().for_each(|play| play.vars.extend(vars.clone()));
     }
 
     fn import_playbook(&mut self, node: &Node, plays: &mut Vec<Play>) {
@@ -144,7 +173,7 @@ impl Parser {
 
         let outside = self.scope.clone();
         self.scope = self.scope.with_vars(Arc::new(play.vars.clone()));
-        let around = Around { home, keywords: Arc::new(inherit(&Named::new(), own)) };
+        let around = Around { home, keywords: Arc::new(inherit(&self.outer, own)) };
         let before = self.imported.len();
         let section = |parser: &mut Self, name: &str| {
             node.get(name).map(|list| parser.steps(list, &around)).unwrap_or_default()
@@ -243,8 +272,11 @@ fn is_play(item: &Node) -> bool {
 }
 
 fn imported_playbook(item: &Node) -> Option<&(Key, Node)> {
-    let is_import = |key: &Key| tasks::without_prefix(&key.name) == "import_playbook";
     item.as_map()?.iter().find(|(key, _)| is_import(key))
+}
+
+fn is_import(key: &Key) -> bool {
+    tasks::without_prefix(&key.name) == "import_playbook"
 }
 
 /// Runs the handlers that were notified up to here.
