@@ -83,12 +83,14 @@ fn named(names: &[&str], between: &str) -> String {
 fn kind(kind: Kind) -> String {
     match kind {
         Kind::Text => "text".into(),
+        Kind::Secret => "text that is never shown".into(),
         Kind::Content => "text, or a list or mapping that becomes JSON".into(),
         Kind::Account => "name or number".into(),
         Kind::Path => "path".into(),
         Kind::CommandLine => "command line".into(),
         Kind::Bool => "true or false".into(),
         Kind::Int => "whole number".into(),
+        Kind::Number => "number".into(),
         Kind::Mode => "permissions".into(),
         Kind::Texts => "text, or a list of text".into(),
         Kind::OneOf(words) => {

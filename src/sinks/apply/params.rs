@@ -20,6 +20,8 @@ use std::path::PathBuf;
 pub enum Kind {
     /// Text.
     Text,
+    /// Text that is never shown.
+    Secret,
     /// The bytes of a file: text, or a list or mapping that becomes JSON.
     Content,
     /// A user or group: a name or a number.
@@ -32,6 +34,8 @@ pub enum Kind {
     Bool,
     /// A whole number.
     Int,
+    /// A number.
+    Number,
     /// Permissions.
     Mode,
     /// A list of text; a single text is a list of one.
@@ -148,6 +152,7 @@ enum Given {
     Text(String),
     Bool(bool),
     Int(i64),
+    Number(f64),
     Mode(Mode),
     Texts(Vec<String>),
     Node(Node),
@@ -280,6 +285,11 @@ impl Params {
         if let Some(Given::Int(value)) = self.get(name) { Some(*value) } else { None }
     }
 
+    /// A number.
+    pub fn number(&self, name: &str) -> Option<f64> {
+        if let Some(Given::Number(value)) = self.get(name) { Some(*value) } else { None }
+    }
+
     /// Permissions.
     pub fn mode(&self, name: &str) -> Option<Mode> {
         if let Some(Given::Mode(mode)) = self.get(name) { Some(mode.clone()) } else { None }
@@ -378,6 +388,10 @@ fn typed(param: &Param, node: &Node, stage: Stage) -> Result<Given, Box<Diagnost
             }
             Ok(Given::Text(text))
         }
+        Kind::Secret => text(node, stage).map(Given::Text).ok_or_else(|| {
+            let why = format!("`{}` takes text, and this is {}", param.name, node.kind());
+            Box::new(Diagnostic::new(why, node.span.clone()).hint("put it in quotes"))
+        }),
         Kind::Content => match (&node.value, text(node, stage)) {
             (_, Some(text)) => Ok(Given::Text(text)),
             (Value::List(_) | Value::Map(_), _) if stage == Stage::Rendered => {
@@ -399,6 +413,11 @@ fn typed(param: &Param, node: &Node, stage: Stage) -> Result<Given, Box<Diagnost
                 None => Err(wrong("a whole number")),
             },
         },
+        Kind::Number => {
+            let number = node.scalar_text().and_then(|text| text.trim().parse::<f64>().ok());
+            let number = number.filter(|number| number.is_finite());
+            number.map(Given::Number).ok_or_else(|| wrong("a number"))
+        }
         Kind::Mode => mode(node).map(Given::Mode).map_err(Box::new),
         Kind::Texts => match &node.value {
             Value::List(items) => {

@@ -1,5 +1,6 @@
 //! The task types: the table of contents. One file each; a new one is its file and one line.
 
+mod accounts;
 mod acl;
 mod add_host;
 mod archive;
@@ -19,6 +20,7 @@ mod file_attributes;
 mod find;
 mod get_url;
 mod git;
+mod group;
 mod group_by;
 mod include_role;
 mod include_tasks;
@@ -48,6 +50,7 @@ mod toml_file;
 mod unarchive;
 mod unpack;
 mod uri;
+mod user;
 mod validate_argument_spec;
 mod values;
 mod wait_for;
@@ -94,6 +97,7 @@ pub static MODULES: &[&Module] = &[
     &find::MODULE,
     &get_url::MODULE,
     &git::MODULE,
+    &group::MODULE,
     &group_by::MODULE,
     &include_role::IMPORT,
     &include_role::MODULE,
@@ -119,6 +123,7 @@ pub static MODULES: &[&Module] = &[
     &toml_file::MODULE,
     &unarchive::MODULE,
     &uri::MODULE,
+    &user::MODULE,
     &validate_argument_spec::MODULE,
     &wait_for::MODULE,
     &xattr::MODULE,
@@ -139,7 +144,6 @@ pub const NOT_YET: &[&str] = &[
     "dpkg_selections",
     "expect",
     "getent",
-    "group",
     "hostname",
     "iptables",
     "known_hosts",
@@ -150,7 +154,6 @@ pub const NOT_YET: &[&str] = &[
     "service",
     "sysctl",
     "systemd",
-    "user",
 ];
 
 /// One task type.
