@@ -90,7 +90,6 @@ fn kind(kind: Kind) -> String {
         Kind::CommandLine => "command line".into(),
         Kind::Bool => "true or false".into(),
         Kind::Int => "whole number".into(),
-        Kind::Number => "number".into(),
         Kind::Mode => "permissions".into(),
         Kind::Texts => "text, or a list of text".into(),
         Kind::OneOf(words) => {

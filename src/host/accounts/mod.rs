@@ -126,8 +126,13 @@ impl Accounts {
     ) -> Result<u32, String> {
         // What narrows the users' numbers says nothing of groups.
         let numbers = Numbers { least: None, most: None, ..numbers };
-        let most = *self.range(Kind::Group, numbers).end();
-        if (1..=most).contains(&uid) && self.group_of(uid).is_none() && !is_taken(uid) {
+        let ordinary = self.range(Kind::Group, numbers);
+        // One of the system may be below those that are picked.
+        let least = if numbers.of_system { 1 } else { *ordinary.start() };
+        if (least..=*ordinary.end()).contains(&uid)
+            && self.group_of(uid).is_none()
+            && !is_taken(uid)
+        {
             return Ok(uid);
         }
         self.free_number(Kind::Group, numbers, is_taken)

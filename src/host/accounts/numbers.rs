@@ -61,7 +61,11 @@ mod tests {
         };
         assert_eq!(pick(1000..=60_000, false, &[]), Some(1006));
         assert_eq!(pick(1000..=60_000, false, &[1006, 1007]), Some(1008));
-        assert_eq!(pick(1000..=1005, false, &[]), Some(1001), "from the start where the end is met");
+        assert_eq!(
+            pick(1000..=1005, false, &[]),
+            Some(1001),
+            "from the start where the end is met"
+        );
         assert_eq!(pick(1005..=1005, false, &[]), None);
         assert_eq!(pick(101..=999, true, &[]), Some(998));
         assert_eq!(pick(101..=998, true, &[]), Some(998));

@@ -70,6 +70,21 @@ impl Table {
         self.lines.iter().any(|line| name_of(line) == Some(name))
     }
 
+    /// The lines that are entries, as they are.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.lines.iter().map(String::as_str).filter(|line| name_of(line).is_some())
+    }
+
+    /// The line of an entry by its name, or by its number where that is the third field.
+    pub fn line_of(&self, key: &str) -> Option<&str> {
+        let has_number = |line: &&str| {
+            let is_number = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit());
+            is_number && line.split(':').nth(2) == Some(key)
+        };
+        let named = self.lines().find(|line| name_of(line) == Some(key));
+        named.or_else(|| self.lines().find(has_number))
+    }
+
     /// Puts `entry` in the place of the first of its name, or at the end, but before what comes from
     /// NIS: that must stay last.
     pub fn put<E: Entry>(&mut self, entry: &E) {

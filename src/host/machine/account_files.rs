@@ -61,13 +61,16 @@ impl Machine {
     }
 
     /// Makes the account files what `edit` makes of them. It is called again where somebody else has
-    /// changed them before they could be locked.
+    /// changed them before they could be locked. Where they are to be changed, `first` does before
+    /// that what must not be left undone once they are; it gets what `edit` has returned, and the
+    /// files as they are.
     ///
     /// # Errors
-    /// Those of `edit`, and what stands in the way of writing.
+    /// Those of `edit` and `first`, and what stands in the way of writing.
     pub fn edit_accounts<R, E: From<Fault>>(
         &mut self,
         edit: impl Fn(&mut Accounts, &Self) -> Result<R, E>,
+        first: impl FnOnce(&mut Self, &R, &Accounts) -> Result<(), E>,
     ) -> Result<R, E> {
         let mut now = self.accounts()?;
         let mut wanted = now.clone();
@@ -84,6 +87,7 @@ impl Machine {
             wanted = now.clone();
             result = edit(&mut wanted, self)?;
         }
+        first(self, &result, &now)?;
         self.write_accounts(&now, &wanted)?;
         drop(lock);
         if is_live {

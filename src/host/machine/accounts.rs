@@ -3,6 +3,7 @@
 //! The C library answers, from the files and from whatever else the host is set up for. What a dry
 //! run has foretold of the files comes before that.
 
+use super::command::Command;
 use super::fault::Fault;
 use super::path::Follow;
 use super::{Back, Machine, look};
@@ -78,30 +79,72 @@ impl Machine {
 
     /// The user called `name`.
     pub fn user(&self, name: &str) -> Result<Option<User>, Fault> {
-        self.known(PASSWD, |user: &User| user.name == name, || {
-            unistd::User::from_name(name).map(|user| user.map(User::from))
-        })
+        self.known(
+            PASSWD,
+            |user: &User| user.name == name,
+            || unistd::User::from_name(name).map(|user| user.map(User::from)),
+        )
     }
 
     /// The user with the number `uid`.
     pub fn user_of(&self, uid: u32) -> Result<Option<User>, Fault> {
-        self.known(PASSWD, |user: &User| user.uid == uid, || {
-            unistd::User::from_uid(Uid::from_raw(uid)).map(|user| user.map(User::from))
-        })
+        self.known(
+            PASSWD,
+            |user: &User| user.uid == uid,
+            || unistd::User::from_uid(Uid::from_raw(uid)).map(|user| user.map(User::from)),
+        )
     }
 
     /// The group called `name`.
     pub fn group(&self, name: &str) -> Result<Option<Group>, Fault> {
-        self.known(GROUP, |group: &Group| group.name == name, || {
-            unistd::Group::from_name(name).map(|group| group.map(Group::from))
-        })
+        self.known(
+            GROUP,
+            |group: &Group| group.name == name,
+            || unistd::Group::from_name(name).map(|group| group.map(Group::from)),
+        )
     }
 
     /// The group with the number `gid`.
     pub fn group_of(&self, gid: u32) -> Result<Option<Group>, Fault> {
-        self.known(GROUP, |group: &Group| group.gid == gid, || {
-            unistd::Group::from_gid(Gid::from_raw(gid)).map(|group| group.map(Group::from))
-        })
+        self.known(
+            GROUP,
+            |group: &Group| group.gid == gid,
+            || unistd::Group::from_gid(Gid::from_raw(gid)).map(|group| group.map(Group::from)),
+        )
+    }
+
+    /// What `getent` says of a database of the host, or of one key in it: how it ends, and the lines.
+    /// What a dry run has foretold comes before that.
+    pub fn getent(
+        &self,
+        database: &str,
+        key: Option<&str>,
+        service: Option<&str>,
+    ) -> Result<(i32, String), Fault> {
+        let has_file = ["passwd", "group", "shadow", "gshadow"].contains(&database);
+        let file = Path::new("/etc").join(database);
+        let files = if has_file { self.foretold(&file)? } else { None };
+        if let (Some((would_be, is)), Some(key)) = (&files, key) {
+            if let Some(line) = would_be.line_of(key) {
+                return Ok((0, format!("{line}\n")));
+            }
+            if is.line_of(key).is_some() {
+                return Ok((2, String::new()));
+            }
+        }
+        let words = ["getent", database].into_iter().chain(key);
+        let words = words.chain(service.into_iter().flat_map(|service| ["-s", service]));
+        let argv = words.map(str::to_owned).collect();
+        let output = self.query(&Command { argv, ..Command::default() })?;
+        let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
+        if let (Some((would_be, is)), None) = (&files, key) {
+            let is_elsewhere =
+                |line: &&str| line.split(':').next().is_some_and(|name| !is.has(name));
+            let lines: Vec<&str> =
+                would_be.lines().chain(said.lines().filter(is_elsewhere)).collect();
+            said = lines.join("\n");
+        }
+        Ok((output.code(), said))
     }
 
     /// What a dry run has foretold of `file`, else what the C library says.

@@ -21,7 +21,9 @@ pub(super) fn hide(old: &str, new: &str) -> (String, String) {
     };
     let before: HashMap<String, String> = old.lines().filter_map(password).collect();
     let is_new = |name: &str, hash: &str| {
-        before.get(name).is_some_and(|before| !bare(before).is_empty() && bare(before) != bare(hash))
+        before
+            .get(name)
+            .is_some_and(|before| !bare(before).is_empty() && bare(before) != bare(hash))
     };
     let hidden = |text: &str, is_new: &dyn Fn(&str, &str) -> bool| {
         text.split_inclusive('\n').map(|line| hide_line(line, is_new)).collect()

@@ -6,7 +6,7 @@
 //! may well have yielded a number, and it becomes text.
 
 use crate::event::fault::{Diagnostic, nearest};
-use crate::event::secret::Masker;
+use crate::event::secret::{Masker, SHORTEST_SECRET, SecretText, Secrets};
 use crate::event::tree::{Key, Node, Span, Value};
 use crate::expr::filters::json_text;
 use crate::expr::jinja::Engine;
@@ -34,8 +34,6 @@ pub enum Kind {
     Bool,
     /// A whole number.
     Int,
-    /// A number.
-    Number,
     /// Permissions.
     Mode,
     /// A list of text; a single text is a list of one.
@@ -152,7 +150,6 @@ enum Given {
     Text(String),
     Bool(bool),
     Int(i64),
-    Number(f64),
     Mode(Mode),
     Texts(Vec<String>),
     Node(Node),
@@ -229,6 +226,15 @@ impl Params {
         }
     }
 
+    /// The values that are never shown.
+    pub(super) fn secrets(&self, spec: &Spec) -> Secrets {
+        let all = spec.all().filter(|param| param.kind == Kind::Secret);
+        let given = all.filter_map(|param| Some((param.name.to_owned(), self.text(param.name)?)));
+        // A shorter one would be found in innocent text.
+        let long = given.filter(|(_, text)| text.len() >= SHORTEST_SECRET);
+        long.map(|(name, text)| (name, SecretText::new(text.to_owned()))).collect()
+    }
+
     /// Refuses a secret where other users of the host could read it. A command line is looked at as
     /// a whole, since its words may be parts of a secret.
     pub(super) fn refuse_secrets(&self, spec: &Spec, masker: &Masker) -> Result<(), Diagnostic> {
@@ -283,11 +289,6 @@ impl Params {
     /// A whole number.
     pub fn int(&self, name: &str) -> Option<i64> {
         if let Some(Given::Int(value)) = self.get(name) { Some(*value) } else { None }
-    }
-
-    /// A number.
-    pub fn number(&self, name: &str) -> Option<f64> {
-        if let Some(Given::Number(value)) = self.get(name) { Some(*value) } else { None }
     }
 
     /// Permissions.
@@ -413,11 +414,6 @@ fn typed(param: &Param, node: &Node, stage: Stage) -> Result<Given, Box<Diagnost
                 None => Err(wrong("a whole number")),
             },
         },
-        Kind::Number => {
-            let number = node.scalar_text().and_then(|text| text.trim().parse::<f64>().ok());
-            let number = number.filter(|number| number.is_finite());
-            number.map(Given::Number).ok_or_else(|| wrong("a number"))
-        }
         Kind::Mode => mode(node).map(Given::Mode).map_err(Box::new),
         Kind::Texts => match &node.value {
             Value::List(items) => {

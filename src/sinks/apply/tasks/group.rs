@@ -61,13 +61,19 @@ impl Task for Group {
         let state = self.params.text("state").unwrap_or("present");
         let outcome = Outcome::default().with("name", name).with("state", state);
         if state == "absent" {
-            machine.edit_accounts(|files, machine| self.take_away(files, machine))?;
+            machine
+                .edit_accounts(|files, machine| self.take_away(files, machine), nothing_first)?;
             return Ok(outcome);
         }
-        let gid = machine.edit_accounts(|files, machine| self.make(files, machine))?;
+        let gid =
+            machine.edit_accounts(|files, machine| self.make(files, machine), nothing_first)?;
         let system = self.params.flag("system", false);
         Ok(outcome.with("system", system).with("gid", gid))
     }
+}
+
+fn nothing_first<R>(_: &mut Machine, _: &R, _: &Accounts) -> Result<(), Failure> {
+    Ok(())
 }
 
 impl Group {

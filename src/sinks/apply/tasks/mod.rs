@@ -6,6 +6,7 @@ mod add_host;
 mod archive;
 mod assemble;
 mod assert;
+mod authorized_key;
 mod blockinfile;
 mod capabilities;
 mod command;
@@ -19,6 +20,7 @@ mod file;
 mod file_attributes;
 mod find;
 mod get_url;
+mod getent;
 mod git;
 mod group;
 mod group_by;
@@ -28,6 +30,7 @@ mod include_vars;
 mod ini_file;
 mod json_file;
 mod keys;
+mod known_hosts;
 mod lineinfile;
 mod meta;
 mod multipart;
@@ -44,6 +47,7 @@ mod setup;
 mod shell;
 mod slurp;
 mod stat;
+mod sudoers;
 mod tempfile;
 mod template;
 mod toml_file;
@@ -86,6 +90,7 @@ pub static MODULES: &[&Module] = &[
     &archive::MODULE,
     &assemble::MODULE,
     &assert::MODULE,
+    &authorized_key::MODULE,
     &blockinfile::MODULE,
     &capabilities::MODULE,
     &command::MODULE,
@@ -96,6 +101,7 @@ pub static MODULES: &[&Module] = &[
     &file::MODULE,
     &find::MODULE,
     &get_url::MODULE,
+    &getent::MODULE,
     &git::MODULE,
     &group::MODULE,
     &group_by::MODULE,
@@ -106,6 +112,7 @@ pub static MODULES: &[&Module] = &[
     &include_vars::MODULE,
     &ini_file::MODULE,
     &json_file::MODULE,
+    &known_hosts::MODULE,
     &lineinfile::MODULE,
     &meta::MODULE,
     &pause::MODULE,
@@ -118,6 +125,7 @@ pub static MODULES: &[&Module] = &[
     &shell::MODULE,
     &slurp::MODULE,
     &stat::MODULE,
+    &sudoers::MODULE,
     &tempfile::MODULE,
     &template::MODULE,
     &toml_file::MODULE,
@@ -136,17 +144,14 @@ pub const NOT_YET: &[&str] = &[
     "apt_key",
     "apt_repository",
     "async_status",
-    "authorized_key",
     "cron",
     "deb822_repository",
     "debconf",
     "dnf",
     "dpkg_selections",
     "expect",
-    "getent",
     "hostname",
     "iptables",
-    "known_hosts",
     "mount",
     "package",
     "pip",

@@ -5,6 +5,7 @@ use super::super::copy::make_directories;
 use super::settle::check_idle;
 use crate::host::accounts::Accounts;
 use crate::host::accounts::entries::User;
+use crate::host::accounts::settings::Settings;
 use crate::host::machine::Machine;
 use crate::host::machine::meta::Kind;
 use crate::host::machine::mode::Mode;
@@ -28,28 +29,27 @@ pub(super) fn follow(
     new: &User,
     files: &Accounts,
 ) -> Result<(), Failure> {
-    let mut home = PathBuf::from(&old.home);
-    let target = Path::new(&new.home);
-    let is_there = home.is_absolute() && machine.stat(&home, Follow::Yes)?.is_some();
-    if params.flag("move_home", false)
-        && target != home
-        && is_there
-        && machine.stat(target, Follow::No)?.is_none()
-    {
+    let (home, target) = (Path::new(&old.home), Path::new(&new.home));
+    let moves = params.flag("move_home", false) && target != home;
+    let is_there = |machine: &Machine, path: &Path| {
+        Ok::<_, Failure>(path.is_absolute() && machine.stat(path, Follow::No)?.is_some())
+    };
+    if moves && is_there(machine, home)? && !is_there(machine, target)? {
         check_idle(machine, old)?;
         if let Some(parent) = target.parent() {
             make_directories(machine, parent, &Attributes::default())?;
         }
-        machine.rename(&home, target)?;
-        home = target.to_owned();
+        machine.rename(home, target)?;
     }
     if (old.uid, old.gid) == (new.uid, new.gid) {
         return Ok(());
     }
-    let mail = mail(files, &old.name);
-    if is_there {
-        give(machine, &home, old, new)?;
+    // A run that was killed may have moved it already.
+    let home = if moves && !is_there(machine, home)? { target } else { home };
+    if is_there(machine, home)? {
+        give(machine, home, old, new)?;
     }
+    let mail = mail(files, &old.name);
     if machine.stat(&mail, Follow::No)?.is_some_and(|found| found.uid == old.uid) {
         let attributes = Attributes { uid: Some(new.uid), ..Attributes::default() };
         machine.set_attributes(&mail, Follow::No, &attributes)?;
@@ -57,8 +57,7 @@ pub(super) fn follow(
     Ok(())
 }
 
-/// Gives all that is at and below `path`, on the same file system, to the new numbers, as far as it
-/// has the old ones.
+/// Gives all that is at and below `path` to the new numbers, as far as it has the old ones.
 fn give(machine: &mut Machine, path: &Path, old: &User, new: &User) -> Result<(), Failure> {
     let Some(begin) = machine.stat(path, Follow::No)? else { return Ok(()) };
     // A home that is somebody else's holds nothing of this user's.
@@ -68,9 +67,6 @@ fn give(machine: &mut Machine, path: &Path, old: &User, new: &User) -> Result<()
     let mut ahead = vec![path.to_owned()];
     while let Some(path) = ahead.pop() {
         let Some(found) = machine.stat(&path, Follow::No)? else { continue };
-        if found.inode.0 != begin.inode.0 {
-            continue;
-        }
         let attributes = Attributes {
             uid: (found.uid == old.uid).then_some(new.uid),
             gid: (found.gid == old.gid).then_some(new.gid),
@@ -84,7 +80,7 @@ fn give(machine: &mut Machine, path: &Path, old: &User, new: &User) -> Result<()
     Ok(())
 }
 
-/// Makes the home, with what a new one holds, where nothing is there.
+/// Makes the home of a user, with what a new one holds, where nothing is there.
 pub(super) fn make(
     params: &Params,
     machine: &mut Machine,
@@ -95,32 +91,51 @@ pub(super) fn make(
         return Ok(());
     }
     let settings = machine.accounts()?.settings;
-    if let Some(parent) = home.parent() {
-        make_directories(machine, parent, &Attributes::default())?;
+    begin(params, machine, user, home, &settings)
+}
+
+/// The same for a user who is new. A home that is there is left alone, unless it is the user's own
+/// already: then a run that was killed may have begun it.
+pub(super) fn begin(
+    params: &Params,
+    machine: &mut Machine,
+    user: &User,
+    home: &Path,
+    settings: &Settings,
+) -> Result<(), Failure> {
+    match machine.stat(home, Follow::Yes)? {
+        Some(found) if (found.uid, found.gid) != (user.uid, user.gid) => return Ok(()),
+        Some(_) => {}
+        None => {
+            if let Some(parent) = home.parent() {
+                make_directories(machine, parent, &Attributes::default())?;
+            }
+            let mode = settings.home_mode(params.text("umask").and_then(umask));
+            machine.mkdir(home, &owned(user, Some(mode)))?;
+        }
     }
-    let mode = settings.home_mode(params.text("umask").and_then(umask));
-    machine.mkdir(home, &owned(user, Some(mode)))?;
-    let usual = settings.default("SKEL").unwrap_or("/etc/skel").to_owned();
-    let skeleton = params.path("skeleton").unwrap_or_else(|| PathBuf::from(usual));
-    let is_directory = |found: Option<_>| matches!(found, Some(Kind::Directory));
-    if is_directory(machine.stat(&skeleton, Follow::Yes)?.map(|found| found.kind)) {
-        copy(machine, &skeleton, home, user)?;
+    let usual = || PathBuf::from(settings.default("SKEL").unwrap_or("/etc/skel"));
+    let skeleton = params.path("skeleton").unwrap_or_else(usual);
+    match machine.stat(&skeleton, Follow::Yes)?.map(|found| found.kind) {
+        Some(Kind::Directory) => copy(machine, &skeleton, home, user),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn owned(user: &User, mode: Option<u32>) -> Attributes {
     Attributes { mode: mode.map(Mode::Exact), uid: Some(user.uid), gid: Some(user.gid) }
 }
 
-/// Copies what is in `from`; links stay links.
+/// Copies what is in `from` and not in `to`; links stay links.
 fn copy(machine: &mut Machine, from: &Path, to: &Path, user: &User) -> Result<(), Failure> {
     let mut ahead = vec![(from.to_owned(), to.to_owned())];
     while let Some((from, to)) = ahead.pop() {
         for name in machine.list(&from)? {
             let (source, target) = (from.join(&name), to.join(&name));
             let Some(found) = machine.stat(&source, Follow::No)? else { continue };
+            let is_there = machine.stat(&target, Follow::No)?.is_some();
             match found.kind {
+                kind if is_there && kind != Kind::Directory => {}
                 Kind::Directory => {
                     machine.mkdir(&target, &owned(user, Some(found.mode)))?;
                     ahead.push((source, target));
@@ -147,11 +162,16 @@ fn mail(files: &Accounts, name: &str) -> PathBuf {
 }
 
 /// Makes an empty mailbox, on a host that does that.
-pub(super) fn make_mail(machine: &mut Machine, user: &User) -> Result<(), Failure> {
-    let files = machine.accounts()?;
-    let mail = mail(&files, &user.name);
+pub(super) fn make_mail(
+    params: &Params,
+    machine: &mut Machine,
+    user: &User,
+    files: &Accounts,
+) -> Result<(), Failure> {
+    let mail = mail(files, &user.name);
     let is_wanted = files.settings.default("CREATE_MAIL_SPOOL") == Some("yes");
-    if !is_wanted || machine.stat(&mail, Follow::No)?.is_some() {
+    let of_system = params.flag("system", false);
+    if !is_wanted || of_system || machine.stat(&mail, Follow::No)?.is_some() {
         return Ok(());
     }
     let attributes = match files.group("mail") {
@@ -180,7 +200,8 @@ pub(super) fn remove(
             let why = format!("{path} belongs to the user `{owner}`, not to `{}`", user.name);
             return Err(Failure { hint, ..Failure::new(why) });
         }
-        let shares = |other: &User| other.name != user.name && Path::new(&other.home).starts_with(&path);
+        let shares =
+            |other: &User| other.name != user.name && Path::new(&other.home).starts_with(&path);
         if let Some(other) = files.users().find(shares).filter(|_| !force) {
             let why = format!("{} holds the home of the user `{}` too", path.display(), other.name);
             return Err(Failure { hint, ..Failure::new(why) });

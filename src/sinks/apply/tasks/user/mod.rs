@@ -6,14 +6,14 @@ mod password;
 mod settle;
 
 use super::accounts;
-use super::{Failure, Module, Outcome, Task, TaskContext};
+use super::{Failure, Module, Outcome, Task, TaskContext, values};
 use crate::event::fault::Diagnostic;
+use crate::host::accounts::entries::User as Entry;
 use crate::host::accounts::field_fault;
 use crate::host::machine::Machine;
 use crate::sinks::apply::params::{Kind, Param, Params, Spec};
 use minijinja::Value;
 use settle::Settled;
-use std::path::PathBuf;
 
 pub(super) static MODULE: Module = Module {
     name: "user",
@@ -81,12 +81,11 @@ const PASSWORD: &[Param] = &[
         "The hash of its password, as `password_hash` makes it; `\"!\"` or `\"*\"` for none. It is \
          not shown.",
     ),
-    Param::new("update_password", Kind::OneOf(&["always", "on_create"])).says(
-        "Whether the password of a user that is there is changed: `always` where not given.",
-    ),
+    Param::new("update_password", Kind::OneOf(&["always", "on_create"]))
+        .says("Whether the password of a user that is there is changed: `always` where not given."),
     Param::new("password_lock", Kind::Bool)
         .says("Lock the password, or unlock it; left alone where not given."),
-    Param::new("expires", Kind::Number).says(
+    Param::new("expires", Kind::Any).says(
         "When the account ends, in seconds since 1970; the day counts. A negative number takes the \
          end away.",
     ),
@@ -125,6 +124,7 @@ const ELSEWHERE: &[Param] = &[
 
 fn check(params: &Params) -> Vec<Diagnostic> {
     let mut complaints = accounts::check(params, &["uid", "uid_min", "uid_max"]);
+    complaints.extend(values::check_number(params, "expires"));
     let mut complain =
         |name: &str, why: String| complaints.push(Diagnostic::new(why, params.place(name)));
     for name in ["comment", "home", "shell"] {
@@ -180,23 +180,25 @@ impl User {
     /// The user as it should be, with its home.
     fn settle(&self, machine: &mut Machine) -> Result<Settled, Failure> {
         let params = &self.params;
-        // What belongs to it follows before the file says so: a run that is killed in between finds
+        let makes_home = params.flag("create_home", true);
+        let place = |user: &Entry| params.path("home").unwrap_or_else(|| (&user.home).into());
+        // What belongs to it comes before the file says so: a run that is killed in between finds
         // what is left to do.
-        if ["uid", "group", "home"].iter().any(|name| params.has(name)) {
-            let mut files = machine.accounts()?;
-            let planned = settle::settle(params, &mut files, machine)?;
-            if let Some(old) = &planned.old {
-                home::follow(params, machine, old, &planned.user, &files)?;
-            }
-        }
-        let settled =
-            machine.edit_accounts(|files, machine| settle::settle(params, files, machine))?;
-        let home = params.path("home").unwrap_or_else(|| PathBuf::from(&settled.user.home));
-        if params.flag("create_home", true) && home.is_absolute() {
+        let settled = machine.edit_accounts(
+            |files, machine| settle::settle(params, files, machine),
+            |machine, settled: &Settled, files| match &settled.old {
+                Some(old) => home::follow(params, machine, old, &settled.user, files),
+                None if makes_home => {
+                    let home = place(&settled.user);
+                    home::begin(params, machine, &settled.user, &home, &files.settings)?;
+                    home::make_mail(params, machine, &settled.user, files)
+                }
+                None => Ok(()),
+            },
+        )?;
+        let home = place(&settled.user);
+        if makes_home && settled.old.is_some() && home.is_absolute() {
             home::make(params, machine, &settled.user, &home)?;
-        }
-        if settled.old.is_none() && !params.flag("system", false) {
-            home::make_mail(machine, &settled.user)?;
         }
         Ok(settled)
     }
@@ -244,22 +246,28 @@ impl User {
     fn take_away(&self, machine: &mut Machine) -> Result<bool, Failure> {
         let params = &self.params;
         let name = params.text("name").unwrap_or_default();
-        let force = params.flag("force", false);
-        let files = machine.accounts()?;
-        let Some(user) = files.user(name) else {
-            let elsewhere = !params.flag("local", false) && machine.user(name)?.is_some();
-            return if elsewhere { Err(accounts::not_local("user", name)) } else { Ok(false) };
-        };
-        if !force {
-            settle::check_idle(machine, &user)?;
-        }
-        if params.flag("remove", false) {
-            home::remove(machine, &user, &files, force)?;
-        }
-        machine.edit_accounts(|files, _| -> Result<(), Failure> {
-            files.remove_user(name, force);
-            Ok(())
-        })?;
-        Ok(true)
+        let flag = |name| params.flag(name, false);
+        let gone = machine.edit_accounts(
+            |files, machine| {
+                let Some(user) = files.user(name) else {
+                    let elsewhere = !flag("local") && machine.user(name)?.is_some();
+                    return if elsewhere {
+                        Err(accounts::not_local("user", name))
+                    } else {
+                        Ok(None)
+                    };
+                };
+                if !flag("force") {
+                    settle::check_idle(machine, &user)?;
+                }
+                files.remove_user(name, flag("force"));
+                Ok(Some(user))
+            },
+            |machine, user, files| match user {
+                Some(user) if flag("remove") => home::remove(machine, user, files, flag("force")),
+                _ => Ok(()),
+            },
+        )?;
+        Ok(gone.is_some())
     }
 }

@@ -1,6 +1,6 @@
 //! The password of a user, and how long it and the account are good for.
 
-use super::super::Failure;
+use super::super::{Failure, values};
 use crate::host::accounts::Accounts;
 use crate::host::accounts::entries::{Shadow, User};
 use crate::sinks::apply::params::Params;
@@ -43,15 +43,11 @@ pub(super) fn is_hash(text: &str) -> bool {
 }
 
 /// What a new user gets.
-pub(super) fn begin(
-    params: &Params,
-    files: &mut Accounts,
-    user: &mut User,
-) -> Result<(), Failure> {
+pub(super) fn begin(params: &Params, files: &mut Accounts, user: &mut User) -> Result<(), Failure> {
     let lock = if params.flag("password_lock", false) { "!" } else { "" };
     let password = params.text("password").map_or("!".into(), |hash| format!("{lock}{hash}"));
     let mut shadow = files.new_shadow(&user.name, &password, params.flag("system", false));
-    ask(params, &mut shadow);
+    ask(params, &mut shadow)?;
     if files.shadow.is_some() {
         files.put_shadow(&shadow);
         return Ok(());
@@ -101,7 +97,7 @@ pub(super) fn settle(
         }
         shadow.password = hash;
     }
-    ask(params, &mut shadow);
+    ask(params, &mut shadow)?;
     if let Some(old) = &old {
         tell(old, &shadow, news);
     }
@@ -127,7 +123,7 @@ fn changed(now: &str, given: Option<&str>, lock: Option<bool>) -> Option<String>
 }
 
 /// Days, as the parameters ask for them; a negative number is none.
-fn ask(params: &Params, shadow: &mut Shadow) {
+fn ask(params: &Params, shadow: &mut Shadow) -> Result<(), Failure> {
     let days = |name, field: &mut Option<i64>| {
         if let Some(days) = params.int(name) {
             *field = Some(days).filter(|days| *days >= 0);
@@ -137,10 +133,11 @@ fn ask(params: &Params, shadow: &mut Shadow) {
     days("password_expire_max", &mut shadow.max);
     days("password_expire_warn", &mut shadow.warn);
     days("password_expire_account_disable", &mut shadow.inactive);
-    if let Some(seconds) = params.number("expires") {
+    if let Some(seconds) = values::number(params, "expires")? {
         let day = (seconds / SECONDS_A_DAY).floor();
         shadow.expires = (day >= 0.0).then_some(day as i64);
     }
+    Ok(())
 }
 
 fn tell(old: &Shadow, new: &Shadow, news: &mut Vec<String>) {

@@ -1,7 +1,7 @@
 //! What the account files say of a user, and what they should say.
 
-use super::super::accounts::{check_name, not_local, number};
 use super::super::Failure;
+use super::super::accounts::{check_name, not_local, number};
 use super::password;
 use crate::host::accounts::entries::{Group, User};
 use crate::host::accounts::{Accounts, Kind, Numbers};
@@ -113,11 +113,7 @@ fn shown(text: &str) -> &str {
 }
 
 /// A run that was killed may have left a new user without the group of its own.
-fn restore_own_group(
-    files: &mut Accounts,
-    machine: &Machine,
-    user: &User,
-) -> Result<(), Failure> {
+fn restore_own_group(files: &mut Accounts, machine: &Machine, user: &User) -> Result<(), Failure> {
     let has_group = files.group_of(user.gid).is_some() || machine.group_of(user.gid)?.is_some();
     let is_free = files.group(&user.name).is_none() && machine.group(&user.name)?.is_none();
     if !has_group && is_free && files.settings.is_on("USERGROUPS_ENAB") {
@@ -151,7 +147,8 @@ fn make(
         Some(gid) => gid,
         None => usual_group(files, machine, name, uid, numbers)?,
     };
-    let usual = |name, otherwise: &str| files.settings.default(name).unwrap_or(otherwise).to_owned();
+    let usual =
+        |name, otherwise: &str| files.settings.default(name).unwrap_or(otherwise).to_owned();
     let home = Path::new(&usual("HOME", "/home")).join(name).display().to_string();
     let (shell, comment) = (usual("SHELL", "/bin/sh"), String::new());
     let user = User { name: name.into(), password: "x".into(), uid, gid, comment, home, shell };
@@ -188,11 +185,7 @@ fn usual_group(
 }
 
 /// The number of the group that `group` names.
-fn primary(
-    params: &Params,
-    files: &Accounts,
-    machine: &Machine,
-) -> Result<Option<u32>, Failure> {
+fn primary(params: &Params, files: &Accounts, machine: &Machine) -> Result<Option<u32>, Failure> {
     let named = params.text("group").map(|name| group(files, machine, name));
     Ok(named.transpose()?.map(|group| group.gid))
 }
