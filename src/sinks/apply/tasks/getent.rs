@@ -41,7 +41,7 @@ impl Task for Getent {
         let found = match (code, key) {
             (0, _) => self.fields(database, &said),
             (2, Some(key)) if !params.flag("fail_key", true) => {
-                Value::from_iter([(key.to_owned(), Value::from(()))])
+                Value::from_pairs([(key, Value::from(()))])
             }
             (2, Some(key)) => {
                 let why = format!("the database `{database}` has no `{key}`");
@@ -55,7 +55,7 @@ impl Task for Getent {
             }
             _ => return Err(Failure::new(format!("`getent` knows no database `{database}`"))),
         };
-        let facts = Value::from_iter([(format!("getent_{database}"), found)]);
+        let facts = Value::from_pairs([(format!("getent_{database}"), found)]);
         Ok(Outcome::default().with("ansible_facts", facts))
     }
 }
@@ -83,6 +83,6 @@ impl Getent {
             [one] => list(one),
             several => several.iter().map(list).collect(),
         };
-        found.iter().map(|(name, lines)| ((*name).to_owned(), value(lines))).collect()
+        Value::from_pairs(found.iter().map(|(name, lines)| ((*name).to_owned(), value(lines))))
     }
 }

@@ -200,7 +200,7 @@ impl Task for KnownHosts {
             .with("path", header.as_str())
             .with("hash_host", params.flag("hash_host", false))
             .with("state", params.text("state").unwrap_or("present"))
-            .with("diff", Value::from_iter(diff)))
+            .with("diff", Value::from_pairs(diff.map(|(name, text)| (name, Value::from(text))))))
     }
 }
 

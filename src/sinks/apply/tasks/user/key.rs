@@ -4,6 +4,7 @@ use super::super::{Failure, Outcome};
 use crate::host::accounts::entries::User;
 use crate::host::machine::Machine;
 use crate::host::machine::command::{Command, Ran};
+use crate::host::machine::meta::Kind;
 use crate::host::machine::mode::Mode;
 use crate::host::machine::path::Follow;
 use crate::host::machine::write::Attributes;
@@ -107,12 +108,16 @@ fn told(
     outcome: Outcome,
 ) -> Result<Outcome, Failure> {
     let mut outcome = outcome.with("ssh_key_file", file.display().to_string());
-    if machine.stat(public, Follow::Yes)?.is_some() {
+    let is_file = |path: &Path| {
+        let found = machine.stat(path, Follow::No)?;
+        Ok::<_, Failure>(found.is_some_and(|found| found.kind == Kind::File))
+    };
+    if is_file(public)? {
         let key = machine.read(public)?;
         let key = String::from_utf8_lossy(&key).trim().to_owned();
         outcome = outcome.with("ssh_public_key", key);
     }
-    if machine.stat(file, Follow::Yes)?.is_some() {
+    if is_file(file)? {
         let argv = ["ssh-keygen", "-l", "-f", &file.display().to_string()].map(str::to_owned);
         let output = machine.query(&Command { argv: argv.into(), ..Command::default() })?;
         let said = if output.is_success() { &output.stdout } else { &output.stderr };
