@@ -212,6 +212,7 @@ impl Machine {
     /// Runs a program to its end, as a guard where there is a sandbox for it. When the task's time is
     /// over it is killed, with all that it has started.
     fn spawn(&self, command: &Command, sandbox: Option<&Sandbox>) -> Result<Output, Fault> {
+        self.check_user()?;
         let command = &*self.as_user(command);
         let Some((program, arguments)) = command.argv.split_first() else {
             return Err(Fault::new("there is no command to run"));

@@ -1,9 +1,11 @@
 //! Changes as people read them: one line each, and unified diffs of text.
 
 use super::change::{Access, Before, Change, Effect, List, Time};
+use super::passwords;
 use crate::host::acl::{Acl, Who, letters};
 use bytes::Bytes;
 use similar::TextDiff;
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Files beyond this are summarised: a diff of them helps nobody and costs minutes.
@@ -72,11 +74,21 @@ impl Change {
             Effect::Hardlink { before, target } => {
                 format!("{path}: hard link to {}{}", target.display(), instead(before))
             }
+            Effect::Rename { to } => format!("{path}: renamed to {}", to.display()),
             Effect::Remove { before } => {
                 format!("{path}: removed{}", instead(before).replacen(", instead of", ",", 1))
             }
             Effect::Run { argv } => format!("run {}", argv.join(" ")),
         }
+    }
+
+    /// The texts of a file before and after as they may be shown: without what people log in with.
+    pub fn shown<'t>(&self, old: &'t str, new: &'t str) -> (Cow<'t, str>, Cow<'t, str>) {
+        if passwords::hides(&self.path) {
+            let (old, new) = passwords::hide(old, new);
+            return (old.into(), new.into());
+        }
+        (old.into(), new.into())
     }
 
     /// The change of a file's text as a unified diff; `None` where text has no part in it. What is
@@ -106,11 +118,12 @@ impl Change {
         let (Some(old_text), Some(new_text)) = (as_text(old), as_text(after)) else {
             return Some(format!("binary, {} → {} bytes\n", old.len(), after.len()));
         };
+        let (old_text, new_text) = &self.shown(old_text, new_text);
         let name = self.path.display().to_string();
         let old_name = if matches!(before, Before::File { .. }) { &name } else { "/dev/null" };
         let new_name =
             if matches!(self.effect, Effect::Remove { .. }) { "/dev/null" } else { name.as_str() };
-        let diff = TextDiff::from_lines(old_text, new_text);
+        let diff = TextDiff::from_lines(old_text.as_ref(), new_text.as_ref());
         Some(diff.unified_diff().context_radius(3).header(old_name, new_name).to_string())
     }
 }

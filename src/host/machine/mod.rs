@@ -7,6 +7,7 @@
 //!
 //! Synchronous: meant for a thread of its own.
 
+mod account_files;
 mod accounts;
 mod as_user;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod look;
 pub mod meta;
 pub mod mode;
 mod overlay;
+mod passwords;
 pub mod path;
 mod remove;
 pub mod rights;
@@ -33,6 +35,7 @@ pub mod wait;
 pub mod write;
 
 use crate::event::secret::Masker;
+use crate::host::accounts::entries::User;
 use crate::host::sandbox::Sandbox;
 use crate::host::xattr;
 use accounts::Names;
@@ -40,7 +43,6 @@ use bytes::Bytes;
 use change::{Access, Before, Change, Effect, Extras};
 use fault::Fault;
 use meta::{Kind, Meta, Stamp};
-use nix::unistd::User;
 use overlay::Overlay;
 use path::{Follow, Walk};
 use std::cell::RefCell;

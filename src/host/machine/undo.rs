@@ -53,6 +53,10 @@ impl Machine {
             Effect::Run { .. } => {
                 Err(Fault::new(format!("`run` of {} cannot be undone", path.display())))
             }
+            Effect::Rename { to } => {
+                let effect = Effect::Rename { to: change.path.clone() };
+                self.perform(to.clone(), effect, Manner::Atomic)
+            }
         }
     }
 

@@ -31,6 +31,8 @@ pub(super) struct Job<'a> {
     /// Where its sources are looked for.
     pub(super) search: &'a [PathBuf],
     pub(super) masker: &'a Masker,
+    /// Learns the secrets among its parameters.
+    pub(super) passwords: &'a Masker,
     pub(super) looks: &'a Looks,
     /// The task's number, which names it where others depend on it.
     pub(super) number: usize,
@@ -176,6 +178,10 @@ impl Job<'_> {
         let params = Params::read(module.name, &module.spec, &args, Stage::Rendered)
             .map_err(Failure::first)?;
         params.refuse_secrets(&module.spec, self.masker)?;
+        let secrets = params.secrets(&module.spec);
+        if !secrets.is_empty() {
+            self.passwords.add(&secrets);
+        }
         let complaints = (module.check)(&params);
         if !complaints.is_empty() {
             return Err(Failure::first(complaints));
