@@ -2,6 +2,7 @@
 //!
 //! Each is made of the facts that it needs when an expression names it, as `facts` are.
 
+use indexmap::IndexMap;
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
 use std::sync::Arc;
@@ -70,7 +71,15 @@ const DISTRIBUTIONS: [(&str, &str); 11] = [
 
 /// The value of the name `ansible_facts`.
 pub(super) fn value(facts: &Value) -> Value {
-    Value::from_object(AnsibleFacts { facts: facts.clone() })
+    Value::from_object(AnsibleFacts { facts: facts.clone(), found: IndexMap::new() })
+}
+
+/// The same with what a task has found, such as `getent_passwd`, beside `known`.
+pub(super) fn with(facts: &Value, known: Option<&Value>, found: Vec<(String, Value)>) -> Value {
+    let known = known.and_then(|known| known.downcast_object_ref::<AnsibleFacts>());
+    let mut all = known.map(|known| known.found.clone()).unwrap_or_default();
+    all.extend(found);
+    Value::from_object(AnsibleFacts { facts: facts.clone(), found: all })
 }
 
 /// Whether these are the facts that expressions know anyway.
@@ -81,18 +90,24 @@ pub(super) fn are_own(facts: &Value) -> bool {
 #[derive(Debug)]
 struct AnsibleFacts {
     facts: Value,
+    /// What tasks have found.
+    found: IndexMap<String, Value>,
 }
 
 impl Object for AnsibleFacts {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let name = key.as_str()?;
+        if let Some(found) = self.found.get(name) {
+            return Some(found.clone());
+        }
         // As in Ansible, either spelling.
         let name = name.strip_prefix("ansible_").unwrap_or(name);
         if NAMES.contains(&name) { self.fact(name) } else { None }
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Str(NAMES)
+        let names = NAMES.iter().copied().chain(self.found.keys().map(String::as_str));
+        Enumerator::Values(names.map(Value::from).collect())
     }
 }
 
