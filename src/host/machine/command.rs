@@ -88,6 +88,7 @@ impl Machine {
     pub fn guard(&self, command: &Command) -> Result<Output, Fault> {
         self.check_command(command)?;
         let output = self.spawn(command, self.sandbox.as_ref())?;
+        self.look_anew();
         if self.was_denied(&output) {
             let program = command.argv.first().map_or("", String::as_str);
             return Err(Fault::denied(format!(

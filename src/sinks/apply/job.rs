@@ -48,6 +48,7 @@ pub(super) struct Switches {
 impl Job<'_> {
     /// Runs the task with the names in `scope`.
     pub(super) fn run(&self, machine: &mut Machine, scope: &Scope) -> Turn {
+        machine.look_anew();
         match self.wanted(scope) {
             Ok(None) => {}
             Ok(Some(condition)) => return Turn::skipped(Some(condition)),
@@ -64,6 +65,7 @@ impl Job<'_> {
             home: &self.task.home,
             scope,
             environment: &environment,
+            is_read: self.keywords.register.is_some() || self.keywords.failed_when.is_some(),
         };
         let work = (self.module.build)(params);
         let before = machine.journal().len();

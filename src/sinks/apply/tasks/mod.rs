@@ -247,6 +247,9 @@ pub struct TaskContext<'a> {
     pub scope: &'a Scope,
     /// Variables for the programs that it runs.
     pub environment: &'a [(String, String)],
+    /// Whether other tasks may read what this one returns: what takes time to find out, and nobody
+    /// reads, need not be found out.
+    pub is_read: bool,
 }
 
 impl TaskContext<'_> {
