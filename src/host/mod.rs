@@ -2,6 +2,7 @@
 
 pub mod acl;
 pub mod audit;
+pub mod bus;
 pub mod capabilities;
 pub mod clock;
 pub mod core_dump;
