@@ -4,16 +4,18 @@
 # machines are noisy.
 #
 #   benches/compare.sh [MEGABYTES] [RUNS]      default: 500 MB, the best of 3 runs
+#
+# DRIFTLESS and BARE name binaries that are built already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 megabytes=${1:-500} runs=${2:-3}
 work=$(mktemp -d "${TMPDIR:-/tmp}/driftless-compare.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
-cargo build --release --quiet
-cargo bench --bench bare --no-run --quiet
-driftless=$PWD/target/release/driftless
-bare=$(cargo bench --bench bare --no-run --message-format json --quiet |
+driftless=${DRIFTLESS:-$PWD/target/release/driftless} bare=${BARE:-}
+[ -n "${DRIFTLESS:-}" ] || cargo build --release --quiet
+# In the release profile too, which saves a second build of the library.
+[ -n "$bare" ] || bare=$(cargo build --release --bench bare --message-format json --quiet |
   python3 -c 'import json,sys
 for line in sys.stdin:
     it = json.loads(line)

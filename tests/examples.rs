@@ -297,6 +297,40 @@ fn apply_basics_foretells_does_and_then_has_nothing_to_do() {
 }
 
 #[test]
+fn apply_accounts_foretells_makes_users_and_then_has_nothing_to_do() {
+    let script = r#"
+        export HOME=/root
+        mkdir -p /etc/sudoers.d /etc/ssh
+        useradd --create-home mallory
+        look() { stat --format '%n %i %s %a %U %Y %Z' /etc/passwd /etc/shadow /etc/group /etc/gshadow /etc/subuid /home/* /etc/sudoers.d/*; }
+        before=$(look)
+        code=0; /share/driftless apply /share --dry-run >/tmp/dry || code=$?
+        [ $code = 2 ]
+        [ "$before" = "$(look)" ]
+        grep -q '^+alice:x:' /tmp/dry
+
+        /share/driftless apply /share --yes
+        [ "$(id -Gn bob)" = 'bob operators builders' ]
+        grep -q '^no-agent-forwarding ssh-ed25519 .* alice@laptop$' /home/alice/.ssh/authorized_keys
+        [ "$(stat --format '%U %a' /home/alice/.ssh/authorized_keys /home/alice/.ssh)" = "$(printf 'alice 600\nalice 700')" ]
+        [ "$(stat --format '%U:%G %a' /srv/shop)" = 'shop:shop 750' ]
+        [ "$(stat --format %a /etc/sudoers.d/operators-shop)" = 440 ]
+        ! id mallory
+        test ! -e /home/mallory
+
+        after=$(look)
+        /share/driftless apply /share --yes
+        [ "$after" = "$(look)" ]
+    "#;
+    let example = Example::copy("apply-accounts");
+    fs::copy(support::PROGRAM, example.config().join("driftless")).unwrap();
+    let Some(output) = support::throwaway::run(script, &example.config()) else { return };
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{complained}");
+}
+
+#[test]
 fn a_playbook_with_roles_runs_as_it_is_and_undoes_what_it_cannot_finish() {
     let script = r#"
         set -e

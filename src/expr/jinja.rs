@@ -304,7 +304,8 @@ fn with_line_ends_of(source: &str, mut rendered: String) -> String {
 
 /// Whether Jinja has anything to do in `text`.
 pub fn is_template(text: &str) -> bool {
-    ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark))
+    let bytes = text.as_bytes();
+    memchr::memchr_iter(b'{', bytes).any(|at| matches!(bytes.get(at + 1), Some(b'{' | b'%' | b'#')))
 }
 
 /// What stands between the braces where `text` is nothing but one pair of them. The caller finds

@@ -1,5 +1,6 @@
 //! What this machine is and how it is changed.
 
+pub mod accounts;
 pub mod acl;
 pub mod audit;
 pub mod bus;

@@ -9,12 +9,13 @@ use crate::topology::component::{BuildContext, BuiltSink, Encode, Fault, SinkCon
 use crate::topology::delivery::{Delivery, RateLimit};
 use crate::topology::request::Requests;
 use crate::topology::settings::{BatchSettings, ByteSize, Period, RetrySettings};
-use crate::topology::telemetry::ComponentTelemetry;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Why a record goes nowhere that is longer than what can be sent at once.
+const TOO_LONG: &str = "too_long";
 /// The most that fits into a datagram of UDP over IPv4.
 const UDP_BYTES: u64 = 65_507;
 /// Below what Linux lets into one datagram of a unix socket by default.
@@ -97,9 +98,8 @@ impl SinkConfig for Config {
         self.dead_letter.as_deref()
     }
 
-    fn build(&self, cx: &BuildContext) -> Result<BuiltSink, Fault> {
-        let telemetry = cx.env.telemetry.component(&cx.name);
-        let (encoder, link) = self.parts(telemetry).map_err(Fault::fatal)?;
+    fn build(&self, _: &BuildContext) -> Result<BuiltSink, Fault> {
+        let (encoder, link) = self.parts().map_err(Fault::fatal)?;
         let delivery = Delivery {
             batch: self.batch,
             retry: self.retry,
@@ -111,7 +111,7 @@ impl SinkConfig for Config {
 }
 
 impl Config {
-    fn parts(&self, telemetry: ComponentTelemetry) -> Result<(Messages, Link), String> {
+    fn parts(&self) -> Result<(Messages, Link), String> {
         match &self.encoding {
             Encoding::Json => {
                 let message = "`encoding: json` is one array, and a socket has no end to close it \
@@ -141,7 +141,6 @@ impl Config {
             is_plain: lines && longest == u64::MAX && !self.url.way().is_datagram(),
             longest: usize::try_from(longest).unwrap_or(usize::MAX),
             encoder: Encoder::new(&self.encoding, Extra::Origin),
-            telemetry,
             message: Vec::new(),
         };
         Ok((messages, link))
@@ -154,34 +153,22 @@ struct Messages {
     /// Whether what the encoder writes is what is sent.
     is_plain: bool,
     longest: usize,
-    telemetry: ComponentTelemetry,
     /// The record at hand, used again for each.
     message: Vec<u8>,
 }
 
 impl Messages {
     fn encode_logs(&mut self, logs: &LogBatch, requests: &mut Requests) {
-        let mut too_long = 0;
-        for record in logs.records() {
+        for (at, record) in logs.records().enumerate() {
             self.message.clear();
             self.encoder.encode_record(&record, &mut self.message);
             let message = self.message.strip_suffix(b"\n").unwrap_or(&self.message);
             if message.len() > self.longest {
-                too_long += 1;
+                requests.leave_out(at, TOO_LONG);
             } else {
                 let request = requests.to("");
                 request.append_record(&record, |body| self.framing.frame(message, body));
             }
-        }
-        self.give_up(too_long);
-    }
-
-    fn give_up(&self, too_long: u64) {
-        if too_long > 0 {
-            let (component, longest) = (self.telemetry.name(), self.longest);
-            tracing::error!(component, records = too_long, longest, "too long, dropped");
-            self.telemetry.errors(too_long);
-            self.telemetry.dropped("too_long", too_long);
         }
     }
 }
@@ -197,18 +184,15 @@ impl Encode for Messages {
             Batch::Metrics(metrics) => {
                 self.message.clear();
                 self.encoder.encode_metrics(metrics, &mut self.message);
-                let request = requests.to("");
                 let lines = self.message.split(|byte| *byte == b'\n');
-                let mut too_long = 0;
-                for line in lines.filter(|line| !line.is_empty()) {
+                for (at, line) in lines.filter(|line| !line.is_empty()).enumerate() {
                     if line.len() > self.longest {
-                        too_long += 1;
+                        requests.leave_out(at, TOO_LONG);
                     } else {
-                        self.framing.frame(line, &mut request.body);
+                        self.framing.frame(line, &mut requests.to("").body);
                     }
                 }
-                request.records += batch.len() as u64;
-                self.give_up(too_long);
+                requests.to("").records += batch.len() as u64;
             }
         }
         Ok(())
@@ -220,17 +204,13 @@ mod tests {
     use super::*;
     use crate::event::log::Origin;
     use crate::topology::component::Deliver as _;
-    use crate::topology::telemetry::Telemetry;
     use bytes::Bytes;
     use std::sync::Arc;
     use tokio::io::AsyncReadExt as _;
     use tokio::net::{TcpListener, UdpSocket};
 
     fn sink(config: serde_json::Value) -> Result<(Messages, Link), String> {
-        let telemetry = Telemetry::new().unwrap().component(&"out".into());
-        serde_json::from_value::<Config>(config)
-            .map_err(|error| error.to_string())?
-            .parts(telemetry)
+        serde_json::from_value::<Config>(config).map_err(|error| error.to_string())?.parts()
     }
 
     fn batch(lines: &'static str) -> Batch {

@@ -1,6 +1,8 @@
 //! Task files run against real directories: what a user writes, and what comes of it.
 
 #[cfg(test)]
+mod accounts;
+#[cfg(test)]
 mod bench;
 #[cfg(test)]
 mod blocks;
@@ -36,3 +38,6 @@ mod tasks_edit;
 mod tasks_look;
 #[cfg(test)]
 mod tasks_net;
+#[cfg(test)]
+#[path = "../support/throwaway.rs"]
+mod throwaway;

@@ -85,7 +85,7 @@ fn ends_in_time_and_keeps_all(sink: &str) {
     let agent = rig.start();
     let mut oracle = Oracle::default();
     rig.wait_until("all lines arrive", || {
-        oracle.follow(&server.received.bytes());
+        oracle.take_more(&server.received.drain());
         oracle.distinct(1) == written
     });
     assert!(agent.stop().success(), "{}", rig.said());

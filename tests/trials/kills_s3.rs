@@ -95,7 +95,7 @@ fn size(dir: &Path) -> u64 {
 
 /// All that the objects hold.
 fn text(objects: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
-    objects.iter().flat_map(|(key, body)| unpacked(key, body)).collect()
+    objects.iter().map(|(key, body)| unpacked(key, body)).collect::<Vec<_>>().concat()
 }
 
 fn unpacked(key: &str, body: &[u8]) -> Vec<u8> {

@@ -8,13 +8,15 @@ use std::collections::HashMap;
 pub(crate) struct Oracle {
     writers: HashMap<u32, Seen>,
     damaged: u64,
-    /// How much of a text that only grows it has followed.
-    followed: usize,
+    /// The line that has only begun yet.
+    begun: Vec<u8>,
 }
 
 #[derive(Default)]
 struct Seen {
     times: Vec<u32>,
+    /// How many lines came at least once.
+    distinct: u64,
     /// The highest number so far of each of its files.
     highest: HashMap<u64, u64>,
     overtaken: u64,
@@ -39,12 +41,18 @@ impl Oracle {
         oracle
     }
 
-    /// Takes what is new in a text that only grows, but for a last line that is not whole.
-    pub(crate) fn follow(&mut self, text: &[u8]) {
-        let new = &text[self.followed..];
-        let whole = memchr::memrchr(b'\n', new).map_or(0, |at| at + 1);
-        self.take(&new[..whole]);
-        self.followed += whole;
+    /// Takes more of a text, which may end within a line.
+    pub(crate) fn take_more(&mut self, text: &[u8]) {
+        let mut whole = std::mem::take(&mut self.begun);
+        let end = memchr::memrchr(b'\n', text).map_or(0, |at| at + 1);
+        self.begun = text[end..].to_vec();
+        if end == 0 {
+            whole.append(&mut self.begun);
+            self.begun = whole;
+            return;
+        }
+        whole.extend_from_slice(&text[..end]);
+        self.take(&whole);
     }
 
     /// Takes text that arrived, in order; it ends with a line.
@@ -65,6 +73,7 @@ impl Oracle {
             seen.times.resize(at + 1, 0);
         }
         if seen.times[at] == 0 {
+            seen.distinct += 1;
             let highest = seen.highest.entry(file).or_default();
             seen.overtaken += u64::from(*highest > number);
             *highest = number.max(*highest);
@@ -74,9 +83,7 @@ impl Oracle {
 
     /// How many different lines of a writer there are.
     pub(crate) fn distinct(&self, writer: u32) -> u64 {
-        self.writers
-            .get(&writer)
-            .map_or(0, |seen| seen.times.iter().filter(|times| **times > 0).count() as u64)
+        self.writers.get(&writer).map_or(0, |seen| seen.distinct)
     }
 
     /// Whether this line of a writer is there.
@@ -128,6 +135,7 @@ fn an_oracle_sees_what_went_wrong() {
     oracle.take(&text(0, &[6])[3..]);
     let verdict = Verdict { lost: 2, doubled: 1, overtaken: 1, damaged: 1 };
     assert_eq!(oracle.verdict(&[(3, 7)]), verdict);
-    oracle.take(&text(1, &[3]));
+    let rest = text(1, &[3]);
+    rest.chunks(7).for_each(|some| oracle.take_more(some));
     assert_eq!(oracle.verdict(&[(3, 7)]), Verdict { lost: 1, ..verdict });
 }

@@ -47,6 +47,12 @@ impl Received {
         self.kept.lock().unwrap().clone()
     }
 
+    /// What was taken since this was last asked. A trial that takes more than a machine's memory
+    /// asks for nothing else.
+    pub(crate) fn drain(&self) -> Vec<u8> {
+        std::mem::take(&mut self.kept.lock().unwrap())
+    }
+
     /// From now on it behaves like this.
     pub(crate) fn set(&self, mood: Mood) {
         *self.mood.write().unwrap() = mood;

@@ -119,6 +119,22 @@ impl Rig {
         if now.len() == length { oracle } else { Oracle::of(&now) }.verdict(written)
     }
 
+    /// As [`Self::verdict`], where `arrived` gives what has come since it was last asked, and
+    /// `oracle` has seen all that came before.
+    pub(crate) fn verdict_of_more(
+        &self,
+        written: &[(u32, u64)],
+        oracle: &mut Oracle,
+        arrived: impl Fn() -> Vec<u8>,
+    ) -> Verdict {
+        self.wait_until("all lines have arrived", || {
+            let more = arrived();
+            oracle.take_more(&more);
+            more.is_empty() && written.iter().all(|(id, lines)| oracle.distinct(*id) == *lines)
+        });
+        oracle.verdict(written)
+    }
+
     /// Puts another topology in the place of the one that an agent runs by, at one blow.
     pub(crate) fn change(&self, topology: &str) {
         let here = self.dir.path().display().to_string();
@@ -186,5 +202,6 @@ pub(crate) fn content(dir: &Path, prefix: &str) -> Vec<u8> {
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.file_name().unwrap().to_string_lossy().starts_with(prefix));
     paths.sort();
-    paths.iter().flat_map(|path| fs::read(path).unwrap_or_default()).collect()
+    let read = |path| fs::read(path).unwrap_or_default();
+    paths.iter().map(read).collect::<Vec<_>>().concat()
 }

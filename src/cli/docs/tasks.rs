@@ -83,6 +83,7 @@ fn named(names: &[&str], between: &str) -> String {
 fn kind(kind: Kind) -> String {
     match kind {
         Kind::Text => "text".into(),
+        Kind::Secret => "text that is never shown".into(),
         Kind::Content => "text, or a list or mapping that becomes JSON".into(),
         Kind::Account => "name or number".into(),
         Kind::Path => "path".into(),

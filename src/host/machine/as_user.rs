@@ -3,7 +3,7 @@
 use super::Machine;
 use super::command::Command;
 use super::fault::Fault;
-use nix::unistd::User;
+use crate::host::accounts::entries::User;
 use std::borrow::Cow;
 
 impl Machine {
@@ -14,14 +14,11 @@ impl Machine {
     pub fn run_commands_as(&mut self, name: Option<&str>) -> Result<(), Fault> {
         self.user = None;
         let Some(name) = name else { return Ok(()) };
-        let found = User::from_name(name).map_err(|error| {
-            Fault::new(format!("the user `{name}` cannot be looked up: {error}"))
-        })?;
-        let Some(user) = found else {
+        let Some(user) = self.user(name)? else {
             return Err(Fault::new(format!("there is no user `{name}`")));
         };
         let (me, _) = super::accounts::own_ids();
-        if user.uid.as_raw() == me {
+        if user.uid == me {
             return Ok(());
         }
         if me != 0 {
@@ -30,6 +27,17 @@ impl Machine {
         }
         self.user = Some(user);
         Ok(())
+    }
+
+    /// Complains where the other user would only be there after a run.
+    pub(super) fn check_user(&self) -> Result<(), Fault> {
+        match &self.user {
+            Some(user) if self.is_dry_run() && !is_on_host(user) => {
+                let why = format!("the user `{}`, who is to run it, is not there yet", user.name);
+                Err(Fault::denied(why))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The command as it is started, with the other user's groups and home.
@@ -44,12 +52,16 @@ impl Machine {
             "--".to_owned(),
         ];
         command.argv.splice(0..0, prefix);
-        let (home, shell) = (user.dir.display().to_string(), user.shell.display().to_string());
-        let own =
-            [("HOME", &home), ("USER", &user.name), ("LOGNAME", &user.name), ("SHELL", &shell)];
+        let User { name, home, shell, .. } = user;
+        let own = [("HOME", home), ("USER", name), ("LOGNAME", name), ("SHELL", shell)];
         // What the task itself sets comes later, and so counts.
         let own = own.map(|(name, value)| (name.to_owned(), value.clone()));
         command.environment.splice(0..0, own);
         Cow::Owned(command)
     }
+}
+
+fn is_on_host(user: &User) -> bool {
+    nix::unistd::User::from_name(&user.name)
+        .is_ok_and(|found| found.is_some_and(|found| found.uid.as_raw() == user.uid))
 }

@@ -178,6 +178,11 @@ pub enum Effect {
         /// The file's other name.
         target: PathBuf,
     },
+    /// It gets another name, with all that is in it; nothing is there.
+    Rename {
+        /// The other name, links in parent directories resolved.
+        to: PathBuf,
+    },
     /// What is there is removed; directories must be empty by then.
     Remove {
         /// What was there.
@@ -204,6 +209,7 @@ impl Effect {
             Self::Acl { .. } => "acl",
             Self::Symlink { .. } => "symlink",
             Self::Hardlink { .. } => "hardlink",
+            Self::Rename { .. } => "rename",
             Self::Remove { .. } => "remove",
             Self::Run { .. } => "run",
         }

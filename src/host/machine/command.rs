@@ -88,6 +88,7 @@ impl Machine {
     pub fn guard(&self, command: &Command) -> Result<Output, Fault> {
         self.check_command(command)?;
         let output = self.spawn(command, self.sandbox.as_ref())?;
+        self.look_anew();
         if self.was_denied(&output) {
             let program = command.argv.first().map_or("", String::as_str);
             return Err(Fault::denied(format!(
@@ -202,6 +203,7 @@ impl Machine {
     /// Runs a program to its end, as a guard where there is a sandbox for it. When the task's time is
     /// over it is killed, with all that it has started.
     fn spawn(&self, command: &Command, sandbox: Option<&Sandbox>) -> Result<Output, Fault> {
+        self.check_user()?;
         let command = &*self.as_user(command);
         let Some((program, arguments)) = command.argv.split_first() else {
             return Err(Fault::new("there is no command to run"));

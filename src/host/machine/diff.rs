@@ -1,6 +1,7 @@
 //! Changes as people read them: one line each, and unified diffs of text.
 
 use super::change::{Access, Before, Change, Effect, List, Time};
+use super::passwords;
 use crate::host::acl::{Acl, Who, letters};
 use bytes::Bytes;
 use similar::TextDiff;
@@ -72,6 +73,7 @@ impl Change {
             Effect::Hardlink { before, target } => {
                 format!("{path}: hard link to {}{}", target.display(), instead(before))
             }
+            Effect::Rename { to } => format!("{path}: renamed to {}", to.display()),
             Effect::Remove { before } => {
                 format!("{path}: removed{}", instead(before).replacen(", instead of", ",", 1))
             }
@@ -105,6 +107,11 @@ impl Change {
         }
         let (Some(old_text), Some(new_text)) = (as_text(old), as_text(after)) else {
             return Some(format!("binary, {} → {} bytes\n", old.len(), after.len()));
+        };
+        let hidden = passwords::hides(&self.path).then(|| passwords::hide(old_text, new_text));
+        let (old_text, new_text) = match &hidden {
+            Some((old, new)) => (old.as_str(), new.as_str()),
+            None => (old_text, new_text),
         };
         let name = self.path.display().to_string();
         let old_name = if matches!(before, Before::File { .. }) { &name } else { "/dev/null" };

@@ -30,6 +30,11 @@ impl Machine {
             Effect::Symlink { .. } | Effect::Hardlink { .. } | Effect::Remove { .. } => {
                 self.check_entry(path, Manner::Atomic)
             }
+            Effect::Rename { to } => {
+                self.check_entry(path, Manner::Atomic)?;
+                self.check_entry(to, Manner::Atomic)?;
+                self.check_same_file_system(path, to)
+            }
             Effect::Mode { .. } | Effect::Times { .. } | Effect::Acl { .. } => {
                 check_writable(path)?;
                 check_flags(path, path)?;
@@ -96,6 +101,18 @@ impl Machine {
             .hint("run as root, or as the directory's owner"));
         }
         Ok(())
+    }
+
+    /// Only within a file system can something get another name.
+    fn check_same_file_system(&self, path: &Path, to: &Path) -> Result<(), Fault> {
+        let device = |path: &Path| look::lstat(on_host(path)).map(|it| it.map(|it| it.inode.0));
+        // What a dry run has made itself is where its directory is.
+        if device(path.parent().unwrap_or(path))? == device(to.parent().unwrap_or(to))? {
+            return Ok(());
+        }
+        let (path, to) = (path.display(), to.display());
+        Err(Fault::new(format!("{path} and {to} are on different file systems"))
+            .hint("copy it by hand, and remove what was there when all is well"))
     }
 
     /// Only the owner and root may set mode and times.

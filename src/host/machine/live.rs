@@ -79,6 +79,13 @@ pub(super) fn perform(change: &Change, manner: Manner) -> Result<(), Fault> {
             replace(place, |temporary| fs::hard_link(target.path(), temporary))
                 .map_err(|e| Fault::kernel("make the hard link", path, e))
         }
+        Effect::Rename { to } => {
+            let target = Held::new(to)?;
+            fs::rename(place, target.path())
+                .and_then(|()| sync_parent(target.path()))
+                .and_then(|()| sync_parent(place))
+                .map_err(|e| Fault::kernel("rename", path, e))
+        }
         Effect::Remove { before } => {
             let done = match before {
                 Before::Directory(_) => fs::remove_dir(place),

@@ -7,6 +7,7 @@
 //!
 //! Synchronous: meant for a thread of its own.
 
+mod account_files;
 mod accounts;
 mod as_user;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod look;
 pub mod meta;
 pub mod mode;
 mod overlay;
+mod passwords;
 pub mod path;
 mod remove;
 pub mod rights;
@@ -33,6 +35,7 @@ pub mod wait;
 pub mod write;
 
 use crate::event::secret::Masker;
+use crate::host::accounts::entries::User;
 use crate::host::sandbox::Sandbox;
 use crate::host::xattr;
 use accounts::Names;
@@ -40,7 +43,6 @@ use bytes::Bytes;
 use change::{Access, Before, Change, Effect, Extras};
 use fault::Fault;
 use meta::{Kind, Meta, Stamp};
-use nix::unistd::User;
 use overlay::Overlay;
 use path::{Follow, Walk};
 use std::cell::RefCell;
@@ -60,6 +62,8 @@ pub struct Machine {
     seen: RefCell<BTreeSet<PathBuf>>,
     /// Where directories that a task has walked to are, until it ends or something changes.
     directories: RefCell<HashMap<PathBuf, Walk>>,
+    /// What was there when it was last looked, for so long: a task asks the same again and again.
+    last_look: RefCell<Option<(PathBuf, Option<Meta>)>>,
     /// Who is called what, until something changes.
     names: RefCell<Names>,
     umask: u32,
@@ -100,6 +104,7 @@ impl Machine {
             journal: Vec::new(),
             seen: RefCell::default(),
             directories: RefCell::default(),
+            last_look: RefCell::default(),
             names: RefCell::default(),
             umask,
             masker: Masker::default(),
@@ -175,7 +180,7 @@ impl Machine {
     /// The paths that were looked at since the last call, as named and as resolved: what the
     /// tasks in between depend on.
     pub fn take_seen(&mut self) -> BTreeSet<PathBuf> {
-        self.directories.get_mut().clear();
+        self.look_anew();
         self.seen.take()
     }
 
@@ -263,10 +268,16 @@ impl Machine {
     }
 
     fn lstat_resolved(&self, path: &Path) -> Result<Option<Meta>, Fault> {
-        match &self.back {
-            Back::Live => look::lstat(path),
-            Back::Overlay(overlay) => overlay.lstat(path),
+        let mut last = self.last_look.borrow_mut();
+        if let Some((_, found)) = last.as_ref().filter(|(known, _)| known == path) {
+            return Ok(found.clone());
         }
+        let found = match &self.back {
+            Back::Live => look::lstat(path)?,
+            Back::Overlay(overlay) => overlay.lstat(path)?,
+        };
+        *last = Some((path.to_owned(), found.clone()));
+        Ok(found)
     }
 
     fn read_resolved(&self, path: &Path, size_bytes: u64) -> Result<Bytes, Fault> {
@@ -308,8 +319,15 @@ impl Machine {
     /// What was looked up may be different from now on: for who knows of a change that this machine
     /// has not made.
     pub fn forget_looks(&mut self) {
-        self.directories.get_mut().clear();
+        self.look_anew();
         *self.names.get_mut() = Names::default();
+    }
+
+    /// Where things are, and what they are, may be different from now on: time has passed, or
+    /// another task begins.
+    pub fn look_anew(&self) {
+        self.directories.borrow_mut().clear();
+        self.last_look.take();
     }
 
     /// Does or records one effect that is known to be needed. Both backs first ask whether it can

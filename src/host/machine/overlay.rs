@@ -246,6 +246,7 @@ impl Overlay {
                 let bytes = says_more.then(|| after.encode().into());
                 found.attributes.foretold.insert(list.attribute().to_owned(), bytes);
             })?,
+            Effect::Rename { to } => self.rename(path, to)?,
             Effect::Remove { .. } => {
                 self.names.insert(path.clone(), None);
             }
@@ -291,6 +292,33 @@ impl Overlay {
         self.names.insert(path.to_owned(), Some(meta.inode));
         let attributes = Attributes::default();
         self.inodes.insert(meta.inode, Foretold { meta, content, attributes });
+    }
+
+    /// Gives all that is at and below `path` a name at and below `to`.
+    fn rename(&mut self, path: &Path, to: &Path) -> Result<(), Fault> {
+        let mut ahead = vec![(path.to_owned(), to.to_owned())];
+        while let Some((from, to)) = ahead.pop() {
+            let Some(mut found) = self.find(&from)? else { continue };
+            if found.meta.kind == Kind::Directory {
+                let names = self.list(&from)?;
+                ahead.extend(names.iter().map(|name| (from.join(name), to.join(name))));
+                // All that is in it has its own name here: the host shows it elsewhere.
+                found.content = Body::Empty;
+            }
+            self.names.insert(to, Some(found.meta.inode));
+            self.inodes.insert(found.meta.inode, found);
+            self.names.remove(&from);
+        }
+        self.names.insert(path.to_owned(), None);
+        match to.parent() {
+            Some(parent) => self.change(parent, |found| found.meta.modified = Stamp::now()),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether what is at `path` would be another file than the host has there.
+    pub(super) fn is_foretold(&self, path: &Path) -> bool {
+        self.names.contains_key(path)
     }
 
     /// Takes what is at `path` into the overlay, so that it can be changed.

@@ -43,6 +43,10 @@ impl Machine {
                     Manner::Atomic,
                 )
             }
+            Effect::Rename { to } => {
+                let effect = Effect::Rename { to: change.path.clone() };
+                self.perform(to.clone(), effect, Manner::Atomic)
+            }
             other => Err(Fault::new(format!(
                 "`{}` of {} cannot be undone",
                 other.word(),

@@ -51,6 +51,7 @@ impl Machine {
         }
         let left = self.limit.map_or(Duration::MAX, Limit::left);
         std::thread::sleep(time.min(left));
+        self.look_anew();
         match self.limit {
             Some(limit) if left < time => Err(limit.is_over()),
             _ => Ok(()),

@@ -147,6 +147,25 @@ impl Machine {
         }
     }
 
+    /// Gives what is at `path` the name `to`, with all that is in it.
+    ///
+    /// Errors: nothing is at `path`, or something at `to`; they are on different file systems.
+    pub fn rename(&mut self, path: &Path, to: &Path) -> Result<(), Fault> {
+        let from = self.see(path, Follow::No)?;
+        let to = self.see(to, Follow::No)?;
+        if self.lstat_resolved(&from)?.is_none() {
+            return Err(Fault::new(format!("there is nothing at {}", path.display())));
+        }
+        if self.lstat_resolved(&to)?.is_some() {
+            return Err(Fault::new(format!("there is something at {}", to.display())));
+        }
+        if to.starts_with(&from) {
+            let (from, to) = (from.display(), to.display());
+            return Err(Fault::new(format!("{to} is within {from}")));
+        }
+        self.perform(from, Effect::Rename { to }, Manner::Atomic)
+    }
+
     /// Makes sure that `path` is a symbolic link to `target`, as written. A file or another link
     /// there is replaced.
     pub fn symlink(&mut self, path: &Path, target: &Path) -> Result<(), Fault> {

@@ -9,6 +9,7 @@ use super::report::{ItemReport, Status, TaskReport};
 use super::tasks::{self, Failure, Include, Module};
 use super::turn::{Done, Turn};
 use super::walk::{Frame, failed_task};
+use crate::event::secret::Masker;
 use crate::event::task::Task;
 use crate::event::tree::Node;
 use crate::expr::scope::Scope;
@@ -84,6 +85,8 @@ impl Executor<'_> {
         drop(self.machine.take_seen());
         let number = self.report.tasks.len() + 1;
         let switches = Switches::of(&keywords, &scope);
+        // What the task's own parameters keep secret, an item of its loop may hold too.
+        let passwords = Masker::default();
         let hides = switches.as_ref().map_or(true, |switches| switches.no_log);
         let mut done = match (complaints.into_iter().next(), tasks::find(&task.module), switches) {
             (Some(complaint), _, _) => Done::from(Turn::failed(complaint.into())),
@@ -94,10 +97,21 @@ impl Executor<'_> {
             (None, Some(_), Err(failure)) => Done::from(Turn::failed(failure)),
             (None, Some(module), Ok(switches)) => {
                 let (set, masker) = (self.set, &self.inputs.masker);
+                let passwords = &passwords;
                 let (keywords, search) = (&keywords, lived.search.as_slice());
                 let looks = &*Arc::clone(&self.looks);
-                let job =
-                    Job { task, module, keywords, switches, set, search, masker, looks, number };
+                let job = Job {
+                    task,
+                    module,
+                    keywords,
+                    switches,
+                    set,
+                    search,
+                    masker,
+                    passwords,
+                    looks,
+                    number,
+                };
                 self.prepared(&job, &scope, frame)
             }
         };
@@ -115,7 +129,7 @@ impl Executor<'_> {
         self.looks.note(self.machine);
         let text = |text: String| match hides {
             true => "(hidden: the task says `no_log`)".to_owned(),
-            false => self.masked(&text),
+            false => passwords.mask(&self.masked(&text)).into_owned(),
         };
         let report = TaskReport {
             number,

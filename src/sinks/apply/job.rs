@@ -28,6 +28,8 @@ pub(super) struct Job<'a> {
     /// Where its sources are looked for.
     pub(super) search: &'a [PathBuf],
     pub(super) masker: &'a Masker,
+    /// Learns the secrets among its parameters.
+    pub(super) passwords: &'a Masker,
     pub(super) looks: &'a Looks,
     /// The task's number, which names it where others depend on it.
     pub(super) number: usize,
@@ -46,6 +48,7 @@ pub(super) struct Switches {
 impl Job<'_> {
     /// Runs the task with the names in `scope`.
     pub(super) fn run(&self, machine: &mut Machine, scope: &Scope) -> Turn {
+        machine.look_anew();
         match self.wanted(scope) {
             Ok(None) => {}
             Ok(Some(condition)) => return Turn::skipped(Some(condition)),
@@ -62,6 +65,7 @@ impl Job<'_> {
             home: &self.task.home,
             scope,
             environment: &environment,
+            is_read: self.keywords.register.is_some() || self.keywords.failed_when.is_some(),
         };
         let work = (self.module.build)(params);
         let before = machine.journal().len();
@@ -142,6 +146,10 @@ impl Job<'_> {
         let params = Params::read(module.name, &module.spec, &args, Stage::Rendered)
             .map_err(Failure::first)?;
         params.refuse_secrets(&module.spec, self.masker)?;
+        let secrets = params.secrets(&module.spec);
+        if !secrets.is_empty() {
+            self.passwords.add(&secrets);
+        }
         let complaints = (module.check)(&params);
         if !complaints.is_empty() {
             return Err(Failure::first(complaints));

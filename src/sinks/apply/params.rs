@@ -6,7 +6,7 @@
 //! may well have yielded a number, and it becomes text.
 
 use crate::event::fault::{Diagnostic, nearest};
-use crate::event::secret::Masker;
+use crate::event::secret::{Masker, SHORTEST_SECRET, SecretText, Secrets};
 use crate::event::tree::{Key, Node, Span, Value};
 use crate::expr::filters::json_text;
 use crate::expr::jinja::Engine;
@@ -20,6 +20,8 @@ use std::path::PathBuf;
 pub enum Kind {
     /// Text.
     Text,
+    /// Text that is never shown.
+    Secret,
     /// The bytes of a file: text, or a list or mapping that becomes JSON.
     Content,
     /// A user or group: a name or a number.
@@ -224,6 +226,15 @@ impl Params {
         }
     }
 
+    /// The values that are never shown.
+    pub(super) fn secrets(&self, spec: &Spec) -> Secrets {
+        let all = spec.all().filter(|param| param.kind == Kind::Secret);
+        let given = all.filter_map(|param| Some((param.name.to_owned(), self.text(param.name)?)));
+        // A shorter one would be found in innocent text.
+        let long = given.filter(|(_, text)| text.len() >= SHORTEST_SECRET);
+        long.map(|(name, text)| (name, SecretText::new(text.to_owned()))).collect()
+    }
+
     /// Refuses a secret where other users of the host could read it. A command line is looked at as
     /// a whole, since its words may be parts of a secret.
     pub(super) fn refuse_secrets(&self, spec: &Spec, masker: &Masker) -> Result<(), Diagnostic> {
@@ -378,6 +389,10 @@ fn typed(param: &Param, node: &Node, stage: Stage) -> Result<Given, Box<Diagnost
             }
             Ok(Given::Text(text))
         }
+        Kind::Secret => text(node, stage).map(Given::Text).ok_or_else(|| {
+            let why = format!("`{}` takes text, and this is {}", param.name, node.kind());
+            Box::new(Diagnostic::new(why, node.span.clone()).hint("put it in quotes"))
+        }),
         Kind::Content => match (&node.value, text(node, stage)) {
             (_, Some(text)) => Ok(Given::Text(text)),
             (Value::List(_) | Value::Map(_), _) if stage == Stage::Rendered => {

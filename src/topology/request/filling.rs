@@ -19,6 +19,8 @@ pub struct Requests {
     /// Those that the batch at hand has added to, as they were before.
     touched: Vec<Size>,
     epoch: u64,
+    /// Records of the batch at hand that go nowhere, and why.
+    left_out: Vec<(&'static str, usize)>,
     marking: Marking,
     batch: BatchSettings,
     /// Whether the extents of records are noted.
@@ -94,6 +96,12 @@ impl Requests {
         }
     }
 
+    /// Gives up a record of the batch at hand, by its place in it, as one that cannot be sent for this
+    /// `reason`. For metrics it is one of the lines that were made of them.
+    pub fn leave_out(&mut self, record: usize, reason: &'static str) {
+        self.left_out.push((reason, record));
+    }
+
     fn begin_request(&mut self, key: &str) -> Request {
         let mut request = Request::new(key, self.marking);
         request.body = std::mem::take(&mut self.spare);
@@ -111,10 +119,12 @@ impl Requests {
     pub(in crate::topology) fn begin(&mut self) {
         self.epoch += 1;
         self.touched.clear();
+        self.left_out.clear();
     }
 
     /// Takes back what the batch at hand has added.
     pub(in crate::topology) fn roll_back(&mut self) {
+        self.left_out.clear();
         // The first that it has filled at a place is the one that was there before.
         while let Some((at, request)) = self.full.pop() {
             if let Some((_, open)) = self.open.get_index_mut(at) {
@@ -140,6 +150,15 @@ impl Requests {
             request.shares.push(Share { ack: ack.share_some(records, all), records });
         });
         self.full.drain(..).map(|(_, request)| request)
+    }
+
+    /// The reasons for which records of the batch at hand go nowhere, with the places of those.
+    pub(in crate::topology) fn take_left_out(&mut self) -> IndexMap<&'static str, Vec<usize>> {
+        let mut all: IndexMap<_, Vec<_>> = IndexMap::new();
+        for (reason, record) in self.left_out.drain(..) {
+            all.entry(reason).or_default().push(record);
+        }
+        all
     }
 
     /// Calls `look` with each request that the batch at hand has added to, and with how many

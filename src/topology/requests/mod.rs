@@ -15,11 +15,12 @@ use super::request::{Marking, Request, Requests};
 use super::sending::look;
 use super::supervise::{Backoff, MAX_CRASHES};
 use super::telemetry::ComponentTelemetry;
-use crate::event::ack::Outcome;
+use crate::event::ack::{Ack, Outcome};
 use attempt::{Attempts, Landed, Plan, Verdict};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use std::collections::{BTreeMap, VecDeque};
+use indexmap::IndexMap;
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -76,6 +77,17 @@ impl Hand {
             }
         }
     }
+}
+
+/// A share for what is not left out of a batch of so many `records`, where anything is.
+fn rest_of(ack: &Ack, left_out: &IndexMap<&'static str, Vec<usize>>, records: u64) -> Option<Ack> {
+    if left_out.is_empty() {
+        return None;
+    }
+    let left_out: HashSet<usize> = left_out.values().flatten().copied().collect();
+    let all = usize::try_from(records).unwrap_or(usize::MAX);
+    let rest: Vec<usize> = (0..all).filter(|at| !left_out.contains(at)).collect();
+    Some(ack.share_at(&rest, records))
 }
 
 impl Runner<'_> {
@@ -207,8 +219,17 @@ impl Runner<'_> {
         let Some((_, ack, _)) = hand.coming.take().map(Envelope::open) else { return };
         match encoded {
             Ok(()) => {
-                hand.ready.extend(hand.open.end(&ack));
-                ack.settle(Outcome::Delivered);
+                let left_out = hand.open.take_left_out();
+                for (reason, places) in &left_out {
+                    ack.reject(reason, places, records);
+                }
+                // From here on the batch is the rest of it.
+                let rest = rest_of(&ack, &left_out, records);
+                hand.ready.extend(hand.open.end(rest.as_ref().unwrap_or(&ack)));
+                rest.into_iter().chain([ack]).for_each(|ack| ack.settle(Outcome::Delivered));
+                for (reason, places) in left_out {
+                    self.give_up(reason, "they cannot be sent", places.len() as u64);
+                }
             }
             Err((reason, message)) => {
                 ack.reject_all(reason);

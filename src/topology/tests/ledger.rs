@@ -77,6 +77,8 @@ impl Source for Feed {
 /// A sink that rejects some numbers, and is away at first.
 #[derive(Clone, Debug)]
 struct Picky {
+    /// These it cannot send, and says so before it tries.
+    leaves_out: Mask,
     rejects: Mask,
     has_letters: bool,
     away: Arc<AtomicBool>,
@@ -92,21 +94,31 @@ impl SinkConfig for Picky {
     }
 
     fn build(&self, _: &BuildContext) -> Result<BuiltSink, Fault> {
-        let encoder = Box::new(Plain(Encoder::new(&Encoding::Text, Extra::Nothing)));
+        let encoder = Encoder::new(&Encoding::Text, Extra::Nothing);
+        let encoder = Box::new(Plain { encoder, leaves_out: self.leaves_out });
         let delivery = Delivery { partial: true, ..Delivery::default() };
         Ok(BuiltSink::Requests { encoder, sender: Arc::new(self.clone()), delivery })
     }
 }
 
-struct Plain(Encoder);
+struct Plain {
+    encoder: Encoder,
+    leaves_out: Mask,
+}
 
 impl Encode for Plain {
     fn encode(&mut self, batch: &Batch, requests: &mut Requests) -> Result<(), Fault> {
         let Batch::Logs(logs) = batch else { return Err(Fault::fatal("logs only")) };
-        for record in logs.records() {
+        for (at, record) in logs.records().enumerate() {
+            // A letter is no number, and always sent.
+            let number = std::str::from_utf8(record.raw()).unwrap().parse::<u64>();
+            if number.is_ok_and(|number| self.leaves_out.has(number)) {
+                requests.leave_out(at, "too_long");
+                continue;
+            }
             requests.to("").append_record(&record, |body| {
                 let start = body.len();
-                self.0.encode_record(&record, body);
+                self.encoder.encode_record(&record, body);
                 start
             });
         }
@@ -131,9 +143,9 @@ impl Deliver for Picky {
     }
 }
 
-fn picky(rejects: Mask, has_letters: bool) -> Component {
+fn picky(leaves_out: Mask, rejects: Mask, has_letters: bool) -> Component {
     let away = Arc::new(AtomicBool::new(true));
-    Component::Sink(Arc::new(Picky { rejects, has_letters, away }))
+    Component::Sink(Arc::new(Picky { leaves_out, rejects, has_letters, away }))
 }
 
 /// Keeps some numbers, after it has given others up.
@@ -172,6 +184,7 @@ fn whole(value: f64) -> u64 {
 #[derive(Clone, Debug)]
 struct Branch {
     keeps: Mask,
+    leaves_out: Mask,
     rejects: Mask,
     has_letters: bool,
     /// Whether the sink also gets everything by a way without the filter.
@@ -180,18 +193,23 @@ struct Branch {
 
 fn branch() -> impl Strategy<Value = Branch> {
     let flags = (any::<bool>(), proptest::bool::weighted(0.2));
-    (mask(), mask(), flags).prop_map(|(keeps, rejects, (has_letters, is_doubled))| Branch {
-        keeps,
-        rejects,
-        has_letters,
-        is_doubled,
-    })
+    (mask(), mask(), mask(), flags).prop_map(
+        |(keeps, leaves_out, rejects, (has_letters, is_doubled))| Branch {
+            keeps,
+            // Few, so that others are left.
+            leaves_out: Mask(leaves_out.0 & 0x1111),
+            rejects,
+            has_letters,
+            is_doubled,
+        },
+    )
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fate {
     Filtered,
     Delivered,
+    LeftOut,
     Rejected,
     Throttled,
 }
@@ -215,10 +233,10 @@ proptest! {
             let through = filter(branch.keeps, Mask(0), None);
             add(&mut graph, &by, &["common"], "1", transform(through));
             let inputs = if branch.is_doubled { vec![&*by, "common"] } else { vec![&*by] };
-            add(&mut graph, &to, &inputs, "1", picky(branch.rejects, branch.has_letters));
+            add(&mut graph, &to, &inputs, "1", picky(branch.leaves_out, branch.rejects, branch.has_letters));
         }
         if branches.iter().any(|branch| branch.has_letters) {
-            add(&mut graph, "letters", &[], "1", picky(Mask(0), false));
+            add(&mut graph, "letters", &[], "1", picky(Mask(0), Mask(0), false));
         }
         let env = environment();
         let runtime =
@@ -230,6 +248,7 @@ proptest! {
             n if !keeps.has(n) => Fate::Filtered,
             n => branches.iter().map(|branch| match branch.keeps.has(n) || branch.is_doubled {
                 false => Fate::Filtered,
+                true if branch.leaves_out.has(n) => Fate::LeftOut,
                 true if branch.rejects.has(n) && !branch.has_letters => Fate::Rejected,
                 true => Fate::Delivered,
             }).max().unwrap(),
@@ -241,7 +260,10 @@ proptest! {
         prop_assert_eq!(counted(&env, "replayed", ""), replayed);
         prop_assert_eq!(counted(&env, "delivered", ""), count(Fate::Delivered));
         prop_assert_eq!(counted(&env, "filtered", ""), count(Fate::Filtered));
-        prop_assert_eq!(counted(&env, "dropped", "rejected"), count(Fate::Rejected));
+        // What one sink rejects and another leaves out is counted once, as one or the other.
+        let lost = |n: &u64| matches!(fate(*n), Fate::LeftOut | Fate::Rejected);
+        let dropped = counted(&env, "dropped", "rejected") + counted(&env, "dropped", "too_long");
+        prop_assert_eq!(dropped, (0..all).filter(lost).count() as u64);
         prop_assert_eq!(counted(&env, "dropped", "throttled"), count(Fate::Throttled));
         let in_flight = metric(&env, "driftless_ledger_in_flight_records", &[("component", "in")]);
         prop_assert_eq!(in_flight, 0.0);
@@ -262,7 +284,7 @@ async fn what_a_transform_made_one_of_is_merged() {
     add(&mut graph, "in", &[], "1", Component::Source(Arc::new(Feed(4))));
     add(&mut graph, "first", &["in"], "1", transform(spell));
     add(&mut graph, "pairs", &["first"], "1", Batches::of(2).component());
-    add(&mut graph, "out", &["pairs"], "1", picky(Mask(0), false));
+    add(&mut graph, "out", &["pairs"], "1", picky(Mask(0), Mask(0), false));
     let env = environment();
     run_to_end(&graph, &env).await;
     assert_eq!((read(&env), counted(&env, "merged", "")), (4 * RECORDS, 4 * RECORDS));

@@ -81,7 +81,7 @@ impl Task for Assemble {
         }
         let attributes = file_attributes::read(params, machine)?;
         let content = Bytes::from(content);
-        let outcome = write(params, machine, &source, &content, &attributes)?;
+        let outcome = write(params, machine, cx, &source, (&content, &attributes))?;
         Ok(outcome.with("msg", "OK"))
     }
 }

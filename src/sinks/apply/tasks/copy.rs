@@ -78,7 +78,7 @@ impl Task for Copy {
                 let why = format!("{} is a directory, and `content` makes a file", dest.display());
                 return Err(Failure::new(why));
             }
-            return write(params, machine, &dest, &content, &attributes);
+            return write(params, machine, cx, &dest, (&content, &attributes));
         };
         let source = if params.flag("remote_src", false) {
             PathBuf::from(src)
@@ -99,7 +99,7 @@ impl Task for Copy {
         }
         let mut attributes = attributes;
         preserve(&mut attributes, &source, machine)?;
-        write(params, machine, &source, &content, &attributes)
+        write(params, machine, cx, &source, (&content, &attributes))
     }
 }
 
@@ -194,9 +194,9 @@ impl Copy {
 pub(super) fn write(
     params: &Params,
     machine: &mut Machine,
+    cx: &TaskContext<'_>,
     source: &Path,
-    content: &Bytes,
-    attributes: &Attributes,
+    (content, attributes): (&Bytes, &Attributes),
 ) -> Result<Outcome, Failure> {
     let written = params.text("dest").unwrap_or_default();
     let mut dest = PathBuf::from(written);
@@ -220,6 +220,9 @@ pub(super) fn write(
         if let Some(backup) = done.backup {
             outcome = outcome.with("backup_file", backup.display().to_string());
         }
+    }
+    if !cx.is_read {
+        return Ok(outcome);
     }
     if params.text("src").is_some() {
         outcome = outcome.with("src", source.display().to_string());

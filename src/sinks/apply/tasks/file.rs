@@ -72,7 +72,7 @@ fn check(params: &Params) -> Vec<Diagnostic> {
 }
 
 impl Task for File {
-    fn converge(&self, machine: &mut Machine, _: &TaskContext<'_>) -> Result<Outcome, Failure> {
+    fn converge(&self, machine: &mut Machine, cx: &TaskContext<'_>) -> Result<Outcome, Failure> {
         let path = self.params.path("path").unwrap_or_default();
         let attributes = file_attributes::read(&self.params, machine)?;
         let follow = if self.params.flag("follow", true) { Follow::Yes } else { Follow::No };
@@ -99,6 +99,9 @@ impl Task for File {
             "hard" => job.hard_link(machine, found.as_ref())?,
             "touch" => job.touch(machine)?,
             _ => job.file(machine)?,
+        }
+        if !cx.is_read {
+            return Ok(outcome);
         }
         file_attributes::returned(outcome, machine, &path, follow)
     }

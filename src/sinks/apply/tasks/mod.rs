@@ -1,10 +1,12 @@
 //! The task types: the table of contents. One file each; a new one is its file and one line.
 
+mod accounts;
 mod acl;
 mod add_host;
 mod archive;
 mod assemble;
 mod assert;
+mod authorized_key;
 mod blockinfile;
 mod capabilities;
 mod command;
@@ -18,7 +20,9 @@ mod file;
 mod file_attributes;
 mod find;
 mod get_url;
+mod getent;
 mod git;
+mod group;
 mod group_by;
 mod include_role;
 mod include_tasks;
@@ -26,6 +30,7 @@ mod include_vars;
 mod ini_file;
 mod json_file;
 mod keys;
+mod known_hosts;
 mod lineinfile;
 mod meta;
 mod multipart;
@@ -42,12 +47,14 @@ mod setup;
 mod shell;
 mod slurp;
 mod stat;
+mod sudoers;
 mod tempfile;
 mod template;
 mod toml_file;
 mod unarchive;
 mod unpack;
 mod uri;
+mod user;
 mod validate_argument_spec;
 mod values;
 mod wait_for;
@@ -83,6 +90,7 @@ pub static MODULES: &[&Module] = &[
     &archive::MODULE,
     &assemble::MODULE,
     &assert::MODULE,
+    &authorized_key::MODULE,
     &blockinfile::MODULE,
     &capabilities::MODULE,
     &command::MODULE,
@@ -93,7 +101,9 @@ pub static MODULES: &[&Module] = &[
     &file::MODULE,
     &find::MODULE,
     &get_url::MODULE,
+    &getent::MODULE,
     &git::MODULE,
+    &group::MODULE,
     &group_by::MODULE,
     &include_role::IMPORT,
     &include_role::MODULE,
@@ -102,6 +112,7 @@ pub static MODULES: &[&Module] = &[
     &include_vars::MODULE,
     &ini_file::MODULE,
     &json_file::MODULE,
+    &known_hosts::MODULE,
     &lineinfile::MODULE,
     &meta::MODULE,
     &pause::MODULE,
@@ -114,11 +125,13 @@ pub static MODULES: &[&Module] = &[
     &shell::MODULE,
     &slurp::MODULE,
     &stat::MODULE,
+    &sudoers::MODULE,
     &tempfile::MODULE,
     &template::MODULE,
     &toml_file::MODULE,
     &unarchive::MODULE,
     &uri::MODULE,
+    &user::MODULE,
     &validate_argument_spec::MODULE,
     &wait_for::MODULE,
     &xattr::MODULE,
@@ -131,18 +144,14 @@ pub const NOT_YET: &[&str] = &[
     "apt_key",
     "apt_repository",
     "async_status",
-    "authorized_key",
     "cron",
     "deb822_repository",
     "debconf",
     "dnf",
     "dpkg_selections",
     "expect",
-    "getent",
-    "group",
     "hostname",
     "iptables",
-    "known_hosts",
     "mount",
     "package",
     "pip",
@@ -150,7 +159,6 @@ pub const NOT_YET: &[&str] = &[
     "service",
     "sysctl",
     "systemd",
-    "user",
 ];
 
 /// One task type.
@@ -238,6 +246,9 @@ pub struct TaskContext<'a> {
     pub scope: &'a Scope,
     /// Variables for the programs that it runs.
     pub environment: &'a [(String, String)],
+    /// Whether other tasks may read what this one returns: what takes time to find out, and nobody
+    /// reads, need not be found out.
+    pub is_read: bool,
 }
 
 impl TaskContext<'_> {

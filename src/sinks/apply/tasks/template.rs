@@ -103,7 +103,7 @@ impl Task for Template {
         let mut attributes = file_attributes::read(params, machine)?;
         super::copy::preserve(&mut attributes, &source, machine)?;
         let content = encoded(rendered, params.text("output_encoding").unwrap_or("utf-8"))?;
-        write(params, machine, &source, &content, &attributes)
+        write(params, machine, cx, &source, (&content, &attributes))
     }
 }
 

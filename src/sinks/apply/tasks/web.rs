@@ -2,6 +2,7 @@
 
 use super::{Failure, values};
 use crate::event::tree::Node;
+use crate::host::machine::Machine;
 use crate::net::fetch::{Answer, Proxies, Redirects, Request, Trust};
 use crate::net::tls::TlsSettings;
 use crate::sinks::apply::params::{Kind, Param, Params};
@@ -83,6 +84,27 @@ pub(super) fn request(params: &Params, usual_timeout: f64) -> Result<Request, Fa
         },
         trust,
     })
+}
+
+/// The text at an address.
+pub(super) fn text(machine: &Machine, url: &str, trust: Trust) -> Result<String, Failure> {
+    let answer = machine.fetch(&Request {
+        method: "GET".into(),
+        url: url.to_owned(),
+        headers: Vec::new(),
+        login: None,
+        socket: None,
+        body: Vec::new(),
+        timeout: Duration::from_secs(10),
+        redirects: Redirects::Follow,
+        proxies: Proxies::OfEnvironment,
+        trust,
+    })?;
+    if answer.status != 200 {
+        return Err(Failure::new(format!("{url} answers with the status {}", answer.status)));
+    }
+    String::from_utf8(answer.body.to_vec())
+        .map_err(|_| Failure::new(format!("what {url} answers is no UTF-8 text")))
 }
 
 /// The answer with its content unpacked, unless `decompress: false` says that it stays as it was
