@@ -145,6 +145,34 @@ fn facts_thresholds_tells_what_is_beyond_its_bound() {
 }
 
 #[test]
+fn facts_inventory_tells_what_the_host_is_once_and_then_what_has_changed() {
+    let example = Example::copy("facts-inventory");
+    let record = example.path("inventory.jsonl");
+    let path = record.to_string_lossy();
+    example.replace("topology.yml", "/var/log/driftless/inventory.jsonl", &path);
+    let data = example.path("data");
+    example.replace("agent.yml", "/var/lib/driftless", &data.to_string_lossy());
+    let told = || -> Vec<serde_json::Value> {
+        assert!(example.agent(&["--once"]).wait().success());
+        let text = fs::read_to_string(&record).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let first = told();
+    assert_eq!(first.len(), 1, "{first:?}");
+    assert_eq!(first[0]["type"], "inventory.snapshot");
+    assert_eq!(first[0]["facts"]["users"]["root"]["uid"], 0);
+    assert_eq!(told().len(), 1, "nothing has changed");
+    // As if the host had been another.
+    let kept = data.join("inventory/inventory");
+    let text = fs::read_to_string(&kept).unwrap();
+    fs::write(&kept, text.replace("\"root\":{\"uid\":0", "\"root\":{\"uid\":7")).unwrap();
+    let last = told();
+    assert_eq!(last.len(), 3, "{last:?}");
+    assert_eq!((&last[1]["fact"], &last[1]["old"]), (&"users.root.uid".into(), &7.into()));
+    assert_eq!(last[1]["new"], 0);
+}
+
+#[test]
 fn metrics_serves_the_collectors_that_it_names_and_no_others() {
     let example = Example::copy("metrics");
     let port = free_port();
