@@ -40,7 +40,7 @@ impl Change {
             Effect::Owner { before, after } => {
                 format!("{path}{}", difference(*before, *after).replacen(',', ":", 1))
             }
-            Effect::Times { accessed, modified } => {
+            Effect::Times { accessed, modified, .. } => {
                 let mut out = format!("{path}: ");
                 for (name, time) in [("accessed", accessed), ("modified", modified)] {
                     match time {

@@ -68,6 +68,8 @@ pub struct Machine {
     names: RefCell<Names>,
     umask: u32,
     masker: Masker,
+    /// What relative paths are below.
+    base: Option<PathBuf>,
     /// Whom programs run as, where that is not this process's user.
     user: Option<User>,
     on_change: Option<OnChange>,
@@ -108,6 +110,7 @@ impl Machine {
             names: RefCell::default(),
             umask,
             masker: Masker::default(),
+            base: None,
             user: None,
             on_change: None,
             sandbox: None,
@@ -160,11 +163,25 @@ impl Machine {
         };
         Self {
             masker: self.masker.clone(),
+            base: self.base.clone(),
             sandbox: self.sandbox.clone(),
             has_unknown_effects: self.has_unknown_effects,
             limit: self.limit,
             ..Self::with(back, self.umask)
         }
+    }
+
+    /// Takes over what `other`, which this one is a fork of, has foretold since it had `from`
+    /// effects. That costs what those few do, where another fork would copy all of them.
+    pub fn follow(&mut self, other: &Self, from: usize) -> Result<(), Fault> {
+        self.forget_looks();
+        self.has_unknown_effects = other.has_unknown_effects;
+        if let Back::Overlay(overlay) = &mut self.back {
+            for change in other.journal.get(from..).unwrap_or_default() {
+                overlay.record(change)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether effects are only recorded. For reports; tasks must not ask.
@@ -256,6 +273,7 @@ impl Machine {
 
     /// Resolves a path that is looked at, and remembers it.
     fn see(&self, path: &Path, follow: Follow) -> Result<PathBuf, Fault> {
+        let path = &*self.absolute(path)?;
         let resolved = self.resolve(path, follow)?;
         let mut seen = self.seen.borrow_mut();
         if resolved != path && !seen.contains(path) {

@@ -8,6 +8,7 @@ use super::Machine;
 use super::accounts::own_ids;
 use super::fault::Fault;
 use super::meta::{Kind, Meta};
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
@@ -24,15 +25,30 @@ pub enum Follow {
 }
 
 impl Machine {
+    /// From now on relative paths are below `base`, and programs run there.
+    pub fn begin_at(&mut self, base: &Path) {
+        let base = if base.as_os_str().is_empty() { Path::new(".") } else { base };
+        self.base = std::path::absolute(base).ok();
+    }
+
+    /// The path from `/` on.
+    ///
+    /// Errors: a relative path, where nobody has said what it is below.
+    pub fn absolute<'p>(&self, path: &'p Path) -> Result<Cow<'p, Path>, Fault> {
+        match &self.base {
+            _ if path.is_absolute() => Ok(Cow::Borrowed(path)),
+            Some(base) => Ok(Cow::Owned(base.join(path))),
+            None => Err(Fault::new(format!("the path `{}` is not absolute", path.display()))
+                .hint("begin it with `/`")),
+        }
+    }
+
     /// The same path without `.`, `..` and links, except at its end where `follow` is
     /// [`Follow::No`]. What does not exist is taken as written.
     ///
-    /// Errors: a relative path, a NUL byte, too many links, a link laid by somebody else.
+    /// Errors: a NUL byte, too many links, a link laid by somebody else.
     pub fn resolve(&self, path: &Path, follow: Follow) -> Result<PathBuf, Fault> {
-        if !path.is_absolute() {
-            return Err(Fault::new(format!("the path `{}` is not absolute", path.display()))
-                .hint("begin it with `/`"));
-        }
+        let path = &*self.absolute(path)?;
         if path.as_os_str().as_encoded_bytes().contains(&0) {
             return Err(Fault::new(format!("the path {path:?} holds a NUL byte")));
         }
