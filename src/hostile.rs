@@ -49,7 +49,9 @@ pub const TARGETS: &[Target] = &[
     bytes("body", sources::http::hostile::body, sources::http::hostile::bodies),
     bytes("pack", event::pack::hostile::batch, event::pack::hostile::batches),
     bytes("expression", expr::hostile::expression, expr::hostile::expressions),
+    bytes("promql", expr::promql::hostile::promql, expr::promql::hostile::promqls),
     bytes("config", config, configs),
+    bytes("bus", host::bus::hostile::message, host::bus::hostile::messages),
     bytes("acl", host::acl::hostile::list, host::acl::hostile::lists),
     bytes(
         "keys",

@@ -145,6 +145,34 @@ fn facts_thresholds_tells_what_is_beyond_its_bound() {
 }
 
 #[test]
+fn facts_inventory_tells_what_the_host_is_once_and_then_what_has_changed() {
+    let example = Example::copy("facts-inventory");
+    let record = example.path("inventory.jsonl");
+    let path = record.to_string_lossy();
+    example.replace("topology.yml", "/var/log/driftless/inventory.jsonl", &path);
+    let data = example.path("data");
+    example.replace("agent.yml", "/var/lib/driftless", &data.to_string_lossy());
+    let told = || -> Vec<serde_json::Value> {
+        assert!(example.agent(&["--once"]).wait().success());
+        let text = fs::read_to_string(&record).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let first = told();
+    assert_eq!(first.len(), 1, "{first:?}");
+    assert_eq!(first[0]["type"], "inventory.snapshot");
+    assert_eq!(first[0]["facts"]["users"]["root"]["uid"], 0);
+    assert_eq!(told().len(), 1, "nothing has changed");
+    // As if the host had been another.
+    let kept = data.join("inventory/inventory");
+    let text = fs::read_to_string(&kept).unwrap();
+    fs::write(&kept, text.replace("\"root\":{\"uid\":0", "\"root\":{\"uid\":7")).unwrap();
+    let last = told();
+    assert_eq!(last.len(), 3, "{last:?}");
+    assert_eq!((&last[1]["fact"], &last[1]["old"]), (&"users.root.uid".into(), &7.into()));
+    assert_eq!(last[1]["new"], 0);
+}
+
+#[test]
 fn metrics_serves_the_collectors_that_it_names_and_no_others() {
     let example = Example::copy("metrics");
     let port = free_port();
@@ -272,7 +300,7 @@ fn apply_basics_foretells_does_and_then_has_nothing_to_do() {
 fn apply_accounts_foretells_makes_users_and_then_has_nothing_to_do() {
     let script = r#"
         export HOME=/root
-        mkdir -p /etc/sudoers.d /etc/ssh
+        mkdir -p /etc/sudoers.d /etc/ssh /etc/cron.d
         useradd --create-home mallory
         look() { stat --format '%n %i %s %a %U %Y %Z' /etc/passwd /etc/shadow /etc/group /etc/gshadow /etc/subuid /home/* /etc/sudoers.d/*; }
         before=$(look)
@@ -287,7 +315,8 @@ fn apply_accounts_foretells_makes_users_and_then_has_nothing_to_do() {
         [ "$(stat --format '%U %a' /home/alice/.ssh/authorized_keys /home/alice/.ssh)" = "$(printf 'alice 600\nalice 700')" ]
         [ "$(stat --format '%U:%G %a' /srv/shop)" = 'shop:shop 750' ]
         [ "$(stat --format %a /etc/sudoers.d/operators-shop)" = 440 ]
-        ! id mallory
+        grep -q '^30 3 [*] [*] [*] shop /usr/bin/find' /etc/cron.d/shop
+        if id mallory; then exit 1; fi
         test ! -e /home/mallory
 
         after=$(look)

@@ -69,3 +69,33 @@ fn watching_goes_on_until_nobody_reads() {
     drop(lines);
     assert_eq!(run.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn checks_are_told_as_a_nagios_plugin_tells_them() {
+    let config = tempfile::tempdir().unwrap();
+    let checks = "collect: [loadavg]\nthresholds:\n  - {name: load, expr: node_load1, \
+        warning: {above: WARNING}, critical: {above: 1000000}}\n  - {name: trend, \
+        expr: 'deriv(node_load1[1h])', warning: {above: 1}}\nalerts: [console: {}]\n";
+    let check = |warning: &str, more: &[&str]| {
+        let text = checks.replace("WARNING", warning);
+        std::fs::write(config.path().join("facts.yml"), text).unwrap();
+        let arguments = ["check", "--config", config.path().to_str().unwrap()];
+        let run = facts(&[&arguments[..], more].concat());
+        (run.status.code().unwrap(), String::from_utf8(run.stdout).unwrap())
+    };
+    let (status, told) = check("-1", &["load", "--nagios"]);
+    assert_eq!(status, 1, "{told}");
+    assert!(told.starts_with("WARNING - load node_load1 is "), "{told}");
+    assert!(
+        told.contains(" | 'load node_load1'=") && told.ends_with(";~:-1;~:1000000\n"),
+        "{told}"
+    );
+    let (status, told) = check("1000", &["load", "--nagios"]);
+    assert!(status == 0 && told.starts_with("OK - 1 values"), "{told}");
+    let (status, told) = check("1000", &["--nagios"]);
+    assert!(status == 3 && told.starts_with("UNKNOWN - trend: it looks back 3600 s"), "{told}");
+    let (status, told) = check("1000", &[]);
+    assert!(status == 3 && told.contains("ok        load node_load1 is "), "{told}");
+    let (status, told) = check("1000", &["lod", "--nagios"]);
+    assert!(status == 3 && told.starts_with("UNKNOWN - there is no check `lod`"), "{told}");
+}

@@ -1,7 +1,9 @@
 //! `driftless facts`: what this host is, and how it is.
 
+mod check;
 mod exporter;
 mod exporter_flags;
+mod facter;
 mod table;
 mod web_config;
 
@@ -9,27 +11,32 @@ use super::Exit;
 use super::shell::{Output, Shell};
 use crate::event::exposition;
 use crate::event::fault::{Diagnostic, nearest};
-use crate::host::facts::Facts;
+use crate::expr::value::to_json;
+use crate::host::facts::{Facts, facts_value};
 use crate::host::roots::Roots;
+use crate::sinks::apply::ansible_facts;
 use crate::sources::host_metrics::options::Options;
 use crate::sources::host_metrics::runner::Collectors;
 use crate::topology::settings::Period;
 use clap::ValueEnum;
 use serde_json::{Map, Value};
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Show what this host is: all facts, or those named.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 #[command(after_help = "\
-Names are those of conditions without `facts.` in front; with --format prometheus they are
-collectors, and `default` is the default set.
+Names are those of conditions without `facts.` in front. With --format ansible and facter
+they are these programs' names; with --format prometheus they are collectors, and `default`
+is the default set.
 
 Examples:
   driftless facts
   driftless facts os cpu.count
   driftless facts interfaces --format yaml
+  driftless facts ansible_os_family --format ansible
   driftless facts loadavg meminfo --format prometheus --watch")]
 pub struct Args {
     #[command(subcommand)]
@@ -53,6 +60,7 @@ pub struct Args {
 /// What there is beside showing facts.
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Check(check::Args),
     Exporter(exporter::Args),
 }
 
@@ -65,6 +73,10 @@ enum Format {
     Json,
     /// YAML.
     Yaml,
+    /// JSON under Ansible's names, as its module `setup` gives it.
+    Ansible,
+    /// JSON under Facter's names, as `facter -j` gives it.
+    Facter,
     /// The host's metrics, as a scrape of the agent gives them.
     Prometheus,
 }
@@ -72,11 +84,15 @@ enum Format {
 /// A shorter pause would show nothing but ourselves.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
+/// A fact of more entries is told in short among all others.
+const MANY: usize = 50;
+
 /// Goes to the top left corner and clears the screen from there.
 const CLEAR: &str = "\x1b[H\x1b[J";
 
 pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
     match &args.command {
+        Some(Command::Check(args)) => check::run(args, shell),
         Some(Command::Exporter(args)) => exporter::run(args, shell),
         None => print(args, shell),
     }
@@ -124,10 +140,16 @@ fn look(args: &Args, format: Format) -> Result<Show, Diagnostic> {
         }));
     }
     let names = args.names.clone();
-    let mut facts = Facts::of_this_host();
+    let mut facts = Arc::new(Facts::of_this_host());
     Ok(Box::new(move || {
-        facts = facts.again();
-        write(&select(&facts, &names)?, format)
+        facts = Arc::new(facts.again());
+        let selected = match format {
+            Format::Ansible => select_named(&ansible(&facts), &names)?,
+            Format::Facter => select_named(&facter::facts(&facts), &names)?,
+            Format::Table if names.is_empty() => in_short(facts.all()),
+            _ => select(&facts, &names)?,
+        };
+        write(&selected, format)
     }))
 }
 
@@ -147,6 +169,42 @@ fn select(facts: &Facts, names: &[String]) -> Result<Value, Diagnostic> {
         let value = if rest.is_empty() { Some(fact) } else { part(fact, rest) };
         let value = value.ok_or_else(|| no_such_part(name, fact, rest))?;
         Ok((path.clone(), value.clone()))
+    };
+    Ok(Value::Object(names.iter().map(named).collect::<Result<Map<_, _>, _>>()?))
+}
+
+/// Facts of many entries, such as packages, are only counted in a table of all.
+fn in_short(mut facts: Value) -> Value {
+    for (name, fact) in facts.as_object_mut().into_iter().flatten() {
+        if let Some(entries) = fact.as_object().map(Map::len).filter(|entries| *entries > MANY) {
+            *fact = format!("{entries} of them; `driftless facts {name}` shows them").into();
+        }
+    }
+    facts
+}
+
+/// What `setup` would return.
+fn ansible(facts: &Arc<Facts>) -> Value {
+    let known = ansible_facts::value(&facts_value(facts));
+    let names = known.try_iter().into_iter().flatten().map(|name| name.to_string());
+    let fact = |name: String| {
+        let value = known.get_attr(&name).ok().filter(|value| !value.is_undefined())?;
+        Some((format!("ansible_{name}"), to_json(&value)))
+    };
+    Value::Object(names.filter_map(fact).collect())
+}
+
+/// Those named of facts that are known already; all where none is named.
+fn select_named(facts: &Value, names: &[String]) -> Result<Value, Diagnostic> {
+    if names.is_empty() {
+        return Ok(facts.clone());
+    }
+    let named = |path: &String| {
+        let found = part(facts, path).ok_or_else(|| {
+            let known = facts.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+            hinted(format!("there is no fact `{path}`"), nearest(path, known))
+        })?;
+        Ok((path.clone(), found.clone()))
     };
     Ok(Value::Object(names.iter().map(named).collect::<Result<Map<_, _>, _>>()?))
 }
@@ -180,7 +238,7 @@ fn hinted(message: String, nearest: Option<&str>) -> Diagnostic {
 fn write(facts: &Value, format: Format) -> Result<String, Diagnostic> {
     let unwritable = |error: &dyn std::error::Error| Diagnostic::new(error.to_string(), None);
     match format {
-        Format::Json => serde_json::to_string_pretty(facts)
+        Format::Json | Format::Ansible | Format::Facter => serde_json::to_string_pretty(facts)
             .map(|text| text + "\n")
             .map_err(|error| unwritable(&error)),
         Format::Yaml => serde_yaml::to_string(facts).map_err(|error| unwritable(&error)),

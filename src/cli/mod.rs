@@ -32,10 +32,12 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Everything is as it should be.
     Success,
-    /// Something failed, or the config is wrong.
+    /// Something failed, or the config is wrong; of checks, a warning.
     Failed,
-    /// A dry run found changes that an apply would make.
+    /// A dry run found changes that an apply would make; of checks, something critical.
     Pending,
+    /// Nothing is known of what was asked.
+    Unknown,
     /// The command line itself is wrong.
     Usage,
 }
@@ -46,6 +48,7 @@ impl From<Exit> for ExitCode {
             Exit::Success => 0,
             Exit::Failed => 1,
             Exit::Pending => 2,
+            Exit::Unknown => 3,
             Exit::Usage => 64,
         })
     }

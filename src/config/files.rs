@@ -132,6 +132,10 @@ pub struct FactsFile {
     #[serde(default)]
     #[schemars(with = "Option<Vec<String>>")]
     pub collect: Option<Node>,
+    /// How long the collectors may take. Default: `5s`.
+    #[serde(default)]
+    #[schemars(with = "Option<Period>")]
+    pub timeout: Option<Node>,
     /// Settings of single collectors: `filesystem: {mount_points: {exclude: ^/mnt}}`.
     #[serde(default)]
     #[schemars(with = "Option<host_metrics::options::Options>")]

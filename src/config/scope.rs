@@ -5,6 +5,7 @@ use crate::event::tree::{Node, Value as Tree};
 use crate::expr::scope::{RESERVED, Scope, Vars};
 use crate::expr::value::to_json;
 use crate::host::facts::Facts;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The variables of a `vars` mapping, unrendered.
@@ -22,28 +23,78 @@ pub(super) fn variables(node: &Node, complaints: &mut Vec<Diagnostic>) -> Vars {
 }
 
 /// What expressions on records may read beside the record: `host`, those of the variables that are
-/// named, and `facts` where one of `readers` mentions them.
+/// named, and those of the `facts` that one of `readers` mentions.
 pub(super) fn constants<'n>(
     scope: &Scope,
     vars: impl Iterator<Item = &'n String>,
     facts: &Arc<Facts>,
-    mut readers: impl Iterator<Item = &'n Node>,
+    readers: impl Iterator<Item = &'n Node>,
 ) -> serde_json::Map<String, serde_json::Value> {
     let mut constants = serde_json::Map::new();
     constants.insert("host".into(), to_json(&scope.lookup("host")));
     let vars = vars.map(|name| (name.clone(), to_json(&scope.lookup(name)))).collect();
     constants.insert("vars".into(), serde_json::Value::Object(vars));
-    if readers.any(|node| mentions(node, "facts")) {
-        constants.insert("facts".into(), facts.all());
+    let mut mentioned = Mentioned::default();
+    readers.for_each(|node| mentioned.look(node));
+    let told = if mentioned.all {
+        facts.all()
+    } else {
+        let fact = |name: String| Some((name.clone(), facts.get(&name)?.clone()));
+        serde_json::Value::Object(mentioned.names.into_iter().filter_map(fact).collect())
+    };
+    if told.as_object().is_some_and(|told| !told.is_empty()) {
+        constants.insert("facts".into(), told);
     }
     constants
 }
 
-fn mentions(node: &Node, word: &str) -> bool {
-    match &node.value {
-        Tree::String(text) => text.contains(word),
-        Tree::List(items) => items.iter().any(|item| mentions(item, word)),
-        Tree::Map(entries) => entries.iter().any(|(_, node)| mentions(node, word)),
-        _ => false,
+/// Which facts texts speak of.
+#[derive(Default)]
+struct Mentioned {
+    names: BTreeSet<String>,
+    /// Whether it cannot be told, as in `facts[name]`.
+    all: bool,
+}
+
+impl Mentioned {
+    fn look(&mut self, node: &Node) {
+        match &node.value {
+            Tree::String(text) => self.look_at(text),
+            Tree::List(items) => items.iter().for_each(|item| self.look(item)),
+            Tree::Map(entries) => entries.iter().for_each(|(_, node)| self.look(node)),
+            _ => {}
+        }
+    }
+
+    fn look_at(&mut self, text: &str) {
+        for (at, word) in text.match_indices("facts") {
+            let rest = &text[at + word.len()..];
+            match rest.strip_prefix('.') {
+                Some(rest) => {
+                    let is_of_name = |char: char| char.is_ascii_alphanumeric() || char == '_';
+                    let end = rest.find(|char| !is_of_name(char)).unwrap_or(rest.len());
+                    self.names.insert(rest[..end].to_owned());
+                }
+                None => self.all = true,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_facts_that_are_named_are_gathered_unless_that_cannot_be_told() {
+        let mentioned = |text: &str| {
+            let mut mentioned = Mentioned::default();
+            mentioned.look_at(text);
+            (mentioned.names.into_iter().collect::<Vec<_>>(), mentioned.all)
+        };
+        let text = "facts.os.family == 'debian' and {{ facts.hostname }}";
+        assert_eq!(mentioned(text), (vec!["hostname".into(), "os".into()], false));
+        assert!(mentioned("facts[name]").1);
+        assert_eq!(mentioned("status >= 500"), (Vec::new(), false));
     }
 }

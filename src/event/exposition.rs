@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::metric::{Family, MetricKind, Sample, SampleValue, Text};
+use super::metric::{Family, Labels, MetricKind, Sample, SampleValue, Text};
 use super::number::push_float;
 
 /// A way to write metrics.
@@ -97,7 +97,7 @@ impl<'a> Series<'a> {
     fn new(group: &'a [Family]) -> Self {
         let all = || group.iter().flat_map(|family| &family.samples).map(|sample| &sample.labels);
         let in_order = all().zip(all().skip(1)).all(|(one, next)| one < next);
-        let plain = |labels: &Vec<(Text, Text)>| {
+        let plain = |labels: &Labels| {
             labels.is_sorted_by(|one, next| one.0 < next.0)
                 && labels.iter().all(|(name, _)| matches!(label_name(name), Cow::Borrowed(_)))
         };

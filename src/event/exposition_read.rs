@@ -1,7 +1,6 @@
 //! Reads Prometheus's text format (0.0.4) and OpenMetrics: what programs leave in files for a
 //! scrape.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::metric::{Family, MetricKind, Sample, SampleValue, Text};
@@ -55,12 +54,19 @@ struct Pending {
     name: String,
     help: Option<String>,
     kind: Option<Kind>,
-    samples: Vec<Sample>,
+    samples: Vec<Read>,
     /// Of a histogram or summary, by the labels that do not tell its parts apart.
-    wholes: Vec<(Labels, Whole)>,
+    wholes: Vec<(Pairs, Whole)>,
 }
 
-type Labels = Vec<(Text, Text)>;
+/// A sample while more labels may come to it.
+struct Read {
+    labels: Pairs,
+    value: SampleValue,
+    timestamp_ms: Option<i64>,
+}
+
+type Pairs = Vec<(Text, Text)>;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -184,7 +190,7 @@ impl Pending {
     fn add(
         &mut self,
         suffix: &str,
-        mut labels: Labels,
+        mut labels: Pairs,
         value: f64,
         timestamp_ms: Option<i64>,
     ) -> Result<(), &'static str> {
@@ -201,7 +207,7 @@ impl Pending {
                 self.name.push_str(suffix);
             }
             let value = SampleValue::Number(value);
-            self.samples.push(Sample { labels, value, timestamp_ms });
+            self.samples.push(Read { labels, value, timestamp_ms });
             return Ok(());
         }
         let mut bound = None;
@@ -226,7 +232,7 @@ impl Pending {
         if timestamp_ms.is_some() {
             // Kept as a mark that the text has times of its own.
             let value = SampleValue::Number(value);
-            self.samples.push(Sample { labels: Vec::new(), value, timestamp_ms });
+            self.samples.push(Read { labels: Pairs::new(), value, timestamp_ms });
         }
         Ok(())
     }
@@ -238,13 +244,19 @@ impl Pending {
             Some(Kind::Plain(kind)) => kind,
         };
         let help = self.help.unwrap_or_else(|| help.to_owned());
-        let mut family = Family::new(self.name, kind, help);
-        family.samples = self.samples;
+        let mut samples = self.samples;
         for (labels, whole) in self.wholes {
             let value = whole.value(kind);
-            family.samples.push(Sample { labels, value, timestamp_ms: None });
+            samples.push(Read { labels, value, timestamp_ms: None });
         }
-        complete(&mut family.samples);
+        complete(&mut samples);
+        let sample = |read: Read| Sample {
+            labels: read.labels.into(),
+            value: read.value,
+            timestamp_ms: read.timestamp_ms,
+        };
+        let mut family = Family::new(self.name, kind, help);
+        family.samples = samples.into_iter().map(sample).collect();
         (!family.samples.is_empty()).then_some(family)
     }
 }
@@ -263,7 +275,7 @@ impl Whole {
 }
 
 /// Gives every sample the labels of all, and sorts them.
-fn complete(samples: &mut [Sample]) {
+fn complete(samples: &mut [Read]) {
     let mut names: Vec<Text> =
         samples.iter().flat_map(|sample| &sample.labels).map(|(name, _)| name.clone()).collect();
     names.sort();
@@ -272,7 +284,7 @@ fn complete(samples: &mut [Sample]) {
         if sample.labels.len() < names.len() {
             for name in &names {
                 if sample.labels.iter().all(|(known, _)| known != name) {
-                    sample.labels.push((name.clone(), Cow::Borrowed("")));
+                    sample.labels.push((name.clone(), "".into()));
                 }
             }
         }
@@ -300,8 +312,8 @@ fn checked(name: &str) -> Option<&str> {
 }
 
 /// The labels up to the closing brace, and what follows it.
-fn labels(text: &str) -> Result<(Labels, &str), &'static str> {
-    let mut labels = Labels::new();
+fn labels(text: &str) -> Result<(Pairs, &str), &'static str> {
+    let mut labels = Pairs::new();
     let mut rest = text.trim_start();
     loop {
         if let Some(rest) = rest.strip_prefix('}') {
@@ -317,7 +329,7 @@ fn labels(text: &str) -> Result<(Labels, &str), &'static str> {
         if labels.iter().any(|(known, _)| *known == name) {
             return Err("each label once");
         }
-        labels.push((Cow::Owned(name.to_owned()), Cow::Owned(value)));
+        labels.push((Text::shared(name), value.into()));
         rest = after.trim_start();
         rest = match rest.strip_prefix(',') {
             Some(rest) => rest.trim_start(),

@@ -20,7 +20,7 @@ fn labels(pairs: &[(&'static str, &'static str)]) -> Vec<(Text, Text)> {
 }
 
 fn sample(pairs: &[(&'static str, &'static str)], value: SampleValue) -> Sample {
-    Sample { labels: labels(pairs), value, timestamp_ms: None }
+    Sample { labels: labels(pairs).into(), value, timestamp_ms: None }
 }
 
 fn every_kind() -> Vec<Family> {
@@ -199,7 +199,7 @@ fn openmetrics_has_its_own_names_for_counters_and_ends_with_a_mark() {
     let single = |name, kind| Family::single(name, kind, "a \"b\"", 1.0);
     let mut histogram = Family::new("h", MetricKind::Histogram, "");
     let value = SampleValue::Histogram { buckets: vec![(2.0, 1)], sum: 3.0, count: 1 };
-    histogram.samples.push(Sample { labels: Vec::new(), value, timestamp_ms: Some(1500) });
+    histogram.samples.push(Sample { labels: Vec::new().into(), value, timestamp_ms: Some(1500) });
     let families = [
         single("a_total", MetricKind::Counter),
         single("b", MetricKind::Counter),

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 
@@ -17,20 +18,25 @@ const FIRST_READ: usize = 4096;
 /// speaks of vanishes (a device that is pulled out); then the path is opened anew, once.
 #[derive(Debug)]
 pub struct HeldFile {
-    path: PathBuf,
+    path: Arc<Path>,
     file: Option<File>,
     buffer: Vec<u8>,
 }
 
 impl HeldFile {
     /// Remembers the path; nothing is opened yet.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), file: None, buffer: Vec::new() }
+    pub fn new(path: impl AsRef<Path>) -> Self {
+        Self { path: path.as_ref().into(), file: None, buffer: Vec::new() }
     }
 
     /// The path that is read.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The same, to hold while the content is looked at; nothing is copied.
+    pub fn shared_path(&self) -> Arc<Path> {
+        Arc::clone(&self.path)
     }
 
     /// The whole content as it is now.

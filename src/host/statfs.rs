@@ -5,7 +5,7 @@
 //! nobody else: it is not asked again until that helper comes back.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -59,11 +59,11 @@ struct Shared {
 #[derive(Default)]
 struct State {
     /// Mounts that no helper has taken up yet.
-    queue: VecDeque<PathBuf>,
+    queue: VecDeque<Arc<Path>>,
     /// Mounts that a helper is asking.
-    asked: HashSet<PathBuf>,
+    asked: HashSet<Arc<Path>>,
     /// What came back since the last round began.
-    answers: HashMap<PathBuf, Result<Usage, Errno>>,
+    answers: HashMap<Arc<Path>, Result<Usage, Errno>>,
     /// Helpers that wait for work.
     idle: usize,
     /// Set when nobody will ask again.
@@ -85,11 +85,11 @@ impl Watchdog {
 
     /// Asks all `mounts` and waits at most `limit` for all of them together. The answers are in
     /// the order of `mounts`.
-    pub fn ask(&self, mounts: &[PathBuf], limit: Duration) -> Vec<Answer> {
+    pub fn ask(&self, mounts: &[Arc<Path>], limit: Duration) -> Vec<Answer> {
         let deadline = Instant::now() + limit;
         let mut state = self.shared.lock();
         state.answers.clear();
-        let mut open: HashSet<&PathBuf> =
+        let mut open: HashSet<&Arc<Path>> =
             mounts.iter().filter(|mount| !state.asked.contains(*mount)).collect();
         state.queue.extend(open.iter().copied().cloned());
         if state.idle == 0 {
@@ -114,7 +114,7 @@ impl Watchdog {
             }
         }
         state.queue.clear();
-        let answer = |mount: &PathBuf| match state.answers.get(mount) {
+        let answer = |mount: &Arc<Path>| match state.answers.get(mount) {
             Some(Ok(usage)) => Answer::Usage(*usage),
             Some(Err(errno)) => Answer::Refused(*errno),
             None => Answer::Stuck,
@@ -187,8 +187,8 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
-    fn paths(names: &[&str]) -> Vec<PathBuf> {
-        names.iter().map(PathBuf::from).collect()
+    fn paths(names: &[&str]) -> Vec<Arc<Path>> {
+        names.iter().map(|name| Path::new(name).into()).collect()
     }
 
     #[test]

@@ -17,6 +17,8 @@ components! {
     host_metrics,
     /// Listens for records in requests.
     http,
+    /// Tells what this host is, whenever that has changed.
+    inventory,
     /// Gives what the agent says of itself.
     internal_logs,
     /// Gives the agent's own metrics.

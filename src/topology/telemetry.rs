@@ -4,7 +4,7 @@ use super::buffer::BufferMetrics;
 use super::ledger::Ledger;
 use crate::event::Batch;
 use crate::event::ledger::Book;
-use crate::event::metric::{Family, MetricKind, Sample, SampleValue};
+use crate::event::metric::{Family, MetricKind, Sample, SampleValue, Text};
 use prometheus::core::Collector;
 use prometheus::proto::MetricType;
 use prometheus::{Counter, CounterVec};
@@ -274,12 +274,12 @@ fn family(from: &prometheus::proto::MetricFamily) -> Family {
         MetricType::SUMMARY => MetricKind::Summary,
         MetricType::UNTYPED => MetricKind::Untyped,
     };
-    let mut family = Family::new(from.name().to_owned(), kind, from.help().to_owned());
+    let mut family = Family::new(Text::shared(from.name()), kind, Text::shared(from.help()));
     for metric in from.get_metric() {
         let labels = metric
             .get_label()
             .iter()
-            .map(|label| (label.name().to_owned().into(), label.value().to_owned().into()))
+            .map(|label| (Text::shared(label.name()), Text::shared(label.value())))
             .collect();
         let value = match kind {
             MetricKind::Counter => SampleValue::Number(metric.get_counter().get_value()),

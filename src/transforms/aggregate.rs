@@ -1,6 +1,6 @@
 //! `aggregate`: makes one sample of those that came in an interval.
 
-use crate::event::metric::{Family, MetricBatch, MetricKind, Sample, SampleValue, Text};
+use crate::event::metric::{Family, Labels, MetricBatch, MetricKind, Sample, SampleValue, Text};
 use crate::event::{Batch, Kinds};
 use crate::topology::component::{
     BuildContext, Fault, Outputs, Remember, Transform, TransformConfig,
@@ -90,7 +90,7 @@ struct Aggregate {
 struct Gathered {
     help: Text,
     kind: MetricKind,
-    series: HashMap<Vec<(Text, Text)>, Values>,
+    series: HashMap<Labels, Values>,
 }
 
 struct Values {
@@ -123,7 +123,7 @@ impl Aggregate {
             let kept = |(name, _): &&(Text, Text)| {
                 self.by.as_ref().is_none_or(|by| by.iter().any(|wanted| **wanted == **name))
             };
-            let labels: Vec<(Text, Text)> = sample.labels.iter().filter(kept).cloned().collect();
+            let labels: Labels = sample.labels.iter().filter(kept).cloned().collect();
             let fresh = || Values { value: 0.0, count: 0, whole: None };
             let values = gathered.series.entry(labels).or_insert_with(fresh);
             match &sample.value {
@@ -145,7 +145,7 @@ impl Aggregate {
                 (_, kind) => kind,
             };
             let mut family = Family::new(name, kind, gathered.help);
-            let sample = |(labels, values): (Vec<(Text, Text)>, Values)| Sample {
+            let sample = |(labels, values): (Labels, Values)| Sample {
                 labels,
                 value: values.total(method),
                 timestamp_ms: None,
@@ -275,7 +275,7 @@ mod tests {
     fn labels_that_are_not_asked_for_are_summed_over() {
         let families = aggregated("{method: sum, by: [mode]}", &[&[("0", 4.0), ("1", 7.0)]]);
         let [sample] = families[0].samples.as_slice() else { panic!("{families:?}") };
-        assert_eq!(sample.labels, [("mode".into(), "idle".into())]);
+        assert_eq!(sample.labels, [("mode".into(), "idle".into())].into());
         assert_eq!(sample.value, SampleValue::Number(11.0));
     }
 }

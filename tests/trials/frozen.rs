@@ -12,6 +12,7 @@ use super::writer::Writer;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -198,4 +199,50 @@ fn a_source_on_a_mount_that_hangs_holds_up_nobody_else_and_loses_nothing() {
     assert_eq!(out("other").verdict(&written[1..]), Verdict::default());
     let verdict = out("away").verdict(&written[..1]);
     assert_eq!(Verdict { doubled: 0, ..verdict }, Verdict::default(), "{verdict:?}");
+}
+
+#[test]
+fn collectors_that_look_at_a_mount_that_hangs_cost_only_themselves() {
+    let Some(frozen) = Frozen::new(
+        "sources:\n  host: {type: host_metrics, interval: 24h, timeout: 2s, procfs: '{dir}/proc', \
+         collect: [filesystem, loadavg, textfile], options: {filesystem: {mount_timeout: 500ms}, \
+         textfile: {directories: ['{dir}/mount']}}}\n\
+         sinks:\n  scrape: {type: prometheus, inputs: [host], listen: '127.0.0.1:PORT'}\n",
+    ) else {
+        return;
+    };
+    // The first process has other mounts, and is not there to be asked.
+    fs::create_dir(frozen.rig.path("proc")).unwrap();
+    for name in ["self", "loadavg"] {
+        symlink(Path::new("/proc").join(name), frozen.rig.path("proc").join(name)).unwrap();
+    }
+    fs::write(frozen.rig.path("behind/a.prom"), "left_behind 1\n").unwrap();
+    let mount = frozen.rig.path("mount").display().to_string();
+    let size_of = |text: &str, mount: &str| {
+        let mut sizes = text.lines().filter(|line| line.starts_with("node_filesystem_size_bytes{"));
+        sizes.any(|line| line.contains(&format!("mountpoint=\"{mount}\"")))
+    };
+    let agent = frozen.start();
+    for ending in [false, true] {
+        frozen.rig.wait_until("all is told", || {
+            let text = scrape(frozen.port);
+            text.contains("\nleft_behind 1\n") && size_of(&text, &mount)
+        });
+        frozen.signal(Signal::SIGSTOP);
+        for patience in [5, 1] {
+            let begun = Instant::now();
+            let text = scrape(frozen.port);
+            assert!(begun.elapsed() < Duration::from_secs(patience), "{:?}", begun.elapsed());
+            assert!(text.contains("\nnode_load1 "), "{text}");
+            assert!(size_of(&text, "/") && !size_of(&text, &mount), "{text}");
+            let success = |name| format!("node_scrape_collector_success{{collector=\"{name}\"}}");
+            assert!(text.contains(&format!("{} 1", success("filesystem"))), "{text}");
+            assert!(text.contains(&format!("{} 0", success("textfile"))), "{text}");
+        }
+        if ending {
+            frozen.stop(&agent);
+        } else {
+            frozen.signal(Signal::SIGCONT);
+        }
+    }
 }

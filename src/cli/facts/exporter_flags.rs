@@ -21,6 +21,8 @@ struct Flag {
 enum Kind {
     /// Takes one text.
     Text,
+    /// Takes one expression, which must fit a whole name.
+    Whole,
     /// Takes a text each time that it is given.
     List,
     /// Says yes; with `no-` in front, no.
@@ -37,6 +39,10 @@ impl Kind {
 
 const fn text(name: &'static str, place: &'static [&'static str], help: &'static str) -> Flag {
     Flag { name, kind: Kind::Text, place, help }
+}
+
+const fn whole(name: &'static str, place: &'static [&'static str], help: &'static str) -> Flag {
+    Flag { name, kind: Kind::Whole, place, help }
 }
 
 const fn list(name: &'static str, place: &'static [&'static str], help: &'static str) -> Flag {
@@ -129,6 +135,23 @@ const FLAGS: &[Flag] = &[
     switch("collector.stat.softirq", &["stat", "softirq"], "Tell of soft interrupts by kind"),
     list("collector.sysctl.include", &["sysctl", "include"], "A setting that is numbers"),
     list("collector.sysctl.include-info", &["sysctl", "include_info"], "A setting that is words"),
+    switch(
+        "collector.systemd.enable-restarts-metrics",
+        &["systemd", "restarts"],
+        "Tell how often each service was started again",
+    ),
+    switch(
+        "collector.systemd.enable-start-time-metrics",
+        &["systemd", "start_times"],
+        "Tell when each unit became active",
+    ),
+    switch(
+        "collector.systemd.enable-task-metrics",
+        &["systemd", "tasks"],
+        "Tell how many tasks each service has",
+    ),
+    whole("collector.systemd.unit-exclude", &["systemd", "units", "exclude"], NOT),
+    whole("collector.systemd.unit-include", &["systemd", "units", "include"], ONLY),
     text("collector.tapestats.ignored-devices", &["tapestats", "devices", "exclude"], NOT),
     list(
         "collector.textfile.directory",
@@ -187,7 +210,9 @@ impl clap::Args for Collectors {
         for flag in FLAGS {
             let arg = Arg::new(flag.name).long(flag.name).help_heading(GROUP).help(flag.help);
             command = match flag.kind {
-                Kind::Text => command.arg(arg.action(ArgAction::Set).value_name("TEXT")),
+                Kind::Text | Kind::Whole => {
+                    command.arg(arg.action(ArgAction::Set).value_name("TEXT"))
+                }
                 Kind::List => command.arg(arg.action(ArgAction::Append).value_name("TEXT")),
                 Kind::Switch | Kind::Idle => match NAMES.switches.get(flag.name) {
                     Some(no) => command
@@ -219,6 +244,9 @@ impl clap::FromArgMatches for Collectors {
                 Kind::Text => {
                     matches.get_one::<String>(flag.name).map(|text| argument(flag.name, text))
                 }
+                Kind::Whole => matches
+                    .get_one::<String>(flag.name)
+                    .map(|text| argument(flag.name, &format!("^(?:{text})$"))),
                 Kind::List => matches.get_many::<String>(flag.name).map(|texts| {
                     let texts = texts.map(|text| argument(flag.name, text));
                     Node::new(Value::List(texts.collect()))
@@ -335,7 +363,7 @@ mod tests {
             let mut options = Node::new(Value::Map(Vec::new()));
             let value = match flag.kind {
                 // An expression, and a time.
-                Kind::Text => Node::string("5s"),
+                Kind::Text | Kind::Whole => Node::string("5s"),
                 Kind::List => Node::new(Value::List(vec![Node::string("5s")])),
                 Kind::Switch | Kind::Idle => truth(true),
             };

@@ -102,7 +102,12 @@ impl Lowering {
         let host = Key { name: "host".into(), span: span.cloned() };
         let type_key = Key { name: "host_metrics".into(), span: span.cloned() };
         let settings = settings(
-            [("interval", file.interval), ("collect", file.collect), ("options", file.options)],
+            [
+                ("interval", file.interval),
+                ("collect", file.collect),
+                ("timeout", file.timeout),
+                ("options", file.options),
+            ],
             span,
         );
         self.add("facts", &host, Role::Source, &type_key, settings, None);
@@ -119,6 +124,17 @@ impl Lowering {
             }
             return;
         };
+        match &checks.value {
+            Value::List(list) if !list.is_empty() => {}
+            Value::List(_) => {
+                let message = "`thresholds` is empty, expected what to watch";
+                return self.left_out(message.to_owned(), &checks, span);
+            }
+            _ => {
+                let message = format!("`thresholds`: found {}, expected a list", checks.kind());
+                return self.left_out(message, &checks, span);
+            }
+        }
         if alerts.is_empty() {
             let message = "`thresholds`: no `alerts` say where the changes of their states go";
             let hint = "add `alerts: [file: {path: /var/log/alerts.jsonl}]`";
@@ -131,6 +147,13 @@ impl Lowering {
         let from = Some(list_of([("facts.host", span.cloned())]));
         self.add("facts", &key, Role::Transform, &type_key, settings, from);
         self.sinks("facts.alerts", "alerts", alerts, "facts.thresholds", span);
+    }
+
+    /// Complains of what stands in the place of a component.
+    fn left_out(&mut self, message: String, found: &Node, span: Option<&Span>) {
+        let place = found.span.clone().or(span.cloned());
+        self.complaints.push(Diagnostic::new(message, place));
+        self.is_whole = false;
     }
 
     /// The config directory is a source of desired states, the executor is their sink; the record

@@ -317,7 +317,7 @@ fn a_sample_is_a_record_of_its_own() {
     let mut family = Family::new("up", MetricKind::Gauge, "Whether it is up.");
     family.push(vec![("job".into(), "a\"b".into())], f64::INFINITY);
     family.samples.push(Sample {
-        labels: Vec::new(),
+        labels: Vec::new().into(),
         value: SampleValue::Histogram { buckets: vec![(0.5, 2)], sum: 0.75, count: 3 },
         timestamp_ms: Some(1500),
     });

@@ -70,13 +70,13 @@ pub(super) fn unpack(bytes: &[u8]) -> Option<MetricBatch> {
 fn family(taker: &mut Taker<'_>) -> Option<Family> {
     let (name, help) = (text(taker)?, text(taker)?);
     let kind = *KINDS.get(taker.size()?)?;
-    let samples = (0..taker.count()?).map(|_| sample(taker)).collect::<Option<Vec<_>>>()?;
+    let samples = (0..taker.count()?).map(|_| sample(taker)).collect::<Option<_>>()?;
     Some(Family { name, help, kind, samples })
 }
 
 fn sample(taker: &mut Taker<'_>) -> Option<Sample> {
     let label = |taker: &mut Taker<'_>| Some((text(taker)?, text(taker)?));
-    let labels = (0..taker.count()?).map(|_| label(taker)).collect::<Option<Vec<_>>>()?;
+    let labels = (0..taker.count()?).map(|_| label(taker)).collect::<Option<_>>()?;
     let has_time = taker.take()? == 1;
     let timestamp_ms = Some(taker.signed()?).filter(|_| has_time);
     let value = match taker.byte()? {
@@ -98,7 +98,7 @@ fn sample(taker: &mut Taker<'_>) -> Option<Sample> {
 }
 
 fn text(taker: &mut Taker<'_>) -> Option<Text> {
-    taker.text().map(|text| text.to_owned().into())
+    taker.text().map(Text::shared)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::ast::{Expr, Selector, Test, Type};
 use super::eval::{Moment, distinct, map, ordered};
 use super::functions::Function;
+use super::histogram::quantiles;
 use super::labels::{Labels, NAME};
 use super::parse::anchored;
 use super::ring;
@@ -66,6 +67,10 @@ pub(super) fn call(
             }
             _ => Vec::new(),
         },
+        Function::HistogramQuantile => {
+            let of = arguments.get(1).map_or(Ok(Vec::new()), |of| moment.vector(of))?;
+            quantiles(number(0, f64::NAN)?, &of)
+        }
         Function::LabelReplace => label_replace(first()?, arguments)?,
         _ => over_time(moment, function, arguments)?,
     };

@@ -12,6 +12,9 @@ mod ast;
 mod call;
 mod eval;
 mod functions;
+mod histogram;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod labels;
 mod lex;
 mod matching;

@@ -228,7 +228,7 @@ fn what_is_wrong_or_not_supported_is_told_with_its_place() {
         "rate(x[5m)",
         "max_over_time(rate(x[5m])[1h:1m])",
         "x @ 5",
-        "histogram_quantile(0.9, x)",
+        "histogram_count(x)",
         "ratee(x[5m])",
         "{a=~'.*'}",
         "x{a=~'('}",

@@ -1,12 +1,17 @@
 //! Facts: what this host is, for conditions such as `facts.os.family == 'debian'`.
 //!
-//! A fact is gathered when it is first asked for, from files alone: no program is run, no name
-//! server is asked, no automatic mount is triggered. What a host does not have is `null`, so that a
-//! condition about it is false instead of an error.
+//! A fact is gathered when it is first asked for. No name server is asked and no automatic mount is
+//! triggered; programs are run for the host's own facts, which may be programs, and for the list of
+//! packages where only rpm can read it. What a host does not have is `null`, so that a condition
+//! about it is false instead of an error.
 
 mod hardware;
 mod network;
 mod os;
+mod own;
+mod packages;
+mod run;
+mod security;
 mod storage;
 mod users;
 mod value;
@@ -31,6 +36,10 @@ struct Host {
 }
 
 impl Host {
+    fn of(roots: Roots) -> Self {
+        Self { roots, watchdog: Arc::default() }
+    }
+
     /// A small file's text without the white space around it; `None` where it is absent, unreadable
     /// or empty.
     fn text(&self, path: impl AsRef<Path>) -> Option<String> {
@@ -62,28 +71,56 @@ impl Host {
 
 type Gather = fn(&Host) -> Value;
 
+/// How long a fact holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    /// Until the host starts again: a new look at it need not gather the fact again.
+    ThisBoot,
+    /// It may be another at the next look.
+    Now,
+}
+
+use Holds::{Now, ThisBoot};
+
 /// Every fact by its name, in the order of the alphabet.
-const FACTS: [(&str, Gather); 20] = [
-    ("arch", os::arch),
-    ("boot_id", os::boot_id),
-    ("container", virt::container),
-    ("cpu", hardware::cpu),
-    ("default_ipv4", network::default_ipv4),
-    ("fqdn", network::fqdn),
-    ("groups", users::groups),
-    ("hostname", network::hostname),
-    ("interfaces", network::interfaces),
-    ("kernel", os::kernel),
-    ("machine_id", os::machine_id),
-    ("memory", hardware::memory),
-    ("mounts", storage::mounts),
-    ("os", os::os),
-    ("package_manager", os::package_manager),
-    ("selinux", os::selinux),
-    ("service_manager", os::service_manager),
-    ("uptime_seconds", os::uptime_seconds),
-    ("users", users::users),
-    ("virt", virt::virt),
+const FACTS: [(&str, Holds, Gather); 37] = [
+    ("apparmor", Now, security::apparmor),
+    ("arch", ThisBoot, os::arch),
+    ("boot_id", ThisBoot, os::boot_id),
+    ("cloud", ThisBoot, virt::cloud),
+    ("cmdline", ThisBoot, os::cmdline),
+    ("container", ThisBoot, virt::container),
+    ("cpu", Now, hardware::cpu),
+    ("default_ipv4", Now, network::default_ipv4),
+    ("default_ipv6", Now, network::default_ipv6),
+    ("disks", Now, storage::disks),
+    ("dmi", ThisBoot, hardware::dmi),
+    ("dns", Now, network::dns),
+    ("external", Now, own::external),
+    ("fips", ThisBoot, security::fips),
+    ("fqdn", Now, network::fqdn),
+    ("groups", Now, users::groups),
+    ("hostname", Now, network::hostname),
+    ("interfaces", Now, network::interfaces),
+    ("kernel", ThisBoot, os::kernel),
+    ("load", Now, hardware::load),
+    ("local", Now, own::local),
+    ("machine_id", Now, os::machine_id),
+    ("memory", Now, hardware::memory),
+    ("mounts", Now, storage::mounts),
+    ("os", Now, os::os),
+    ("package_manager", Now, os::package_manager),
+    ("packages", Now, packages::packages),
+    ("partitions", Now, storage::partitions),
+    ("routes", Now, network::routes),
+    ("selinux", Now, security::selinux),
+    ("service_manager", ThisBoot, os::service_manager),
+    ("services", Now, packages::services),
+    ("ssh_host_keys", Now, security::ssh_host_keys),
+    ("timezone", Now, os::timezone),
+    ("uptime_seconds", Now, os::uptime_seconds),
+    ("users", Now, users::users),
+    ("virt", ThisBoot, virt::virt),
 ];
 
 /// Only that it is there: showing the values would gather them.
@@ -107,21 +144,25 @@ impl Facts {
 
     /// A first look at a host. Nothing is read yet.
     pub fn new(roots: Roots) -> Self {
-        Self::of(Host { roots, watchdog: Arc::default() })
+        Self::of(Host::of(roots))
     }
 
-    /// A new look at the same host, which has forgotten every value.
+    /// A new look at the same host, which has forgotten every value that may have changed since.
     #[must_use]
     pub fn again(&self) -> Self {
         let (roots, watchdog) = (self.host.roots.clone(), Arc::clone(&self.host.watchdog));
-        Self::of(Host { roots, watchdog })
+        let gathered = std::array::from_fn(|at| {
+            let holds = FACTS[at].1 == ThisBoot;
+            if holds { self.gathered[at].clone() } else { OnceLock::new() }
+        });
+        Self { host: Host { roots, watchdog }, gathered }
     }
 
     /// The same, but these facts are what is said here. Names that no fact has are passed over.
     #[must_use]
     pub fn told<'v>(mut self, facts: impl IntoIterator<Item = (&'v str, &'v Value)>) -> Self {
         for (name, value) in facts {
-            if let Ok(at) = FACTS.binary_search_by_key(&name, |(name, _)| name) {
+            if let Ok(at) = FACTS.binary_search_by_key(&name, |(name, ..)| name) {
                 self.gathered[at] = OnceLock::from(value.clone());
             }
         }
@@ -141,14 +182,14 @@ impl Facts {
 
     /// The names of all facts, sorted.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        FACTS.iter().map(|(name, _)| *name)
+        FACTS.iter().map(|(name, ..)| *name)
     }
 
     /// The fact of that name, gathered now where it was not before; `None` where no fact is so
     /// named.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        let at = FACTS.binary_search_by_key(&name, |(name, _)| name).ok()?;
-        Some(self.gathered[at].get_or_init(|| FACTS[at].1(&self.host)))
+        let at = FACTS.binary_search_by_key(&name, |(name, ..)| name).ok()?;
+        Some(self.gathered[at].get_or_init(|| FACTS[at].2(&self.host)))
     }
 
     /// All facts, as one mapping.

@@ -1,9 +1,10 @@
 //! Facts about the network: names, addresses, the way out.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use nix::ifaddrs::getifaddrs;
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
+use nix::sys::socket::SockaddrStorage;
 use serde_json::{Map, Value, json};
 
 use super::Host;
@@ -58,6 +59,81 @@ pub(super) fn default_ipv4(host: &Host) -> Value {
     })
 }
 
+/// `default_ipv6.{interface,address,gateway}`: the same for IPv6. The address is the first of that
+/// interface that is not for its own link alone.
+/// - Source: `/proc/net/ipv6_route`, getifaddrs(3).
+pub(super) fn default_ipv6(host: &Host) -> Value {
+    let routes = host.proc("net/ipv6_route").unwrap_or_default();
+    let ways = routes.lines().filter_map(way_out_ipv6);
+    let route = ways.min_by_key(|(metric, ..)| *metric);
+    let interface = route.map(|(_, interface, _)| interface);
+    let is_global = |(name, address): &(String, IpAddr)| {
+        let IpAddr::V6(address) = address else { return false };
+        Some(name.as_str()) == interface && !address.is_unicast_link_local()
+    };
+    json!({
+        "interface": interface,
+        "address": addresses().into_iter().find(is_global).map(|(_, address)| address.to_string()),
+        "gateway": route.map(|(.., gateway)| gateway.to_string()),
+    })
+}
+
+/// Metric, interface and gateway, where the line is of a default route that is up and leads to
+/// somewhere.
+fn way_out_ipv6(line: &str) -> Option<(u32, &str, Ipv6Addr)> {
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let [target, length, _, _, gateway, metric, _, _, flags, interface] = fields[..] else {
+        return None;
+    };
+    let gateway = Ipv6Addr::from(u128::from_str_radix(gateway, 16).ok()?);
+    let (metric, flags) =
+        (u32::from_str_radix(metric, 16).ok()?, u32::from_str_radix(flags, 16).ok()?);
+    let is_everything = length == "00" && target.bytes().all(|digit| digit == b'0');
+    let leads_on = flags & 1 == 1 && !gateway.is_unspecified();
+    (is_everything && leads_on).then_some((metric, interface, gateway))
+}
+
+/// `routes`: a list of `destination` (`192.0.2.0/24`), `gateway` (`null` where it is on the link),
+/// `interface` and `metric`, of IPv4, the kernel's main table.
+/// - Source: `/proc/net/route`.
+pub(super) fn routes(host: &Host) -> Value {
+    let table = host.proc("net/route").unwrap_or_default();
+    let route = |line: &str| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [interface, target, gateway, flags, _, _, metric, mask, ..] = fields[..] else {
+            return None;
+        };
+        let hex = |field| u32::from_str_radix(field, 16).ok();
+        let address = |field| Some(Ipv4Addr::from(hex(field)?.to_ne_bytes()));
+        let (target, gateway, length) = (address(target)?, address(gateway)?, hex(mask)?);
+        (hex(flags)? & 1 == 1).then(|| {
+            json!({
+                "destination": format!("{target}/{}", length.count_ones()),
+                "gateway": (!gateway.is_unspecified()).then(|| gateway.to_string()),
+                "interface": interface,
+                "metric": metric.parse::<u32>().ok(),
+            })
+        })
+    };
+    Value::Array(table.lines().filter_map(route).collect())
+}
+
+/// `dns.{nameservers,search,options}`: lists.
+/// - Source: `/etc/resolv.conf`.
+pub(super) fn dns(host: &Host) -> Value {
+    let text = host.file("/etc/resolv.conf").unwrap_or_default();
+    let words = |wanted: &[&str]| -> Vec<&str> {
+        let lines = text.lines().filter_map(|line| line.trim().split_once([' ', '\t']));
+        let lines = lines.filter(|(key, _)| wanted.contains(key));
+        lines.flat_map(|(_, rest)| rest.split_ascii_whitespace()).collect()
+    };
+    json!({
+        "nameservers": words(&["nameserver"]),
+        "search": words(&["search", "domain"]),
+        "options": words(&["options"]),
+    })
+}
+
 /// Interface and gateway of the default route.
 fn default_route(routes: &str) -> Option<(&str, Ipv4Addr)> {
     let ways_out = routes.lines().filter_map(way_out);
@@ -77,8 +153,10 @@ fn way_out(line: &str) -> Option<(u32, &str, Ipv4Addr)> {
     is_default.then_some((metric.parse().ok()?, interface, gateway))
 }
 
-/// `interfaces`: by name, `mac`, `mtu`, `state` (`up`, `down`, `unknown`), `ipv4` and `ipv6`, which
-/// are lists of addresses.
+/// `interfaces`: by name, `mac`, `mtu`, `type` (the kernel's number for the kind of hardware: 1 is
+/// Ethernet, 772 loopback), `active` (whether it is switched on), `state` (`up`, `down`, `unknown`),
+/// `ipv4` and `ipv6`, which are lists of addresses, and `bindings`: each `address` with its `prefix`
+/// and `broadcast`.
 /// - Source: `/sys/class/net`, getifaddrs(3).
 pub(super) fn interfaces(host: &Host) -> Value {
     let directory = host.roots.sysfs.join("class/net");
@@ -87,35 +165,76 @@ pub(super) fn interfaces(host: &Host) -> Value {
         entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.retain(|name| host.sys(&format!("class/net/{name}/operstate")).is_some());
     names.sort();
-    let addresses = addresses();
+    let bound = bindings();
     let list = |name: &str, wanted: fn(&IpAddr) -> bool| -> Vec<String> {
-        let own = addresses.iter().filter(|(of, address)| of == name && wanted(address));
-        own.map(|(_, address)| address.to_string()).collect()
+        let own = bound_to(&bound, name).filter(|it| wanted(&it.address));
+        own.map(|it| it.address.to_string()).collect()
     };
     let interface = |name: String| {
         let read = |file: &str| host.sys(&format!("class/net/{name}/{file}"));
+        let number = |file: &str| read(file).and_then(|text| text.parse::<u64>().ok());
+        let flags =
+            read("flags").and_then(|text| u32::from_str_radix(text.strip_prefix("0x")?, 16).ok());
+        let binding = |it: &Binding| {
+            json!({
+                "address": it.address.to_string(),
+                "prefix": it.prefix,
+                "broadcast": it.broadcast.map(|address| address.to_string()),
+            })
+        };
         let value = json!({
             "mac": read("address"),
-            "mtu": read("mtu").and_then(|mtu| mtu.parse::<u64>().ok()),
+            "mtu": number("mtu"),
+            "type": number("type"),
+            "active": flags.map(|flags| flags & 1 == 1),
             "state": read("operstate"),
             "ipv4": list(&name, IpAddr::is_ipv4),
             "ipv6": list(&name, IpAddr::is_ipv6),
+            "bindings": bound_to(&bound, &name).map(binding).collect::<Vec<_>>(),
         });
         (name, value)
     };
     Value::Object(names.into_iter().map(interface).collect::<Map<_, _>>())
 }
 
+/// An address of an interface.
+struct Binding {
+    interface: String,
+    address: IpAddr,
+    /// How many bits of it are the network's.
+    prefix: Option<u32>,
+    broadcast: Option<IpAddr>,
+}
+
+fn bound_to<'b>(bound: &'b [Binding], interface: &'b str) -> impl Iterator<Item = &'b Binding> {
+    bound.iter().filter(move |binding| binding.interface == interface)
+}
+
 /// Every interface's addresses, in the kernel's order.
 fn addresses() -> Vec<(String, IpAddr)> {
+    bindings().into_iter().map(|binding| (binding.interface, binding.address)).collect()
+}
+
+fn bindings() -> Vec<Binding> {
     let Ok(told) = getifaddrs() else { return Vec::new() };
-    let address = |entry: nix::ifaddrs::InterfaceAddress| {
-        let address = entry.address?;
-        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-        let v6 = || address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip()));
-        Some((entry.interface_name, v4.or_else(v6)?))
+    let binding = |entry: InterfaceAddress| {
+        let mask = entry.netmask.as_ref().and_then(ip).map(|mask| match mask {
+            IpAddr::V4(mask) => u32::from(mask).count_ones(),
+            IpAddr::V6(mask) => u128::from(mask).count_ones(),
+        });
+        Some(Binding {
+            address: ip(entry.address.as_ref()?)?,
+            prefix: mask,
+            broadcast: entry.broadcast.as_ref().and_then(ip),
+            interface: entry.interface_name,
+        })
     };
-    told.filter_map(address).collect()
+    told.filter_map(binding).collect()
+}
+
+fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
+    let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
 }
 
 #[cfg(test)]
@@ -136,6 +255,19 @@ mod tests {
             + &line("eth1", "00FFFFFF", [0, 0, 0, 0], 0);
         assert_eq!(default_route(&table), Some(("eth0", Ipv4Addr::new(192, 168, 1, 1))));
         assert_eq!(default_route("Iface\tDestination\n"), None);
+    }
+
+    #[test]
+    fn the_default_route_of_ipv6_is_the_one_that_leads_somewhere() {
+        let zeros = "0".repeat(32);
+        let line = |gateway: &str, metric, flags, interface| {
+            format!("{zeros} 00 {zeros} 00 {gateway} {metric} 1 0 {flags} {interface}")
+        };
+        let gateway = "fe800000000000000000000000000001";
+        let found = line(gateway, "00000400", "00000003", "eth0");
+        let expected = (1024, "eth0", "fe80::1".parse().unwrap());
+        assert_eq!(way_out_ipv6(&found), Some(expected));
+        assert_eq!(way_out_ipv6(&line(&zeros, "ffffffff", "00200200", "lo")), None);
     }
 
     #[test]

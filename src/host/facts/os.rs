@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use super::Host;
 use crate::host::os_release;
 
-/// `os.{family,id,name,version,codename,pretty}`: the distribution.
+/// `os.{family,id,name,version,full_version,codename,pretty}`: the distribution.
 ///
 /// `family` is Ansible's `os_family` in lower case (`debian`, `redhat`, `suse`, `archlinux`,
 /// `alpine`): from `ID`, else from `ID_LIKE`, else `ID` itself. `codename` falls back to the word
-/// in brackets in `VERSION`.
-/// - Source: `/etc/os-release`, else `/usr/lib/os-release`.
+/// in brackets in `VERSION`. `full_version` has Debian's point release too, which `version` lacks.
+/// - Source: `/etc/os-release`, else `/usr/lib/os-release`; `/etc/debian_version`.
 pub(super) fn os(host: &Host) -> Value {
     let text = host.file("/etc/os-release").or_else(|| host.file("/usr/lib/os-release"));
     let text = text.unwrap_or_default();
@@ -20,11 +20,16 @@ pub(super) fn os(host: &Host) -> Value {
     let in_brackets = || get("VERSION")?.split_once('(')?.1.split_once(')').map(|(word, _)| word);
     let codename = get("VERSION_CODENAME").map(str::to_owned);
     let codename = codename.or_else(|| in_brackets().map(str::to_lowercase));
+    let is_debian = get("ID") == Some("debian");
+    let point = host
+        .file("/etc/debian_version")
+        .filter(|text| is_debian && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'));
     json!({
         "family": get("ID").map(|id| family(id, get("ID_LIKE").unwrap_or_default())),
         "id": get("ID"),
         "name": get("NAME"),
         "version": get("VERSION_ID"),
+        "full_version": point.as_deref().or(get("VERSION_ID")),
         "codename": codename,
         "pretty": get("PRETTY_NAME"),
     })
@@ -137,15 +142,25 @@ pub(super) fn package_manager(host: &Host) -> Value {
     PROGRAMS.iter().find(|(program, _)| host.has(program)).map(|(_, name)| *name).into()
 }
 
-/// `selinux.mode`: `enforcing`, `permissive` or `disabled`.
-/// - Source: `/sys/fs/selinux/enforce`, which is there only where `SELinux` runs.
-pub(super) fn selinux(host: &Host) -> Value {
-    let mode = match host.sys("fs/selinux/enforce").as_deref() {
-        Some("1") => "enforcing",
-        Some(_) => "permissive",
-        None => "disabled",
+/// `cmdline`: by name, what the kernel was started with; `true` for a word without a value. Of two
+/// of one name the last counts.
+/// - Source: `/proc/cmdline`.
+pub(super) fn cmdline(host: &Host) -> Value {
+    let text = host.proc("cmdline").unwrap_or_default();
+    let word = |word: &str| match word.split_once('=') {
+        Some((name, value)) => (name.to_owned(), value.into()),
+        None => (word.to_owned(), true.into()),
     };
-    json!({ "mode": mode })
+    Value::Object(text.split_ascii_whitespace().map(word).collect())
+}
+
+/// `timezone`: `Europe/Berlin`; `null` where it has no name.
+/// - Source: where `/etc/localtime` leads to, else `/etc/timezone`.
+pub(super) fn timezone(host: &Host) -> Value {
+    let link = std::fs::read_link(host.roots.file("/etc/localtime")).ok();
+    let target = link.as_deref().and_then(|link| link.to_str());
+    let name = target.and_then(|target| target.split_once("zoneinfo/")).map(|(_, name)| name);
+    name.map(str::to_owned).or_else(|| host.file("/etc/timezone")).into()
 }
 
 #[cfg(test)]

@@ -55,6 +55,32 @@ pub(super) fn virt(host: &Host) -> Value {
     json!({ "type": kind, "role": role })
 }
 
+/// `cloud`: whose cloud this machine is rented in (`aws`, `azure`, `gcp`, `digitalocean`, `hetzner`,
+/// `oracle`, `alibaba`, `openstack`, `vultr`, `linode`, `scaleway`), `null` where it is in none that
+/// the firmware tells of. No network is asked.
+/// - Source: `/sys/class/dmi/id`.
+pub(super) fn cloud(host: &Host) -> Value {
+    const CLOUDS: [(&str, &str); 13] = [
+        ("Amazon EC2", "aws"),
+        ("amazon", "aws"),
+        ("Google Compute Engine", "gcp"),
+        ("7783-7084-3265-9085-8269-3286-77", "azure"),
+        ("DigitalOcean", "digitalocean"),
+        ("Hetzner", "hetzner"),
+        ("OracleCloud.com", "oracle"),
+        ("Alibaba Cloud", "alibaba"),
+        ("OpenStack", "openstack"),
+        ("Vultr", "vultr"),
+        ("Linode", "linode"),
+        ("Akamai", "linode"),
+        ("Scaleway", "scaleway"),
+    ];
+    let words = ["sys_vendor", "product_name", "bios_vendor", "bios_version", "chassis_asset_tag"]
+        .map(|name| host.sys(&format!("class/dmi/id/{name}")).unwrap_or_default())
+        .join(" ");
+    CLOUDS.iter().find(|(word, _)| words.contains(word)).map(|(_, cloud)| *cloud).into()
+}
+
 fn machine_kind(host: &Host) -> Option<&'static str> {
     /// Words of the firmware, and the hypervisor that writes them.
     const FIRMWARE: [(&str, &str); 14] = [
@@ -115,9 +141,23 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        let host = Host { roots: Roots::below(root.path()), watchdog: std::sync::Arc::default() };
+        let host = Host::of(Roots::below(root.path()));
         let virt = virt(&host);
         (virt["type"].clone(), virt["role"].clone())
+    }
+
+    #[test]
+    fn a_cloud_is_known_by_what_its_machines_say_they_are() {
+        let root = tempfile::tempdir().unwrap();
+        let dmi = root.path().join("sys/class/dmi/id");
+        fs::create_dir_all(&dmi).unwrap();
+        let host = Host::of(Roots::below(root.path()));
+        assert_eq!(cloud(&host), Value::Null);
+        fs::write(dmi.join("sys_vendor"), "Hetzner\n").unwrap();
+        assert_eq!(cloud(&host), "hetzner");
+        fs::write(dmi.join("sys_vendor"), "Microsoft Corporation\n").unwrap();
+        fs::write(dmi.join("chassis_asset_tag"), "7783-7084-3265-9085-8269-3286-77\n").unwrap();
+        assert_eq!(cloud(&host), "azure");
     }
 
     #[test]

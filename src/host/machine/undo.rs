@@ -44,6 +44,10 @@ impl Machine {
                     Manner::Atomic,
                 )
             }
+            Effect::Rename { to } => {
+                let effect = Effect::Rename { to: change.path.clone() };
+                self.perform(to.clone(), effect, Manner::Atomic)
+            }
             Effect::Times { before, accessed, modified } => {
                 let back = |now, then| if now == Time::Preserve { now } else { Time::At(then) };
                 let accessed = back(*accessed, before.accessed);
@@ -52,10 +56,6 @@ impl Machine {
             }
             Effect::Run { .. } => {
                 Err(Fault::new(format!("`run` of {} cannot be undone", path.display())))
-            }
-            Effect::Rename { to } => {
-                let effect = Effect::Rename { to: change.path.clone() };
-                self.perform(to.clone(), effect, Manner::Atomic)
             }
         }
     }

@@ -364,7 +364,12 @@ impl Executor<'_> {
         } else if let Some(facts) = turn.returned.get(ansible_facts::NAME)
             && !ansible_facts::are_own(facts)
         {
-            Arc::make_mut(&mut self.results).extend(pairs(facts));
+            let found = pairs(facts);
+            let known = self.results.get(ansible_facts::NAME);
+            let all = ansible_facts::with(&self.inputs.facts, known, found.clone());
+            let results = Arc::make_mut(&mut self.results);
+            results.extend(found);
+            results.insert(ansible_facts::NAME.into(), all);
         }
         if let Some(group) = turn.returned.get(tasks::ADDED_GROUP).and_then(Value::as_str)
             && !self.groups.iter().any(|known| known == group)

@@ -1,7 +1,7 @@
 //! The executor as a sink: brings the host to what a task set says.
 
 mod act;
-mod ansible_facts;
+pub mod ansible_facts;
 mod args;
 mod difference;
 mod done;

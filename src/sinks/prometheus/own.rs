@@ -1,6 +1,6 @@
 //! What an endpoint adds to the metrics of the sources: the process, and its own trouble.
 
-use crate::event::metric::{Family, MetricKind};
+use crate::event::metric::{Family, MetricKind, Text};
 use crate::host::process::OwnProcess;
 use crate::host::roots::Roots;
 
@@ -32,7 +32,7 @@ pub(super) fn node_exporter_build_info() -> Family {
         ("tags", ""),
         ("version", LIKE_NODE_EXPORTER),
     ];
-    family.push(labels.map(|(name, value)| (name.into(), value.into())).into(), 1.0);
+    family.push(labels.map(|(name, value)| (Text::from(name), Text::from(value))), 1.0);
     family
 }
 

@@ -34,7 +34,7 @@ impl Arp {
 
 impl Collector for Arp {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let path = self.file.path().to_owned();
+        let path = self.file.shared_path();
         let text = self.file.text().map_err(reading(&path))?;
         let mut family = Family::new(
             "node_arp_entries",

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::collector::{CollectError, Collector};
-use super::families::{Families, Labels, labels};
-use crate::event::metric::{Family, MetricKind};
+use super::families::{Families, labels};
+use crate::event::metric::{Family, Labels, MetricKind};
 use crate::host::roots::Roots;
 use crate::host::sysfs;
 

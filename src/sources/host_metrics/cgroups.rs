@@ -19,7 +19,7 @@ impl Cgroups {
 
 impl Collector for Cgroups {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let path = self.file.path().to_owned();
+        let path = self.file.shared_path();
         let text = self.file.text().map_err(reading(&path))?;
         let gauge = |name, help| Family::new(name, MetricKind::Gauge, help);
         let mut groups = gauge("node_cgroups_cgroups", "Control groups of a controller.");

@@ -22,6 +22,9 @@ pub enum CollectError {
     /// A fault in the collector itself; it has been made anew.
     #[error("the collector crashed")]
     Crashed,
+    /// It has not come back yet; the others went on without it.
+    #[error("it takes longer than it may")]
+    Late,
     /// A file could not be read.
     #[error("{}: {error}", path.display())]
     Io {
@@ -66,8 +69,7 @@ impl Malformed {
 
 /// Gives an input error the path that it is about.
 pub fn reading(path: &Path) -> impl FnOnce(io::Error) -> CollectError {
-    let path = path.to_owned();
-    move |error| CollectError::Io { path, error }
+    move |error| CollectError::Io { path: path.to_owned(), error }
 }
 
 /// What `parse` makes of a whole file; errors name the file.

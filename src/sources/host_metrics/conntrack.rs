@@ -4,16 +4,32 @@ use super::collector::{CollectError, Collector, Malformed, parsed};
 use crate::event::metric::{Family, MetricKind};
 use crate::host::{proc::HeldFile, roots::Roots};
 
-/// Columns of the kernel's statistics, by name, and what they count.
-const COLUMNS: [(&str, &str); 8] = [
-    ("drop", "Packets dropped since tracking them did not work."),
-    ("early_drop", "Connections forgotten to make room for others."),
-    ("found", "Look-ups that found their connection."),
-    ("ignore", "Packets that belong to a tracked connection already."),
-    ("insert", "Connections entered into the list."),
-    ("insert_failed", "Connections that could not be entered into the list."),
-    ("invalid", "Packets that cannot be tracked."),
-    ("search_restart", "Look-ups begun again since the table was being resized."),
+/// Columns of the kernel's statistics: name, family, and what they count.
+const COLUMNS: [(&str, &str, &str); 8] = [
+    ("drop", "node_nf_conntrack_stat_drop", "Packets dropped since tracking them did not work."),
+    (
+        "early_drop",
+        "node_nf_conntrack_stat_early_drop",
+        "Connections forgotten to make room for others.",
+    ),
+    ("found", "node_nf_conntrack_stat_found", "Look-ups that found their connection."),
+    (
+        "ignore",
+        "node_nf_conntrack_stat_ignore",
+        "Packets that belong to a tracked connection already.",
+    ),
+    ("insert", "node_nf_conntrack_stat_insert", "Connections entered into the list."),
+    (
+        "insert_failed",
+        "node_nf_conntrack_stat_insert_failed",
+        "Connections that could not be entered into the list.",
+    ),
+    ("invalid", "node_nf_conntrack_stat_invalid", "Packets that cannot be tracked."),
+    (
+        "search_restart",
+        "node_nf_conntrack_stat_search_restart",
+        "Look-ups begun again since the table was being resized.",
+    ),
 ];
 
 /// Reads `/proc/sys/net/netfilter/nf_conntrack_{count,max}` and `/proc/net/stat/nf_conntrack`.
@@ -40,15 +56,15 @@ impl Collector for Conntrack {
         let (Some(count), Some(limit)) = (self.count.number(), self.limit.number()) else {
             return Err(CollectError::NoData);
         };
-        let mut gauge = |name: String, help: &'static str, value: u64| {
+        let mut gauge = |name: &'static str, help: &'static str, value: u64| {
             out.push(Family::single(name, MetricKind::Gauge, help, value as f64));
         };
-        let name = |what: &str| format!("node_nf_conntrack_{what}");
-        gauge(name("entries"), "Connections that are tracked now.", count);
-        gauge(name("entries_limit"), "Connections that can be tracked at most.", limit);
+        gauge("node_nf_conntrack_entries", "Connections that are tracked now.", count);
+        let help = "Connections that can be tracked at most.";
+        gauge("node_nf_conntrack_entries_limit", help, limit);
         let sums = parsed(&mut self.statistics, parse)?;
-        for ((column, help), sum) in COLUMNS.iter().zip(sums) {
-            gauge(name(&format!("stat_{column}")), help, sum);
+        for ((_, name, help), sum) in COLUMNS.iter().zip(sums) {
+            gauge(name, help, sum);
         }
         Ok(())
     }
@@ -58,19 +74,23 @@ impl Collector for Conntrack {
 /// kernel does not have is zero.
 fn parse(text: &str) -> Result<[u64; COLUMNS.len()], Malformed> {
     let mut lines = text.lines();
-    let header: Vec<&str> = lines.next().unwrap_or_default().split_ascii_whitespace().collect();
-    let place = |(name, _): (&str, &str)| header.iter().position(|column| *column == name);
+    let header = lines.next().unwrap_or_default();
+    let place = |(name, ..): (&str, &str, &str)| {
+        header.split_ascii_whitespace().position(|column| column == name)
+    };
     let places = COLUMNS.map(place);
     let mut sums = [0_u64; COLUMNS.len()];
     for line in lines {
-        let words: Vec<&str> = line.split_ascii_whitespace().collect();
-        for (sum, place) in sums.iter_mut().zip(places) {
-            let Some(place) = place else { continue };
-            let value = words.get(place).and_then(|word| u64::from_str_radix(word, 16).ok());
-            let value = value.ok_or_else(|| {
-                Malformed::new(line, "a hexadecimal number for each column of the first line")
-            })?;
-            *sum = sum.wrapping_add(value);
+        let mut missing = places.iter().flatten().count();
+        for (at, word) in line.split_ascii_whitespace().enumerate() {
+            let Some(column) = places.iter().position(|place| *place == Some(at)) else { continue };
+            let Ok(value) = u64::from_str_radix(word, 16) else { break };
+            sums[column] = sums[column].wrapping_add(value);
+            missing -= 1;
+        }
+        if missing > 0 {
+            let expected = "a hexadecimal number for each column of the first line";
+            return Err(Malformed::new(line, expected));
         }
     }
     Ok(sums)

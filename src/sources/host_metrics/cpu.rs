@@ -1,6 +1,5 @@
 //! `cpu`: seconds that each processor spent in each mode, throttling, and who is set apart.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +10,7 @@ use serde::Deserialize;
 use super::collector::{CollectError, Collector, Malformed, parsed};
 use super::cpu_info::CpuInfo;
 use super::filter::Pattern;
-use crate::event::metric::{Family, MetricKind, Text};
+use crate::event::metric::{Family, Labels, MetricKind, Text};
 use crate::host::{proc::HeldFile, roots::Roots};
 
 /// The kernel counts processor time in hundredths of a second, whatever its own tick is.
@@ -64,18 +63,35 @@ impl Options {
 pub struct Cpu {
     stat: HeldFile,
     options: Options,
-    /// The highest values seen, by processor number: counters never fall.
-    seen: BTreeMap<u32, Seconds>,
-    isolated: Vec<u32>,
+    /// By processor number.
+    seen: BTreeMap<u32, Seen>,
+    isolated: Vec<Labels>,
     packages: Vec<Throttle>,
     cores: Vec<Throttle>,
-    online: Vec<(u32, HeldFile)>,
+    online: Vec<(Labels, HeldFile)>,
     info: Option<CpuInfo>,
+}
+
+/// What is known of one processor.
+struct Seen {
+    /// The highest values seen: counters never fall.
+    seconds: Seconds,
+    /// The labels of each of them.
+    labels: [Labels; MODES.len()],
+}
+
+impl Seen {
+    fn new(number: u32) -> Self {
+        let cpu = Text::from(number.to_string());
+        let labels = MODES
+            .map(|mode| Labels::from([("cpu".into(), cpu.clone()), ("mode".into(), mode.into())]));
+        Self { seconds: Seconds::default(), labels }
+    }
 }
 
 /// One counter of throttling: whose it is, and where it is read.
 struct Throttle {
-    labels: Vec<(Text, Text)>,
+    labels: Labels,
     count: HeldFile,
 }
 
@@ -89,17 +105,19 @@ impl Cpu {
             stat: HeldFile::new(roots.procfs.join("stat")),
             options: options.clone(),
             seen: BTreeMap::new(),
-            isolated: parse_list(&isolated),
+            isolated: parse_list(&isolated).into_iter().map(cpu_labels).collect(),
             packages: Vec::new(),
             cores: Vec::new(),
             online: Vec::new(),
             info: options.info(&roots.procfs),
         };
-        for (number, path) in processors(&directory) {
-            cpu.add_topology(number, &path);
+        let processors = processors(&directory);
+        for (number, path) in &processors {
+            cpu.add_topology(*number, path);
         }
         // Where the first processor cannot be switched off, node_exporter tells of none.
-        if cpu.online.first().is_none_or(|(number, _)| *number != 0) {
+        let can_go = |path: &PathBuf| path.join("online").exists();
+        if !processors.iter().any(|(number, path)| *number == 0 && can_go(path)) {
             cpu.online.clear();
         }
         cpu
@@ -107,23 +125,24 @@ impl Cpu {
 
     fn add_topology(&mut self, number: u32, path: &Path) {
         if path.join("online").exists() {
-            self.online.push((number, HeldFile::new(path.join("online"))));
+            self.online.push((cpu_labels(number), HeldFile::new(path.join("online"))));
         }
         let id = |name| HeldFile::new(path.join("topology").join(name)).number();
         let (Some(package), Some(core)) = (id("physical_package_id"), id("core_id")) else {
             return;
         };
-        let label = |name, id: u64| (Cow::Borrowed(name), Cow::Owned(id.to_string()));
-        let labels = vec![label("core", core), label("package", package)];
+        let label = |name, id: u64| (Text::from(name), Text::from(id.to_string()));
+        let labels = [label("core", core), label("package", package)].into();
         add_throttle(&mut self.cores, labels, path.join("thermal_throttle/core_throttle_count"));
-        let labels = vec![label("package", package)];
+        let labels = [label("package", package)].into();
         let count = path.join("thermal_throttle/package_throttle_count");
         add_throttle(&mut self.packages, labels, count);
     }
 
     fn update(&mut self, stat: &[(u32, Seconds)]) {
         for (number, new) in stat {
-            let seen = self.seen.entry(*number).or_default();
+            let seen = self.seen.entry(*number).or_insert_with(|| Seen::new(*number));
+            let seen = &mut seen.seconds;
             if seen[IDLE] - new[IDLE] >= REPLUGGED_SECONDS {
                 *seen = Seconds::default();
             }
@@ -136,7 +155,7 @@ impl Cpu {
 
 /// Several processors share a core, and several cores a package: the first that has the file
 /// speaks for it.
-fn add_throttle(throttles: &mut Vec<Throttle>, labels: Vec<(Text, Text)>, count: PathBuf) {
+fn add_throttle(throttles: &mut Vec<Throttle>, labels: Labels, count: PathBuf) {
     if count.exists() && throttles.iter().all(|throttle| throttle.labels != labels) {
         throttles.push(Throttle { labels, count: HeldFile::new(count) });
     }
@@ -184,16 +203,16 @@ impl Collector for Cpu {
         );
         let mut seconds =
             counter("node_cpu_seconds_total", "Seconds that a processor spent in each mode.");
-        for (number, values) in &self.seen {
-            let number = number.to_string();
-            for (column, (mode, value)) in MODES.iter().zip(values).enumerate() {
+        guest = guest.with_room(self.seen.len() * (MODES.len() - FIRST_GUEST));
+        seconds = seconds.with_room(self.seen.len() * FIRST_GUEST);
+        for seen in self.seen.values() {
+            for (column, (labels, value)) in seen.labels.iter().zip(seen.seconds).enumerate() {
                 let is_guest = column >= FIRST_GUEST;
                 if is_guest && !self.options.guest {
                     continue;
                 }
                 let family = if is_guest { &mut guest } else { &mut seconds };
-                let labels = vec![cpu_label(number.clone()), ("mode".into(), (*mode).into())];
-                family.push(labels, *value);
+                family.push(labels.clone(), value);
             }
         }
         let gauge = |name, help| Family::new(name, MetricKind::Gauge, help);
@@ -201,14 +220,14 @@ impl Collector for Cpu {
             "node_cpu_isolated",
             "A processor that the scheduler leaves alone since the kernel started; always 1.",
         );
-        for number in &self.isolated {
-            isolated.push(vec![cpu_label(number.to_string())], 1.0);
+        for labels in &self.isolated {
+            isolated.push(labels.clone(), 1.0);
         }
         let mut online =
             gauge("node_cpu_online", "Whether the kernel uses this processor: 1 yes, 0 no.");
-        for (number, file) in &mut self.online {
+        for (labels, file) in &mut self.online {
             let value = if file.number() == Some(1) { 1.0 } else { 0.0 };
-            online.push(vec![cpu_label(number.to_string())], value);
+            online.push(labels.clone(), value);
         }
         out.extend([guest, isolated, online, seconds]);
         if let Some(info) = &mut self.info {
@@ -218,8 +237,8 @@ impl Collector for Cpu {
     }
 }
 
-fn cpu_label(number: String) -> (Text, Text) {
-    ("cpu".into(), number.into())
+fn cpu_labels(number: u32) -> Labels {
+    [("cpu".into(), number.to_string().into())].into()
 }
 
 /// The lines `cpuN`; the line `cpu`, their sum, is left to the reader's own addition. Columns that
@@ -265,7 +284,7 @@ mod tests {
         for line in lines {
             cpu.update(&parse_stat(line).unwrap());
         }
-        cpu.seen[&0]
+        cpu.seen[&0].seconds
     }
 
     #[test]

@@ -1,13 +1,12 @@
 //! What `/proc/cpuinfo` says of the processors: a part of `cpu` that is off by default.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
 use super::collector::{CollectError, reading};
 use super::families::{Families, labels};
 use super::filter::Pattern;
-use crate::event::metric::Family;
+use crate::event::metric::{Family, Text};
 use crate::host::proc::HeldFile;
 
 /// Labels and the entries that they come from; sorted by label.
@@ -38,15 +37,15 @@ impl CpuInfo {
     }
 
     pub(super) fn families(&mut self) -> Result<Vec<Family>, CollectError> {
-        let path = self.file.path().to_owned();
+        let path = self.file.shared_path();
         let text = self.file.text().map_err(reading(&path))?;
         let mut families = Families::default();
         let processors = parse(&text);
         for processor in &processors {
             let entry = |name| processor.get(name).copied().unwrap_or_default();
-            let told = LABELS
-                .map(|(label, name)| (Cow::Borrowed(label), Cow::Owned(entry(name).to_owned())));
-            families.gauge("node_cpu_info", "What a processor is; always 1.", told.into(), 1.0);
+            let told =
+                LABELS.map(|(label, name)| (Text::from(label), Text::from(entry(name).to_owned())));
+            families.gauge("node_cpu_info", "What a processor is; always 1.", told, 1.0);
             if let Ok(megahertz) = entry("cpu MHz").parse::<f64>() {
                 let told = labels([
                     ("core", entry("core id")),

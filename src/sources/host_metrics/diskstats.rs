@@ -1,6 +1,5 @@
 //! `diskstats`: what each disk has read, written, discarded and flushed, and what disk it is.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -8,8 +7,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::collector::{CollectError, Collector, Malformed, reading};
+use super::families::KnownLabels;
 use super::filter::Filter;
-use crate::event::metric::{Family, MetricKind, Text};
+use crate::event::metric::{Family, Labels, MetricKind};
 use crate::host::udev::{Properties, Udev};
 use crate::host::{proc::HeldFile, roots::Roots};
 
@@ -109,6 +109,7 @@ pub struct Diskstats {
     udev: Udev,
     devices: Filter,
     rotational: HashMap<String, HeldFile>,
+    labels: KnownLabels,
 }
 
 impl Diskstats {
@@ -120,14 +121,17 @@ impl Diskstats {
             udev: Udev::new(&roots.udev_data),
             devices: options.devices.clone(),
             rotational: HashMap::new(),
+            labels: KnownLabels::default(),
         }
     }
 }
 
 impl Collector for Diskstats {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let path = self.file.path().to_owned();
+        let path = self.file.shared_path();
         let text = self.file.text().map_err(reading(&path))?;
+        let labels = &mut self.labels;
+        labels.begin();
         let mut counts = COLUMNS.map(|(name, kind, _, help)| Family::new(name, kind, help));
         let gauge = |name, help| Family::new(name, MetricKind::Gauge, help);
         let mut ata = ATA.map(|(_, name, help)| gauge(name, help));
@@ -149,29 +153,32 @@ impl Collector for Diskstats {
             if !is_told {
                 continue;
             }
+            let device = labels.get([("device", disk.name)]);
             for ((family, (_, _, factor, _)), value) in
-                counts.iter_mut().zip(COLUMNS).zip(&disk.values)
+                counts.iter_mut().zip(COLUMNS).zip(disk.values())
             {
-                family.push(vec![device(disk.name)], *value as f64 * factor);
+                family.push(device.clone(), *value as f64 * factor);
             }
-            let rotational = self.rotational.entry(disk.name.to_owned()).or_insert_with(|| {
+            if !self.rotational.contains_key(disk.name) {
                 let name = disk.name.replace('/', "!");
-                HeldFile::new(self.block.join(name).join("queue/rotational"))
-            });
-            let rotates = rotational.number().unwrap_or(0);
+                let file = HeldFile::new(self.block.join(name).join("queue/rotational"));
+                self.rotational.insert(disk.name.to_owned(), file);
+            }
+            let rotational = self.rotational.get_mut(disk.name).and_then(HeldFile::number);
+            let rotates = rotational.unwrap_or(0);
             let known = self.udev.block_device(disk.major, disk.minor).unwrap_or(&nothing);
-            info.push(info_labels(&disk, known, rotates), 1.0);
+            info.push(info_labels(&disk, known, rotates, labels), 1.0);
             if known.get("ID_FS_TYPE").is_some_and(|kind| !kind.is_empty()) {
-                filesystem.push(filesystem_labels(disk.name, known), 1.0);
+                filesystem.push(filesystem_labels(disk.name, known, labels), 1.0);
             }
             if known.get("DM_NAME").is_some_and(|name| !name.is_empty()) {
-                mapper.push(mapper_labels(disk.name, known), 1.0);
+                mapper.push(mapper_labels(disk.name, known, labels), 1.0);
             }
             if known.get("ID_ATA").is_some_and(|ata| !ata.is_empty()) {
                 for (family, (property, ..)) in ata.iter_mut().zip(ATA) {
                     let told = known.get(property).and_then(|value| value.parse().ok());
                     if let Some(value) = told {
-                        family.push(vec![device(disk.name)], value);
+                        family.push(device.clone(), value);
                     }
                 }
             }
@@ -183,54 +190,54 @@ impl Collector for Diskstats {
     }
 }
 
-fn device(name: &str) -> (Text, Text) {
-    label("device", name)
-}
-
-fn label(name: &'static str, value: &str) -> (Text, Text) {
-    (Cow::Borrowed(name), Cow::Owned(value.to_owned()))
-}
-
-/// A label with the first of the properties that says anything.
-fn told(name: &'static str, known: &Properties, properties: &[&str]) -> (Text, Text) {
+/// The first of the properties that says anything.
+fn told<'a>(known: &'a Properties, properties: &[&str]) -> &'a str {
     let mut values = properties.iter().filter_map(|property| known.get(*property));
-    label(name, values.find(|value| !value.is_empty()).map_or("", String::as_str))
+    values.find(|value| !value.is_empty()).map_or("", String::as_str)
 }
 
-fn info_labels(disk: &Disk<'_>, known: &Properties, rotates: u64) -> Vec<(Text, Text)> {
-    vec![
-        device(disk.name),
-        label("major", &disk.major.to_string()),
-        label("minor", &disk.minor.to_string()),
-        told("model", known, &["ID_MODEL"]),
-        told("path", known, &["ID_PATH"]),
-        told("revision", known, &["ID_REVISION"]),
-        label("rotational", &rotates.to_string()),
+fn info_labels(
+    disk: &Disk<'_>,
+    known: &Properties,
+    rotates: u64,
+    labels: &mut KnownLabels,
+) -> Labels {
+    let mut major = itoa::Buffer::new();
+    let mut minor = itoa::Buffer::new();
+    let mut turns = itoa::Buffer::new();
+    labels.get([
+        ("device", disk.name),
+        ("major", major.format(disk.major)),
+        ("minor", minor.format(disk.minor)),
+        ("model", told(known, &["ID_MODEL"])),
+        ("path", told(known, &["ID_PATH"])),
+        ("revision", told(known, &["ID_REVISION"])),
+        ("rotational", turns.format(rotates)),
         // What is printed on the disk; virtual disks have only the last.
-        told("serial", known, &["SCSI_IDENT_SERIAL", "ID_SERIAL_SHORT", "ID_SERIAL"]),
-        told("wwn", known, &["ID_WWN"]),
-    ]
+        ("serial", told(known, &["SCSI_IDENT_SERIAL", "ID_SERIAL_SHORT", "ID_SERIAL"])),
+        ("wwn", told(known, &["ID_WWN"])),
+    ])
 }
 
-fn filesystem_labels(name: &str, known: &Properties) -> Vec<(Text, Text)> {
-    vec![
-        device(name),
-        told("type", known, &["ID_FS_TYPE"]),
-        told("usage", known, &["ID_FS_USAGE"]),
-        told("uuid", known, &["ID_FS_UUID"]),
-        told("version", known, &["ID_FS_VERSION"]),
-    ]
+fn filesystem_labels(name: &str, known: &Properties, labels: &mut KnownLabels) -> Labels {
+    labels.get([
+        ("device", name),
+        ("type", told(known, &["ID_FS_TYPE"])),
+        ("usage", told(known, &["ID_FS_USAGE"])),
+        ("uuid", told(known, &["ID_FS_UUID"])),
+        ("version", told(known, &["ID_FS_VERSION"])),
+    ])
 }
 
-fn mapper_labels(name: &str, known: &Properties) -> Vec<(Text, Text)> {
-    vec![
-        device(name),
-        told("lv_layer", known, &["DM_LV_LAYER"]),
-        told("lv_name", known, &["DM_LV_NAME"]),
-        told("name", known, &["DM_NAME"]),
-        told("uuid", known, &["DM_UUID"]),
-        told("vg_name", known, &["DM_VG_NAME"]),
-    ]
+fn mapper_labels(name: &str, known: &Properties, labels: &mut KnownLabels) -> Labels {
+    labels.get([
+        ("device", name),
+        ("lv_layer", told(known, &["DM_LV_LAYER"])),
+        ("lv_name", told(known, &["DM_LV_NAME"])),
+        ("name", told(known, &["DM_NAME"])),
+        ("uuid", told(known, &["DM_UUID"])),
+        ("vg_name", told(known, &["DM_VG_NAME"])),
+    ])
 }
 
 /// Memory disks, loop devices, floppies, and the partitions of disks that are themselves counted:
@@ -261,7 +268,15 @@ struct Disk<'a> {
     major: u32,
     minor: u32,
     name: &'a str,
-    values: Vec<u64>,
+    columns: [u64; COLUMNS.len()],
+    /// How many of them this kernel has.
+    count: usize,
+}
+
+impl Disk<'_> {
+    fn values(&self) -> &[u64] {
+        &self.columns[..self.count]
+    }
 }
 
 fn parse(line: &str) -> Result<Disk<'_>, Malformed> {
@@ -270,12 +285,12 @@ fn parse(line: &str) -> Result<Disk<'_>, Malformed> {
     let mut number = || words.next().and_then(|word| word.parse().ok()).ok_or_else(malformed);
     let (major, minor) = (number()?, number()?);
     let name = words.next().ok_or_else(malformed)?;
-    let values: Result<Vec<u64>, _> = words.take(COLUMNS.len()).map(str::parse).collect();
-    let values = values.map_err(|_| malformed())?;
-    if values.len() < 11 {
-        return Err(malformed());
+    let (mut columns, mut count) = ([0; COLUMNS.len()], 0);
+    for (column, word) in columns.iter_mut().zip(words) {
+        *column = word.parse().map_err(|_| malformed())?;
+        count += 1;
     }
-    Ok(Disk { major, minor, name, values })
+    if count < 11 { Err(malformed()) } else { Ok(Disk { major, minor, name, columns, count }) }
 }
 
 #[cfg(test)]
@@ -293,8 +308,11 @@ mod tests {
     #[test]
     fn an_old_kernel_with_fewer_columns_is_understood() {
         let disk = parse("   8       0 sda 1 2 3 4 5 6 7 8 9 10 11").unwrap();
-        assert_eq!((disk.major, disk.name, disk.values.len()), (8, "sda", 11));
-        assert_eq!(parse("8 0 sda 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15").unwrap().values.len(), 15);
+        assert_eq!((disk.major, disk.name, disk.values().len()), (8, "sda", 11));
+        assert_eq!(
+            parse("8 0 sda 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15").unwrap().values().len(),
+            15
+        );
     }
 
     #[test]

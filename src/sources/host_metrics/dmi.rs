@@ -1,10 +1,9 @@
 //! `dmi`: what the firmware says that this machine is: maker, model, serial numbers.
 
-use std::borrow::Cow;
 use std::path::PathBuf;
 
 use super::collector::{CollectError, Collector};
-use crate::event::metric::{Family, MetricKind};
+use crate::event::metric::{Family, MetricKind, Text};
 use crate::host::roots::Roots;
 use crate::host::sysfs;
 
@@ -58,11 +57,11 @@ impl Dmi {
             .iter()
             .filter_map(|label| {
                 let value = sysfs::text(self.folder.join(label))?;
-                Some((Cow::Borrowed(*label), Cow::Owned(value)))
+                Some((Text::from(*label), Text::from(value)))
             })
             .collect();
         if let Some(vendor) = sysfs::text(self.folder.join("sys_vendor")) {
-            labels.push((Cow::Borrowed("system_vendor"), Cow::Owned(vendor)));
+            labels.push((Text::from("system_vendor"), Text::from(vendor)));
         }
         family.push(labels, 1.0);
         Some(family)

@@ -1,19 +1,65 @@
 //! Families as they come together while a collector reads: each is made when its first sample
 //! comes.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
 
-use crate::event::metric::{Family, MetricKind, Text};
+use crate::event::metric::{Family, Labels, MetricKind, Text};
 use crate::host::sysfs;
-
-/// Label names and values of one sample.
-pub type Labels = Vec<(Text, Text)>;
 
 /// The labels given, which must be sorted by name.
 pub fn labels<const N: usize>(pairs: [(&'static str, &str); N]) -> Labels {
-    pairs.map(|(name, value)| (Cow::Borrowed(name), Cow::Owned(value.to_owned()))).into()
+    pairs.map(|(name, value)| (Text::from(name), Text::shared(value))).into()
+}
+
+/// Labels of the round before, so that those of a thing that is still there are not made again.
+#[derive(Debug, Default)]
+pub struct KnownLabels {
+    round: u64,
+    hasher: RandomState,
+    /// By the hash of names and values; with the round that used them last.
+    known: HashMap<u64, (Labels, u64)>,
+}
+
+impl KnownLabels {
+    /// Begins a round: what the one before had no use for is forgotten.
+    pub fn begin(&mut self) {
+        let last = self.round;
+        self.known.retain(|_, (_, used)| *used == last);
+        self.round += 1;
+    }
+
+    /// The same as [`labels`].
+    pub fn get<const N: usize>(&mut self, pairs: [(&'static str, &str); N]) -> Labels {
+        let key = self.hasher.hash_one(pairs);
+        let are_same = |known: &Labels| known.iter().map(|(n, v)| (&**n, &**v)).eq(pairs);
+        if let Some((known, used)) = self.known.get_mut(&key)
+            && are_same(known)
+        {
+            *used = self.round;
+            return known.clone();
+        }
+        let made = labels(pairs);
+        self.known.insert(key, (made.clone(), self.round));
+        made
+    }
+}
+
+/// Names and helps of families that are made of the kernel's own words, each made once.
+#[derive(Debug, Default)]
+pub struct KnownNames(HashMap<String, [Text; 2]>);
+
+impl KnownNames {
+    /// Name and help of the family that `word` stands for.
+    pub fn get(&mut self, word: &str, make: impl FnOnce() -> [String; 2]) -> [Text; 2] {
+        if let Some(known) = self.0.get(word) {
+            return known.clone();
+        }
+        let made = make().map(Text::from);
+        self.0.insert(word.to_owned(), made.clone());
+        made
+    }
 }
 
 /// Families by name.
@@ -29,7 +75,7 @@ impl Families {
         &mut self,
         (name, kind): (impl Into<Text>, MetricKind),
         help: impl Into<Text>,
-        labels: Labels,
+        labels: impl Into<Labels>,
         value: f64,
     ) {
         let name = name.into();
@@ -51,7 +97,7 @@ impl Families {
         &mut self,
         name: impl Into<Text>,
         help: impl Into<Text>,
-        labels: Labels,
+        labels: impl Into<Labels>,
         value: f64,
     ) {
         self.add((name, MetricKind::Gauge), help, labels, value);
@@ -62,7 +108,7 @@ impl Families {
         &mut self,
         name: impl Into<Text>,
         help: impl Into<Text>,
-        labels: Labels,
+        labels: impl Into<Labels>,
         value: f64,
     ) {
         self.add((name, MetricKind::Counter), help, labels, value);
@@ -128,6 +174,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_gone_is_forgotten_and_what_is_there_is_not_made_again() {
+        let mut known = KnownLabels::default();
+        let first = known.get([("device", "eth0")]);
+        known.get([("device", "veth1")]);
+        known.begin();
+        assert!(std::ptr::eq(&*known.get([("device", "eth0")]), &*first));
+        assert_eq!(known.known.len(), 2);
+        known.begin();
+        assert_eq!(known.known.len(), 1);
+        assert_eq!(known.get([("device", "eth0"), ("mode", "x")]).len(), 2);
+    }
+
+    #[test]
     fn samples_of_one_name_come_into_one_family() {
         let mut families = Families::default();
         assert!(families.is_empty());
@@ -146,7 +205,7 @@ mod tests {
         let files = ["good", "word", "absent"].map(|name| ValueFile::gauge(name, "f", "h"));
         let mut families = Families::default();
         let files = files.map(|file| file.per_unit(1000.0));
-        families.add_files(folder.path(), &files, &Vec::new());
+        families.add_files(folder.path(), &files, &Labels::default());
         let list: Vec<Family> = families.into();
         assert_eq!((list.len(), list[0].samples.len()), (1, 1));
         assert_eq!(list[0].samples[0].value, crate::event::metric::SampleValue::Number(1.5));

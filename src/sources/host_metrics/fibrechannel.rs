@@ -1,11 +1,10 @@
 //! `fibrechannel`: the Fibre Channel adapters, what went through them and what went wrong.
 
-use std::borrow::Cow;
 use std::path::PathBuf;
 
 use super::collector::{CollectError, Collector};
 use super::families::{Families, labels};
-use crate::event::metric::Family;
+use crate::event::metric::{Family, Labels, Text};
 use crate::host::roots::Roots;
 use crate::host::sysfs;
 
@@ -59,13 +58,12 @@ impl Collector for Fibrechannel {
         for host in sysfs::names(&self.folder) {
             let folder = self.folder.join(&host);
             let text = |file: &str| sysfs::text(folder.join(file)).unwrap_or_default();
-            let mut told = labels([("fc_host", &host)]);
-            told.extend(INFO.map(|label| {
+            let own = INFO.map(|label| {
                 let value = text(label);
                 let value = value.strip_prefix("0x").unwrap_or(&value).to_owned();
-                (Cow::Borrowed(label), Cow::Owned(value))
-            }));
-            told.sort();
+                (Text::from(label), Text::from(value))
+            });
+            let told = own.into_iter().collect::<Labels>().with("fc_host", &host);
             families.gauge("node_fibrechannel_info", "What adapter this is; always 1.", told, 1.0);
             for (file, end, help) in COUNTERS {
                 let value = counter(&text(&format!("statistics/{file}")));

@@ -1,8 +1,8 @@
 //! `filesystem`: how full each mounted file system is, and whether it can be written and asked.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -12,14 +12,14 @@ use serde::Deserialize;
 
 use super::collector::{CollectError, Collector, Malformed, reading};
 use super::filter::Filter;
-use crate::event::metric::{Family, MetricKind, Text};
+use crate::event::metric::{Family, Labels, MetricKind, Text};
 use crate::host::mounts::{self, Mount};
 use crate::host::statfs::{Answer, Watchdog};
 use crate::host::{proc::HeldFile, roots::Roots};
 use crate::topology::settings::Period;
 
 /// How long all mounts together may take to answer, where nothing is said.
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(2);
 
 const EXCLUDED_POINTS: &str = "^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|\
     var/lib/containers/storage/.+)($|/)";
@@ -62,7 +62,7 @@ pub struct Options {
     /// and layers of other file systems are left out.
     pub fs_types: Filter,
     /// How long all mounts together may take to answer; one that does not is told as such, and not
-    /// asked again until it has. Default: `5s`.
+    /// asked again until it has. Default: `2s`.
     pub mount_timeout: Option<Period>,
 }
 
@@ -74,6 +74,20 @@ pub struct Filesystem {
     own: HeldFile,
     options: Options,
     watchdog: Watchdog,
+    /// The mount table that was read last.
+    table: Vec<u8>,
+    /// What is told of, of that table.
+    told: Vec<Told>,
+    /// Where those are, for us.
+    points: Vec<Arc<Path>>,
+}
+
+/// A mount, and what its samples are told with.
+struct Told {
+    mount: Mount,
+    /// As long as it can be asked.
+    labels: Labels,
+    info: Labels,
 }
 
 impl Filesystem {
@@ -85,17 +99,24 @@ impl Filesystem {
             own: HeldFile::new(roots.procfs.join("self/mountinfo")),
             options: options.clone(),
             watchdog: Watchdog::default(),
+            table: Vec::new(),
+            told: Vec::new(),
+            points: Vec::new(),
         }
     }
 
-    /// The mounts that are told of, each point and device once.
-    fn mounts(&mut self) -> Result<Vec<Mount>, CollectError> {
+    /// Reads which mounts are told of, each point and device once. Mounts come and go rarely, so
+    /// that the table is taken apart only when it is another.
+    fn read_table(&mut self) -> Result<(), CollectError> {
         let file = match self.first_process.read() {
             Ok(_) => &mut self.first_process,
             Err(_) => &mut self.own,
         };
-        let path = file.path().to_owned();
+        let path = file.shared_path();
         let table = file.read().map_err(reading(&path))?;
+        if table == self.table {
+            return Ok(());
+        }
         let mut mounts = mounts::parse(table)
             .map_err(|line| Malformed::new(&line, "a line of the mount table").of(&path))?;
         for mount in &mut mounts {
@@ -106,18 +127,25 @@ impl Filesystem {
             self.options.wants(mount)
                 && seen.insert((mount.device.clone(), mount.point.clone(), mount.fstype.clone()))
         });
-        Ok(mounts)
+        self.table = table.to_vec();
+        self.points = mounts.iter().map(|it| self.roots.file(&it.point).into()).collect();
+        self.told = mounts.into_iter().map(Told::new).collect();
+        Ok(())
+    }
+}
+
+impl Told {
+    fn new(mount: Mount) -> Self {
+        Self { labels: labels(&mount, ""), info: info_labels(&mount), mount }
     }
 }
 
 impl Collector for Filesystem {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let mounts = self.mounts()?;
-        let points: Vec<PathBuf> =
-            mounts.iter().map(|mount| self.roots.file(&mount.point)).collect();
-        let answers =
-            self.watchdog.ask(&points, self.options.mount_timeout.map_or(LIMIT, |limit| limit.0));
-        out.extend(families(&mounts, &answers));
+        self.read_table()?;
+        let limit = self.options.mount_timeout.map_or(LIMIT, |limit| limit.0);
+        let answers = self.watchdog.ask(&self.points, limit);
+        out.extend(families(&self.told, &answers));
         Ok(())
     }
 }
@@ -142,8 +170,9 @@ impl Options {
 
 /// The families of all mounts. Of one that did not answer only that is told, and whether it is
 /// read-only.
-fn families(mounts: &[Mount], answers: &[Answer]) -> [Family; 8] {
-    let gauge = |name, help| Family::new(name, MetricKind::Gauge, help);
+fn families(told: &[Told], answers: &[Answer]) -> [Family; 8] {
+    let room = told.len();
+    let gauge = |name, help| Family::new(name, MetricKind::Gauge, help).with_room(room);
     let mut available =
         gauge("node_filesystem_avail_bytes", "Bytes that users other than root may still use.");
     let mut device_error =
@@ -155,42 +184,45 @@ fn families(mounts: &[Mount], answers: &[Answer]) -> [Family; 8] {
         gauge("node_filesystem_mount_info", "Which device is mounted here; always 1.");
     let mut readonly = gauge("node_filesystem_readonly", "Whether the file system refuses writes.");
     let mut size = gauge("node_filesystem_size_bytes", "Size in bytes.");
-    for (mount, answer) in mounts.iter().zip(answers) {
-        let error = match answer {
-            Answer::Usage(_) => String::new(),
-            Answer::Refused(errno) => in_words(*errno),
-            Answer::Stuck => "mountpoint timeout".into(),
+    for (told, answer) in told.iter().zip(answers) {
+        let labels = match answer {
+            Answer::Usage(_) => told.labels.clone(),
+            Answer::Refused(errno) => labels(&told.mount, &in_words(*errno)),
+            Answer::Stuck => labels(&told.mount, "mountpoint timeout"),
         };
-        let labels = labels(mount, &error);
-        device_error.push(labels.clone(), f64::from(u8::from(!error.is_empty())));
-        readonly.push(labels.clone(), f64::from(u8::from(mount.is_read_only())));
-        let Answer::Usage(usage) = answer else { continue };
+        let is_read_only = told.mount.is_read_only();
+        readonly.push(labels.clone(), f64::from(u8::from(is_read_only)));
+        let Answer::Usage(usage) = answer else {
+            device_error.push(labels, 1.0);
+            continue;
+        };
+        device_error.push(labels.clone(), 0.0);
         available.push(labels.clone(), usage.available_bytes);
         files.push(labels.clone(), usage.files);
         files_free.push(labels.clone(), usage.files_free);
         free.push(labels.clone(), usage.free_bytes);
         size.push(labels, usage.size_bytes);
-        mount_info.push(info_labels(mount), 1.0);
+        mount_info.push(told.info.clone(), 1.0);
     }
     [available, device_error, files, files_free, free, mount_info, readonly, size]
 }
 
-fn labels(mount: &Mount, error: &str) -> Vec<(Text, Text)> {
-    vec![
-        ("device".into(), mount.device.clone().into()),
-        ("device_error".into(), error.to_owned().into()),
-        ("fstype".into(), mount.fstype.clone().into()),
-        ("mountpoint".into(), mount.point.to_string_lossy().into_owned().into()),
-    ]
+fn labels(mount: &Mount, error: &str) -> Labels {
+    Labels::from([
+        ("device".into(), Text::shared(&mount.device)),
+        ("device_error".into(), Text::shared(error)),
+        ("fstype".into(), Text::shared(&mount.fstype)),
+        ("mountpoint".into(), Text::shared(&mount.point.to_string_lossy())),
+    ])
 }
 
-fn info_labels(mount: &Mount) -> Vec<(Text, Text)> {
-    vec![
-        ("device".into(), mount.device.clone().into()),
+fn info_labels(mount: &Mount) -> Labels {
+    Labels::from([
+        ("device".into(), Text::shared(&mount.device)),
         ("major".into(), mount.major.to_string().into()),
         ("minor".into(), mount.minor.to_string().into()),
-        ("mountpoint".into(), mount.point.to_string_lossy().into_owned().into()),
-    ]
+        ("mountpoint".into(), Text::shared(&mount.point.to_string_lossy())),
+    ])
 }
 
 /// The system's words for an error, small at the start, as `node_exporter` has them.
@@ -222,7 +254,8 @@ mod tests {
         let mounts =
             table("27 1 254:0 / / rw - ext4 /dev/vda rw\n28 27 0:40 / /nas ro - nfs nas:/x rw\n");
         let full = Answer::Usage(Usage { size_bytes: 4096.0, ..Usage::default() });
-        let families = families(&mounts, &[full, Answer::Stuck]);
+        let told: Vec<Told> = mounts.into_iter().map(Told::new).collect();
+        let families = families(&told, &[full, Answer::Stuck]);
         let number = |value| SampleValue::Number(value);
         assert_eq!(values(&families, "node_filesystem_size_bytes"), [number(4096.0)]);
         let errors = values(&families, "node_filesystem_device_error");

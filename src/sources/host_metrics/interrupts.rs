@@ -40,7 +40,7 @@ impl Interrupts {
 
 impl Collector for Interrupts {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let path = self.file.path().to_owned();
+        let path = self.file.shared_path();
         let text = self.file.text().map_err(reading(&path))?;
         let mut family = Family::new(
             "node_interrupts_total",

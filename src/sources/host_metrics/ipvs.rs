@@ -38,7 +38,7 @@ impl Collector for Ipvs {
         for ((name, help), value) in TOTALS.iter().zip(totals) {
             families.counter(*name, *help, Vec::new(), value as f64);
         }
-        let path = self.servers.path().to_owned();
+        let path = self.servers.shared_path();
         let text = self.servers.text().map_err(|_| CollectError::NoData)?;
         for (server, [weight, active, inactive]) in
             parse_servers(&text).map_err(|line| line.of(&path))?

@@ -8,7 +8,7 @@ const GET_LINK: u16 = 18;
 /// `struct ifinfomsg`, which stands before the attributes.
 const FIXED_BYTES: usize = 16;
 /// How many counters `struct rtnl_link_stats64` has that are used here.
-const COUNTERS: usize = 24;
+pub(super) const COUNTERS: usize = 24;
 /// Kernels before 4.6 do not count what nobody took, and tell one less.
 const COUNTERS_AT_LEAST: usize = 23;
 
@@ -56,8 +56,6 @@ pub(super) struct Link {
     pub(super) carrier_changes: [u32; 3],
     /// Other names of it.
     pub(super) other_names: Vec<String>,
-    /// The counters of `struct rtnl_link_stats64`, in its order.
-    pub(super) counters: [u64; COUNTERS],
 }
 
 /// Asks for all interfaces, in the kernel's order.
@@ -80,6 +78,28 @@ impl Links {
         let mut links = Vec::new();
         self.netlink.dump(GET_LINK, &[0; FIXED_BYTES], |body| links.extend(parse(body)))?;
         Ok(links)
+    }
+}
+
+impl Links {
+    /// Shows the name of each interface and its counters, in the order of `struct
+    /// rtnl_link_stats64`, as they are now.
+    ///
+    /// - Errors: as for [`Self::read`]; some may have been shown by then.
+    pub(super) fn each(&mut self, mut show: impl FnMut(&str, &[u64; COUNTERS])) -> io::Result<()> {
+        self.netlink.dump(GET_LINK, &[0; FIXED_BYTES], |body| {
+            let (mut name, mut counted) = (&[][..], None);
+            for (kind, value) in attributes(body.get(FIXED_BYTES..).unwrap_or_default()) {
+                match kind {
+                    3 => name = value.strip_suffix(&[0]).unwrap_or(value),
+                    23 => counted = counters(value),
+                    _ => {}
+                }
+            }
+            if let Some(counted) = counted.filter(|_| !name.is_empty()) {
+                show(&String::from_utf8_lossy(name), &counted);
+            }
+        })
     }
 }
 
@@ -108,7 +128,6 @@ fn parse(body: &[u8]) -> Option<Link> {
             16 => link.state = state(byte()),
             17 => link.mode = byte(),
             20 => link.alias = text(value),
-            23 => link.counters = counters(value)?,
             27 => link.group = number(),
             // Set as often as somebody wants it so; the flags say only what was set by hand.
             30 if number() > 0 => link.flags |= PROMISCUOUS,
@@ -139,8 +158,15 @@ fn counters(value: &[u8]) -> Option<[u64; COUNTERS]> {
 }
 
 fn address(bytes: &[u8]) -> String {
-    let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    bytes.join(":")
+    let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half & 0xf)]);
+    let mut out = String::with_capacity(bytes.len() * 3);
+    for (at, byte) in bytes.iter().enumerate() {
+        if at > 0 {
+            out.push(':');
+        }
+        out.extend([digit(byte >> 4), digit(*byte)]);
+    }
+    out
 }
 
 fn state(code: u8) -> &'static str {

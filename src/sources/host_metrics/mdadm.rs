@@ -50,7 +50,7 @@ impl Mdadm {
 
 impl Collector for Mdadm {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let path = self.mdstat.path().to_owned();
+        let path = self.mdstat.shared_path();
         let text = self.mdstat.text().map_err(|_| CollectError::NoData)?;
         let mut families = Families::default();
         for array in parse(&text).map_err(|line| line.of(&path))? {

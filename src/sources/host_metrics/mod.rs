@@ -72,6 +72,7 @@ mod source;
 pub mod stat;
 pub mod swap;
 pub mod sysctl;
+pub mod systemd;
 pub mod tapestats;
 pub mod tcpstat;
 pub mod textfile;
@@ -185,6 +186,7 @@ pub const COLLECTORS: &[Entry] = &[
     entry!(on stat Stat options),
     entry!(off swap Swap),
     entry!(off sysctl Sysctl options),
+    entry!(off systemd Systemd options),
     entry!(on tapestats Tapestats options),
     entry!(off tcpstat Tcpstat),
     entry!(on textfile Textfile options),

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::collector::{CollectError, Collector, Malformed, parsed};
-use super::families::{Families, Labels, labels};
-use crate::event::metric::{Family, MetricKind};
+use super::families::{Families, labels};
+use crate::event::metric::{Family, Labels, MetricKind};
 use crate::host::{proc::HeldFile, roots::Roots};
 
 /// A float holds whole numbers up to here; `node_exporter` lets larger ones begin anew.
@@ -167,9 +167,7 @@ fn add_mount(mount: &[&str], told: &Labels, families: &mut Families) -> Result<(
         if are_operations {
             let numbers = numbers(line, rest)?;
             for ((name, per_unit), number) in OPERATION.iter().zip(numbers) {
-                let mut labels = told.clone();
-                labels.push(("operation".into(), word.to_owned().into()));
-                labels.sort();
+                let labels = told.with("operation", word);
                 counter(format!("operations_{name}"), labels, number / per_unit);
             }
             continue;
@@ -201,8 +199,7 @@ fn add_mount(mount: &[&str], told: &Labels, families: &mut Families) -> Result<(
                 transports += 1;
                 let known = TRANSPORT.iter().zip(numbers);
                 for (name, number) in known.filter(|(name, _)| !name.is_empty()) {
-                    let mut labels = told.clone();
-                    labels.push(("transport".into(), transport.clone().into()));
+                    let labels = told.with("transport", &transport);
                     counter(format!("transport_{name}"), labels, number);
                 }
             }

@@ -8,10 +8,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::collector::{CollectError, Collector, reading};
-use super::families::{Families, labels};
+use super::families::{Families, KnownLabels, labels};
 use super::filter::Filter;
 use super::links::{Link, Links, UP};
-use crate::event::metric::{Family, MetricKind};
+use crate::event::metric::{Family, Labels, MetricKind};
 use crate::host::roots::Roots;
 use crate::host::sysfs;
 
@@ -124,6 +124,7 @@ pub struct Netclass {
     options: Options,
     /// By name.
     remembered: HashMap<String, Remembered>,
+    labels: KnownLabels,
 }
 
 /// What only files tell, and for which state of the interface they told it.
@@ -142,6 +143,7 @@ impl Netclass {
             links: roots.is_live().then(Links::default),
             options: options.clone(),
             remembered: HashMap::new(),
+            labels: KnownLabels::default(),
         }
     }
 
@@ -151,9 +153,10 @@ impl Netclass {
             if !folder.is_dir() || !self.options.devices.allows(&device) {
                 continue;
             }
+            let labels = labels([("device", &device)]);
             for (file, ..) in FILES {
                 if let Some(value) = sysfs::text(folder.join(file)).and_then(|text| number(&text)) {
-                    self.options.add(&device, file, value, families);
+                    self.options.add(&labels, file, value, families);
                 }
             }
             let text = |file| sysfs::text(folder.join(file)).unwrap_or_default();
@@ -166,11 +169,12 @@ impl Netclass {
                 alias: &text("ifalias"),
                 state: &text("operstate"),
             };
-            info.add(families);
+            info.add(&mut KnownLabels::default(), families);
         }
     }
 
     fn add_from_netlink(&mut self, links: Vec<Link>, families: &mut Families) {
+        self.labels.begin();
         let mut remembered = HashMap::with_capacity(links.len());
         for link in links {
             if !self.options.devices.allows(&link.name) {
@@ -197,9 +201,10 @@ impl Netclass {
         }
     }
 
-    fn add_link(&self, link: &Link, known: &Remembered, families: &mut Families) {
+    fn add_link(&mut self, link: &Link, known: &Remembered, families: &mut Families) {
+        let labels = self.labels.get([("device", &link.name)]);
         for (file, value) in &known.values {
-            self.options.add(&link.name, file, *value, families);
+            self.options.add(&labels, file, *value, families);
         }
         let [changes, up, down] = link.carrier_changes;
         let values = [
@@ -216,12 +221,12 @@ impl Netclass {
             ("type", u32::from(link.hardware)),
         ];
         for (file, value) in values {
-            self.options.add(&link.name, file, i64::from(value), families);
+            self.options.add(&labels, file, i64::from(value), families);
         }
         let is_up = link.flags & UP != 0;
         if is_up {
-            self.options.add(&link.name, "carrier", i64::from(link.carrier), families);
-            self.options.add(&link.name, "dormant", i64::from(link.is_dormant), families);
+            self.options.add(&labels, "carrier", i64::from(link.carrier), families);
+            self.options.add(&labels, "dormant", i64::from(link.is_dormant), families);
         }
         let info = Info {
             address: &link.address,
@@ -232,12 +237,12 @@ impl Netclass {
             alias: &link.alias,
             state: link.state,
         };
-        info.add(families);
+        info.add(&mut self.labels, families);
         for name in &link.other_names {
             families.gauge(
                 "node_network_altnames_info",
                 "Another name of an interface; always 1.",
-                labels([("altname", name), ("device", &link.name)]),
+                self.labels.get([("altname", name), ("device", &link.name)]),
                 1.0,
             );
         }
@@ -254,7 +259,7 @@ impl Remembered {
 }
 
 impl Options {
-    fn add(&self, device: &str, file: &str, value: i64, families: &mut Families) {
+    fn add(&self, labels: &Labels, file: &str, value: i64, families: &mut Families) {
         let known = FILES.iter().find(|(known, ..)| *known == file);
         let Some((_, name, kind, help)) = known else { return };
         let value = match file {
@@ -262,7 +267,7 @@ impl Options {
             "speed" => value as f64 * BYTES_PER_MEGABIT,
             _ => value as f64,
         };
-        families.add((*name, *kind), *help, labels([("device", device)]), value);
+        families.add((*name, *kind), *help, labels.clone(), value);
     }
 }
 
@@ -278,14 +283,14 @@ struct Info<'a> {
 }
 
 impl Info<'_> {
-    fn add(&self, families: &mut Families) {
+    fn add(&self, known: &mut KnownLabels, families: &mut Families) {
         families.gauge(
             "node_network_up",
             "Whether an interface is up and can be used: 1 yes, 0 no.",
-            labels([("device", self.device)]),
+            known.get([("device", self.device)]),
             if self.state == "up" { 1.0 } else { 0.0 },
         );
-        let told = labels([
+        let told = known.get([
             ("address", self.address),
             ("adminstate", if self.is_up { "up" } else { "down" }),
             ("broadcast", self.broadcast),

@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::collector::{CollectError, Collector, Malformed, reading};
-use super::families::labels;
+use super::families::KnownLabels;
 use super::filter::Filter;
-use super::links::{Link, Links};
-use crate::event::metric::{Family, MetricKind};
+use super::links::{COUNTERS, Links};
+use crate::event::metric::{Family, Labels, MetricKind};
 use crate::host::{proc::HeldFile, roots::Roots};
 
 /// The columns of `/proc/net/dev`, under the names of their families, with what they count; and
@@ -47,6 +47,9 @@ pub struct Netdev {
     file: HeldFile,
     links: Option<Links>,
     options: Options,
+    labels: KnownLabels,
+    /// How many interfaces were told of last.
+    told: usize,
 }
 
 impl Netdev {
@@ -56,41 +59,63 @@ impl Netdev {
             file: HeldFile::new(roots.procfs.join("net/dev")),
             links: roots.is_live().then(Links::default),
             options: options.clone(),
+            labels: KnownLabels::default(),
+            told: 0,
         }
     }
 }
 
 impl Collector for Netdev {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let counter = |(name, help)| Family::new(name, MetricKind::Counter, help);
-        let mut families = COLUMNS.map(counter);
-        let devices = &self.options.devices;
-        let mut add = |device: &str, values: &[u64]| {
-            if devices.allows(device) {
-                for (family, value) in families.iter_mut().zip(values) {
-                    family.push(labels([("device", device)]), *value as f64);
-                }
+        let Self { file, links, options, labels, told } = self;
+        labels.begin();
+        let mut found = Found::new(*told);
+        let mut add = |found: &mut Found, device: &str, values: &[u64]| {
+            if options.devices.allows(device) {
+                found.add(&labels.get([("device", device)]), values);
             }
         };
-        if let Some(Ok(links)) = self.links.as_mut().map(Links::read) {
-            for link in links {
-                add(&link.name, &columns(&link));
-            }
-        } else {
-            let path = self.file.path().to_owned();
-            let text = self.file.text().map_err(reading(&path))?;
+        let asked = links.as_mut().map(|links| {
+            links.each(|device, counters| add(&mut found, device, &columns(counters)))
+        });
+        if !matches!(asked, Some(Ok(()))) {
+            found = Found::new(*told);
+            let path = file.shared_path();
+            let text = file.text().map_err(reading(&path))?;
             for line in text.lines().skip(2) {
                 let (device, values) = parse(line).map_err(|line| line.of(&path))?;
-                add(device, &values);
+                add(&mut found, device, &values);
             }
         }
-        out.extend(families);
+        *told = found.devices;
+        out.extend(found.families);
         Ok(())
     }
 }
 
+/// What was found so far.
+struct Found {
+    families: [Family; COLUMNS.len()],
+    devices: usize,
+}
+
+impl Found {
+    /// Nothing yet, with room for so many interfaces.
+    fn new(room: usize) -> Self {
+        let counter = |(name, help)| Family::new(name, MetricKind::Counter, help).with_room(room);
+        Self { families: COLUMNS.map(counter), devices: 0 }
+    }
+
+    fn add(&mut self, labels: &Labels, values: &[u64]) {
+        self.devices += 1;
+        for (family, value) in self.families.iter_mut().zip(values) {
+            family.push(labels.clone(), *value as f64);
+        }
+    }
+}
+
 /// The kernel's counters, put together as `/proc/net/dev` has them.
-fn columns(link: &Link) -> [u64; COLUMNS.len()] {
+fn columns(counters: &[u64; COUNTERS]) -> [u64; COLUMNS.len()] {
     let [
         received,
         sent,
@@ -116,7 +141,7 @@ fn columns(link: &Link) -> [u64; COLUMNS.len()] {
         receive_compressed,
         send_compressed,
         no_handler,
-    ] = link.counters;
+    ] = *counters;
     let sum = |parts: &[u64]| parts.iter().fold(0_u64, |sum, part| sum.wrapping_add(*part));
     [
         bytes_received,
@@ -172,11 +197,7 @@ mod tests {
 
     #[test]
     fn the_counters_of_netlink_come_in_the_columns_of_the_file() {
-        let mut link = Link::default();
-        for (at, counter) in link.counters.iter_mut().enumerate() {
-            *counter = 1 << at;
-        }
-        let columns = columns(&link);
+        let columns = columns(&std::array::from_fn(|at| 1 << at));
         assert_eq!(columns[3], (1 << 6) + (1 << 15), "dropped and missed");
         assert_eq!(columns[5], (1 << 10) + (1 << 11) + (1 << 12) + (1 << 13), "broken frames");
         assert_eq!(columns[14], (1 << 16) + (1 << 17) + (1 << 19) + (1 << 20), "no carrier");

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::collector::{CollectError, Collector, Malformed, reading};
 use super::filter::Pattern;
-use crate::event::metric::{Family, MetricKind};
+use crate::event::metric::{Family, MetricKind, Text};
 use crate::host::{proc::HeldFile, roots::Roots};
 
 /// What to tell of.
@@ -33,8 +33,8 @@ pub struct Netstat {
 /// The family of a counter.
 #[derive(Clone)]
 struct Wanted {
-    name: String,
-    help: String,
+    name: Text,
+    help: Text,
 }
 
 impl Wanted {
@@ -66,8 +66,8 @@ impl Options {
             None => is_default(protocol, name),
         };
         is_wanted.then(|| Wanted {
-            name: format!("node_netstat_{field}"),
-            help: format!("The kernel's counter {name} of {protocol}."),
+            name: format!("node_netstat_{field}").into(),
+            help: format!("The kernel's counter {name} of {protocol}.").into(),
         })
     }
 }
@@ -115,11 +115,11 @@ impl Collector for Netstat {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
         let Self { tables, list, options, columns, entries } = self;
         for file in tables {
-            let path = file.path().to_owned();
+            let path = file.shared_path();
             let text = file.text().map_err(reading(&path))?;
             add_table(&text, options, columns, out).map_err(|line| line.of(&path))?;
         }
-        let path = list.path().to_owned();
+        let path = list.shared_path();
         // Absent where IPv6 is switched off.
         let Ok(text) = list.text() else { return Ok(()) };
         add_list(&text, options, entries, out).map_err(|line| line.of(&path))

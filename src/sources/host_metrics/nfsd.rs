@@ -3,7 +3,7 @@
 use super::collector::{CollectError, Collector, Malformed, parsed_if_there};
 use super::families::{Families, labels};
 use super::rpc::{self, V2, V3};
-use crate::event::metric::{Family, MetricKind};
+use crate::event::metric::{Family, Labels, MetricKind};
 use crate::host::{proc::HeldFile, roots::Roots};
 
 /// The operations of version 4 from the kernel's fourth number on, under `node_exporter`'s names;
@@ -113,7 +113,7 @@ fn families(text: &str) -> Result<Vec<Family>, Malformed> {
         for (_, at, name, kind, help) in NUMBERS.iter().filter(|(first, ..)| *first == word) {
             let told = match word {
                 "wdeleg_getattr" => labels([("method", "WdelegGetattr"), ("proto", "4")]),
-                _ => Vec::new(),
+                _ => Labels::default(),
             };
             if let Some(value) = value(*at) {
                 families.add((*name, *kind), *help, told, value);

@@ -6,7 +6,9 @@ use serde::Deserialize;
 use super::{
     arp, bcache, cpu, diskstats, filesystem, hwmon, interrupts, netclass, netdev, netstat,
 };
-use super::{powersupplyclass, qdisc, rapl, slabinfo, stat, sysctl, tapestats, textfile, vmstat};
+use super::{
+    powersupplyclass, qdisc, rapl, slabinfo, stat, sysctl, systemd, tapestats, textfile, vmstat,
+};
 
 /// What the collectors are told; where nothing is said, each does as `node_exporter` does unasked.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -44,6 +46,8 @@ pub struct Options {
     pub stat: stat::Options,
     /// Settings of the kernel.
     pub sysctl: sysctl::Options,
+    /// Units of systemd.
+    pub systemd: systemd::Options,
     /// Tape drives.
     pub tapestats: tapestats::Options,
     /// Files that other programs leave for a scrape.

@@ -1,6 +1,5 @@
 //! `os`: which system this is, in which version, and until when it is cared for.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
@@ -8,7 +7,7 @@ use std::time::SystemTime;
 
 use super::collector::{CollectError, Collector};
 use super::families::labels;
-use crate::event::metric::{Family, MetricKind};
+use crate::event::metric::{Family, MetricKind, Text};
 use crate::host::os_release;
 use crate::host::roots::Roots;
 
@@ -70,8 +69,8 @@ fn families(variables: &HashMap<&str, String>) -> Vec<Family> {
     let gauge = |name, help| Family::new(name, MetricKind::Gauge, help);
     let mut info = gauge("node_os_info", "Which system this is; always 1.");
     let told =
-        LABELS.map(|(label, name)| (Cow::Borrowed(label), Cow::Owned(variable(name).to_owned())));
-    info.push(told.into(), 1.0);
+        LABELS.map(|(label, name)| (Text::from(label), Text::from(variable(name).to_owned())));
+    info.push(told, 1.0);
     let mut families = vec![info];
     if let Some(number) = version(variable("VERSION_ID")).filter(|number| *number > 0.0) {
         let mut family = gauge("node_os_version", "The first two parts of the system's version.");

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::collector::{CollectError, Collector};
-use super::families::{Families, Labels, ValueFile, labels};
-use crate::event::metric::Family;
+use super::families::{Families, ValueFile, labels};
+use crate::event::metric::{Family, Labels, Text};
 use crate::host::roots::Roots;
 use crate::host::sysfs;
 
@@ -92,14 +92,9 @@ fn place(name: &str) -> Option<Place<'_>> {
 fn add(folder: &Path, place: Place<'_>, families: &mut Families) {
     let [segment, bus, device, function] = place;
     let told = |extra: Option<(&'static str, &str)>| -> Labels {
-        let mut told = labels([
-            ("bus", bus),
-            ("device", device),
-            ("function", function),
-            ("segment", segment),
-        ]);
-        told.extend(extra.map(|(name, value)| (name.into(), value.to_owned().into())));
-        told
+        let own = [("bus", bus), ("device", device), ("function", function), ("segment", segment)];
+        let all = own.into_iter().chain(extra);
+        all.map(|(name, value)| (Text::from(name), Text::shared(value))).collect()
     };
     let text = |file| sysfs::text(folder.join(file)).unwrap_or_default();
     families.add_files(folder, &FILES, &told(None));

@@ -1,6 +1,5 @@
 //! `powersupplyclass`: batteries and mains: charge, voltage, power, health.
 
-use std::borrow::Cow;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -9,7 +8,7 @@ use serde::Deserialize;
 use super::collector::{CollectError, Collector};
 use super::families::{Families, labels};
 use super::filter::Filter;
-use crate::event::metric::Family;
+use crate::event::metric::{Family, Labels, Text};
 use crate::host::roots::Roots;
 use crate::host::sysfs;
 
@@ -118,11 +117,10 @@ impl PowerSupplyClass {
         }
         let told = |label: &&'static str| {
             let value = sysfs::text(folder.join(label)).filter(|value| !value.is_empty())?;
-            Some((Cow::Borrowed(*label), Cow::Owned(value)))
+            Some((Text::from(*label), Text::from(value)))
         };
-        let mut told: Vec<_> = INFO.iter().filter_map(told).collect();
-        told.extend(labels([("power_supply", name)]));
-        told.sort();
+        let own: Labels = INFO.iter().filter_map(told).collect();
+        let told = own.with("power_supply", name);
         families.gauge("node_power_supply_info", "What power supply this is; always 1.", told, 1.0);
     }
 }

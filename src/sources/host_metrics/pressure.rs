@@ -64,7 +64,7 @@ impl Collector for Pressure {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
         let before = out.len();
         for (name, file) in &mut self.files {
-            let path = file.path().to_owned();
+            let path = file.shared_path();
             // Kernels may lack one of the files, all of them, or (switched off) refuse to read.
             let Ok(text) = file.text() else { continue };
             for (_, line, family, help) in LINES.iter().filter(|(file, ..)| file == name) {

@@ -1,7 +1,7 @@
 //! `schedstat`: how long tasks ran on each processor, and how long they waited for it.
 
 use super::collector::{CollectError, Collector, Malformed};
-use super::families::labels;
+use super::families::KnownLabels;
 use crate::event::metric::{Family, MetricKind};
 use crate::host::{proc::HeldFile, roots::Roots};
 
@@ -10,18 +10,20 @@ const NANOSECONDS: f64 = 1e9;
 /// Reads `/proc/schedstat`.
 pub struct Schedstat {
     file: HeldFile,
+    labels: KnownLabels,
 }
 
 impl Schedstat {
     /// The collector for a host.
     pub fn new(roots: &Roots) -> Self {
-        Self { file: HeldFile::new(roots.procfs.join("schedstat")) }
+        Self { file: HeldFile::new(roots.procfs.join("schedstat")), labels: KnownLabels::default() }
     }
 }
 
 impl Collector for Schedstat {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let path = self.file.path().to_owned();
+        self.labels.begin();
+        let path = self.file.shared_path();
         // A kernel may be built without.
         let text = self.file.text().map_err(|_| CollectError::NoData)?;
         let counter = |name, help| Family::new(name, MetricKind::Counter, help);
@@ -38,10 +40,10 @@ impl Collector for Schedstat {
             else {
                 continue;
             };
-            let labels = || labels([("cpu", cpu)]);
-            running.push(labels(), ran / NANOSECONDS);
-            waiting.push(labels(), waited / NANOSECONDS);
-            slices.push(labels(), turns);
+            let labels = self.labels.get([("cpu", cpu)]);
+            running.push(labels.clone(), ran / NANOSECONDS);
+            waiting.push(labels.clone(), waited / NANOSECONDS);
+            slices.push(labels, turns);
         }
         out.extend([running, slices, waiting]);
         Ok(())

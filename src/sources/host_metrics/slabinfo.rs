@@ -41,7 +41,7 @@ impl Slabinfo {
 
 impl Collector for Slabinfo {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let path = self.file.path().to_owned();
+        let path = self.file.shared_path();
         let text = self.file.text().map_err(reading(&path))?;
         let mut families = COLUMNS.map(|(name, help)| Family::new(name, MetricKind::Gauge, help));
         for line in text.lines().skip(1).filter(|line| !line.starts_with('#')) {

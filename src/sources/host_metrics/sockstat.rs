@@ -2,7 +2,10 @@
 
 use nix::unistd::{SysconfVar, sysconf};
 
+use std::collections::HashMap;
+
 use super::collector::{CollectError, Collector, Malformed, reading};
+use super::families::KnownNames;
 use crate::event::metric::{Family, MetricKind};
 use crate::host::{proc::HeldFile, roots::Roots};
 
@@ -10,6 +13,8 @@ use crate::host::{proc::HeldFile, roots::Roots};
 pub struct Sockstat {
     files: [HeldFile; 2],
     page_bytes: f64,
+    /// By the kind of sockets.
+    names: HashMap<String, KnownNames>,
 }
 
 impl Sockstat {
@@ -20,33 +25,48 @@ impl Sockstat {
             files: ["net/sockstat", "net/sockstat6"]
                 .map(|path| HeldFile::new(roots.procfs.join(path))),
             page_bytes: page as f64,
+            names: HashMap::new(),
         }
     }
 }
 
 impl Collector for Sockstat {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let [four, six] = &mut self.files;
-        let path = four.path().to_owned();
+        let Self { files: [four, six], page_bytes, names } = self;
+        let path = four.shared_path();
         let text = four.text().map_err(reading(&path))?;
-        add(&text, self.page_bytes, out).map_err(|line| line.of(&path))?;
-        let path = six.path().to_owned();
+        add(&text, *page_bytes, names, out).map_err(|line| line.of(&path))?;
+        let path = six.shared_path();
         // Absent where IPv6 is switched off.
         let Ok(text) = six.text() else { return Ok(()) };
-        add(&text, self.page_bytes, out).map_err(|line| line.of(&path))
+        add(&text, *page_bytes, names, out).map_err(|line| line.of(&path))
     }
 }
 
-fn add(text: &str, page_bytes: f64, out: &mut Vec<Family>) -> Result<(), Malformed> {
+fn add(
+    text: &str,
+    page_bytes: f64,
+    names: &mut HashMap<String, KnownNames>,
+    out: &mut Vec<Family>,
+) -> Result<(), Malformed> {
     for line in text.lines() {
         let (kind, counts) = parse(line)?;
-        for (what, value) in counts {
-            let help = format!("Sockets of the kind {kind}: {what}.");
-            let name = format!("node_sockstat_{kind}_{what}");
+        if !names.contains_key(kind) {
+            names.insert(kind.to_owned(), KnownNames::default());
+        }
+        let Some(names) = names.get_mut(kind) else { continue };
+        for count in counts {
+            let (what, value) = count?;
+            let [name, help] = names.get(what, || {
+                let help = format!("Sockets of the kind {kind}: {what}.");
+                [format!("node_sockstat_{kind}_{what}"), help]
+            });
             out.push(Family::single(name, MetricKind::Gauge, help, value));
             if what == "mem" {
-                let help = format!("Memory of sockets of the kind {kind}, in bytes.");
-                let name = format!("node_sockstat_{kind}_mem_bytes");
+                let [name, help] = names.get("mem_bytes", || {
+                    let help = format!("Memory of sockets of the kind {kind}, in bytes.");
+                    [format!("node_sockstat_{kind}_mem_bytes"), help]
+                });
                 out.push(Family::single(name, MetricKind::Gauge, help, value * page_bytes));
             }
         }
@@ -54,20 +74,19 @@ fn add(text: &str, page_bytes: f64, out: &mut Vec<Family>) -> Result<(), Malform
     Ok(())
 }
 
-/// Names and numbers.
-type Counts<'a> = Vec<(&'a str, f64)>;
-
 /// `KIND: NAME NUMBER NAME NUMBER ...`
-fn parse(line: &str) -> Result<(&str, Counts<'_>), Malformed> {
-    let malformed = || Malformed::new(line, "`KIND:` and pairs of a name and a number");
+fn parse(
+    line: &str,
+) -> Result<(&str, impl Iterator<Item = Result<(&str, f64), Malformed>>), Malformed> {
+    let malformed = move || Malformed::new(line, "`KIND:` and pairs of a name and a number");
     let (kind, rest) = line.split_once(':').ok_or_else(malformed)?;
-    let words: Vec<&str> = rest.split_ascii_whitespace().collect();
-    let pair = |pair: &[&'_ str]| match pair {
-        [_, number] => number.parse().ok(),
-        _ => None,
-    };
-    let counts = words.chunks(2).map(|chunk| pair(chunk).map(|value| (chunk[0], value)));
-    Ok((kind, counts.collect::<Option<Vec<_>>>().ok_or_else(malformed)?))
+    let mut words = rest.split_ascii_whitespace();
+    let counts = std::iter::from_fn(move || {
+        let name = words.next()?;
+        let number = words.next().and_then(|number| number.parse().ok());
+        Some(number.map(|number| (name, number)).ok_or_else(malformed))
+    });
+    Ok((kind, counts))
 }
 
 #[cfg(test)]
@@ -77,7 +96,7 @@ mod tests {
     #[test]
     fn memory_is_told_in_pages_and_in_bytes() {
         let mut families = Vec::new();
-        add("TCP: inuse 4 mem 2\n", 4096.0, &mut families).unwrap();
+        add("TCP: inuse 4 mem 2\n", 4096.0, &mut HashMap::new(), &mut families).unwrap();
         let told: Vec<_> = families
             .iter()
             .map(|family| (&*family.name, family.samples[0].value.clone()))
@@ -89,6 +108,7 @@ mod tests {
 
     #[test]
     fn a_name_without_its_number_is_told() {
-        assert!(parse("TCP: inuse").is_err() && parse("TCP inuse 4").is_err());
+        let fails = |line| add(line, 1.0, &mut HashMap::new(), &mut Vec::new()).is_err();
+        assert!(fails("TCP: inuse") && fails("TCP inuse 4"));
     }
 }

@@ -19,7 +19,7 @@ impl Softirqs {
 
 impl Collector for Softirqs {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let path = self.file.path().to_owned();
+        let path = self.file.shared_path();
         let text = self.file.text().map_err(reading(&path))?;
         let mut family = Family::new(
             "node_softirqs_functions_total",

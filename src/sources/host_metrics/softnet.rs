@@ -1,7 +1,7 @@
 //! `softnet`: packets that each processor handled for the network, and those it could not.
 
 use super::collector::{CollectError, Collector, Malformed, reading};
-use super::families::labels;
+use super::families::KnownLabels;
 use crate::event::metric::{Family, MetricKind};
 use crate::host::{proc::HeldFile, roots::Roots};
 
@@ -44,26 +44,32 @@ const CPU_COLUMN: usize = 12;
 /// Reads `/proc/net/softnet_stat`.
 pub struct Softnet {
     file: HeldFile,
+    labels: KnownLabels,
 }
 
 impl Softnet {
     /// The collector for a host.
     pub fn new(roots: &Roots) -> Self {
-        Self { file: HeldFile::new(roots.procfs.join("net/softnet_stat")) }
+        Self {
+            file: HeldFile::new(roots.procfs.join("net/softnet_stat")),
+            labels: KnownLabels::default(),
+        }
     }
 }
 
 impl Collector for Softnet {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let path = self.file.path().to_owned();
+        self.labels.begin();
+        let path = self.file.shared_path();
         let text = self.file.text().map_err(reading(&path))?;
         let mut families = COLUMNS.map(|(_, name, kind, help)| Family::new(name, kind, help));
         for (place, line) in text.lines().enumerate() {
             let values = parse(line).map_err(|line| line.of(&path))?;
-            let cpu = values.get(CPU_COLUMN).map_or(place, |cpu| *cpu as usize).to_string();
+            let cpu = values[CPU_COLUMN].map_or(place, |cpu| cpu as usize);
+            let labels = self.labels.get([("cpu", itoa::Buffer::new().format(cpu))]);
             for (family, (column, ..)) in families.iter_mut().zip(COLUMNS) {
-                let value = values.get(column).copied().unwrap_or(0);
-                family.push(labels([("cpu", &cpu)]), f64::from(value));
+                let value = values[column].unwrap_or(0);
+                family.push(labels.clone(), f64::from(value));
             }
         }
         out.extend(families);
@@ -71,11 +77,16 @@ impl Collector for Softnet {
     }
 }
 
-fn parse(line: &str) -> Result<Vec<u32>, Malformed> {
+/// As many columns as this kernel has, of those that are used.
+fn parse(line: &str) -> Result<[Option<u32>; CPU_COLUMN + 1], Malformed> {
     let malformed = || Malformed::new(line, "nine hexadecimal numbers or more");
-    let values = line.split_ascii_whitespace().map(|word| u32::from_str_radix(word, 16));
-    let values: Vec<u32> = values.collect::<Result<_, _>>().map_err(|_| malformed())?;
-    if values.len() < 9 { Err(malformed()) } else { Ok(values) }
+    let mut values = [None; CPU_COLUMN + 1];
+    let mut words = line.split_ascii_whitespace();
+    for (value, word) in values.iter_mut().zip(&mut words) {
+        *value = Some(u32::from_str_radix(word, 16).map_err(|_| malformed())?);
+    }
+    let is_number = |word| u32::from_str_radix(word, 16).is_ok();
+    if values[8].is_some() && words.all(is_number) { Ok(values) } else { Err(malformed()) }
 }
 
 #[cfg(test)]
@@ -84,7 +95,7 @@ mod tests {
 
     #[test]
     fn columns_are_hexadecimal_and_an_old_kernel_has_fewer() {
-        assert_eq!(parse("0a 00 ff 0 0 0 0 0 1").unwrap()[2], 255);
+        assert_eq!(parse("0a 00 ff 0 0 0 0 0 1").unwrap()[2], Some(255));
         assert!(parse("0a 00").is_err() && parse("0a 00 x 0 0 0 0 0 1").is_err());
     }
 }

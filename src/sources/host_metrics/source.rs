@@ -10,10 +10,11 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout_at};
 
 use super::options::Options;
-use super::runner::Collectors;
+use super::runner::{Collectors, PATIENCE};
 use crate::event::metric::MetricBatch;
 use crate::event::{Batch, Kinds};
 use crate::host::roots::Roots;
@@ -40,6 +41,10 @@ pub struct Config {
     /// Collectors, by `node_exporter`'s names; `default` is its default set.
     #[serde(deserialize_with = "known")]
     pub collect: Vec<String>,
+    /// How long the collectors may take. One that takes longer, or longer than a scrape waits, is
+    /// told as such (`node_scrape_collector_success` is 0) and left alone until it is back; the
+    /// others go on without it.
+    pub timeout: Period,
     /// Settings of single collectors: `filesystem: {mount_points: {exclude: ^/mnt}}`.
     pub options: Options,
     /// Where the host's `/proc` is, when it is not there.
@@ -57,6 +62,7 @@ impl Default for Config {
         Self {
             interval: Period(Duration::from_secs(15)),
             collect: vec!["default".to_owned()],
+            timeout: Period(Duration::from_secs(5)),
             options: Options::default(),
             procfs: None,
             sysfs: None,
@@ -81,7 +87,11 @@ impl Config {
         }
     }
 
-    fn collectors(&self) -> Result<Collectors, Fault> {
+    /// The collectors that it names, for who asks them himself.
+    ///
+    /// # Errors
+    /// A name that is no collector's.
+    pub fn collectors(&self) -> Result<Collectors, Fault> {
         collectors(&self.roots(), &self.options, &self.collect)
             .map_err(|unknown| Fault::fatal(format!("`collect`: {unknown}")))
     }
@@ -118,41 +128,86 @@ impl SourceConfig for Config {
             let message = format!("`interval` is {}; it can be from 100ms on", self.interval);
             return Err(Fault::fatal(message));
         }
-        Ok(Box::new(Host { collectors: self.collectors()?, interval: self.interval.0 }))
+        if self.timeout.0.is_zero() {
+            return Err(Fault::fatal("`timeout` is 0s; expected a time such as `5s`"));
+        }
+        let (interval, timeout) = (self.interval.0, self.timeout.0);
+        Ok(Box::new(Host { collectors: self.collectors()?, interval, timeout }))
     }
 }
 
 struct Host {
     collectors: Collectors,
     interval: Duration,
+    timeout: Duration,
+}
+
+/// What the way to the scrape takes of its time, at most.
+const MARGIN: Duration = Duration::from_millis(200);
+
+impl Host {
+    /// Runs the collectors wanted. A scrape that asks for them does not wait after its `deadline`.
+    async fn poll(
+        &self,
+        wanted: &Wanted,
+        deadline: Option<Instant>,
+        cx: &SourceContext,
+    ) -> Result<Batch, Fault> {
+        let now = Instant::now();
+        let margin = |deadline: Instant| MARGIN.min(deadline.saturating_duration_since(now) / 10);
+        let end = deadline.map(|deadline| deadline - margin(deadline));
+        let end = end.unwrap_or(now + self.timeout).min(now + self.timeout);
+        self.collectors.begin(|name| wanted.includes(name));
+        // Threads that may wait for a disk.
+        let mut workers = FuturesUnordered::new();
+        let work = || {
+            let collectors = self.collectors.clone();
+            spawn_blocking(move || collectors.work())
+        };
+        workers.push(work());
+        loop {
+            tokio::select! {
+                ended = workers.next() => match ended {
+                    Some(ended) => ended.map_err(|error| {
+                        Fault::passing(format!("the collectors: {error}"))
+                    })?,
+                    None => break,
+                },
+                () = sleep(PATIENCE) => if self.collectors.is_held_up() {
+                    workers.push(work());
+                },
+                () = sleep_until(end) => break,
+                () = cx.stop.requested() => break,
+            }
+        }
+        Ok(Batch::Metrics(MetricBatch { families: Arc::new(self.collectors.gather()) }))
+    }
 }
 
 #[async_trait]
 impl Source for Host {
     async fn run(self: Box<Self>, out: Output, mut cx: SourceContext) -> Result<(), Fault> {
-        let Self { mut collectors, interval: every } = *self;
         if cx.env.once {
-            let (_, batch) = poll(collectors, Wanted::default()).await?;
+            let batch = self.poll(&Wanted::default(), None, &cx).await?;
             return out.send(batch, 0).await;
         }
-        let mut ticks = interval(every);
+        let mut ticks = interval(self.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // At most one push is under way. A sink that is away must not keep a scrape waiting.
         let mut pushing = FuturesUnordered::new();
         loop {
-            let batch;
             tokio::select! {
                 biased;
                 // A snapshot that is still on its way is not worth holding up the end.
                 () = cx.stop.requested() => return Ok(()),
                 demand = cx.demands.next() => if demand.deadline > Instant::now() {
-                    (collectors, batch) = poll(collectors, demand.wanted.clone()).await?;
+                    let batch = self.poll(&demand.wanted, Some(demand.deadline), &cx).await?;
                     // Too late an answer is no answer; whoever asked has gone on without it.
                     let answered = timeout_at(demand.deadline, out.answer(batch, &demand)).await;
                     answered.unwrap_or(Ok(()))?;
                 },
                 _ = ticks.tick(), if pushing.is_empty() => {
-                    (collectors, batch) = poll(collectors, Wanted::default()).await?;
+                    let batch = self.poll(&Wanted::default(), None, &cx).await?;
                     pushing.push(out.send(batch, 0));
                 }
                 Some(pushed) = pushing.next() => pushed?,
@@ -161,16 +216,6 @@ impl Source for Host {
             }
         }
     }
-}
-
-/// Runs the collectors wanted on a thread that may wait for a disk.
-async fn poll(mut collectors: Collectors, wanted: Wanted) -> Result<(Collectors, Batch), Fault> {
-    let work = move || {
-        let families = collectors.collect(|name| wanted.includes(name));
-        (collectors, Batch::Metrics(MetricBatch { families: Arc::new(families) }))
-    };
-    let polled = tokio::task::spawn_blocking(work).await;
-    polled.map_err(|error| Fault::passing(format!("the collectors: {error}")))
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ impl Stat {
 
 impl Collector for Stat {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let path = self.file.path().to_owned();
+        let path = self.file.shared_path();
         let text = self.file.text().map_err(reading(&path))?;
         out.extend(parse(&text).map_err(|line| line.of(&path))?);
         if self.options.softirq {

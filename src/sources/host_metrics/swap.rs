@@ -21,7 +21,7 @@ impl Swap {
 
 impl Collector for Swap {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let path = self.file.path().to_owned();
+        let path = self.file.shared_path();
         let text = self.file.text().map_err(reading(&path))?;
         let gauge = |name, help| Family::new(name, MetricKind::Gauge, help);
         let mut size = gauge("node_swap_size_bytes", "Size of a place to swap to, in bytes.");

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::collector::{CollectError, Collector, Malformed, reading};
 use super::families::{Families, labels};
-use crate::event::metric::{Family, MetricKind};
+use crate::event::metric::{Family, Labels, MetricKind};
 use crate::host::roots::Roots;
 
 /// What to tell of.
@@ -63,9 +63,9 @@ impl Sysctl {
             let help = format!("The kernel's setting {name}.");
             let index = at.to_string();
             let (family, told) = match parts.get(at) {
-                Some(part) => (format!("{family}_{part}"), Vec::new()),
+                Some(part) => (format!("{family}_{part}"), Labels::default()),
                 None if words.len() > 1 => (family.clone(), labels([("index", &index)])),
-                None => (family.clone(), Vec::new()),
+                None => (family.clone(), Labels::default()),
             };
             families.add((family, MetricKind::Untyped), help, told, value);
         }

@@ -142,7 +142,7 @@ fn merge(family: &Family, into: &mut Vec<Family>, places: &mut HashMap<String, u
     if known.kind != family.kind {
         return false;
     }
-    known.samples.extend_from_slice(&family.samples);
+    known.samples.extend(family.samples.iter().cloned());
     agrees
 }
 

@@ -1,16 +1,17 @@
 //! `time`: the host's clock, its zone, and the hardware that the kernel counts time by.
 
-use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 
 use super::collector::{CollectError, Collector};
-use crate::event::metric::{Family, MetricKind};
+use super::families::KnownLabels;
+use crate::event::metric::{Family, Labels, MetricKind};
 use crate::host::{clock, proc::HeldFile, roots::Roots};
 
 /// Reads the clock, and `/sys/devices/system/clocksource/clocksourceN`.
 pub struct Time {
     sources: Vec<ClockSource>,
+    labels: KnownLabels,
 }
 
 /// One device's files.
@@ -23,7 +24,8 @@ impl Time {
     /// The collector for a host. The list of clock source devices is taken once: it is fixed when
     /// the kernel starts.
     pub fn new(roots: &Roots) -> Self {
-        Self { sources: clock_sources(&roots.sysfs.join("devices/system/clocksource")) }
+        let sources = clock_sources(&roots.sysfs.join("devices/system/clocksource"));
+        Self { sources, labels: KnownLabels::default() }
     }
 }
 
@@ -44,6 +46,7 @@ fn clock_sources(directory: &Path) -> Vec<ClockSource> {
 
 impl Collector for Time {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
+        self.labels.begin();
         let now = clock::now();
         let zone = clock::zone_at(now);
         let gauge = |name, help| Family::new(name, MetricKind::Gauge, help);
@@ -56,12 +59,10 @@ impl Collector for Time {
             "The clock source that the kernel counts time by; always 1.",
         );
         for (device, source) in self.sources.iter_mut().enumerate() {
-            let labels = |name: &str| {
-                vec![
-                    ("clocksource".into(), Cow::Owned(name.to_owned())),
-                    ("device".into(), Cow::Owned(device.to_string())),
-                ]
-            };
+            let mut buffer = itoa::Buffer::new();
+            let device = buffer.format(device);
+            let mut labels =
+                |name: &str| self.labels.get([("clocksource", name), ("device", device)]);
             for name in source.available.text().unwrap_or_default().split_ascii_whitespace() {
                 available.push(labels(name), 1.0);
             }
@@ -73,10 +74,9 @@ impl Collector for Time {
             "node_time_zone_offset_seconds",
             "How far local time is ahead of UTC, in seconds, with the zone's abbreviation.",
         );
-        let zone_name = vec![("time_zone".into(), Cow::Owned(zone.name))];
-        offset.push(zone_name, zone.offset_seconds as f64);
+        offset.push(self.labels.get([("time_zone", &zone.name)]), zone.offset_seconds as f64);
         let mut seconds = gauge("node_time_seconds", "The clock, in seconds since the epoch.");
-        seconds.push(Vec::new(), now.as_secs_f64());
+        seconds.push(Labels::default(), now.as_secs_f64());
         out.extend([available, current, seconds, offset]);
         Ok(())
     }

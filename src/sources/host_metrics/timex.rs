@@ -37,43 +37,59 @@ impl Collector for Timex {
         let [jitters, intervals, errors, unstable] = told.pulse_counts;
         let synchronized = if told.is_synchronized { 1.0 } else { 0.0 };
         let gauges = [
-            ("offset_seconds", "Seconds that the clock is ahead.", told.offset_seconds),
+            ("node_timex_offset_seconds", "Seconds that the clock is ahead.", told.offset_seconds),
             (
-                "frequency_adjustment_ratio",
+                "node_timex_frequency_adjustment_ratio",
                 "How much faster than by itself the clock runs.",
                 told.frequency_ratio,
             ),
             (
-                "maxerror_seconds",
+                "node_timex_maxerror_seconds",
                 "The clock is wrong by no more seconds than this.",
                 told.largest_error_seconds,
             ),
             (
-                "estimated_error_seconds",
+                "node_timex_estimated_error_seconds",
                 "The clock is wrong by about so many seconds.",
                 told.estimated_error_seconds,
             ),
-            ("status", "State of the clock's discipline, in bits.", told.status),
-            ("loop_time_constant", "How slowly corrections are made.", told.time_constant),
-            ("tick_seconds", "Seconds between two ticks.", told.tick_seconds),
+            ("node_timex_status", "State of the clock's discipline, in bits.", told.status),
             (
-                "tai_offset_seconds",
+                "node_timex_loop_time_constant",
+                "How slowly corrections are made.",
+                told.time_constant,
+            ),
+            ("node_timex_tick_seconds", "Seconds between two ticks.", told.tick_seconds),
+            (
+                "node_timex_tai_offset_seconds",
                 "Seconds that atomic time is ahead of UTC.",
                 told.tai_offset_seconds,
             ),
-            ("sync_status", "Whether a reliable source of time is followed.", synchronized),
-            ("pps_frequency_hertz", "Frequency of the pulse per second.", frequency),
-            ("pps_stability_hertz", "How much that frequency changed of late.", stability),
-            ("pps_jitter_seconds", "How much the pulse per second jitters.", jitter),
-            ("pps_shift_seconds", "Length of the interval of calibration.", shift),
+            (
+                "node_timex_sync_status",
+                "Whether a reliable source of time is followed.",
+                synchronized,
+            ),
+            ("node_timex_pps_frequency_hertz", "Frequency of the pulse per second.", frequency),
+            (
+                "node_timex_pps_stability_hertz",
+                "How much that frequency changed of late.",
+                stability,
+            ),
+            ("node_timex_pps_jitter_seconds", "How much the pulse per second jitters.", jitter),
+            ("node_timex_pps_shift_seconds", "Length of the interval of calibration.", shift),
         ];
         let counters = [
-            ("pps_jitter_total", "Times that the pulse jittered too much.", jitters),
-            ("pps_calibration_total", "Intervals of calibration.", intervals),
-            ("pps_error_total", "Intervals of calibration that went wrong.", errors),
-            ("pps_stability_exceeded_total", "Times that the pulse was too unstable.", unstable),
+            ("node_timex_pps_jitter_total", "Times that the pulse jittered too much.", jitters),
+            ("node_timex_pps_calibration_total", "Intervals of calibration.", intervals),
+            ("node_timex_pps_error_total", "Intervals of calibration that went wrong.", errors),
             (
-                "offset_overflow_total",
+                "node_timex_pps_stability_exceeded_total",
+                "Times that the pulse was too unstable.",
+                unstable,
+            ),
+            (
+                "node_timex_offset_overflow_total",
                 "Times that the kernel gave an offset of more than four seconds.",
                 self.overflows as f64,
             ),
@@ -82,7 +98,7 @@ impl Collector for Timex {
             [(MetricKind::Gauge, &gauges[..]), (MetricKind::Counter, &counters[..])]
         {
             for (name, help, value) in values {
-                out.push(Family::single(format!("node_timex_{name}"), kind, *help, *value));
+                out.push(Family::single(*name, kind, *help, *value));
             }
         }
         Ok(())

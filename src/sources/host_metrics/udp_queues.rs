@@ -1,36 +1,36 @@
 //! `udp_queues`: bytes that wait in the queues of all UDP sockets.
 
 use super::collector::{CollectError, Collector, Malformed};
-use super::families::labels;
+use super::families::KnownLabels;
 use crate::event::metric::{Family, MetricKind};
 use crate::host::{proc::HeldFile, roots::Roots};
 
 /// Reads `/proc/net/udp` and `/proc/net/udp6`.
 pub struct UdpQueues {
     files: [(&'static str, HeldFile); 2],
+    labels: KnownLabels,
 }
 
 impl UdpQueues {
     /// The collector for a host.
     pub fn new(roots: &Roots) -> Self {
         let file = |path| HeldFile::new(roots.procfs.join(path));
-        Self { files: [("v4", file("net/udp")), ("v6", file("net/udp6"))] }
+        let files = [("v4", file("net/udp")), ("v6", file("net/udp6"))];
+        Self { files, labels: KnownLabels::default() }
     }
 }
 
 impl Collector for UdpQueues {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let mut family = Family::new(
-            "node_udp_queues",
-            MetricKind::Gauge,
-            "Bytes that wait in the queues of UDP sockets, to be sent or to be read.",
-        );
+        self.labels.begin();
+        let help = "Bytes that wait in the queues of UDP sockets, to be sent or to be read.";
+        let mut family = Family::new("node_udp_queues", MetricKind::Gauge, help).with_room(4);
         for (ip, file) in &mut self.files {
-            let path = file.path().to_owned();
+            let path = file.shared_path();
             let Ok(text) = file.text() else { continue };
             let [sending, receiving] = parse(&text).map_err(|line| line.of(&path))?;
             for (queue, bytes) in [("rx", receiving), ("tx", sending)] {
-                family.push(labels([("ip", ip), ("queue", queue)]), bytes as f64);
+                family.push(self.labels.get([("ip", ip), ("queue", queue)]), bytes as f64);
             }
         }
         if family.samples.is_empty() {

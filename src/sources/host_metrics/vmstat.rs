@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::collector::{CollectError, Collector, Malformed, reading};
+use super::families::KnownNames;
 use super::filter::Pattern;
 use crate::event::metric::{Family, MetricKind};
 use crate::host::{proc::HeldFile, roots::Roots};
@@ -21,23 +22,27 @@ pub struct Options {
 pub struct Vmstat {
     file: HeldFile,
     options: Options,
+    names: KnownNames,
 }
 
 impl Vmstat {
     /// The collector for a host.
     pub fn new(roots: &Roots, options: &Options) -> Self {
-        Self { file: HeldFile::new(roots.procfs.join("vmstat")), options: options.clone() }
+        let (file, options) = (HeldFile::new(roots.procfs.join("vmstat")), options.clone());
+        Self { file, options, names: KnownNames::default() }
     }
 }
 
 impl Collector for Vmstat {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let path = self.file.path().to_owned();
+        let path = self.file.shared_path();
         let text = self.file.text().map_err(reading(&path))?;
         for line in text.lines().filter(|line| self.options.wants(line)) {
-            let (name, value) = parse(line).map_err(|line| line.of(&path))?;
-            let help = format!("Entry {name} of the kernel's account of virtual memory.");
-            let name = format!("node_vmstat_{name}");
+            let (entry, value) = parse(line).map_err(|line| line.of(&path))?;
+            let [name, help] = self.names.get(entry, || {
+                let help = format!("Entry {entry} of the kernel's account of virtual memory.");
+                [format!("node_vmstat_{entry}"), help]
+            });
             out.push(Family::single(name, MetricKind::Untyped, help, value));
         }
         Ok(())

@@ -18,7 +18,7 @@ impl Xfrm {
 
 impl Collector for Xfrm {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let path = self.file.path().to_owned();
+        let path = self.file.shared_path();
         // A kernel may be built without.
         let text = self.file.text().map_err(|_| CollectError::NoData)?;
         for line in text.lines() {

@@ -2,7 +2,7 @@
 
 use super::{Kind, Metric};
 use crate::event::log::{FieldRef, LogBatch, RecordRef};
-use crate::event::metric::{Family, MetricKind, Sample, SampleValue, Text};
+use crate::event::metric::{Family, Labels, MetricKind, Sample, SampleValue, Text};
 use crate::expr::condition::{Bound, Verdict};
 use crate::expr::record::Made;
 use crate::expr::template::Template;
@@ -40,7 +40,7 @@ enum Label {
 }
 
 struct Series {
-    labels: Vec<(Text, Text)>,
+    labels: Labels,
     value: Value,
     last_at: Duration,
 }

@@ -2,6 +2,7 @@
 
 mod check;
 mod event;
+mod glance;
 mod series;
 #[cfg(test)]
 mod tests;
@@ -13,8 +14,9 @@ use crate::topology::component::{
     BuildContext, Fault, Outputs, Remember, Transform, TransformConfig,
 };
 use crate::topology::settings::{ByteSize, Period};
-pub use check::Check;
+pub use check::{Check, Level};
 use event::Event;
+pub use glance::{Finding, Glance, Standing};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use series::Series;
@@ -166,17 +168,7 @@ impl Threshold {
         let at_ms = self.now_ms();
         self.first_ms.get_or_insert(at_ms);
         self.last_ms = at_ms;
-        for family in metrics.families.iter() {
-            for (name, values) in series_of(family, |name| self.ring.wants(name)) {
-                let mut present = HashSet::new();
-                for (labels, value) in values {
-                    present.insert(labels.clone());
-                    self.ring.push(labels, at_ms, value);
-                }
-                self.ring.end_others(&name, &present, at_ms);
-            }
-        }
-        self.ring.forget(at_ms);
+        fill(&mut self.ring, metrics, at_ms);
     }
 
     fn check(&mut self, out: &mut Outputs) {
@@ -262,6 +254,21 @@ impl Watched {
     }
 }
 
+/// Adds what the metrics are at a time, as far as it is looked at, and ends what is not among them.
+fn fill(ring: &mut Ring, metrics: &MetricBatch, at_ms: i64) {
+    for family in metrics.families.iter() {
+        for (name, values) in series_of(family, |name| ring.wants(name)) {
+            let mut present = HashSet::new();
+            for (labels, value) in values {
+                present.insert(labels.clone());
+                ring.push(labels, at_ms, value);
+            }
+            ring.end_others(&name, &present, at_ms);
+        }
+    }
+    ring.forget(at_ms);
+}
+
 /// The series of a family under their own names, as a scrape shows them.
 fn series_of(
     family: &Family,
@@ -283,7 +290,7 @@ fn series_of(
             }
         };
     for sample in &family.samples {
-        let labels = sample.labels.as_slice();
+        let labels = &*sample.labels;
         match &sample.value {
             SampleValue::Number(value) => add("", labels, None, *value),
             SampleValue::Histogram { buckets, sum, count } => {

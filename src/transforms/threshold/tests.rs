@@ -161,7 +161,7 @@ fn the_parts_of_a_histogram_have_the_names_that_prometheus_gives_them() {
     let mut run = Run::new("expr: 'x_bucket{le=\"0.5\"} / on() x_count', critical: {below: 0.9}");
     let value = SampleValue::Histogram { buckets: vec![(0.5, 1)], sum: 3.0, count: 2 };
     let mut family = Family::new("x", MetricKind::Histogram, "");
-    family.samples.push(Sample { labels: Vec::new(), value, timestamp_ms: None });
+    family.samples.push(Sample { labels: Vec::new().into(), value, timestamp_ms: None });
     assert_eq!(run.take(0, vec![family]), ["{} pending-critical 0.5"]);
 }
 

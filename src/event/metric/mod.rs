@@ -1,7 +1,14 @@
 //! Metrics as they flow: families of samples under one name.
 
-use std::borrow::Cow;
+mod labels;
+mod text;
+
+pub use self::labels::Labels;
+pub use self::text::Text;
+
 use std::sync::Arc;
+
+use smallvec::SmallVec;
 
 /// What kind of number a family holds, in Prometheus's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -19,14 +26,14 @@ pub enum MetricKind {
     Untyped,
 }
 
-/// A label's value or a name: static where the code knows it, shared where the host gave it.
-pub type Text = Cow<'static, str>;
+/// The samples of a family. Many families have one, which then lies in the family itself.
+pub type Samples = SmallVec<[Sample; 1]>;
 
 /// One series' current value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// Label names and values, sorted by name.
-    pub labels: Vec<(Text, Text)>,
+    /// What tells it from the family's other samples.
+    pub labels: Labels,
     /// The value.
     pub value: SampleValue,
     /// Milliseconds since the epoch, where the source has a time of its own for the value.
@@ -68,13 +75,13 @@ pub struct Family {
     /// The kind.
     pub kind: MetricKind,
     /// The series.
-    pub samples: Vec<Sample>,
+    pub samples: Samples,
 }
 
 impl Family {
     /// A family without samples.
     pub fn new(name: impl Into<Text>, kind: MetricKind, help: impl Into<Text>) -> Self {
-        Self { name: name.into(), help: help.into(), kind, samples: Vec::new() }
+        Self { name: name.into(), help: help.into(), kind, samples: Samples::new() }
     }
 
     /// A family of one sample without labels.
@@ -85,14 +92,21 @@ impl Family {
         value: f64,
     ) -> Self {
         let mut family = Self::new(name, kind, help);
-        family.push(Vec::new(), value);
+        family.push(Labels::default(), value);
         family
     }
 
+    /// The same, with room for so many samples.
+    #[must_use]
+    pub fn with_room(mut self, samples: usize) -> Self {
+        self.samples.reserve_exact(samples);
+        self
+    }
+
     /// Adds a plain number. `labels` must be sorted by name.
-    pub fn push(&mut self, labels: Vec<(Text, Text)>, value: f64) {
+    pub fn push(&mut self, labels: impl Into<Labels>, value: f64) {
         let value = SampleValue::Number(value);
-        self.samples.push(Sample { labels, value, timestamp_ms: None });
+        self.samples.push(Sample { labels: labels.into(), value, timestamp_ms: None });
     }
 }
 
