@@ -56,9 +56,7 @@ pub(super) fn of(
     let mut found: Vec<Value> = Vec::new();
     for change in changes {
         let shown = masker.mask(&change.path.display().to_string()).into_owned();
-        if let Effect::Write { before, content, .. } = &change.effect {
-            found.extend(of_content(&shown, before, content, masker));
-        }
+        found.extend(of_content(&shown, change, masker));
         let mut sides = Sides::default();
         add(&mut sides, &change.effect, around);
         if !sides.after.is_empty() {
@@ -103,7 +101,8 @@ fn of_file(written: &str, resolved: &Path, changes: &[Change], around: &Around<'
 }
 
 /// How the text of a file differs; what is no text, or too long, is only said to be so.
-fn of_content(path: &str, before: &Before, content: &[u8], masker: &Masker) -> Option<Value> {
+fn of_content(path: &str, change: &Change, masker: &Masker) -> Option<Value> {
+    let Effect::Write { before, content, .. } = &change.effect else { return None };
     let (old, old_size): (&[u8], u64) = match before {
         Before::File { content, size_bytes, .. } => {
             (content.as_deref().unwrap_or_default(), *size_bytes)
@@ -113,16 +112,24 @@ fn of_content(path: &str, before: &Before, content: &[u8], masker: &Masker) -> O
     if old == content && old_size == content.len() as u64 {
         return None;
     }
-    let mut pairs = vec![("before_header", Value::from(path)), ("after_header", path.into())];
-    let sides = [
-        ("before", "dst_larger", "dst_binary", old, old_size),
-        ("after", "src_larger", "src_binary", content, content.len() as u64),
+    let text = |bytes, size: usize| match std::str::from_utf8(bytes) {
+        _ if size > MOST_BYTES => Err(("larger", MOST_BYTES)),
+        Ok(text) if !text.contains('\0') => Ok(text),
+        _ => Err(("binary", 1)),
+    };
+    let old_size = usize::try_from(old_size).unwrap_or(usize::MAX);
+    let (old, new) = (text(old, old_size), text(content, content.len()));
+    let (shown_old, shown_new) = change.shown(old.unwrap_or_default(), new.unwrap_or_default());
+    let mut pairs = vec![
+        ("before_header".to_owned(), Value::from(path)),
+        ("after_header".to_owned(), path.into()),
     ];
-    for (name, larger, binary, bytes, size) in sides {
-        pairs.push(match std::str::from_utf8(bytes) {
-            _ if size > MOST_BYTES as u64 => (larger, MOST_BYTES.into()),
-            Ok(text) if !text.contains('\0') => (name, masker.mask(text).into_owned().into()),
-            _ => (binary, 1.into()),
+    for (side, file, shown, text) in
+        [("before", "dst", shown_old, old), ("after", "src", shown_new, new)]
+    {
+        pairs.push(match text {
+            Ok(_) => (side.to_owned(), masker.mask(&shown).into_owned().into()),
+            Err((why, number)) => (format!("{file}_{why}"), number.into()),
         });
     }
     Some(Value::from_pairs(pairs))
@@ -164,7 +171,10 @@ fn add(sides: &mut Sides, effect: &Effect, around: &Around<'_>) {
         }
         Effect::Hardlink { before, .. } => states(before, "hard"),
         Effect::Remove { before } => states(before, "absent"),
-        Effect::Attribute { .. } | Effect::Acl { .. } | Effect::Run { .. } => {}
+        Effect::Rename { .. }
+        | Effect::Attribute { .. }
+        | Effect::Acl { .. }
+        | Effect::Run { .. } => {}
     }
 }
 
