@@ -192,12 +192,12 @@ impl Engine {
             Tree::Map(entries) => {
                 let mut rendered = Vec::with_capacity(entries.len());
                 for (key, node) in entries {
-                    let name =
-                        self.render(&key.name, scope).map_err(|e| e.located(key.span.as_ref()))?;
-                    let key = crate::event::tree::Key {
-                        name: name.to_string().into(),
-                        span: key.span.clone(),
-                    };
+                    let mut key = key.clone();
+                    if is_template(&key.name) {
+                        let name = self.render(&key.name, scope);
+                        let name = name.map_err(|e| e.located(key.span.as_ref()))?;
+                        key.name = name.to_string().into();
+                    }
                     rendered.extend(self.render_or_omit(node, scope)?.map(|node| (key, node)));
                 }
                 Tree::Map(rendered)

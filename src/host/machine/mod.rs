@@ -45,12 +45,16 @@ use fault::Fault;
 use meta::{Kind, Meta, Stamp};
 use overlay::Overlay;
 use path::{Follow, Walk};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use wait::Limit;
+
+/// For so long directories are taken to stay where they are.
+const STEADY: Duration = Duration::from_millis(20);
 
 /// Files up to this are kept in the journal with their bytes, larger ones without.
 const KEPT_BYTES: u64 = 16 << 20;
@@ -60,8 +64,10 @@ pub struct Machine {
     back: Back,
     journal: Vec<Change>,
     seen: RefCell<BTreeSet<PathBuf>>,
-    /// Where directories that a task has walked to are, until it ends or something changes.
+    /// Where directories are, until something changes or a moment has passed.
     directories: RefCell<HashMap<PathBuf, Walk>>,
+    /// When the first of them was found.
+    directories_since: Cell<Option<Instant>>,
     /// What was there when it was last looked, for so long: a task asks the same again and again.
     last_look: RefCell<Option<(PathBuf, Option<Meta>)>>,
     /// Who is called what, until something changes.
@@ -106,6 +112,7 @@ impl Machine {
             journal: Vec::new(),
             seen: RefCell::default(),
             directories: RefCell::default(),
+            directories_since: Cell::default(),
             last_look: RefCell::default(),
             names: RefCell::default(),
             umask,
@@ -338,14 +345,20 @@ impl Machine {
     /// has not made.
     pub fn forget_looks(&mut self) {
         self.look_anew();
+        self.directories.get_mut().clear();
+        self.directories_since.take();
         *self.names.get_mut() = Names::default();
     }
 
-    /// Where things are, and what they are, may be different from now on: time has passed, or
-    /// another task begins.
+    /// Things may be different from now on: time has passed, or another task begins. Directories are
+    /// taken to stay where they are for a moment, since tasks in a row are about the same ones; what
+    /// is read or written goes by the way that was found, or fails where a link is in it now.
     pub fn look_anew(&self) {
-        self.directories.borrow_mut().clear();
         self.last_look.take();
+        if self.directories_since.get().is_some_and(|since| since.elapsed() > STEADY) {
+            self.directories.borrow_mut().clear();
+            self.directories_since.take();
+        }
     }
 
     /// Does or records one effect that is known to be needed. Both backs first ask whether it can

@@ -11,6 +11,7 @@ use super::meta::{Kind, Meta};
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
+use std::time::Instant;
 
 /// As many links as the kernel follows.
 const MOST_LINKS: usize = 40;
@@ -60,6 +61,9 @@ impl Machine {
             Some(walk) => walk,
             None => {
                 let walk = self.walk(Walk::default(), path, parent, Follow::Yes)?;
+                if self.directories_since.get().is_none() {
+                    self.directories_since.set(Some(Instant::now()));
+                }
                 self.directories.borrow_mut().insert(parent.to_owned(), walk.clone());
                 walk
             }

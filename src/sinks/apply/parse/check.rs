@@ -156,11 +156,15 @@ impl Check<'_> {
         }
         engine.check(&args, complaints);
         let mut all = args;
-        if let Value::Map(entries) = &mut all.value {
+        if !conditions.is_empty()
+            && let Value::Map(entries) = &mut all.to_mut().value
+        {
             entries.extend(conditions);
         }
         // With the task's own place, a missing parameter is shown where the task begins.
-        all.span = all.span.or_else(|| task.span.clone());
+        if all.span.is_none() {
+            all.to_mut().span.clone_from(&task.span);
+        }
         match Params::read(module.name, &module.spec, &all, Stage::Written) {
             Ok(params) => complaints.extend((module.check)(&params)),
             Err(more) => complaints.extend(more),

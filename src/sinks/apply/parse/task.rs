@@ -151,7 +151,7 @@ impl Parser {
             return None;
         };
         let args = match normalize(module.name, &module.spec, &args) {
-            Ok(args) => self.with_args(args, own.shift_remove("args")),
+            Ok(args) => self.with_args(args.into_owned(), own.shift_remove("args")),
             Err(complaint) => {
                 self.push(*complaint);
                 return None;
