@@ -168,3 +168,47 @@ sinks:
     assert_eq!(list.as_array().unwrap().len(), 4);
     assert!(list.as_array().unwrap().iter().all(|note| note["level"] == "note"));
 }
+
+#[test]
+fn what_is_odd_about_tasks_is_said_and_is_no_error() {
+    let home = home();
+    let said = |apply: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("apply.yml"), apply).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_driftless"))
+            .args(["validate", "."])
+            .current_dir(dir.path())
+            .env("HOME", home.path())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{text}");
+        text
+    };
+    insta::assert_snapshot!(
+        "odd_tasks",
+        said(
+            r#"tasks:
+  - copy: {dest: /etc/a, content: one}
+  - copy: {dest: /etc//a, content: two}
+  - copy: {dest: /etc/c, content: one}
+    when: facts.os.family == 'debian'
+  - copy: {dest: /etc/c, content: two}
+    when: facts.os.family == 'redhat'
+  - block:
+      - copy: {dest: /etc/d, content: new}
+    rescue:
+      - copy: {dest: /etc/d, content: old}
+  - copy: {dest: /etc/e, content: one, force: no}
+  - copy: {dest: /etc/e, content: two}
+  - command: cat /etc/passwd | wc -l
+  - command: echo done > /tmp/x
+  - command: grep '|' /etc/passwd
+  - command: echo {{ [1] | length }}
+  - command: "{{ program }} && true"
+  - shell: cat /etc/passwd | wc -l
+"#
+        )
+    );
+    insta::assert_snapshot!("an_empty_apply_file", said(""));
+}

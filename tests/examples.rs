@@ -300,7 +300,7 @@ fn apply_basics_foretells_does_and_then_has_nothing_to_do() {
 fn apply_accounts_foretells_makes_users_and_then_has_nothing_to_do() {
     let script = r#"
         export HOME=/root
-        mkdir -p /etc/sudoers.d /etc/ssh
+        mkdir -p /etc/sudoers.d /etc/ssh /etc/cron.d
         useradd --create-home mallory
         look() { stat --format '%n %i %s %a %U %Y %Z' /etc/passwd /etc/shadow /etc/group /etc/gshadow /etc/subuid /home/* /etc/sudoers.d/*; }
         before=$(look)
@@ -315,7 +315,8 @@ fn apply_accounts_foretells_makes_users_and_then_has_nothing_to_do() {
         [ "$(stat --format '%U %a' /home/alice/.ssh/authorized_keys /home/alice/.ssh)" = "$(printf 'alice 600\nalice 700')" ]
         [ "$(stat --format '%U:%G %a' /srv/shop)" = 'shop:shop 750' ]
         [ "$(stat --format %a /etc/sudoers.d/operators-shop)" = 440 ]
-        ! id mallory
+        grep -q '^30 3 [*] [*] [*] shop /usr/bin/find' /etc/cron.d/shop
+        if id mallory; then exit 1; fi
         test ! -e /home/mallory
 
         after=$(look)

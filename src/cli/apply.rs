@@ -182,6 +182,7 @@ fn plan(args: &Args, session: &Session, config: Config, shell: &mut Shell) -> Re
             masker: shell.masker.clone(),
             extra_vars,
             pending,
+            diffs: args.diff,
         },
         selection: Selection {
             tags: args.tags.clone(),

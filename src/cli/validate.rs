@@ -3,6 +3,7 @@
 use super::Exit;
 use super::session::Session;
 use super::shell::{Output, Shell};
+use crate::sinks::apply::notes::notes;
 use crate::topology::run::Topology;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,7 +35,9 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
     if let Err(complaints) = Topology::check(&config.graph, &environment) {
         return shell.complain(&complaints, args.output);
     }
-    let noted = shell.note(&Topology::notes(&config.graph), args.output);
+    let mut notes = config.tasks.as_deref().map(notes).unwrap_or_default();
+    notes.extend(Topology::notes(&config.graph));
+    let noted = shell.note(&notes, args.output);
     match args.output {
         Output::Json => noted,
         Output::Text => {

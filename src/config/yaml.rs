@@ -1,11 +1,13 @@
 //! YAML into a tree: anchors and merge keys resolved, everything that is unsure refused.
 
+mod brackets;
+
 use super::read::{DEEPEST, Dialect, duplicate_key, empty_mapping, span, too_deep};
 use super::yaml_fault;
 use crate::event::fault::Diagnostic;
 use crate::event::tree::{Key, Node, SourceFile, Span, Value};
 use crate::event::yaml_scalar::resolve;
-use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,39 +22,65 @@ const CORE_TAGS: &str = "tag:yaml.org,2002:";
 /// # Errors
 /// The first error of syntax; before that all duplicate keys, tags and wrong merges.
 pub(super) fn read(file: &Arc<SourceFile>, dialect: Dialect) -> Result<Node, Vec<Diagnostic>> {
+    let offsets = Offsets::new(&file.text);
+    let build = |text: &str| build(file, text, dialect, &offsets);
+    let built = match dialect {
+        Dialect::Yaml11 => brackets::mended(&file.text, build, |at| offsets.byte(at)),
+        Dialect::Yaml12 => build(&file.text),
+    };
+    let (root, faults) = match built {
+        Ok(built) => built,
+        Err(broken) => {
+            let at = offsets.byte(broken.error.marker().index());
+            let mut faults = broken.faults;
+            faults.push(yaml_fault::syntax(file, at, broken.error.info()));
+            return Err(faults);
+        }
+    };
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    match root {
+        Some(Node { value: Value::Null, .. }) | None => Ok(empty_mapping(file)),
+        Some(root) => Ok(root),
+    }
+}
+
+/// An error of syntax, and what was found to be wrong before it.
+struct Broken {
+    error: ScanError,
+    faults: Vec<Diagnostic>,
+}
+
+/// The document in `text`, which is that of `file` but for line ends, and what is wrong in it.
+fn build(
+    file: &Arc<SourceFile>,
+    text: &str,
+    dialect: Dialect,
+    offsets: &Offsets,
+) -> Result<(Option<Node>, Vec<Diagnostic>), Broken> {
     let mut builder = Builder {
         file,
         dialect,
-        offsets: Offsets::new(&file.text),
+        offsets,
         open: Vec::new(),
         anchors: HashMap::new(),
         copies: 0,
         root: None,
         faults: Vec::new(),
     };
-    for event in Parser::new_from_str(&file.text) {
-        let result = match event {
-            Ok((event, place)) => {
-                let place = builder.place(place.start.index(), place.end.index());
-                builder.event(event, place)
-            }
-            Err(error) => {
-                let at = builder.offsets.byte(error.marker().index());
-                Err(Box::new(yaml_fault::syntax(file, at, error.info())))
-            }
+    for event in Parser::new_from_str(text) {
+        let (event, place) = match event {
+            Ok(event) => event,
+            Err(error) => return Err(Broken { error, faults: builder.faults }),
         };
-        if let Err(fault) = result {
+        let place = builder.place(place.start.index(), place.end.index());
+        if let Err(fault) = builder.event(event, place) {
             builder.faults.push(*fault);
-            return Err(builder.faults);
+            return Ok((None, builder.faults));
         }
     }
-    if !builder.faults.is_empty() {
-        return Err(builder.faults);
-    }
-    match builder.root {
-        Some(Node { value: Value::Null, .. }) | None => Ok(empty_mapping(file)),
-        Some(root) => Ok(root),
-    }
+    Ok((builder.root, builder.faults))
 }
 
 /// From the parser's character counts to bytes.
@@ -107,7 +135,7 @@ struct Anchored {
 struct Builder<'a> {
     file: &'a Arc<SourceFile>,
     dialect: Dialect,
-    offsets: Offsets,
+    offsets: &'a Offsets,
     open: Vec<Open>,
     anchors: HashMap<usize, Anchored>,
     copies: usize,

@@ -57,6 +57,10 @@ pub struct Play {
     pub vars_files: Vec<Node>,
     /// Its roles, whose variables all of its tasks see.
     pub roles: Vec<Arc<Role>>,
+    /// Those of them that the play itself names.
+    pub role_names: Vec<String>,
+    /// Those that they depend on.
+    pub dependency_names: Vec<String>,
     /// In the order in which they run.
     pub steps: Vec<Step>,
     /// Run once at the end when a task that changed something notified them.
@@ -134,6 +138,10 @@ pub struct Home {
     pub directory: PathBuf,
     /// The role that it belongs to.
     pub role: Option<Arc<Role>>,
+    /// The roles that import or include that one, the nearest first.
+    pub parents: Vec<Arc<Role>>,
+    /// The directory of the play's own file; that of the set where it is not known.
+    pub play: PathBuf,
     /// What it was included with: parameters of the role, variables of the include.
     pub params: Named,
 }

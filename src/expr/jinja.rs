@@ -5,7 +5,7 @@ use super::includes::{self, MAIN};
 use super::lenient::Backslash;
 use super::scope::Scope;
 use super::syntax::{LastLineEnd, Syntax};
-use super::value::{from_node, is_omit, to_node};
+use super::value::{from_node, holds_undefined, is_omit, to_node};
 use super::{filters, functions, lenient, lookups, methods, suggest, tests};
 use crate::event::fault::Diagnostic;
 use crate::event::tree::{Node, Value as Tree};
@@ -75,6 +75,21 @@ impl Engine {
         settled(evaluate().map_err(|error| explained(error, scope))?)
     }
 
+    /// The value of an expression that another one has made. It may hold what anybody wrote, such
+    /// as the output of a program, so that it may compare, and not read files or run programs.
+    pub fn evaluate_made(&self, expression: &str, scope: &Scope) -> Result<Value, Problem> {
+        if let Ok(compiled) = self.environment.compile_expression(expression) {
+            let names = compiled.undeclared_variables(false);
+            let called = ["lookup", "query", "q"].into_iter().find(|name| names.contains(*name));
+            if let Some(name) = called {
+                let why = format!("what an expression has made may not call `{name}`");
+                let hint = "write the condition itself, without braces";
+                return Err(Problem { hint: Some(hint.into()), ..Problem::new(why) });
+            }
+        }
+        self.evaluate(expression, scope)
+    }
+
     /// Whether a condition holds. As in Ansible it may be text with braces, or a truth value.
     pub fn holds(&self, condition: &Node, scope: &Scope) -> Result<bool, Problem> {
         self.condition(condition, scope).map_err(|problem| problem.located(condition.span.as_ref()))
@@ -85,7 +100,7 @@ impl Engine {
             Tree::String(text) if is_template(text) => {
                 let rendered = self.render(text, scope)?;
                 match rendered.as_str() {
-                    Some(text) => self.evaluate(text, scope)?,
+                    Some(text) => self.evaluate_made(text, scope)?,
                     None => rendered,
                 }
             }
@@ -162,6 +177,11 @@ impl Engine {
                 if is_omit(&value) {
                     return Ok(None);
                 }
+                if holds_undefined(&value) {
+                    let problem =
+                        Problem::new(format!("`{}` holds an undefined value", text.trim()));
+                    return Err(problem.located(node.span.as_ref()));
+                }
                 to_node(&value).value
             }
             Tree::List(items) => {
@@ -172,12 +192,12 @@ impl Engine {
             Tree::Map(entries) => {
                 let mut rendered = Vec::with_capacity(entries.len());
                 for (key, node) in entries {
-                    let name =
-                        self.render(&key.name, scope).map_err(|e| e.located(key.span.as_ref()))?;
-                    let key = crate::event::tree::Key {
-                        name: name.to_string().into(),
-                        span: key.span.clone(),
-                    };
+                    let mut key = key.clone();
+                    if is_template(&key.name) {
+                        let name = self.render(&key.name, scope);
+                        let name = name.map_err(|e| e.located(key.span.as_ref()))?;
+                        key.name = name.to_string().into();
+                    }
                     rendered.extend(self.render_or_omit(node, scope)?.map(|node| (key, node)));
                 }
                 Tree::Map(rendered)

@@ -132,6 +132,19 @@ pub fn pairs(value: &Value) -> Vec<(String, Value)> {
     keys.map(|key| (key.to_string(), value.get_item(&key).unwrap_or_default())).collect()
 }
 
+/// Whether something within a list or mapping is undefined, such as an attribute that only some
+/// items have.
+pub(super) fn holds_undefined(value: &Value) -> bool {
+    let mut inside = value.try_iter().into_iter().flatten();
+    match value.kind() {
+        ValueKind::Seq => inside.any(|item| item.is_undefined() || holds_undefined(&item)),
+        ValueKind::Map => inside.any(|key| {
+            value.get_item(&key).is_ok_and(|item| item.is_undefined() || holds_undefined(&item))
+        }),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

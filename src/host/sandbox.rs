@@ -52,7 +52,7 @@ const SCRATCH: &str = "/dev/shm";
 const KEPT_CAPABILITIES: u64 = 1 << 2 | 1 << 6 | 1 << 7;
 
 /// What programs say to whom something is denied that a guard may not do. Their own words are all
-/// that tells a denial from a failure.
+/// that tells a denial from a failure, so that a guard speaks English: see [`Sandbox::confine`].
 const DENIALS: [&[u8]; 10] = [
     b"permission denied",
     b"operation not permitted",
@@ -102,12 +102,15 @@ impl Sandbox {
         self.guards.is_some()
     }
 
-    /// Makes a guard of `command`.
+    /// Makes a guard of `command`. What it says is in English, unless its own environment asks for
+    /// another language.
     pub(super) fn confine(&self, command: &mut Command) {
         let Some(guards) = self.guards.clone() else { return };
         if let Some(scratch) = guards.scratch {
             command.env("TMPDIR", scratch);
         }
+        // Text is still UTF-8; `LANGUAGE` would count for more than the locale.
+        command.env("LC_ALL", "C.UTF-8").env_remove("LANGUAGE");
         sys::before_exec(command, move || {
             sys::keep_capabilities(KEPT_CAPABILITIES)?;
             if let Some(rules) = &guards.rules {

@@ -50,6 +50,8 @@ pub struct Request {
     pub url: String,
     /// Header lines.
     pub headers: Vec<(String, String)>,
+    /// The names, in lower case, of those that are not sent again where an answer points elsewhere.
+    pub only_first: Vec<String>,
     /// User and password.
     pub login: Option<(String, String)>,
     /// The socket of this host that the server listens on, in place of the URL's host.
@@ -131,6 +133,47 @@ impl Request {
     }
 
     async fn exchange(&self) -> Result<Answer, String> {
+        if self.only_first.is_empty() || self.redirects == Redirects::Keep {
+            return self.once().await;
+        }
+        let first = Self { redirects: Redirects::Keep, ..self.clone() };
+        let answer = first.once().await?;
+        match self.redirected(&answer) {
+            Some(next) => next.once().await,
+            None => Ok(answer),
+        }
+    }
+
+    /// What is asked next where `answer` points elsewhere, without the headers that only the first
+    /// request has. A login goes to no other server.
+    fn redirected(&self, answer: &Answer) -> Option<Self> {
+        let keeps_method = match answer.status {
+            301 | 302 => !matches!(self.method.as_str(), "POST"),
+            303 => self.method == "HEAD",
+            307 | 308 => true,
+            _ => return None,
+        };
+        let here = Url::parse(&self.url).ok()?;
+        let next = here.join(answer.header("location")?).ok()?;
+        let is_same = next.origin() == here.origin();
+        let is_private =
+            |name: &str| ["authorization", "cookie", "proxy-authorization"].contains(&name);
+        let mut headers = self.headers.clone();
+        headers.retain(|(name, _)| {
+            let name = name.to_ascii_lowercase();
+            !self.only_first.contains(&name) && (is_same || !is_private(&name))
+        });
+        Some(Self {
+            method: if keeps_method { self.method.clone() } else { "GET".into() },
+            url: next.to_string(),
+            headers,
+            login: self.login.clone().filter(|_| is_same),
+            body: if keeps_method { self.body.clone() } else { Vec::new() },
+            ..self.clone()
+        })
+    }
+
+    async fn once(&self) -> Result<Answer, String> {
         let url = Url::parse(&self.url).map_err(|error| format!("`url` is no URL: {error}"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err("`url` begins with neither http: nor https:".into());

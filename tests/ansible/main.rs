@@ -14,6 +14,8 @@ mod listed;
 #[cfg(test)]
 mod paired;
 #[cfg(test)]
+mod playbooks;
+#[cfg(test)]
 #[path = "../support/skip.rs"]
 mod skip;
 #[cfg(test)]

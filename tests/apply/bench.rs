@@ -146,6 +146,7 @@ fn inputs() -> Inputs {
         secrets: secrets(),
         extra_vars: Vars::new(),
         pending: Pending::default(),
+        diffs: false,
     }
 }
 

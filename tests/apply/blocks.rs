@@ -126,3 +126,19 @@ fn what_cannot_be_undone_is_said() {
     let message = report.tasks.last().unwrap().message.clone().unwrap();
     assert!(message.starts_with("not undone: `run` of "), "{message}");
 }
+
+#[test]
+fn an_always_may_forgive_what_has_failed() {
+    let report = Bench::new().run(
+        "tasks:
+  - block:
+      - fail: {msg: first}
+      - debug: {msg: never}
+    always:
+      - meta: clear_host_errors
+  - debug: {msg: after}
+",
+    );
+    assert_eq!(letters(&report), "fo", "{report:#?}");
+    assert!(!report.has_failed() && report.not_run.is_empty(), "{report:#?}");
+}

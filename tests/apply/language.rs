@@ -238,3 +238,91 @@ fn a_task_knows_the_paths_that_it_depends_on() {
     assert!(seen.contains(&bench.path("x")), "{seen:?}");
     assert!(seen.contains(&bench.base.path().join("files/motd")), "{seen:?}");
 }
+
+#[test]
+fn what_a_program_said_cannot_run_another_by_way_of_a_condition() {
+    let bench = Bench::new();
+    let report = bench.run(
+        "tasks:
+  - command: {cmd: \"echo \\\"lookup('pipe', 'touch {{ root }}/gone')\\\"\"}
+    register: said
+  - debug: {msg: x}
+    when: \"'x' in {{ said.stdout }}\"
+    ignore_errors: yes
+  - debug: {msg: '{{ shown }}'}
+    when: '{{ shown }} == 3'
+    vars: {shown: '{{ 1 + 2 }}'}
+",
+    );
+    assert_eq!(letters(&report), "cio", "{report:#?}");
+    assert!(!bench.path("gone").exists());
+}
+
+#[test]
+fn a_plain_number_is_text_where_text_goes() {
+    let bench = Bench::new();
+    let tasks = "tasks:
+  - lineinfile: {path: '{{ root }}/x', line: 5, create: yes}
+  - command: {cmd: cat, stdin: 7}
+    register: out
+    changed_when: no
+  - assert: {that: out.stdout == '7'}
+";
+    assert_eq!(letters(&bench.run(tasks)), "coo");
+    assert_eq!(bench.read("x"), "5\n");
+    for line in ["0x5", "yes", "1.50", "010"] {
+        let text = format!("tasks: [{{lineinfile: {{path: /x, line: {line}}}}}]");
+        assert_eq!(bench.parse(&text).1.len(), 1, "{line}");
+    }
+}
+
+#[test]
+fn how_often_a_task_was_tried_is_known_to_its_conditions() {
+    let report = Bench::new().run(
+        "tasks:
+  - command: 'true'
+    register: out
+    until: out.attempts == 2
+    delay: 0
+    changed_when: out.attempts > 1
+    failed_when: out.attempts > 2
+  - assert: {that: out.attempts == 2}
+",
+    );
+    assert_eq!(letters(&report), "co", "{report:#?}");
+}
+
+#[test]
+fn what_is_undefined_within_a_list_is_no_value() {
+    let report = Bench::new().run(
+        "vars: {things: [{name: a}, {title: b}]}
+tasks:
+  - set_fact: {names: '{{ things | map(attribute=\"name\") }}'}
+    ignore_errors: yes
+    register: out
+  - assert: {that: [out is failed, names is undefined]}
+  - set_fact: {names: '{{ things | map(attribute=\"name\", default=\"-\") }}'}
+  - assert: {that: \"names == ['a', '-']\"}
+",
+    );
+    assert_eq!(letters(&report), "iooo", "{report:#?}");
+}
+
+#[test]
+fn keywords_may_be_left_out_and_may_read_the_item() {
+    let report = Bench::new().run(
+        "tasks:
+  - copy: {content: x, dest: '{{ root }}/x'}
+    check_mode: '{{ omit }}'
+    delegate_to: '{{ item }}'
+    loop: [localhost, web1, elsewhere]
+    ignore_errors: yes
+    register: out
+  - assert:
+      that:
+        - out.results[0] is changed and out.results[1] is not changed
+        - out.results[2] is failed
+",
+    );
+    assert_eq!(letters(&report), "io", "{report:#?}");
+}

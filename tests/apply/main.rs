@@ -31,6 +31,8 @@ mod tasks;
 #[cfg(test)]
 mod tasks_access;
 #[cfg(test)]
+mod tasks_accounts;
+#[cfg(test)]
 mod tasks_archive;
 #[cfg(test)]
 mod tasks_edit;

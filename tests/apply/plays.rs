@@ -152,3 +152,26 @@ fn what_is_wrong_with_a_playbook_is_said_with_its_place() {
     let found = found.join("\n").replace(bench.base.path().to_str().unwrap(), "BASE");
     insta::assert_snapshot!(found);
 }
+
+#[test]
+fn what_is_said_of_an_imported_playbook_is_said_of_all_its_plays() {
+    let bench = Bench::new();
+    bench.configure(
+        "more.yml",
+        "- hosts: all\n  vars: {word: own, other: own}\n  tasks: [{debug: {msg: '{{ word }} {{ other }}'}}]\n",
+    );
+    let text = "- import_playbook: more.yml
+  vars: {word: given}
+  tags: chosen
+- import_playbook: '{{ name }}.yml'
+  vars: {name: more}
+  when: false
+";
+    let report = bench.run(text);
+    assert_eq!(letters(&report), "os", "{report:#?}");
+    assert_eq!(report.tasks[0].message.as_deref(), Some("given own"));
+    let chosen = Selection { tags: vec!["chosen".into()], ..Selection::default() };
+    assert_eq!(letters(&bench.run_on(&mut Machine::live(), text, &chosen)), "o");
+    let odd = "- {import_playbook: more.yml, vras: {}}";
+    assert_eq!(bench.parse(odd).1.len(), 1);
+}

@@ -199,3 +199,44 @@ fn look_ups_and_included_templates_of_a_role_are_looked_for_in_the_role_first() 
     assert_eq!(bench.read("up"), "part of the role, whole\n");
     assert_eq!(bench.read("base"), "hello", "a task outside does not see the role's files");
 }
+
+#[test]
+fn a_role_within_another_sees_its_variables_and_knows_its_names() {
+    let bench = Bench::new();
+    bench.configure("roles/outer/vars/main.yml", "from_outer: yes\n");
+    bench.configure("roles/outer/defaults/main.yml", "weak: outer\n");
+    bench.configure("roles/outer/tasks/main.yml", "- import_role: {name: inner}\n");
+    bench.configure("roles/inner/defaults/main.yml", "weak: inner\n");
+    bench.configure(
+        "roles/inner/tasks/main.yml",
+        "- debug: {msg: '{{ from_outer }} {{ weak }} {{ ansible_parent_role_names }} \
+         {{ ansible_parent_role_paths | map(\"basename\") }}'}\n",
+    );
+    let report = bench.run(
+        "- hosts: all
+  name: the play
+  roles: [outer]
+  tasks:
+    - include_role: {name: outer}
+    - debug: {msg: '{{ ansible_play_name }} {{ role_names }} {{ ansible_parent_role_names is defined }}'}
+",
+    );
+    let debugs = report.tasks.iter().filter(|task| task.module == "debug");
+    let said: Vec<_> = debugs.filter_map(|task| task.message.as_deref()).collect();
+    let inner = "True inner ['outer'] ['outer']";
+    assert_eq!(said, [inner, inner, "the play ['outer'] False"], "{report:#?}");
+}
+
+#[test]
+fn what_is_included_knows_the_loop_that_it_is_in() {
+    let bench = Bench::new();
+    bench.configure("in.yml", "- debug: {msg: '{{ ansible_loop_var }} {{ ansible_index_var }}'}\n");
+    let report = bench.run(
+        "tasks:
+  - include_tasks: in.yml
+    loop: [a]
+    loop_control: {loop_var: x, index_var: y}
+",
+    );
+    assert_eq!(last_message(&report), "x y", "{report:#?}");
+}

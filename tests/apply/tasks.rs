@@ -286,3 +286,69 @@ fn a_template_may_have_marks_of_its_own_and_another_encoding() {
     let unknown = "tasks: [{template: {src: a, dest: /x, output_encoding: latin-99}}]";
     assert!(bench.parse(unknown).1[0].to_string().contains("`latin-99` is not known"));
 }
+
+#[test]
+fn a_relative_path_is_below_the_config_wherever_it_is_applied_from() {
+    let bench = Bench::new();
+    let tasks = "tasks:
+  - file: {path: new/deep, state: directory}
+  - copy: {content: x, dest: new/deep/x}
+    register: copied
+  - shell: cat new/deep/x > new/y
+    args: {creates: new/y}
+  - command: {cmd: ls, chdir: new}
+    register: listed
+    changed_when: no
+  - assert:
+      that:
+        - copied.dest == 'new/deep/x' and 'new/deep' is directory
+        - listed.stdout_lines == ['deep', 'y']
+";
+    assert_eq!(letters(&bench.dry_run(tasks)), "ccuuu");
+    assert!(!bench.base.path().join("new").exists());
+    let report = bench.run(tasks);
+    assert_eq!(letters(&report), "cccoo", "{report:#?}");
+    assert_eq!(fs::read_to_string(bench.base.path().join("new/y")).unwrap(), "x");
+    assert_eq!(letters(&bench.run(tasks)), "ooooo");
+}
+
+#[test]
+fn a_result_holds_what_differs_where_diffs_are_asked_for() {
+    let bench = Bench::new();
+    fs::write(bench.path("old"), "was\n").unwrap();
+    let tasks = "tasks:
+  - copy: {content: 'is {{ secrets.TOKEN }}', dest: '{{ root }}/old', mode: '0600'}
+    diff: true
+    register: copied
+  - file: {path: '{{ root }}/old', mode: '0640'}
+    diff: true
+    register: moded
+  - file: {path: '{{ root }}/old', mode: '0640'}
+    diff: true
+    register: same
+  - replace: {path: '{{ root }}/old', regexp: is, replace: was}
+    diff: true
+    register: replaced
+  - {lineinfile: {path: '{{ root }}/old', line: more}, diff: true, no_log: true, register: hidden}
+  - {lineinfile: {path: '{{ root }}/old', line: still}, register: unasked}
+  - assert:
+      that:
+        - copied.diff[0].before == before and copied.diff[0].after == 'is ***'
+        - copied.diff[0].after_header == root + '/old'
+        - copied.diff[1].after.mode == '0600'
+        - moded.diff.before == dict(path=root + '/old', mode='0600')
+        - moded.diff.after == dict(path=root + '/old', mode='0640')
+        - same.diff.after == dict(path=root + '/old')
+        - replaced.diff.before is match('is') and replaced.diff.after is match('was')
+        - hidden.diff is undefined and unasked.diff is undefined
+    vars: {before: \"was\\n\"}
+  - {file: {path: '{{ root }}/d/f', state: directory}, register: unasked}
+  - {file: {path: '{{ root }}/d', state: absent}, diff: yes, register: gone}
+  - assert:
+      that:
+        - gone.diff.before.state == 'directory' and gone.diff.after.state == 'absent'
+        - gone.diff.before.path_content.directories == [root + '/d/f']
+";
+    let report = bench.run(tasks);
+    assert_eq!(letters(&report), "ccocccocco", "{report:#?}");
+}

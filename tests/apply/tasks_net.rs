@@ -57,6 +57,7 @@ fn answer(mut stream: &std::net::TcpStream) {
                 "8f3c1fa9ec4a0d2f3b6c1e4d4f4a7f3d0e6b9c11",
             ),
         ),
+        "/echoed" => ("307 Temporary Redirect", "Location: /echo\r\n", String::new()),
         "/elsewhere" => ("302 Found", "Location: /f\r\n", String::new()),
         "/json" => (
             "200 OK",
@@ -66,6 +67,8 @@ fn answer(mut stream: &std::net::TcpStream) {
         "/echo" => {
             let kind = header("content-type").unwrap_or_default();
             let login = header("authorization").unwrap_or_default();
+            let own = header("x-once").unwrap_or_default();
+            let login = format!("{login}{own}");
             let method = first.split(' ').next().unwrap();
             ("201 Created", "", format!("{method}|{kind}|{login}|{body}"))
         }
@@ -142,6 +145,8 @@ fn an_answer_is_returned_as_ansible_returns_it() {
     register: echo
   - uri: {{url: 'http://127.0.0.1:{port}/echo', method: PUT, body: {{a: 'x y', b: [1, 2]}}, body_format: form-urlencoded, status_code: 201, return_content: yes}}
     register: form
+  - uri: {{url: 'http://127.0.0.1:{port}/echoed', method: PUT, body: b, headers: {{X-Once: secret}}, unredirected_headers: [X-once], follow_redirects: all, status_code: 201, return_content: yes}}
+    register: once
   - uri: {{url: 'http://127.0.0.1:{port}/none'}}
     register: missing
     ignore_errors: yes
@@ -153,13 +158,14 @@ fn an_answer_is_returned_as_ansible_returns_it() {
         - json.content_type == 'application/json' and not json.redirected and json is not changed
         - echo.status == 201 and echo.content == 'POST|application/json|Basic bWU6cHc=|{{\"a\":1}}'
         - form.content == 'PUT|application/x-www-form-urlencoded||a=x+y&b=1&b=2'
+        - once.content == 'PUT|||b' and once.redirected
         - missing is failed and missing.status == 404 and missing.content == 'no'
         - missing.msg is match('Status code was 404 and not .200.')
         - file is changed and file.redirected and file.path == root + '/x'
 "
     );
     let report = bench.run(&tasks);
-    assert_eq!(letters(&report), "oooico", "{}", last_message(&report));
+    assert_eq!(letters(&report), "ooooico", "{}", last_message(&report));
     assert_eq!(bench.read("x"), "bytes\n");
     let post = format!("tasks: [{{uri: {{url: 'http://127.0.0.1:{port}/echo', method: POST}}}}]");
     assert_eq!(letters(&bench.dry_run(&post)), "u", "a dry run sends nothing");

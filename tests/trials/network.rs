@@ -73,8 +73,10 @@ fn killed_on_the_way_to(server: &Receiver, topology: &str) {
         let (least, most) = if round % 3 == 0 { (1_100, 2_000) } else { (50, 700) };
         std::thread::sleep(rig.random(least, most));
         agent.kill();
+        writer.rest(true);
         let taken = settled(&rig, server, &mut oracle);
         under_way += taken.saturating_sub(safe.lines(&rig));
+        writer.rest(false);
     }
     let written = writer.stop();
     let agent = rig.start();

@@ -39,6 +39,7 @@ pub(crate) struct Writer {
     pub(crate) id: u32,
     written: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
+    rests: Arc<AtomicBool>,
     deeds: Sender<(Deed, Sender<()>)>,
     thread: Option<JoinHandle<()>>,
 }
@@ -47,16 +48,18 @@ impl Writer {
     /// Writes to `path` at this rate until it is stopped.
     pub(crate) fn start(id: u32, path: &Path, bytes_per_second: usize) -> Self {
         let (written, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let rests = Arc::new(AtomicBool::new(false));
         let (deeds, todo) = mpsc::channel();
         let work = Work {
             id,
             path: path.to_owned(),
             written: Arc::clone(&written),
             stop: Arc::clone(&stop),
+            rests: Arc::clone(&rests),
             todo,
         };
         let thread = std::thread::spawn(move || work.run(bytes_per_second));
-        Self { id, written, stop, deeds, thread: Some(thread) }
+        Self { id, written, stop, rests, deeds, thread: Some(thread) }
     }
 
     /// Lines so far.
@@ -69,6 +72,11 @@ impl Writer {
         let (done, when_done) = mpsc::channel();
         self.deeds.send((Box::new(deed), done)).unwrap();
         when_done.recv().unwrap();
+    }
+
+    /// Whether it writes nothing for now, while what it wrote is judged.
+    pub(crate) fn rest(&self, rests: bool) {
+        self.rests.store(rests, Ordering::SeqCst);
     }
 
     /// Stops writing and says how many lines there are.
@@ -92,16 +100,23 @@ struct Work {
     path: PathBuf,
     written: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
+    rests: Arc<AtomicBool>,
     todo: Receiver<(Deed, Sender<()>)>,
 }
 
 impl Work {
     fn run(self, bytes_per_second: usize) {
-        let begun = Instant::now();
+        let mut begun = Instant::now();
         let (mut bytes, mut number, mut files) = (0usize, 0u64, 0u64);
         let mut file = open(&self.path);
         let mut burst = Vec::new();
         while !self.stop.load(Ordering::SeqCst) {
+            if self.rests.load(Ordering::SeqCst) {
+                let rest = Instant::now();
+                std::thread::sleep(BEAT);
+                begun += rest.elapsed();
+                continue;
+            }
             let due = (begun.elapsed().as_secs_f64() * bytes_per_second as f64) as usize;
             burst.clear();
             while bytes + burst.len() < due {

@@ -130,3 +130,16 @@ fn usual_mistakes_get_a_hint() {
     insta::assert_snapshot!(complaints("a: 1\n---\nb: 2\n"), @"a.yml:2:1: a second document begins here; a config file has one | put it in a file of its own: a folder of files counts as one");
     insta::assert_snapshot!(complaints("a: 1\nb\n"), @"a.yml:3:1: not valid YAML: simple key expect ':' | this line lacks its `: `");
 }
+
+#[test]
+fn the_indentation_in_brackets_does_not_count_in_yaml_1_1() {
+    let text =
+        "a: {\n  b: [\n1,\n'} é'\n]\n}\nc:\n  - d: {\n    e: 1\n  }\n    f: |\n      {\n      }\n";
+    let tree = tree(text);
+    assert_eq!(tree.get("a").unwrap().get("b").unwrap().as_list().unwrap().len(), 2);
+    let of_list = &tree.get("c").unwrap().as_list().unwrap()[0];
+    assert_eq!(of_list.get("f").unwrap().as_str(), Some("{\n}\n"));
+    let place = of_list.get("f").unwrap().span.as_ref().unwrap().to_string();
+    assert!(place.contains(":11:"), "{place}");
+    assert!(tree_in(Dialect::Yaml12, "a: {\n}\n").is_err());
+}

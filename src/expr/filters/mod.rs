@@ -5,6 +5,7 @@ mod arrange;
 mod built_in;
 mod dict;
 mod hash;
+mod links;
 mod list;
 mod math;
 mod net;

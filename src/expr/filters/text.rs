@@ -136,6 +136,13 @@ pub(super) const TABLE: &[Callable] = &[
         "'<b>a</b>  c' | striptags → 'a c'",
     ),
     Callable::new(
+        &["urlize"],
+        "trim_url_limit=none, nofollow=false, target=none, rel=none, extra_schemes=none",
+        super::links::urlize,
+        "The text as HTML, with links in place of its addresses.",
+        "'see a.org' | urlize → 'see <a href=\"https://a.org\" rel=\"noopener\">a.org</a>'",
+    ),
+    Callable::new(
         &["xmlattr"],
         "autospace=true",
         xmlattr,

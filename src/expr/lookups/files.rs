@@ -117,6 +117,16 @@ pub(super) fn locate(host: &dyn Host, folder: &str, name: &str) -> Result<Option
 
 /// The text of the file that `name` means.
 pub(super) fn read(asked: &Asked<'_>, folder: &str, name: &str) -> Result<String, Error> {
+    read_as(asked, folder, name, "utf-8")
+}
+
+/// The same of a file in another encoding.
+pub(super) fn read_as(
+    asked: &Asked<'_>,
+    folder: &str,
+    name: &str,
+    encoding: &str,
+) -> Result<String, Error> {
     let host = asked.host()?;
     let told = |why: String| asked.wrong(why);
     let path = locate(&*host, folder, name).map_err(told)?;
@@ -130,8 +140,11 @@ pub(super) fn read(asked: &Asked<'_>, folder: &str, name: &str) -> Result<String
         asked.wrong(format!("finds no file `{name}`, {places}"))
     })?;
     let bytes = host.read(&path).map_err(told)?;
-    String::from_utf8(bytes)
-        .map_err(|_| asked.wrong(format!("reads text, and {} is none", path.display())))
+    let known = encoding_rs::Encoding::for_label(encoding.as_bytes());
+    let known = known.ok_or_else(|| asked.wrong(format!("knows no encoding `{encoding}`")))?;
+    let text = known.decode_without_bom_handling_and_without_replacement(&bytes);
+    let told = || asked.wrong(format!("reads text, and {} is none", path.display()));
+    Ok(text.ok_or_else(told)?.into_owned())
 }
 
 fn file(asked: &Asked<'_>) -> Result<Vec<Value>, Error> {

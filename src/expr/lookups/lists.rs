@@ -69,6 +69,9 @@ pub(super) const TABLE: &[LookUp] = &[
         "*lists",
         |asked| {
             let lists: Vec<Vec<Value>> = asked.terms.iter().map(opened).collect();
+            if lists.is_empty() {
+                return Err(asked.wrong("takes at least one list"));
+            }
             let length = lists.iter().map(Vec::len).max().unwrap_or_default();
             let item =
                 |list: &Vec<Value>, at| list.get(at).cloned().unwrap_or_else(|| Value::from(()));
@@ -128,6 +131,14 @@ fn subelements(asked: &Asked<'_>) -> Result<Vec<Value>, Error> {
         ValueKind::Map => filters::entries_of(items).into_iter().map(|(_, value)| value).collect(),
         _ => opened(items),
     };
+    if let Some(options) = rest.first() {
+        let known = |name: &Value| name.as_str() == Some("skip_missing");
+        let is_odd = options.kind() != ValueKind::Map
+            || !options.try_iter().is_ok_and(|mut names| names.all(|name| known(&name)));
+        if is_odd || rest.len() > 1 {
+            return Err(asked.wrong("takes a list, a name, and perhaps `{'skip_missing': true}`"));
+        }
+    }
     let option = rest.first().and_then(|options| options.get_attr("skip_missing").ok());
     let skip = option.is_some_and(|value| value.is_true()) || asked.flag("skip_missing", false);
     let names: Vec<String> = name.to_string().split('.').map(str::to_owned).collect();

@@ -40,7 +40,7 @@ fn password(asked: &Asked<'_>, term: &str) -> Result<Value, Error> {
         value.as_usize().or_else(|| value.as_str()?.parse().ok()).filter(|length| *length <= 4096)
     });
     let length = length.ok_or_else(|| asked.wrong("takes a `length` of up to 4096"))?;
-    let encrypt = option("encrypt").map(ToString::to_string);
+    let encrypt = option("encrypt").map(ToString::to_string).filter(|kind| !kind.is_empty());
 
     let kept = if path == "/dev/null" { None } else { read(asked, &path)? };
     let mut changed = kept.is_none();

@@ -20,7 +20,7 @@ pub(super) const TABLE: &[LookUp] = &[
     LookUp::new(
         &["ini"],
         "*keys, file='ansible.ini', section='global', type='ini', re=false, default='', \
-         case_sensitive=false, allow_no_value=false",
+         case_sensitive=false, allow_no_value=false, encoding='utf-8', interpolation=true",
         |asked| {
             let found = asked.names().map(|term| ini(asked, &term));
             Ok(found.collect::<Result<Vec<_>, _>>()?.concat())
@@ -34,9 +34,26 @@ pub(super) const TABLE: &[LookUp] = &[
 fn split(term: &str, options: &IndexMap<String, Value>) -> (String, IndexMap<String, Value>) {
     let mut options = options.clone();
     let mut key: Vec<&str> = Vec::new();
-    for word in term.split(' ') {
+    let mut rest = Some(term);
+    while let Some(ahead) = rest {
+        let (word, after) = match ahead.split_once(' ') {
+            Some((word, after)) => (word, Some(after)),
+            None => (ahead, None),
+        };
+        rest = after;
         match word.split_once('=') {
             Some((name, value)) if !name.is_empty() && !key.is_empty() => {
+                // A value in quotes may hold blanks.
+                let quoted = ['"', '\''].into_iter().find_map(|quote| {
+                    ahead[name.len() + 1..].strip_prefix(quote)?.split_once(quote)
+                });
+                let value = match quoted {
+                    Some((value, after)) => {
+                        rest = after.strip_prefix(' ');
+                        value
+                    }
+                    None => value,
+                };
                 options.insert(name.to_owned(), value.into());
             }
             _ => key.push(word),
@@ -104,32 +121,53 @@ fn ini(asked: &Asked<'_>, term: &str) -> Result<Vec<Value>, Error> {
     let text = |name: &str, otherwise: &str| {
         options.get(name).map_or_else(|| otherwise.to_owned(), ToString::to_string)
     };
-    let flag =
-        |name: &str| matches!(text(name, "false").to_lowercase().as_str(), "true" | "yes" | "1");
+    let is_true = |text: String| matches!(text.to_lowercase().as_str(), "true" | "yes" | "1");
+    let flag = |name: &str| is_true(text(name, "false"));
     let kind = text("type", "ini");
     if !matches!(kind.as_str(), "ini" | "properties") {
         return Err(asked.wrong(format!("takes ini or properties as `type`, not `{kind}`")));
     }
     let wanted =
         if kind == "properties" { "java_properties".into() } else { text("section", "global") };
-    let file = super::files::read(asked, "files", &text("file", "ansible.ini"))?;
+    let name = text("file", "ansible.ini");
+    let file = super::files::read_as(asked, "files", &name, &text("encoding", "utf-8"))?;
     let entries = entries(&file, if kind == "properties" { &wanted } else { "" });
     let case = flag("case_sensitive");
     let same = |a: &str, b: &str| if case { a == b } else { a.eq_ignore_ascii_case(b) };
-    let mut section = entries.iter().filter(|entry| entry.section == wanted);
+    let section = entries.iter().filter(|entry| entry.section == wanted);
+    if kind == "ini" {
+        let empty = section.clone().find(|entry| !entry.has_value);
+        if let Some(empty) = empty.filter(|_| !flag("allow_no_value") && !flag("allow_none")) {
+            return Err(asked.wrong(format!("finds no value of `{}` in {name}", empty.key)));
+        }
+        let mut others = section.clone();
+        while let Some(entry) = others.next() {
+            if others.clone().any(|other| same(&other.key, &entry.key)) {
+                let (key, section) = (&entry.key, &entry.section);
+                return Err(asked.wrong(format!("finds `{key}` twice in [{section}] of {name}")));
+            }
+        }
+    }
+    let fill = kind == "ini" && is_true(text("interpolation", "true"));
+    let told = |entry: &Entry| -> Value {
+        match fill {
+            true => filled(&entry.value, &section.clone().collect::<Vec<_>>(), 0).into(),
+            false => entry.value.as_str().into(),
+        }
+    };
     if flag("re") {
         let pattern = Pattern::new(&key, Options { ignore_case: !case, multi_line: false })?;
         let mut found = Vec::new();
-        for entry in section {
+        for entry in section.clone() {
             if pattern.matches(&entry.key, true)? {
-                found.push(entry.value.as_str().into());
+                found.push(told(entry));
             }
         }
         return Ok(found);
     }
     // The last one counts.
-    match section.rfind(|entry| same(&entry.key, &key)) {
-        Some(entry) => Ok(vec![entry.value.as_str().into()]),
+    match section.clone().rfind(|entry| same(&entry.key, &key)) {
+        Some(entry) => Ok(vec![told(entry)]),
         None => Ok(vec![options.get("default").cloned().unwrap_or_else(|| "".into())]),
     }
 }
@@ -138,6 +176,33 @@ struct Entry {
     section: String,
     key: String,
     value: String,
+    /// Whether there is a `=` or `:`.
+    has_value: bool,
+}
+
+/// `value` with the values of the same section in place of `%(key)s`, as Python's reader has it.
+fn filled(value: &str, section: &[&Entry], depth: usize) -> String {
+    let mut out = String::new();
+    let mut rest = value;
+    while let Some((before, after)) = rest.split_once('%') {
+        out.push_str(before);
+        let named = after.strip_prefix('(').and_then(|after| after.split_once(")s"));
+        let found = named.and_then(|(key, after)| {
+            let entry = section.iter().find(|entry| entry.key.eq_ignore_ascii_case(key))?;
+            Some((entry, after))
+        });
+        match found {
+            Some((entry, after)) if depth < 10 => {
+                out.push_str(&filled(&entry.value, section, depth + 1));
+                rest = after;
+            }
+            _ => {
+                out.push('%');
+                rest = after.strip_prefix('%').unwrap_or(after);
+            }
+        }
+    }
+    out + rest
 }
 
 /// The entries of an INI file; lines that are indented go on with the value before.
@@ -159,9 +224,11 @@ fn entries(text: &str, section: &str) -> Vec<Entry> {
                 last.value.push_str(trimmed);
             }
             _ => {
-                let (key, value) = trimmed.split_once(['=', ':']).unwrap_or((trimmed, ""));
+                let pair = trimmed.split_once(['=', ':']);
+                let (key, value) = pair.unwrap_or((trimmed, ""));
                 let (key, value) = (key.trim().to_owned(), value.trim().to_owned());
-                entries.push(Entry { section: section.clone(), key, value });
+                let has_value = pair.is_some();
+                entries.push(Entry { section: section.clone(), key, value, has_value });
             }
         }
     }

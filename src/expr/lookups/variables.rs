@@ -20,8 +20,11 @@ pub(super) const TABLE: &[LookUp] = &[
         |asked| {
             let known = asked.scope.known_names();
             let mut found: Vec<String> = Vec::new();
-            for text in asked.names() {
-                let pattern = Pattern::new(&text, Options::default())?;
+            for term in &asked.terms {
+                let Some(text) = term.as_str() else {
+                    return Err(asked.wrong(format!("takes patterns, and `{term}` is no text")));
+                };
+                let pattern = Pattern::new(text, Options::default())?;
                 for name in &known {
                     if pattern.matches(name, false)? && !found.contains(name) {
                         found.push(name.clone());

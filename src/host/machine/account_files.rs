@@ -81,6 +81,7 @@ impl Machine {
         let is_live = matches!(self.back, Back::Live);
         // Others cannot lock, and are told below what they may not write.
         let lock = (is_live && self.is_root()).then(lock).transpose()?;
+        self.look_anew();
         let locked = if lock.is_some() { self.accounts()? } else { now.clone() };
         if locked != now {
             now = locked;

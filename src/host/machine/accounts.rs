@@ -36,6 +36,11 @@ impl Machine {
         own_ids().0 == 0
     }
 
+    /// The name of whoever runs this.
+    pub fn own_name(&self) -> String {
+        self.user_name(own_ids().0)
+    }
+
     /// What this host is called.
     pub fn host_name(&self) -> String {
         unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned()

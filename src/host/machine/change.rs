@@ -76,6 +76,27 @@ impl fmt::Debug for Extras {
     }
 }
 
+/// The times that a file had, compared and shown as little as [`Extras`] are.
+#[derive(Clone, Copy, Eq)]
+pub struct Stamps {
+    /// Last read.
+    pub accessed: Stamp,
+    /// Last written.
+    pub modified: Stamp,
+}
+
+impl PartialEq for Stamps {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Stamps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stamps")
+    }
+}
+
 /// A time that a file should get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Time {
@@ -141,6 +162,8 @@ pub enum Effect {
     },
     /// Times are set.
     Times {
+        /// Those before.
+        before: Stamps,
         /// Last read.
         accessed: Time,
         /// Last written.

@@ -138,6 +138,15 @@ impl Machine {
         Ok(Ran::Done(output))
     }
 
+    /// Where the command runs; where nobody says, it is where this process is.
+    fn directory_of(&self, command: &Command) -> Option<PathBuf> {
+        match (&self.base, &command.chdir) {
+            (Some(base), Some(directory)) => Some(base.join(directory)),
+            (Some(base), None) if base.is_dir() => Some(base.clone()),
+            (_, directory) => directory.clone(),
+        }
+    }
+
     /// Finds the program, and refuses what must not be run.
     fn check_command(&self, command: &Command) -> Result<PathBuf, Fault> {
         let Some(program) = command.argv.first().filter(|program| !program.is_empty()) else {
@@ -177,7 +186,7 @@ impl Machine {
             Ok(found.is_some_and(|found| found.kind == Kind::File && found.mode & 0o111 != 0))
         };
         if program.contains('/') {
-            let path = match &command.chdir {
+            let path = match self.directory_of(command) {
                 Some(directory) => directory.join(program),
                 None => PathBuf::from(program),
             };
@@ -214,7 +223,7 @@ impl Machine {
             sandbox.confine(&mut process);
         }
         process.args(arguments).envs(command.environment.iter().map(|(name, value)| (name, value)));
-        if let Some(directory) = &command.chdir {
+        if let Some(directory) = self.directory_of(command) {
             process.current_dir(directory);
         }
         process.stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -5,6 +5,7 @@ use super::passwords;
 use crate::host::acl::{Acl, Who, letters};
 use bytes::Bytes;
 use similar::TextDiff;
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Files beyond this are summarised: a diff of them helps nobody and costs minutes.
@@ -40,7 +41,7 @@ impl Change {
             Effect::Owner { before, after } => {
                 format!("{path}{}", difference(*before, *after).replacen(',', ":", 1))
             }
-            Effect::Times { accessed, modified } => {
+            Effect::Times { accessed, modified, .. } => {
                 let mut out = format!("{path}: ");
                 for (name, time) in [("accessed", accessed), ("modified", modified)] {
                     match time {
@@ -81,6 +82,15 @@ impl Change {
         }
     }
 
+    /// The texts of a file before and after as they may be shown: without what people log in with.
+    pub fn shown<'t>(&self, old: &'t str, new: &'t str) -> (Cow<'t, str>, Cow<'t, str>) {
+        if passwords::hides(&self.path) {
+            let (old, new) = passwords::hide(old, new);
+            return (old.into(), new.into());
+        }
+        (old.into(), new.into())
+    }
+
     /// The change of a file's text as a unified diff; `None` where text has no part in it. What is
     /// binary or too long is summarised in one line.
     pub fn diff(&self) -> Option<String> {
@@ -108,16 +118,12 @@ impl Change {
         let (Some(old_text), Some(new_text)) = (as_text(old), as_text(after)) else {
             return Some(format!("binary, {} → {} bytes\n", old.len(), after.len()));
         };
-        let hidden = passwords::hides(&self.path).then(|| passwords::hide(old_text, new_text));
-        let (old_text, new_text) = match &hidden {
-            Some((old, new)) => (old.as_str(), new.as_str()),
-            None => (old_text, new_text),
-        };
+        let (old_text, new_text) = &self.shown(old_text, new_text);
         let name = self.path.display().to_string();
         let old_name = if matches!(before, Before::File { .. }) { &name } else { "/dev/null" };
         let new_name =
             if matches!(self.effect, Effect::Remove { .. }) { "/dev/null" } else { name.as_str() };
-        let diff = TextDiff::from_lines(old_text, new_text);
+        let diff = TextDiff::from_lines(old_text.as_ref(), new_text.as_ref());
         Some(diff.unified_diff().context_radius(3).header(old_name, new_name).to_string())
     }
 }

@@ -57,7 +57,7 @@ pub(super) fn perform(change: &Change, manner: Manner) -> Result<(), Fault> {
             .map_err(|e| Fault::kernel("set the mode of", path, e)),
         Effect::Owner { after, .. } => chown(place, after.uid, after.gid)
             .map_err(|e| Fault::kernel("set the owner of", path, e)),
-        Effect::Times { accessed, modified } => {
+        Effect::Times { accessed, modified, .. } => {
             let (accessed, modified) = (time_spec(*accessed), time_spec(*modified));
             utimensat(AT_FDCWD, place, &accessed, &modified, UtimensatFlags::NoFollowSymlink)
                 .map_err(|e| Fault::kernel("set the times of", path, e))

@@ -45,12 +45,16 @@ use fault::Fault;
 use meta::{Kind, Meta, Stamp};
 use overlay::Overlay;
 use path::{Follow, Walk};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use wait::Limit;
+
+/// For so long directories are taken to stay where they are.
+const STEADY: Duration = Duration::from_millis(20);
 
 /// Files up to this are kept in the journal with their bytes, larger ones without.
 const KEPT_BYTES: u64 = 16 << 20;
@@ -60,14 +64,18 @@ pub struct Machine {
     back: Back,
     journal: Vec<Change>,
     seen: RefCell<BTreeSet<PathBuf>>,
-    /// Where directories that a task has walked to are, until it ends or something changes.
+    /// Where directories are, until something changes or a moment has passed.
     directories: RefCell<HashMap<PathBuf, Walk>>,
+    /// When the first of them was found.
+    directories_since: Cell<Option<Instant>>,
     /// What was there when it was last looked, for so long: a task asks the same again and again.
     last_look: RefCell<Option<(PathBuf, Option<Meta>)>>,
     /// Who is called what, until something changes.
     names: RefCell<Names>,
     umask: u32,
     masker: Masker,
+    /// What relative paths are below.
+    base: Option<PathBuf>,
     /// Whom programs run as, where that is not this process's user.
     user: Option<User>,
     on_change: Option<OnChange>,
@@ -104,10 +112,12 @@ impl Machine {
             journal: Vec::new(),
             seen: RefCell::default(),
             directories: RefCell::default(),
+            directories_since: Cell::default(),
             last_look: RefCell::default(),
             names: RefCell::default(),
             umask,
             masker: Masker::default(),
+            base: None,
             user: None,
             on_change: None,
             sandbox: None,
@@ -160,11 +170,25 @@ impl Machine {
         };
         Self {
             masker: self.masker.clone(),
+            base: self.base.clone(),
             sandbox: self.sandbox.clone(),
             has_unknown_effects: self.has_unknown_effects,
             limit: self.limit,
             ..Self::with(back, self.umask)
         }
+    }
+
+    /// Takes over what `other`, which this one is a fork of, has foretold since it had `from`
+    /// effects. That costs what those few do, where another fork would copy all of them.
+    pub fn follow(&mut self, other: &Self, from: usize) -> Result<(), Fault> {
+        self.forget_looks();
+        self.has_unknown_effects = other.has_unknown_effects;
+        if let Back::Overlay(overlay) = &mut self.back {
+            for change in other.journal.get(from..).unwrap_or_default() {
+                overlay.record(change)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether effects are only recorded. For reports; tasks must not ask.
@@ -256,6 +280,7 @@ impl Machine {
 
     /// Resolves a path that is looked at, and remembers it.
     fn see(&self, path: &Path, follow: Follow) -> Result<PathBuf, Fault> {
+        let path = &*self.absolute(path)?;
         let resolved = self.resolve(path, follow)?;
         let mut seen = self.seen.borrow_mut();
         if resolved != path && !seen.contains(path) {
@@ -320,14 +345,20 @@ impl Machine {
     /// has not made.
     pub fn forget_looks(&mut self) {
         self.look_anew();
+        self.directories.get_mut().clear();
+        self.directories_since.take();
         *self.names.get_mut() = Names::default();
     }
 
-    /// Where things are, and what they are, may be different from now on: time has passed, or
-    /// another task begins.
+    /// Things may be different from now on: time has passed, or another task begins. Directories are
+    /// taken to stay where they are for a moment, since tasks in a row are about the same ones; what
+    /// is read or written goes by the way that was found, or fails where a link is in it now.
     pub fn look_anew(&self) {
-        self.directories.borrow_mut().clear();
         self.last_look.take();
+        if self.directories_since.get().is_some_and(|since| since.elapsed() > STEADY) {
+            self.directories.borrow_mut().clear();
+            self.directories_since.take();
+        }
     }
 
     /// Does or records one effect that is known to be needed. Both backs first ask whether it can

@@ -228,7 +228,7 @@ impl Overlay {
                     found.attributes.foretold.insert(xattr::CAPABILITY.to_owned(), None);
                 }
             })?,
-            Effect::Times { accessed, modified } => self.change(path, |found| {
+            Effect::Times { accessed, modified, .. } => self.change(path, |found| {
                 set_time(&mut found.meta.accessed, *accessed);
                 set_time(&mut found.meta.modified, *modified);
             })?,

@@ -8,8 +8,10 @@ use super::Machine;
 use super::accounts::own_ids;
 use super::fault::Fault;
 use super::meta::{Kind, Meta};
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
+use std::time::Instant;
 
 /// As many links as the kernel follows.
 const MOST_LINKS: usize = 40;
@@ -24,15 +26,30 @@ pub enum Follow {
 }
 
 impl Machine {
+    /// From now on relative paths are below `base`, and programs run there.
+    pub fn begin_at(&mut self, base: &Path) {
+        let base = if base.as_os_str().is_empty() { Path::new(".") } else { base };
+        self.base = std::path::absolute(base).ok();
+    }
+
+    /// The path from `/` on.
+    ///
+    /// Errors: a relative path, where nobody has said what it is below.
+    pub fn absolute<'p>(&self, path: &'p Path) -> Result<Cow<'p, Path>, Fault> {
+        match &self.base {
+            _ if path.is_absolute() => Ok(Cow::Borrowed(path)),
+            Some(base) => Ok(Cow::Owned(base.join(path))),
+            None => Err(Fault::new(format!("the path `{}` is not absolute", path.display()))
+                .hint("begin it with `/`")),
+        }
+    }
+
     /// The same path without `.`, `..` and links, except at its end where `follow` is
     /// [`Follow::No`]. What does not exist is taken as written.
     ///
-    /// Errors: a relative path, a NUL byte, too many links, a link laid by somebody else.
+    /// Errors: a NUL byte, too many links, a link laid by somebody else.
     pub fn resolve(&self, path: &Path, follow: Follow) -> Result<PathBuf, Fault> {
-        if !path.is_absolute() {
-            return Err(Fault::new(format!("the path `{}` is not absolute", path.display()))
-                .hint("begin it with `/`"));
-        }
+        let path = &*self.absolute(path)?;
         if path.as_os_str().as_encoded_bytes().contains(&0) {
             return Err(Fault::new(format!("the path {path:?} holds a NUL byte")));
         }
@@ -44,6 +61,9 @@ impl Machine {
             Some(walk) => walk,
             None => {
                 let walk = self.walk(Walk::default(), path, parent, Follow::Yes)?;
+                if self.directories_since.get().is_none() {
+                    self.directories_since.set(Some(Instant::now()));
+                }
                 self.directories.borrow_mut().insert(parent.to_owned(), walk.clone());
                 walk
             }

@@ -1,9 +1,10 @@
 //! Takes effects back, newest first, as far as the journal knows what was before.
 
 use super::Machine;
-use super::change::{Before, Change, Effect};
+use super::change::{Before, Change, Effect, Time};
 use super::fault::Fault;
 use super::live::Manner;
+use super::path::Follow;
 use std::path::Path;
 
 impl Machine {
@@ -47,11 +48,15 @@ impl Machine {
                 let effect = Effect::Rename { to: change.path.clone() };
                 self.perform(to.clone(), effect, Manner::Atomic)
             }
-            other => Err(Fault::new(format!(
-                "`{}` of {} cannot be undone",
-                other.word(),
-                path.display()
-            ))),
+            Effect::Times { before, accessed, modified } => {
+                let back = |now, then| if now == Time::Preserve { now } else { Time::At(then) };
+                let accessed = back(*accessed, before.accessed);
+                let modified = back(*modified, before.modified);
+                self.set_times(path, Follow::No, accessed, modified)
+            }
+            Effect::Run { .. } => {
+                Err(Fault::new(format!("`run` of {} cannot be undone", path.display())))
+            }
         }
     }
 
@@ -87,8 +92,8 @@ impl Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::machine::meta::Stamp;
     use crate::host::machine::mode::Mode;
-    use crate::host::machine::path::Follow;
     use crate::host::machine::write::{Attributes, WriteOptions};
     use bytes::Bytes;
     use std::fs;
@@ -118,6 +123,21 @@ mod tests {
             assert_eq!(fs::metadata(path).unwrap().modified().unwrap(), long_ago);
             assert_eq!(xattr::all(path).unwrap(), attributes);
         }
+    }
+
+    #[test]
+    fn times_that_were_set_are_put_back() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().canonicalize().unwrap().join("file");
+        fs::write(&path, "").unwrap();
+        let long_ago = std::time::UNIX_EPOCH + std::time::Duration::new(86_400, 5);
+        fs::File::open(&path).unwrap().set_modified(long_ago).unwrap();
+        let mut machine = Machine::live();
+        let time = Time::At(Stamp { seconds: 1_000_000, nanoseconds: 0 });
+        machine.set_times(&path, Follow::No, Time::Preserve, time).unwrap();
+        assert_ne!(fs::metadata(&path).unwrap().modified().unwrap(), long_ago);
+        assert_eq!(machine.undo(0), []);
+        assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), long_ago);
     }
 
     #[test]

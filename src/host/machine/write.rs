@@ -1,7 +1,7 @@
 //! What tasks ask for: files, directories, links, permissions. Each compares first.
 
 use super::accounts::own_ids;
-use super::change::{Access, Before, Effect, Time};
+use super::change::{Access, Before, Effect, Stamps, Time};
 use super::command::Command;
 use super::fault::Fault;
 use super::live::Manner;
@@ -260,7 +260,9 @@ impl Machine {
         if (accessed, modified) == (Time::Preserve, Time::Preserve) {
             return Ok(());
         }
-        self.perform(resolved, Effect::Times { accessed, modified }, Manner::Atomic)
+        let before = Stamps { accessed: found.accessed, modified: found.modified };
+        let effect = Effect::Times { before, accessed, modified };
+        self.perform(resolved, effect, Manner::Atomic)
     }
 
     /// The permissions of something new at `path`: ours and the umask's, or of a set-gid parent.

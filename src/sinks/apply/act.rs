@@ -84,7 +84,7 @@ impl Executor<'_> {
         let started = Instant::now();
         drop(self.machine.take_seen());
         let number = self.report.tasks.len() + 1;
-        let switches = Switches::of(&keywords, &scope);
+        let switches = Switches::of(&keywords, self.inputs.diffs, &scope);
         // What the task's own parameters keep secret, an item of its loop may hold too.
         let passwords = Masker::default();
         let hides = switches.as_ref().map_or(true, |switches| switches.no_log);
@@ -197,14 +197,6 @@ impl Executor<'_> {
     }
 
     fn become_user(&mut self, job: &Job<'_>, scope: &Scope) -> Result<(), Failure> {
-        if let Some(node) = &job.keywords.delegate_to {
-            let rendered = scope.engine().render_node(node, scope)?;
-            let name = rendered.scalar_text().unwrap_or_default();
-            if !matches!(name, "localhost" | "127.0.0.1" | "::1" | "") && name != self.inputs.host {
-                let why = format!("`delegate_to` can only be this host, and this is `{name}`");
-                return Err(Failure::new(why));
-            }
-        }
         let Some(user) = job.keywords.user.as_ref().filter(|_| job.switches.becomes) else {
             return Ok(());
         };
@@ -266,13 +258,17 @@ impl Executor<'_> {
             }
         };
         let control = &job.keywords.control;
+        let loop_var = match scope.engine().render(&control.loop_var, scope) {
+            Ok(name) => name.to_string(),
+            Err(problem) => return job.failed(problem.into(), scope).into(),
+        };
         let mut turns: Vec<Turn> = Vec::new();
         for (index, item) in items.iter().enumerate() {
             let mut scope = scope
                 .with_results(Arc::clone(&self.results))
-                .with_local(&control.loop_var, item.clone())
-                .with_local("ansible_loop_var", control.loop_var.as_str().into());
-            let mut locals = vec![(control.loop_var.clone(), item.clone())];
+                .with_local(&loop_var, item.clone())
+                .with_local("ansible_loop_var", loop_var.as_str().into());
+            let mut locals = vec![(loop_var.clone(), item.clone())];
             if let Some(name) = &control.index_var {
                 scope = scope
                     .with_local(name, index.into())
@@ -291,9 +287,13 @@ impl Executor<'_> {
             }
             let mut turn = self.attempts(job, &scope);
             turn.label = job.label(item, &scope);
+            locals.push(("ansible_loop_var".into(), loop_var.as_str().into()));
+            if let Some(name) = &control.index_var {
+                locals.push(("ansible_index_var".into(), name.as_str().into()));
+            }
             turn.locals = locals;
-            turn.returned.insert(control.loop_var.clone(), item.clone());
-            turn.returned.insert("ansible_loop_var".into(), control.loop_var.as_str().into());
+            turn.returned.insert(loop_var.clone(), item.clone());
+            turn.returned.insert("ansible_loop_var".into(), loop_var.as_str().into());
             self.keep_facts(&turn);
             let ends = control
                 .break_when
@@ -310,7 +310,7 @@ impl Executor<'_> {
     /// Runs the task until it is done, or has been tried often enough.
     fn attempts(&mut self, job: &Job<'_>, scope: &Scope) -> Turn {
         let Some(retry) = job.keywords.retry.as_ref().filter(|_| !self.machine.is_dry_run()) else {
-            return job.run(self.machine, scope);
+            return job.run(self.machine, scope, None);
         };
         let Retry { until, retries, delay } = retry;
         let number = |node: &Option<Node>, otherwise: f64| match node {
@@ -325,12 +325,11 @@ impl Executor<'_> {
         };
         let mut changes = Vec::new();
         for attempt in 1.. {
-            let mut turn = job.run(self.machine, scope);
+            let mut turn = job.run(self.machine, scope, (most > 0).then_some(attempt));
             changes.append(&mut turn.changes);
             if turn.status == Status::Skipped {
                 return turn;
             }
-            turn.returned.insert("attempts".into(), attempt.into());
             let is_done = match until {
                 Some(conditions) => job.all(conditions, &turn, scope),
                 None => Ok(turn.status != Status::Failed),
@@ -365,7 +364,12 @@ impl Executor<'_> {
         } else if let Some(facts) = turn.returned.get(ansible_facts::NAME)
             && !ansible_facts::are_own(facts)
         {
-            Arc::make_mut(&mut self.results).extend(pairs(facts));
+            let found = pairs(facts);
+            let known = self.results.get(ansible_facts::NAME);
+            let all = ansible_facts::with(&self.inputs.facts, known, found.clone());
+            let results = Arc::make_mut(&mut self.results);
+            results.extend(found);
+            results.insert(ansible_facts::NAME.into(), all);
         }
         if let Some(group) = turn.returned.get(tasks::ADDED_GROUP).and_then(Value::as_str)
             && !self.groups.iter().any(|known| known == group)

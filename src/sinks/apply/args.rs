@@ -4,12 +4,18 @@ use super::params::{Kind, Spec};
 use super::words::{Quotes, computed_value, key_value, split};
 use crate::event::fault::Diagnostic;
 use crate::event::tree::{Key, Node, Value};
+use std::borrow::Cow;
 
 /// A task's arguments as a mapping: free form (`src=a dest=b`, `ls -l chdir=/`) is taken apart.
-pub(super) fn normalize(module: &str, spec: &Spec, args: &Node) -> Result<Node, Box<Diagnostic>> {
-    let mapping = |entries| Node { value: Value::Map(entries), span: args.span.clone() };
+pub(super) fn normalize<'a>(
+    module: &str,
+    spec: &Spec,
+    args: &'a Node,
+) -> Result<Cow<'a, Node>, Box<Diagnostic>> {
+    let mapping =
+        |entries| Cow::Owned(Node { value: Value::Map(entries), span: args.span.clone() });
     match &args.value {
-        Value::Map(_) => Ok(args.clone()),
+        Value::Map(_) => Ok(Cow::Borrowed(args)),
         Value::Null => Ok(mapping(Vec::new())),
         Value::String(text) => Ok(mapping(free_form(module, spec, text, args)?)),
         _ => {
@@ -77,12 +83,18 @@ fn free_form(
 
 /// The parameters that are expressions, which the task evaluates by itself, apart from those to
 /// be rendered beforehand.
-pub(super) fn set_conditions_aside(spec: &Spec, args: &Node) -> (Node, Vec<(Key, Node)>) {
+pub(super) fn set_conditions_aside<'a>(
+    spec: &Spec,
+    args: &'a Node,
+) -> (Cow<'a, Node>, Vec<(Key, Node)>) {
     let is_condition = |key: &Key| {
         spec.find(&key.name).is_some_and(|param| matches!(param.kind, Kind::Conditions | Kind::Raw))
     };
     let entries = args.as_map().unwrap_or_default();
+    if !entries.iter().any(|(key, _)| is_condition(key)) {
+        return (Cow::Borrowed(args), Vec::new());
+    }
     let (aside, rendered): (Vec<_>, Vec<_>) =
         entries.iter().cloned().partition(|(key, _)| is_condition(key));
-    (Node { value: Value::Map(rendered), span: args.span.clone() }, aside)
+    (Cow::Owned(Node { value: Value::Map(rendered), span: args.span.clone() }), aside)
 }

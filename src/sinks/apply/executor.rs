@@ -37,6 +37,8 @@ pub struct Inputs {
     pub extra_vars: Vars,
     /// Handlers that earlier runs have left.
     pub pending: Pending,
+    /// Whether results hold how things differ, unless a task says otherwise.
+    pub diffs: bool,
 }
 
 /// What is to become of a task.
@@ -109,6 +111,7 @@ pub fn run(
     observer: &mut dyn Observer,
 ) -> Report {
     machine.refuse_secrets(inputs.masker.clone());
+    machine.begin_at(&set.base);
     let looks = Looks::new(machine, &set.base);
     let scope = Scope::new(Arc::clone(&inputs.engine))
         .with_fixed("facts", inputs.facts.clone())
@@ -139,6 +142,7 @@ pub fn run(
         included: Arc::default(),
         groups: set.groups.clone(),
         failed: None,
+        is_forgiven: false,
         waits_for: selection.start_at.clone(),
         report,
     };
@@ -166,6 +170,8 @@ pub(super) struct Executor<'a> {
     pub(super) included: Arc<Vars>,
     /// The task that failed last, and its result, for `rescue`.
     pub(super) failed: Option<(Value, Value)>,
+    /// Whether `meta: clear_host_errors` forgives what has failed.
+    pub(super) is_forgiven: bool,
     /// The name of the first task that is to run.
     pub(super) waits_for: Option<String>,
     pub(super) report: Report,
@@ -181,6 +187,8 @@ pub(super) struct PlayState {
     vars: Arc<Vars>,
     vars_files: Vec<Arc<Vars>>,
     roles: Vec<Arc<Role>>,
+    /// What Ansible calls the play and its roles.
+    names: Vec<(&'static str, Value)>,
     scopes: HashMap<usize, Lived>,
 }
 
@@ -272,6 +280,7 @@ impl Executor<'_> {
             handlers: play.handlers.iter().cloned().map(Arc::new).collect(),
             vars: Arc::new(play.vars.clone()),
             roles: play.roles.clone(),
+            names: super::magic::of_play(play),
             ..PlayState::default()
         };
         if self.set.plays.len() > 1 {
@@ -366,15 +375,36 @@ impl Executor<'_> {
             }
         };
         let own = home.role.as_deref();
+        // A role sees what those around it define, unless it says otherwise itself.
+        let with_parents: Vec<&Role> =
+            home.parents.iter().rev().map(Arc::as_ref).chain(own).collect();
         play.roles.iter().for_each(|role| layer(&role.defaults));
-        own.iter().for_each(|role| layer(&role.defaults));
+        with_parents.iter().for_each(|role| layer(&role.defaults));
         layer(&self.vars);
         layer(&play.vars);
         play.vars_files.iter().for_each(|vars| layer(vars));
         play.roles.iter().for_each(|role| layer(&role.vars));
-        own.iter().for_each(|role| layer(&role.vars));
+        with_parents.iter().for_each(|role| layer(&role.vars));
+        for (name, value) in &play.names {
+            scope = scope.with_fixed(name, value.clone());
+        }
+        if !home.parents.is_empty() {
+            let all = |tell: fn(&Role) -> String| -> Value {
+                home.parents.iter().map(|role| tell(role)).collect()
+            };
+            scope = scope
+                .with_fixed("ansible_parent_role_names", all(|role| role.name.clone()))
+                .with_fixed(
+                    "ansible_parent_role_paths",
+                    all(|role| role.path.display().to_string()),
+                );
+        }
         if !home.params.is_empty() {
             scope = scope.with_params(Arc::new(home.params.clone()));
+        }
+        if !home.play.as_os_str().is_empty() {
+            let play = std::path::absolute(&home.play).unwrap_or_else(|_| home.play.clone());
+            scope = scope.with_fixed("playbook_dir", play.display().to_string().into());
         }
         if let Some(role) = own {
             let path = std::path::absolute(&role.path).unwrap_or_else(|_| role.path.clone());

@@ -1,6 +1,7 @@
 //! One task, once: its condition, its parameters, its work, and what counts as changed or failed.
 
 use super::args::{normalize, set_conditions_aside};
+use super::difference;
 use super::keywords::Keywords;
 use super::looks::Looks;
 use super::params::{Params, Stage, truth};
@@ -14,8 +15,10 @@ use crate::expr::jinja::Problem;
 use crate::expr::scope::Scope;
 use crate::expr::value::to_node;
 use crate::host::machine::Machine;
+use crate::host::machine::change::Change;
+use crate::host::machine::path::Follow;
 use minijinja::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A task and all that stays the same over the turns of its loop.
@@ -42,19 +45,34 @@ pub(super) struct Switches {
     /// Whether it only looks; where nothing is said, as the run does.
     pub(super) check_mode: Option<bool>,
     pub(super) shows_diff: bool,
+    /// Whether its result holds how things differ.
+    pub(super) returns_diff: bool,
     pub(super) becomes: bool,
 }
 
+/// What the effects of a turn are looked at with.
+#[derive(Clone, Copy)]
+struct About<'a> {
+    /// The path that the task is about, as it is written.
+    path: Option<&'a str>,
+    /// How many effects there were before it.
+    before: usize,
+    /// Which time it is tried.
+    attempt: Option<usize>,
+}
+
 impl Job<'_> {
-    /// Runs the task with the names in `scope`.
-    pub(super) fn run(&self, machine: &mut Machine, scope: &Scope) -> Turn {
+    /// Runs the task with the names in `scope`. Where it is tried several times, `attempt` is
+    /// which time this is.
+    pub(super) fn run(&self, machine: &mut Machine, scope: &Scope, attempt: Option<usize>) -> Turn {
         machine.look_anew();
         match self.wanted(scope) {
             Ok(None) => {}
             Ok(Some(condition)) => return Turn::skipped(Some(condition)),
             Err(failure) => return self.failed(failure, scope),
         }
-        let (params, environment) = match self.prepare(scope) {
+        let prepared = self.must_be_here(scope).and_then(|()| self.prepare(scope));
+        let (params, environment) = match prepared {
             Ok(prepared) => prepared,
             Err(failure) => return self.failed(failure, scope),
         };
@@ -67,17 +85,19 @@ impl Job<'_> {
             environment: &environment,
             is_read: self.keywords.register.is_some() || self.keywords.failed_when.is_some(),
         };
+        let about = params.text("path").map(str::to_owned);
         let work = (self.module.build)(params);
         let before = machine.journal().len();
+        let about = About { path: about.as_deref(), before, attempt };
         let done = match self.switches.check_mode {
             Some(true) if !machine.is_dry_run() => {
                 let (done, fork) = machine.without_effect(|fork| self.converge(&*work, fork, &cx));
-                return self.judge(done, &fork, 0, scope);
+                return self.judge(done, &fork, About { before: 0, ..about }, scope);
             }
             Some(false) => machine.with_commands(|machine| self.converge(&*work, machine, &cx)),
             _ => self.converge(&*work, machine, &cx),
         };
-        self.judge(done, machine, before, scope)
+        self.judge(done, machine, about, scope)
     }
 
     /// The task's own work, and what the look-ups of its expressions ask to be kept.
@@ -98,11 +118,23 @@ impl Job<'_> {
         outcome
     }
 
+    /// Refuses a task that is for another host.
+    fn must_be_here(&self, scope: &Scope) -> Result<(), Failure> {
+        let Some(node) = &self.keywords.delegate_to else { return Ok(()) };
+        let rendered = scope.engine().render_node(node, scope)?;
+        let name = rendered.scalar_text().unwrap_or_default();
+        let host = scope.lookup("inventory_hostname");
+        if matches!(name, "localhost" | "127.0.0.1" | "::1" | "") || host.as_str() == Some(name) {
+            return Ok(());
+        }
+        Err(Failure::new(format!("`delegate_to` can only be this host, and this is `{name}`")))
+    }
+
     /// The first condition that says no, if any.
-    pub(super) fn wanted(&self, scope: &Scope) -> Result<Option<String>, Failure> {
+    pub(super) fn wanted(&self, scope: &Scope) -> Result<Option<&Node>, Failure> {
         for condition in &self.keywords.when {
             if !scope.engine().holds(condition, scope)? {
-                return Ok(Some(condition.scalar_text().unwrap_or_default().to_owned()));
+                return Ok(Some(condition));
             }
         }
         Ok(None)
@@ -172,11 +204,11 @@ impl Job<'_> {
         &self,
         done: Result<Outcome, Failure>,
         machine: &Machine,
-        before: usize,
+        about: About<'_>,
         scope: &Scope,
     ) -> Turn {
-        let journal = &machine.journal()[before..];
-        let Switches { no_log, shows_diff, .. } = self.switches;
+        let journal = &machine.journal()[about.before..];
+        let Switches { no_log, shows_diff, returns_diff, .. } = self.switches;
         let report = |change| {
             let mut report = ChangeReport::new(change, self.masker, shows_diff && !no_log);
             if no_log {
@@ -197,12 +229,43 @@ impl Job<'_> {
             }
         };
         turn.changes = changes;
+        if let Some(attempt) = about.attempt {
+            turn.returned.insert("attempts".into(), attempt.into());
+        }
+        if returns_diff
+            && !no_log
+            && turn.depends_on.is_none()
+            && let Some(diff) = self.difference(machine, about.path, journal)
+        {
+            turn.returned.insert("diff".into(), diff);
+        }
         if let Err(failure) = self.overrule(&mut turn, scope) {
             let changes = std::mem::take(&mut turn.changes);
             turn = Turn { changes, ..self.unless_denied(failure) };
         }
         self.forgive(&mut turn, scope);
         turn
+    }
+
+    fn difference(
+        &self,
+        machine: &Machine,
+        written: Option<&str>,
+        journal: &[Change],
+    ) -> Option<Value> {
+        let resolved = |written| {
+            let path = Path::new(written);
+            let is_itself = |path: &PathBuf| journal.iter().any(|change| change.path == *path);
+            machine
+                .resolve(path, Follow::No)
+                .ok()
+                .filter(is_itself)
+                .or_else(|| machine.resolve(path, Follow::Yes).ok())
+        };
+        let path = written.and_then(|written| Some((written, resolved(written)?)));
+        let path = path.as_ref().map(|(written, resolved)| (*written, resolved.as_path()));
+        let around = difference::Around { masker: self.masker, now: machine.now() };
+        difference::of(self.module.name, path, journal, &around)
     }
 
     /// Whether all of these conditions hold, which may read the task's own result.
@@ -266,14 +329,19 @@ impl Job<'_> {
 }
 
 impl Switches {
-    /// What the keywords that are true or false come to.
-    pub(super) fn of(keywords: &Keywords, scope: &Scope) -> Result<Self, Failure> {
+    /// What the keywords that are true or false come to; `diffs` says whether results hold how
+    /// things differ where the task does not.
+    pub(super) fn of(keywords: &Keywords, diffs: bool, scope: &Scope) -> Result<Self, Failure> {
         let is_on = |node: &Option<Node>, otherwise: bool| -> Result<bool, Failure> {
             let Some(node) = node else { return Ok(otherwise) };
             if let Some(known) = truth(node) {
                 return Ok(known);
             }
             let rendered = scope.engine().render_node(node, scope)?;
+            // `{{ omit }}` leaves the keyword out.
+            if rendered.value == Tree::Null {
+                return Ok(otherwise);
+            }
             truth(&rendered).ok_or_else(|| {
                 Failure::new(format!(
                     "true or false is needed here, and this is {}",
@@ -283,12 +351,14 @@ impl Switches {
         };
         Ok(Self {
             no_log: is_on(&keywords.no_log, false)?,
-            check_mode: keywords
-                .check_mode
-                .as_ref()
-                .map(|_| is_on(&keywords.check_mode, false))
-                .transpose()?,
+            check_mode: if is_on(&keywords.check_mode, false)? {
+                Some(true)
+            } else {
+                // Only what says no, and not what says nothing, overrules a dry run.
+                (!is_on(&keywords.check_mode, true)?).then_some(false)
+            },
             shows_diff: is_on(&keywords.diff, true)?,
+            returns_diff: is_on(&keywords.diff, diffs)?,
             becomes: is_on(&keywords.becomes, false)?,
         })
     }

@@ -57,9 +57,12 @@ impl Looks {
             inner.places = places.to_vec();
         }
         // Whatever is done for real is on the disk, where every look begins.
-        if machine.is_dry_run() && inner.at != machine.journal().len() {
-            inner.fork = machine.fork();
-            inner.at = machine.journal().len();
+        let (known, now) = (inner.at, machine.journal().len());
+        if machine.is_dry_run() && known != now {
+            if inner.fork.follow(machine, known).is_err() {
+                inner.fork = machine.fork();
+            }
+            inner.at = now;
         }
     }
 

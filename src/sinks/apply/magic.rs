@@ -2,12 +2,28 @@
 
 use super::ansible_facts;
 use super::executor::{Inputs, Selection};
-use crate::event::task::TaskSet;
+use crate::event::task::{Play, TaskSet};
 use crate::expr::scope::Scope;
 use minijinja::Value;
 
 /// The version of Ansible whose language this is.
 const VERSION: (i64, i64, i64) = (2, 17, 0);
+
+/// What Ansible calls the play and its roles.
+pub(super) fn of_play(play: &Play) -> Vec<(&'static str, Value)> {
+    let names = |names: &[String]| names.iter().map(Value::from).collect::<Value>();
+    let mut all = play.role_names.clone();
+    all.extend(play.dependency_names.clone());
+    all.sort();
+    all.dedup();
+    vec![
+        ("ansible_play_name", play.name.as_str().into()),
+        ("role_names", names(&play.role_names)),
+        ("ansible_play_role_names", names(&play.role_names)),
+        ("ansible_dependent_role_names", names(&play.dependency_names)),
+        ("ansible_role_names", names(&all)),
+    ]
+}
 
 /// The scope with Ansible's own names.
 pub(super) fn with_names(
@@ -45,7 +61,8 @@ pub(super) fn with_names(
         ("playbook_dir", directory.as_str().into()),
         ("inventory_dir", directory.as_str().into()),
         ("ansible_version", version),
-        ("ansible_diff_mode", true.into()),
+        ("ansible_verbosity", 0.into()),
+        ("ansible_diff_mode", inputs.diffs.into()),
         (ansible_facts::NAME, ansible_facts::value(&inputs.facts)),
         ("ansible_run_tags", tags),
         ("ansible_skip_tags", names(&selection.skip_tags)),

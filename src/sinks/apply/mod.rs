@@ -3,6 +3,7 @@
 mod act;
 pub mod ansible_facts;
 mod args;
+mod difference;
 mod done;
 pub mod executor;
 pub mod hosts;
@@ -12,6 +13,7 @@ mod keywords;
 pub mod list;
 mod looks;
 mod magic;
+pub mod notes;
 mod notify;
 mod numbers;
 pub mod params;

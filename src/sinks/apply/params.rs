@@ -339,9 +339,6 @@ fn reason(name: &str) -> Option<&'static str> {
         "decrypt" => "there is no vault; keep secrets where `secrets.NAME` finds them",
         "ciphers" => "the ciphers are those of TLS 1.2 and 1.3 that are safe",
         "use_gssapi" => "there is no Kerberos; log in with `url_username` or with a header",
-        "unredirected_headers" => {
-            "a login goes to no other host anyway; `follow_redirects: none` sends nothing elsewhere"
-        }
         "use_netrc" => "no .netrc is read; log in with `url_username`",
         _ => return None,
     })
@@ -364,7 +361,8 @@ fn typed(param: &Param, node: &Node, stage: Stage) -> Result<Given, Box<Diagnost
     };
     match param.kind {
         Kind::Text | Kind::Path | Kind::CommandLine => {
-            let text = text(node, stage).ok_or_else(|| {
+            let number = (param.kind != Kind::Path).then(|| plain_number(node)).flatten();
+            let text = text(node, stage).or(number).ok_or_else(|| {
                 let complaint = wrong("text");
                 match node.scalar_text() {
                     Some(text) => Box::new(complaint.hint(format!("put it in quotes: \"{text}\""))),
@@ -376,17 +374,6 @@ fn typed(param: &Param, node: &Node, stage: Stage) -> Result<Given, Box<Diagnost
                 return Err(Box::new(Diagnostic::new(why, node.span.clone())));
             }
             let text = if param.kind == Kind::Path { expand_home(text) } else { text };
-            // Others may be relative: to the config, or to `chdir`.
-            if ["path", "dest"].contains(&param.name)
-                && param.kind == Kind::Path
-                && !text.starts_with('/')
-            {
-                let complaint = Diagnostic::new(
-                    format!("the path `{text}` is not absolute"),
-                    node.span.clone(),
-                );
-                return Err(Box::new(complaint.hint("begin it with `/`")));
-            }
             Ok(Given::Text(text))
         }
         Kind::Secret => text(node, stage).map(Given::Text).ok_or_else(|| {
@@ -444,6 +431,15 @@ fn text(node: &Node, stage: Stage) -> Option<String> {
     match stage {
         Stage::Written => node.as_str().map(str::to_owned),
         Stage::Rendered => node.scalar_text().map(str::to_owned),
+    }
+}
+
+/// A whole number that can only be meant as it is written: not one in another base, with a leading
+/// zero or with a sign that YAML drops.
+fn plain_number(node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Int { value, text } if value.to_string() == **text => Some(text.to_string()),
+        _ => None,
     }
 }
 

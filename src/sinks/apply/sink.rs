@@ -169,6 +169,7 @@ impl Runner {
             masker: masker.clone(),
             extra_vars: Vars::new(),
             pending: Pending::default(),
+            diffs: false,
         };
         let waits = |pid: &str| tracing::info!(pid, "another run goes on; this one waits for it");
         let mut journal = Journal { ran, masker };

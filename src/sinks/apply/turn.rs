@@ -3,8 +3,9 @@
 use super::report::{ChangeReport, ItemReport, Status};
 use super::tasks::{Failure, Include, Outcome};
 use crate::event::task::Named;
+use crate::event::tree::Node;
 use crate::expr::jinja::Problem;
-use crate::expr::value::pairs;
+use crate::expr::value::{from_node, pairs};
 use indexmap::IndexMap;
 use minijinja::Value;
 
@@ -80,11 +81,15 @@ impl Turn {
     }
 
     /// Left out because `condition` does not hold.
-    pub(super) fn skipped(condition: Option<String>) -> Self {
+    pub(super) fn skipped(condition: Option<&Node>) -> Self {
         let mut turn = Self::new(Status::Skipped);
         turn.returned.insert("skipped".into(), true.into());
         turn.returned.insert("skip_reason".into(), "Conditional result was False".into());
-        turn.message = condition.map(|condition| format!("`{condition}` does not hold"));
+        if let Some(condition) = condition {
+            turn.returned.insert("false_condition".into(), from_node(condition));
+            let text = condition.scalar_text().unwrap_or_default();
+            turn.message = Some(format!("`{text}` does not hold"));
+        }
         turn
     }
 

@@ -97,7 +97,7 @@ impl Executor<'_> {
     fn block(&mut self, block: &Block, frame: &Frame) -> Next {
         let effects = self.machine.journal().len();
         let notified = self.play.notified.clone();
-        let not_run = self.report.not_run.len();
+        let (tasks, not_run) = (self.report.tasks.len(), self.report.not_run.len());
         let is_rescued = frame.is_rescued || !block.rescue.is_empty();
         let mut next = self.steps(&block.tasks, &Frame { is_rescued, ..frame.clone() });
         if next == Next::Failed {
@@ -116,14 +116,27 @@ impl Executor<'_> {
         }
         if matches!(next, Next::GoOn | Next::Failed) && !block.always.is_empty() {
             let failed = self.failed.take();
+            self.is_forgiven = false;
             let after = self.steps(&block.always, frame);
-            if next == Next::GoOn || after == Next::Stop {
+            if self.is_forgiven && next == Next::Failed && after == Next::GoOn {
+                self.forgive(tasks, not_run);
+                next = Next::GoOn;
+            } else if next == Next::GoOn || after == Next::Stop {
                 next = after;
             } else {
                 self.failed = failed;
             }
         }
         next
+    }
+
+    /// Counts what has failed since there were so many tasks as rescued.
+    fn forgive(&mut self, tasks: usize, not_run: usize) {
+        self.is_forgiven = false;
+        self.report.not_run.truncate(not_run);
+        for task in &mut self.report.tasks[tasks..] {
+            task.rescued |= task.status == Status::Failed && !task.ignored;
+        }
     }
 
     /// Undoes what a block has done, and what it has notified.
@@ -171,6 +184,10 @@ impl Executor<'_> {
             "flush_handlers" => self.flush(frame),
             "end_play" | "end_host" | "end_batch" => Next::EndPlay,
             "end_role" => Next::EndRole,
+            "clear_host_errors" => {
+                self.is_forgiven = true;
+                Next::GoOn
+            }
             "clear_facts" => {
                 // What the host is like is looked at when it is asked for; only what was set goes.
                 self.results = Arc::default();

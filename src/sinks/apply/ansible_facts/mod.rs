@@ -6,6 +6,7 @@ mod parts;
 
 use crate::expr::value::{from_json, to_json};
 use crate::host::clock;
+use indexmap::IndexMap;
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
 use serde_json::{Value as Json, json};
@@ -120,7 +121,15 @@ const DISTRIBUTIONS: [(&str, &str); 11] = [
 
 /// The value of the name `ansible_facts`, made of `facts`.
 pub fn value(facts: &Value) -> Value {
-    Value::from_object(AnsibleFacts { facts: facts.clone() })
+    Value::from_object(AnsibleFacts { facts: facts.clone(), found: IndexMap::new() })
+}
+
+/// The same with what a task has found, such as `getent_passwd`, beside `known`.
+pub(super) fn with(facts: &Value, known: Option<&Value>, found: Vec<(String, Value)>) -> Value {
+    let known = known.and_then(|known| known.downcast_object_ref::<AnsibleFacts>());
+    let mut all = known.map(|known| known.found.clone()).unwrap_or_default();
+    all.extend(found);
+    Value::from_object(AnsibleFacts { facts: facts.clone(), found: all })
 }
 
 /// Whether these are the facts that expressions know anyway.
@@ -131,19 +140,25 @@ pub(super) fn are_own(facts: &Value) -> bool {
 #[derive(Debug)]
 struct AnsibleFacts {
     facts: Value,
+    /// What tasks have found.
+    found: IndexMap<String, Value>,
 }
 
 impl Object for AnsibleFacts {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let name = key.as_str()?;
+        if let Some(found) = self.found.get(name) {
+            return Some(found.clone());
+        }
         // As in Ansible, either spelling.
         let name = name.strip_prefix("ansible_").unwrap_or(name);
         if NAMES.contains(&name) { self.fact(name) } else { self.interface(name) }
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        let own = NAMES.iter().map(|name| Value::from(*name));
-        Enumerator::Values(own.chain(self.interfaces().map(|it| as_name(&it).into())).collect())
+        let names = NAMES.iter().copied().chain(self.found.keys().map(String::as_str));
+        let interfaces = self.interfaces().map(|it| as_name(&it).into());
+        Enumerator::Values(names.map(Value::from).chain(interfaces).collect())
     }
 }
 

@@ -1,9 +1,10 @@
 //! Reads keywords of a task, each as what it must be.
 
 use super::{Control, Items};
-use crate::event::fault::Diagnostic;
+use crate::event::fault::{Diagnostic, nearest};
 use crate::event::tree::{Key, Node, Value};
 use crate::expr::jinja::Engine;
+use crate::expr::lookups;
 use crate::expr::scope::{RESERVED, Vars};
 use crate::sinks::apply::params::truth;
 use crate::topology::settings::Period;
@@ -71,6 +72,16 @@ impl Reader<'_> {
 
     pub(super) fn items(&mut self, node: &Node, lookup: Option<String>) -> Option<Items> {
         self.check(node);
+        if let Some(name) = lookup.as_deref().filter(|name| !lookups::is_known(name)) {
+            let names = lookups::entries().flat_map(|(_, entries)| entries);
+            let near = nearest(name, names.flat_map(|entry| entry.names).copied());
+            let hint = match near {
+                Some(near) => format!("did you mean `with_{near}`?"),
+                None => "`driftless docs lookups` tells which there are".into(),
+            };
+            let why = format!("there is no loop `with_{name}`: no look-up is called `{name}`");
+            self.complain(why, node).hint = Some(hint);
+        }
         Some(Items { node: node.clone(), lookup })
     }
 
@@ -88,7 +99,11 @@ impl Reader<'_> {
         self.check(node);
         let is_number = |text: &str| text.trim().parse::<f64>().is_ok_and(|number| number >= 0.0);
         if !Engine::holds_expression(node) && !node.scalar_text().is_some_and(is_number) {
-            self.complain(format!("`{name}` is a number, and this is {}", node.kind()), node);
+            let found = match node.scalar_text() {
+                Some(text) => format!("`{text}`"),
+                None => node.kind().to_owned(),
+            };
+            self.complain(format!("`{name}` is a number from 0 on, and this is {found}"), node);
         }
         node.clone()
     }
@@ -181,7 +196,11 @@ impl Reader<'_> {
         for (key, node) in entries {
             match &*key.name {
                 "loop_var" => {
-                    control.loop_var = self.variable("loop_var", node).unwrap_or_default();
+                    control.loop_var = match Engine::holds_expression(node) {
+                        // Its value is looked at once it is known.
+                        true => self.template(node).as_str().unwrap_or_default().to_owned(),
+                        false => self.variable("loop_var", node).unwrap_or_default(),
+                    };
                 }
                 "index_var" => control.index_var = self.variable("index_var", node),
                 "label" => control.label = Some(self.template(node)),
@@ -215,6 +234,10 @@ pub(in crate::sinks::apply) fn read_vars(
     }
 }
 
+/// Words of expressions themselves, which Ansible takes for no variable either.
+const KEYWORDS: [&str; 12] =
+    ["True", "False", "None", "true", "false", "none", "and", "or", "not", "in", "is", "if"];
+
 /// Whether a variable may be called that; the error says why not.
 fn check_variable(name: &str) -> Result<(), String> {
     let mut chars = name.chars();
@@ -224,7 +247,7 @@ fn check_variable(name: &str) -> Result<(), String> {
             "`{name}` is no name for a variable: letters, digits and `_` make one"
         ));
     }
-    if RESERVED.contains(&name) {
+    if RESERVED.contains(&name) || KEYWORDS.contains(&name) {
         return Err(format!("the name `{name}` is taken"));
     }
     Ok(())

@@ -34,14 +34,14 @@ impl Parser {
             let mut check = Check { engine: self.engine(), heard: Heard::default(), complaints };
             check.heard.add(&play.handlers);
             check.heard.add(&self.foreseen.handlers);
-            check.heard.has_unknown = self.foreseen.has_unknown;
+            check.heard.has_unknown |= self.foreseen.has_unknown;
             play.handlers.iter().for_each(|handler| check.task(handler));
             check.steps(&play.steps);
         }
         let mut check = Check { engine: self.engine(), heard: Heard::default(), complaints };
         plays.iter().for_each(|play| check.heard.add(&play.handlers));
         check.heard.add(&self.foreseen.handlers);
-        check.heard.has_unknown = self.foreseen.has_unknown;
+        check.heard.has_unknown |= self.foreseen.has_unknown;
         self.foreseen.handlers.iter().for_each(|handler| check.task(handler));
         check.steps(&self.foreseen.steps);
     }
@@ -77,12 +77,15 @@ impl Heard {
 }
 
 impl Task {
-    /// What it listens to.
+    /// What it listens to, with and without the name of its role.
     pub(in crate::sinks::apply) fn topics(&self) -> Vec<String> {
         let Some(node) = self.keywords.get("listen") else { return Vec::new() };
         let items = node.as_list().unwrap_or(std::slice::from_ref(node));
         let texts = items.iter().filter_map(Node::scalar_text);
-        texts.flat_map(|text| text.split(',')).map(|topic| topic.trim().to_owned()).collect()
+        let topics = texts.flat_map(|text| text.split(',')).map(str::trim);
+        let in_role =
+            |topic: &str| self.home.role.as_ref().map(|role| format!("{} : {topic}", role.name));
+        topics.flat_map(|topic| [Some(topic.to_owned()), in_role(topic)]).flatten().collect()
     }
 
     /// `ROLE : NAME`, the other name of what belongs to a role.
@@ -153,11 +156,15 @@ impl Check<'_> {
         }
         engine.check(&args, complaints);
         let mut all = args;
-        if let Value::Map(entries) = &mut all.value {
+        if !conditions.is_empty()
+            && let Value::Map(entries) = &mut all.to_mut().value
+        {
             entries.extend(conditions);
         }
         // With the task's own place, a missing parameter is shown where the task begins.
-        all.span = all.span.or_else(|| task.span.clone());
+        if all.span.is_none() {
+            all.to_mut().span.clone_from(&task.span);
+        }
         match Params::read(module.name, &module.spec, &all, Stage::Written) {
             Ok(params) => complaints.extend((module.check)(&params)),
             Err(more) => complaints.extend(more),

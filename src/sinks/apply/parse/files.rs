@@ -11,11 +11,14 @@ use std::path::{Path, PathBuf};
 const ENDINGS: [&str; 4] = ["", ".yml", ".yaml", ".json"];
 
 /// The directories in which a task of `home` looks for `files/`, `templates/` and relative
-/// sources: its role's, that of its file, the config's.
+/// sources: its role's, that of its file, the play's, the config's.
 pub(in crate::sinks::apply) fn search(home: &Home, base: &Path) -> Vec<PathBuf> {
     let role = home.role.as_ref().map(|role| role.path.clone());
     let mut places: Vec<PathBuf> = Vec::new();
-    for place in role.into_iter().chain([home.directory.clone(), base.to_owned()]) {
+    let parents = home.parents.iter().map(|role| role.path.clone());
+    let of_play = Some(home.play.clone()).filter(|play| !play.as_os_str().is_empty());
+    let own = role.into_iter().chain([home.directory.clone()]);
+    for place in own.chain(parents).chain(of_play).chain([base.to_owned()]) {
         let place = std::path::absolute(&place).unwrap_or(place);
         if !places.contains(&place) {
             places.push(place);
@@ -33,8 +36,12 @@ impl Parser {
         place: Option<&Span>,
     ) -> Result<PathBuf, Box<Diagnostic>> {
         let mut places = vec![home.directory.clone()];
-        places.extend(home.role.iter().map(|role| role.path.join("tasks")));
-        places.extend([self.base.clone(), self.base.join("tasks")]);
+        if let Some(role) = &home.role {
+            places.extend([role.path.join("tasks"), role.path.clone()]);
+        }
+        for place in self.of_all(home) {
+            places.extend([place.to_owned(), place.join("tasks")]);
+        }
         self.find("file of tasks", name, &places, place)
     }
 
@@ -47,7 +54,8 @@ impl Parser {
     ) -> Result<PathBuf, Box<Diagnostic>> {
         let mut places = Vec::new();
         let role = home.role.as_ref().map(|role| role.path.clone());
-        for directory in role.into_iter().chain([home.directory.clone(), self.base.clone()]) {
+        let of_all = self.of_all(home).into_iter().map(Path::to_owned);
+        for directory in role.into_iter().chain([home.directory.clone()]).chain(of_all) {
             places.extend([directory.join("vars"), directory]);
         }
         self.find("file of variables", name, &places, place)
@@ -60,13 +68,23 @@ impl Parser {
         home: &Home,
         place: Option<&Span>,
     ) -> Result<PathBuf, Box<Diagnostic>> {
-        let mut places = vec![home.directory.join("roles"), self.base.join("roles")];
+        let mut places = vec![home.directory.join("roles")];
+        places.extend(self.of_all(home).iter().map(|place| place.join("roles")));
         if let Some(role) = &home.role {
             places.push(role.path.join("roles"));
             places.extend(role.path.parent().map(Path::to_owned));
         }
         places.push(self.base.clone());
         self.find("role", name, &places, place)
+    }
+
+    /// Where everything of a play may find files: beside the play, and in the config directory.
+    fn of_all<'a>(&'a self, home: &'a Home) -> Vec<&'a Path> {
+        let mut places = vec![home.play.as_path(), self.base.as_path()];
+        if home.play.as_os_str().is_empty() || home.play == self.base {
+            places.remove(0);
+        }
+        places
     }
 
     /// The first of `places` that has `name`, which must lie in the config directory.

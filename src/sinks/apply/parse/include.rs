@@ -31,7 +31,7 @@ impl Parser {
             self.complain("`import_tasks` needs the name of a file", &task_node(task));
             return;
         };
-        let Some(name) = self.known_name("import_tasks", file) else { return };
+        let Some(name) = self.known_name("import_tasks", file, &task.home) else { return };
         match self.find_tasks(&name, &task.home, file.span.as_ref()) {
             Ok(path) => into.extend(self.steps_of(&path, file, &inside)),
             Err(complaint) => {
@@ -46,8 +46,9 @@ impl Parser {
             self.complain("`import_role` needs the name of a role", &task_node(task));
             return;
         };
-        let Some(name) = self.known_name("import_role", node) else { return };
+        let Some(name) = self.known_name("import_role", node, &task.home) else { return };
         let files = RoleFiles::of(&task.args);
+        let inside = within_role(&inside);
         if let Some(loaded) = self.role(&name, node.span.as_ref(), &files, &inside) {
             self.imported.push(loaded.role);
             self.imported.extend(loaded.others);
@@ -142,6 +143,7 @@ impl Parser {
                     return;
                 }
                 let place = node.span.as_ref();
+                let around = within_role(&around);
                 let loaded = self.apart(|parser| parser.role(&name, place, &files, &around));
                 if let Some(loaded) = loaded {
                     self.foreseen.steps.extend(loaded.steps);
@@ -205,6 +207,7 @@ impl Parser {
                 brought.steps = self.steps_of(&path, &place, &around);
             }
             Include::Role { name, files, public, .. } => {
+                let around = within_role(&around);
                 if let Some(loaded) = self.role(name, task.span.as_ref(), files, &around) {
                     brought.steps = loaded.steps;
                     brought.handlers = loaded.handlers;
@@ -221,6 +224,14 @@ impl Parser {
         self.check_brought(&brought, &mut complaints);
         if complaints.is_empty() { Ok(brought) } else { Err(complaints) }
     }
+}
+
+/// The same for a role that is imported or included there: the role around it is its parent.
+fn within_role(around: &Around) -> Around {
+    let Some(role) = &around.home.role else { return around.clone() };
+    let mut home = Home::clone(&around.home);
+    home.parents.insert(0, Arc::clone(role));
+    Around { home: Arc::new(home), keywords: Arc::clone(&around.keywords) }
 }
 
 /// The same home with more parameters.

@@ -58,6 +58,8 @@ pub(super) struct Parser {
     remembers: bool,
     scope: Scope,
     complaints: Vec<Diagnostic>,
+    /// What the imports around a playbook say of all of its plays.
+    outer: Named,
     /// Files that are being imported right now, the outermost first.
     open: Vec<PathBuf>,
     /// What includes will bring while a run is on, as far as that is known before.
@@ -107,12 +109,28 @@ impl Parser {
             remembers: false,
             scope,
             complaints: Vec::new(),
+            outer: Named::new(),
             open: Vec::new(),
             foreseen: Foreseen::default(),
             given: Vec::new(),
             imported: Vec::new(),
             imported_handlers: Vec::new(),
         }
+    }
+
+    /// The names that something of `home` may use before a run.
+    fn scope_in(&self, home: &Home) -> Scope {
+        let scope = match home.params.is_empty() {
+            true => self.scope.clone(),
+            false => self.scope.with_params(Arc::new(home.params.clone())),
+        };
+        let Some(role) = &home.role else { return scope };
+        let path = std::path::absolute(&role.path).unwrap_or_else(|_| role.path.clone());
+        scope
+            .with_vars(Arc::new(role.defaults.clone()))
+            .with_vars(Arc::new(role.vars.clone()))
+            .with_fixed("role_name", role.name.as_str().into())
+            .with_fixed("role_path", path.display().to_string().into())
     }
 
     fn engine(&self) -> &Engine {
@@ -130,8 +148,9 @@ impl Parser {
     }
 
     /// The text of a name that must be known before a run.
-    fn known_name(&mut self, what: &str, node: &Node) -> Option<String> {
-        let rendered = match self.engine().render_node(node, &self.scope) {
+    fn known_name(&mut self, what: &str, node: &Node, home: &Home) -> Option<String> {
+        let scope = self.scope_in(home);
+        let rendered = match scope.engine().render_node(node, &scope) {
             Ok(rendered) => rendered,
             Err(problem) => {
                 let why = format!("`{what}` is needed before the run begins: {problem}");

@@ -68,7 +68,7 @@ impl Parser {
         for chunk in items.chunk_by(|a, b| !is_play(a) && !is_play(b)) {
             let Some(first) = chunk.first() else { continue };
             if let Some((_, name)) = imported_playbook(first) {
-                self.import_playbook(name, plays);
+                self.imported_plays(first, name, plays);
             } else if is_play(first) {
                 plays.extend(self.play(first));
             } else {
@@ -79,8 +79,37 @@ impl Parser {
         }
     }
 
+    /// The plays of another playbook. The variables, tags and conditions of the import are said of
+    /// all of them.
+    fn imported_plays(&mut self, item: &Node, name: &Node, plays: &mut Vec<Play>) {
+        let mut keywords = Named::new();
+        let mut vars = Named::new();
+        for (key, value) in item.as_map().unwrap_or_default() {
+            match &*key.name {
+                "name" => {}
+                "vars" => vars = self.mapping("`vars`", value),
+                "tags" | "when" => drop(keywords.insert(key.name.to_string(), value.clone())),
+                _ if is_import(key) => {}
+                _ => {
+                    let why = format!("`import_playbook` has no key `{}`", key.name);
+                    let complaint = Diagnostic::new(why, key.span.clone());
+                    self.push(complaint.hint("it has `name`, `vars`, `tags`, `when`"));
+                }
+            }
+        }
+        let before = plays.len();
+        let scope = self.scope.with_vars(Arc::new(vars.clone()));
+        let outside = std::mem::replace(&mut self.scope, scope);
+        let all = inherit(&self.outer, keywords);
+        let outer = std::mem::replace(&mut self.outer, all);
+        self.import_playbook(name, plays);
+        (self.scope, self.outer) = (outside, outer);
+        // As in Ansible, they count for more than those of the plays themselves.
+        plays[before..].iter_mut().for_each(|play| play.vars.extend(vars.clone()));
+    }
+
     fn import_playbook(&mut self, node: &Node, plays: &mut Vec<Play>) {
-        let Some(name) = self.known_name("import_playbook", node) else { return };
+        let Some(name) = self.known_name("import_playbook", node, &Home::default()) else { return };
         let here = Home { directory: self.here.clone(), ..Home::default() };
         let path = match self.find_tasks(&name, &here, node.span.as_ref()) {
             Ok(path) => path,
@@ -138,12 +167,13 @@ impl Parser {
             play.vars = self.mapping("`vars`", vars);
         }
         self.vars_prompt(node.get("vars_prompt"), &mut play);
-        let home = Arc::new(Home { directory: self.here.clone(), ..Home::default() });
+        let here = self.here.clone();
+        let home = Arc::new(Home { directory: here.clone(), play: here, ..Home::default() });
         self.vars_files(node.get("vars_files"), &home, &mut play);
 
         let outside = self.scope.clone();
         self.scope = self.scope.with_vars(Arc::new(play.vars.clone()));
-        let around = Around { home, keywords: Arc::new(inherit(&Named::new(), own)) };
+        let around = Around { home, keywords: Arc::new(inherit(&self.outer, own)) };
         let before = self.imported.len();
         let section = |parser: &mut Self, name: &str| {
             node.get(name).map(|list| parser.steps(list, &around)).unwrap_or_default()
@@ -153,6 +183,8 @@ impl Parser {
         let listed = node.get("roles").map(|list| self.entries("roles", list)).unwrap_or_default();
         for entry in listed {
             if let Some(loaded) = self.role_entry(&entry, &around) {
+                play.role_names.push(loaded.role.name.clone());
+                play.dependency_names.extend(loaded.others.iter().map(|role| role.name.clone()));
                 play.roles.extend(loaded.others);
                 play.roles.push(loaded.role);
                 of_roles.extend(loaded.steps);
@@ -240,8 +272,11 @@ fn is_play(item: &Node) -> bool {
 }
 
 fn imported_playbook(item: &Node) -> Option<&(Key, Node)> {
-    let is_import = |key: &Key| tasks::without_prefix(&key.name) == "import_playbook";
     item.as_map()?.iter().find(|(key, _)| is_import(key))
+}
+
+fn is_import(key: &Key) -> bool {
+    tasks::without_prefix(&key.name) == "import_playbook"
 }
 
 /// Runs the handlers that were notified up to here.

@@ -114,7 +114,7 @@ impl Parser {
             home: Arc::new(Home {
                 directory: path.join(folder),
                 role: Some(Arc::clone(&loaded.role)),
-                params: around.home.params.clone(),
+                ..Home::clone(&around.home)
             }),
             keywords: Arc::clone(&around.keywords),
         };
@@ -208,7 +208,7 @@ impl Parser {
             self.complain(why, entry);
             return None;
         };
-        let name = self.known_name("role", node)?;
+        let name = self.known_name("role", node, &around.home)?;
         let (mut own, mut params) = (Named::new(), around.home.params.clone());
         for (key, value) in entry.as_map().unwrap_or_default() {
             match &*key.name {

@@ -151,7 +151,7 @@ impl Parser {
             return None;
         };
         let args = match normalize(module.name, &module.spec, &args) {
-            Ok(args) => self.with_args(args, own.shift_remove("args")),
+            Ok(args) => self.with_args(args.into_owned(), own.shift_remove("args")),
             Err(complaint) => {
                 self.push(*complaint);
                 return None;
@@ -226,8 +226,8 @@ impl Parser {
         args
     }
 
-    /// The parameters with those that `module_defaults` has for the module; own ones win, and of
-    /// the defaults the innermost.
+    /// The parameters with those that `module_defaults` has for the module; own ones win. Of the
+    /// defaults only the innermost that name the module count, so that `{}` takes back others.
     fn with_defaults(&mut self, module: &Module, mut args: Node, defaults: Option<&Node>) -> Node {
         let Some(defaults) = defaults else { return args };
         for map in defaults.as_list().unwrap_or(std::slice::from_ref(defaults)).iter().rev() {
@@ -255,6 +255,7 @@ impl Parser {
                         entries.push((key.clone(), node.clone()));
                     }
                 }
+                return args;
             }
         }
         args

@@ -28,6 +28,8 @@ pub(super) static MODULE: Module = Module {
                 "`src` is on the host, not among the files of the config; true where not \
                  given.",
             ),
+            Param::new("decrypt", Kind::Bool)
+                .says("Accepted, and without effect: there is no vault."),
             file_attributes::BACKUP,
             file_attributes::VALIDATE,
         ])

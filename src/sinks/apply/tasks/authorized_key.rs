@@ -9,7 +9,6 @@ use crate::host::machine::mode::Mode;
 use crate::host::machine::path::Follow;
 use crate::host::machine::write::{Attributes, WriteOptions};
 use crate::net::fetch::Trust;
-use crate::net::tls::TlsSettings;
 use crate::sinks::apply::params::{Kind, Param, Params, Spec};
 use bytes::Bytes;
 use std::path::{Path, PathBuf};
@@ -203,7 +202,7 @@ impl Task for AuthorizedKey {
 impl AuthorizedKey {
     fn trust(&self) -> Trust {
         match self.params.flag("validate_certs", true) {
-            true => Trust::Proven(Box::new(TlsSettings::default())),
+            true => Trust::Proven(Box::default()),
             false => Trust::Anybody,
         }
     }

@@ -19,7 +19,6 @@ pub(super) static MODULE: Module = Module {
     acts_unless: Some(&["creates", "removes"]),
     spec: Spec {
         free_form: Some("cmd"),
-        not_yet: &[&["executable"]],
         exclusive: &[&["cmd", "argv"]],
         one_of: &[&["cmd", "argv"]],
         ..Spec::new(&[
@@ -40,6 +39,8 @@ pub(super) static MODULE: Module = Module {
             ),
             Param::new("strip_empty_ends", Kind::Bool)
                 .says("Take line ends off the end of what it says; true where not given."),
+            Param::new("executable", Kind::Text)
+                .says("Accepted, and without effect, as in Ansible: `shell` has one."),
             Param::new("warn", Kind::Bool).says("Accepted, and without effect."),
         ])
     },

@@ -25,6 +25,9 @@ pub(super) static MODULE: Module = Module {
     build: |params| Box::new(Debug { params }),
 };
 
+/// What Ansible says in place of a value.
+const UNDEFINED: &str = "VARIABLE IS NOT DEFINED!";
+
 struct Debug {
     params: Params,
 }
@@ -36,13 +39,22 @@ impl Task for Debug {
             return Ok(skipped.with("skipped_reason", "Verbosity threshold not met."));
         }
         if let Some(expression) = self.params.any("var").and_then(Node::scalar_text) {
-            let value = cx.scope.engine().evaluate(expression, cx.scope)?;
-            let shown = if value.is_undefined() {
-                "VARIABLE IS NOT DEFINED!".to_owned()
-            } else {
-                show(&value)
+            let engine = cx.scope.engine();
+            // `var: "{{ item }}"` shows what is called so.
+            let named = engine.render(expression, cx.scope)?;
+            let value = match named.as_str() {
+                Some(same) if same == expression => engine.evaluate(same, cx.scope),
+                Some(made) => engine.evaluate_made(made, cx.scope),
+                None => Ok(named.clone()),
             };
-            let message = Some(format!("{expression} = {shown}"));
+            let value = match value {
+                // What a variable needs may be missing, too.
+                Err(problem) if problem.message.ends_with("` is undefined") => UNDEFINED.into(),
+                Ok(value) if value.is_undefined() => UNDEFINED.into(),
+                value => value?,
+            };
+            let expression = named.as_str().unwrap_or(expression);
+            let message = Some(format!("{expression} = {}", show(&value)));
             return Ok(Outcome { message, ..Outcome::default() }.with(expression, value));
         }
         let message = self.params.any("msg").map_or_else(|| Value::from("Hello world!"), from_node);

@@ -229,6 +229,14 @@ pub(super) fn check(params: &Params, patterns: &[(&str, Over)]) -> Vec<Diagnosti
     complaints
 }
 
+/// What can be said against the parameter `name` as the new text in place of what `regexp` matches.
+pub(super) fn check_template(params: &Params, name: &str, over: Over) -> Option<Diagnostic> {
+    let pattern = Pattern::new(params.text("regexp")?, over).ok()?;
+    let failure = pattern.check_template(params.text(name)?).err()?;
+    let complaint = Diagnostic::new(format!("`{name}`: {}", failure.message), params.place(name));
+    Some(Diagnostic { hint: failure.hint, ..complaint })
+}
+
 /// A line without its end.
 pub(super) fn bare(line: &str) -> &str {
     line.trim_end_matches(['\r', '\n'])

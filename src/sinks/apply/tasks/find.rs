@@ -164,7 +164,13 @@ impl Find {
         let mut ahead = vec![(root.to_owned(), 1_i64)];
         while let Some((directory, level)) = ahead.pop() {
             let mut below = Vec::new();
-            for name in machine.list(&directory)? {
+            let names = machine.list(&directory)?;
+            if level > depth {
+                // As in Ansible, one level more is looked at, and nothing of it is taken.
+                *examined += names.len();
+                continue;
+            }
+            for name in names {
                 if limit.is_some_and(|limit| files.len() >= limit) {
                     return Ok(());
                 }
@@ -178,7 +184,7 @@ impl Find {
                         .is_some_and(|found| found.kind == FileKind::Directory),
                     _ => false,
                 };
-                if recurse && leads_on && level < depth {
+                if recurse && leads_on && level <= depth {
                     below.push((path.clone(), level + 1));
                 }
                 if let Some(told) = filter.take(&path, &name.to_string_lossy(), &found, machine)? {

@@ -3,7 +3,7 @@
 use super::{Failure, Module, Outcome, Task, TaskContext, no_check};
 use crate::event::task::Named;
 use crate::event::tree::{Key, Node, Value as Tree};
-use crate::expr::value::from_node;
+use crate::expr::value::{from_node, to_node};
 use crate::host::machine::Machine;
 use crate::sinks::apply::params::{Kind, Param, Params, Spec};
 use crate::sinks::apply::parse::Parser;
@@ -64,12 +64,19 @@ impl Task for IncludeVars {
             };
             for (key, node) in entries {
                 let merges = self.params.text("hash_behaviour") == Some("merge");
-                match vars.get_mut(&*key.name) {
-                    Some(known) if merges => merge(known, node),
-                    _ => {
-                        vars.insert(key.name.to_string(), node.clone());
+                // What is known already is merged with, too.
+                let known = merges.then(|| {
+                    let known = || cx.scope.lookup(&key.name);
+                    vars.get(&*key.name).cloned().or_else(|| Some(to_node(&known())))
+                });
+                let value = match known.flatten() {
+                    Some(mut known) => {
+                        merge(&mut known, node);
+                        known
                     }
-                }
+                    None => node.clone(),
+                };
+                vars.insert(key.name.to_string(), value);
             }
         }
         if let Some(name) = self.params.text("name") {
@@ -129,10 +136,17 @@ fn files_below(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) {
     for path in entries.flatten().map(|entry| entry.path()) {
         if path.is_file() {
             found.push(path);
-        } else if depth > 1 && path.is_dir() && !path.is_symlink() {
+        } else if depth > 1 && path.is_dir() && !leads_back(&path) {
             files_below(&path, depth - 1, found);
         }
     }
+}
+
+/// Whether a link leads to a directory that it is in.
+fn leads_back(path: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().ok();
+    let above = path.parent().and_then(real);
+    real(path).zip(above).is_none_or(|(real, above)| above.starts_with(real))
 }
 
 /// Adds the entries of a mapping to another, all the way down.

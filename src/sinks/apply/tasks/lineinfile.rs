@@ -1,7 +1,8 @@
 //! `lineinfile`: one line of a text file.
 
 use super::edit::{
-    Edited, File, bare, check as check_edit, end_last, end_of, lines, place, subject,
+    Edited, File, bare, check as check_edit, check_template, end_last, end_of, lines, place,
+    subject,
 };
 use super::pattern::{Over, Pattern, expand};
 use super::{Failure, Module, Outcome, Task, TaskContext, file_attributes};
@@ -76,6 +77,9 @@ fn check(params: &Params) -> Vec<Diagnostic> {
         if params.flag("backrefs", false) && !params.has("regexp") {
             complain("`backrefs` needs `regexp`, whose groups `line` refers to");
         }
+    }
+    if params.flag("backrefs", false) {
+        complaints.extend(check_template(params, "line", Over::Line));
     }
     complaints
 }

@@ -11,6 +11,7 @@ mod blockinfile;
 mod capabilities;
 mod command;
 mod copy;
+mod cron;
 mod debug;
 mod edit;
 mod facts;
@@ -95,6 +96,7 @@ pub static MODULES: &[&Module] = &[
     &capabilities::MODULE,
     &command::MODULE,
     &copy::MODULE,
+    &cron::MODULE,
     &debug::MODULE,
     &fail::MODULE,
     &fetch::MODULE,
@@ -144,7 +146,6 @@ pub const NOT_YET: &[&str] = &[
     "apt_key",
     "apt_repository",
     "async_status",
-    "cron",
     "deb822_repository",
     "debconf",
     "dnf",

@@ -15,6 +15,7 @@ pub(super) fn is_pattern(path: &str) -> bool {
 /// All that is at the paths that `pattern` stands for, sorted; names that begin with a dot only
 /// where the pattern does.
 pub(super) fn matching(pattern: &Path, machine: &Machine) -> Result<Vec<PathBuf>, Failure> {
+    let pattern = &*machine.absolute(pattern)?;
     let mut found = vec![PathBuf::from("/")];
     for part in pattern.components().skip(1) {
         let part = part.as_os_str().to_string_lossy();

@@ -70,6 +70,15 @@ impl Pattern {
         self.0.capture_names()
     }
 
+    /// What is wrong with `template` as the new text in place of a match, if anything.
+    pub(super) fn check_template(&self, template: &str) -> Result<(), Failure> {
+        let has = |name: &str| match name.parse::<usize>() {
+            Ok(number) => number < self.0.captures_len(),
+            Err(_) => self.group_names().flatten().any(|known| known == name),
+        };
+        filled(template, |name| if has(name) { Ok("") } else { Err(no_group(name)) }).map(drop)
+    }
+
     /// `text` with every match replaced by `template`, and how many they were. As in Python, an
     /// empty match right behind another one counts.
     pub(super) fn replace_all(
@@ -189,16 +198,27 @@ fn is_quantifier(rest: &str) -> bool {
 /// `template` with `\1`, `\g<1>` and `\g<name>` replaced by what the groups matched, and Python's
 /// escapes (`\n`, `\t`) by what they stand for.
 pub(super) fn expand(template: &str, found: &Captures<'_>) -> Result<String, Failure> {
-    let mut out = String::with_capacity(template.len());
-    let group = |out: &mut String, name: &str| -> Result<(), Failure> {
+    filled(template, |name| {
         let matched = match name.parse::<usize>() {
             Ok(number) if number < found.len() => found.get(number),
             Err(_) if !name.is_empty() => found.name(name),
-            _ => {
-                return Err(Failure::new(format!("the pattern has no group `{name}`")));
-            }
+            _ => return Err(no_group(name)),
         };
-        out.push_str(matched.map_or("", |found| found.as_str()));
+        Ok(matched.map_or("", |found| found.as_str()))
+    })
+}
+
+fn no_group(name: &str) -> Failure {
+    Failure::new(format!("the pattern has no group `{name}`"))
+}
+
+fn filled<'f>(
+    template: &str,
+    of_group: impl Fn(&str) -> Result<&'f str, Failure>,
+) -> Result<String, Failure> {
+    let mut out = String::with_capacity(template.len());
+    let group = |out: &mut String, name: &str| -> Result<(), Failure> {
+        out.push_str(of_group(name)?);
         Ok(())
     };
     let mut rest = template;

@@ -1,6 +1,6 @@
 //! `replace`: all that matches a pattern in a text file.
 
-use super::edit::{Edited, File, check as check_edit};
+use super::edit::{Edited, File, check as check_edit, check_template};
 use super::pattern::{Over, Pattern};
 use super::{Failure, Module, Outcome, Task, TaskContext, file_attributes};
 use crate::event::fault::Diagnostic;
@@ -43,7 +43,12 @@ struct Replace {
 }
 
 fn check(params: &Params) -> Vec<Diagnostic> {
-    check_edit(params, &[("regexp", Over::Lines), ("after", Over::Whole), ("before", Over::Whole)])
+    let mut complaints = check_edit(
+        params,
+        &[("regexp", Over::Lines), ("after", Over::Whole), ("before", Over::Whole)],
+    );
+    complaints.extend(check_template(params, "replace", Over::Lines));
+    complaints
 }
 
 impl Task for Replace {

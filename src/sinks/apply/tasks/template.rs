@@ -119,6 +119,8 @@ fn check(params: &Params) -> Vec<Diagnostic> {
 
 /// The bytes of a text in the encoding that is called `name`.
 fn encoded(text: String, name: &str) -> Result<Bytes, Failure> {
+    // As in Ansible, no name is the usual one.
+    let name = if name.is_empty() { "utf-8" } else { name };
     let label = name.to_ascii_lowercase().replace('_', "-");
     let wrong =
         |sign: char| Failure::new(format!("`{sign}` does not exist in the encoding `{name}`"));

@@ -13,11 +13,13 @@ use std::time::Duration;
 const MOST_BYTES: u64 = 2 << 30;
 
 /// What Ansible's requests take, and none here yet.
-pub(super) const NOT_YET: &[&str] = &["ciphers", "use_gssapi", "unredirected_headers", "use_netrc"];
+pub(super) const NOT_YET: &[&str] = &["ciphers", "use_gssapi", "use_netrc"];
 
 /// What a request is made of, beside where it goes.
 pub(super) const PARAMS: &[Param] = &[
     Param::new("headers", Kind::Any).says("Header lines, by name."),
+    Param::new("unredirected_headers", Kind::Texts)
+        .says("The names of headers that are not sent again where an answer points elsewhere."),
     Param::new("http_agent", Kind::Text).says("What the request says that it is sent by."),
     Param::new("use_proxy", Kind::Bool)
         .says("Use the proxies that the environment names; true where not given."),
@@ -72,6 +74,12 @@ pub(super) fn request(params: &Params, usual_timeout: f64) -> Result<Request, Fa
         method: "GET".into(),
         url: params.text("url").unwrap_or_default().trim().to_owned(),
         headers,
+        only_first: params
+            .texts("unredirected_headers")
+            .unwrap_or_default()
+            .iter()
+            .map(|name| name.to_ascii_lowercase())
+            .collect(),
         login,
         socket: None,
         body: Vec::new(),

@@ -1,6 +1,6 @@
 //! An SSH key for a user, made by `ssh-keygen`.
 
-use super::super::{Failure, Outcome};
+use super::super::{Failure, Outcome, TaskContext};
 use crate::host::accounts::entries::User;
 use crate::host::machine::Machine;
 use crate::host::machine::command::{Command, Ran};
@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 pub(super) fn generate(
     params: &Params,
     machine: &mut Machine,
+    cx: &TaskContext<'_>,
     user: &User,
     outcome: Outcome,
 ) -> Result<Outcome, Failure> {
@@ -35,7 +36,8 @@ pub(super) fn generate(
     if !is_there || force {
         make(params, machine, user, kind, &file)?;
     }
-    told(machine, &file, &public, outcome)
+    let outcome = outcome.with("ssh_key_file", file.display().to_string());
+    if cx.is_read { told(machine, &file, &public, outcome) } else { Ok(outcome) }
 }
 
 fn make(
@@ -105,9 +107,8 @@ fn told(
     machine: &Machine,
     file: &Path,
     public: &Path,
-    outcome: Outcome,
+    mut outcome: Outcome,
 ) -> Result<Outcome, Failure> {
-    let mut outcome = outcome.with("ssh_key_file", file.display().to_string());
     let is_file = |path: &Path| {
         let found = machine.stat(path, Follow::No)?;
         Ok::<_, Failure>(found.is_some_and(|found| found.kind == Kind::File))

@@ -154,7 +154,7 @@ struct User {
 }
 
 impl Task for User {
-    fn converge(&self, machine: &mut Machine, _: &TaskContext<'_>) -> Result<Outcome, Failure> {
+    fn converge(&self, machine: &mut Machine, cx: &TaskContext<'_>) -> Result<Outcome, Failure> {
         let params = &self.params;
         let name = params.text("name").unwrap_or_default();
         let state = params.text("state").unwrap_or("present");
@@ -170,7 +170,7 @@ impl Task for User {
         let settled = self.settle(machine)?;
         let outcome = self.told(outcome, &settled);
         match params.flag("generate_ssh_key", false) {
-            true => key::generate(params, machine, &settled.user, outcome),
+            true => key::generate(params, machine, cx, &settled.user, outcome),
             false => Ok(outcome),
         }
     }

@@ -18,8 +18,7 @@ const OF_SHADOW: [&str; 5] = [
 
 /// Whether the parameters ask for anything here.
 pub(super) fn is_asked(params: &Params) -> bool {
-    let is_given = |name: &&str| params.has(name);
-    OF_SHADOW.iter().chain(&["password", "password_lock"]).any(|name| is_given(&name))
+    OF_SHADOW.iter().chain(&["password", "password_lock"]).any(|name| params.has(name))
 }
 
 /// Whether `text` looks like what crypt(3) makes of a password, or like no password at all.
