@@ -46,9 +46,12 @@ pub(super) fn without_the_momentary(mut facts: Value) -> Value {
         }
     };
     leave_out("memory", &["free_bytes", "available_bytes", "swap_free_bytes"]);
-    if let Some(mounts) = facts.get_mut("mounts").and_then(Value::as_object_mut) {
-        for mount in mounts.values_mut().filter_map(Value::as_object_mut) {
-            mount.retain(|name, _| !["free_bytes", "available_bytes"].contains(&name.as_str()));
+    for (fact, names) in
+        [("mounts", ["free_bytes", "available_bytes"]), ("services", ["state", "sub"])]
+    {
+        let things = facts.get_mut(fact).and_then(Value::as_object_mut).into_iter().flatten();
+        for thing in things.filter_map(|(_, thing)| thing.as_object_mut()) {
+            thing.retain(|name, _| !names.contains(&name.as_str()));
         }
     }
     if let Some(facts) = facts.as_object_mut() {
@@ -80,6 +83,7 @@ mod tests {
                 "load": {"one": free}, "uptime_seconds": free,
                 "memory": {"total_bytes": 8, "free_bytes": free},
                 "mounts": {"/": {"size_bytes": 9, "free_bytes": free}},
+                "services": {"ssh": {"enabled": "enabled", "state": free, "sub": free}},
             })
         };
         assert_eq!(without_the_momentary(look(1)), without_the_momentary(look(2)));

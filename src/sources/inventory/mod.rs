@@ -40,8 +40,8 @@ use tokio::time::{MissedTickBehavior, interval};
 /// A change is told by a record for each value that is another, with `type` `fact.changed`, its
 /// name in `fact` (`os.version`), `old` and `new`; then comes one with `type` `inventory.snapshot`
 /// and all `facts`. What has been delivered is remembered over restarts, so that a host that is as
-/// it was tells nothing. What changes from moment to moment is left out: uptime, load, and how much
-/// memory and space is free.
+/// it was tells nothing. What changes from moment to moment is left out: uptime, load, how much
+/// memory and space is free, and which services run.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
