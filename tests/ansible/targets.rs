@@ -75,7 +75,6 @@ const TARGETS: &[&str] = &[
     "task_ordering",
     "tempfile",
     "template",
-    "templating",
     "test_core",
     "test_files",
     "test_mathstuff",
