@@ -225,7 +225,7 @@ fn what_the_databases_say_is_a_variable_for_later_tasks() {
         - getent_group.root[1] == '0'
         - getent_services.ssh[0] == '22/tcp'
         - ansible_facts.getent_services.ssh[0] == '22/tcp' and 'getent_group' in ansible_facts
-        - ansible_facts.system is defined and 'no-such-user' in ansible_facts.getent_passwd
+        - ansible_facts.os_family is defined and 'no-such-user' in ansible_facts.getent_passwd
 ",
     );
     assert_eq!(letters(&report), "ooooo", "{}", last_message(&report));

@@ -6,6 +6,7 @@ mod numbers;
 pub mod settings;
 pub mod table;
 
+use chrono::NaiveDate;
 use entries::{Group, GroupShadow, Range, Shadow, User};
 use settings::Settings;
 use std::ops::RangeInclusive;
@@ -171,6 +172,9 @@ impl Accounts {
     pub fn new_shadow(&self, name: &str, password: &str, of_system: bool) -> Shadow {
         let days = |name| self.settings.number(name).filter(|days| *days >= 0 && !of_system);
         let inactive = self.settings.default("INACTIVE").and_then(|text| text.parse().ok());
+        let ends = self.settings.default("EXPIRE");
+        let ends = ends.and_then(|text| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok());
+        let expires = ends.map(|day| (day - NaiveDate::default()).num_days());
         Shadow {
             name: name.into(),
             password: password.into(),
@@ -179,7 +183,7 @@ impl Accounts {
             max: days("PASS_MAX_DAYS"),
             warn: days("PASS_WARN_AGE"),
             inactive: inactive.filter(|days| *days >= 0 && !of_system),
-            expires: None,
+            expires: expires.filter(|day| *day >= 0 && !of_system),
             flag: String::new(),
         }
     }
@@ -285,4 +289,76 @@ pub fn name_fault(name: &str) -> Option<String> {
 pub fn field_fault(what: &str, text: &str) -> Option<String> {
     let odd = text.chars().find(|c| *c == ':' || c.is_control())?;
     Some(format!("`{what}` holds {odd:?}, which ends a field of /etc/passwd"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accounts() -> Accounts {
+        let table = |text: &str| Table::read(text.as_bytes());
+        Accounts {
+            passwd: table(
+                "root:x:0:0:root:/root:/bin/sh\n# note\na:x:1000:1000::/home/a:/bin/sh\n+::::::",
+            ),
+            group: table("root:x:0:\na:x:1000:\ng:x:1001:a,b\n"),
+            shadow: Some(table("root:*:1:0:99999:7:::\na:$6$x:1:0:99999:7:::\n")),
+            gshadow: Some(table("g:!:a:a,b\n")),
+            subuid: Some(table("a:100000:65536\n")),
+            subgid: None,
+            settings: Settings::read(
+                "# x\nUSERGROUPS_ENAB yes\nPASS_MAX_DAYS\t90\nUMASK 027\nUID_MIN 0x7d0\n",
+                "SHELL=/bin/sh\nEXPIRE=1970-02-01\nINACTIVE=\n",
+            ),
+            today: 20_000,
+        }
+    }
+
+    #[test]
+    fn what_is_not_changed_stays_as_it_is_and_nis_stays_last() {
+        let mut files = accounts();
+        let user = User { name: "b".into(), uid: 1002, ..files.user("a").unwrap() };
+        files.put_user(&user);
+        let text = String::from_utf8(files.passwd.content().to_vec()).unwrap();
+        assert_eq!(
+            text,
+            "root:x:0:0:root:/root:/bin/sh\n# note\na:x:1000:1000::/home/a:/bin/sh\n\
+             b:x:1002:1000::/home/a:/bin/sh\n+::::::\n"
+        );
+        let odd = Table::read(b"x:\xe9:\n\n y");
+        assert_eq!(odd.content(), &b"x:\xe9:\n\n y"[..], "bytes that are no text");
+        assert_eq!(Table::read(b"").content(), "");
+    }
+
+    #[test]
+    fn who_goes_leaves_groups_and_takes_its_own_along_where_nobody_else_is_in_it() {
+        let mut files = accounts();
+        let mut shared = files.clone();
+        files.remove_user("a", false);
+        assert_eq!((files.user("a"), files.group("a")), (None, None));
+        assert_eq!(files.group("g").unwrap().members, ["b"]);
+        let gshadow: GroupShadow = files.gshadow.as_ref().unwrap().find("g").unwrap();
+        assert_eq!((gshadow.admins.len(), gshadow.members), (0, vec!["b".to_owned()]));
+        assert!(files.shadow_of("a").is_none());
+        assert!(!files.subuid.unwrap().has("a"));
+        let other = User { name: "c".into(), uid: 1003, ..shared.user("a").unwrap() };
+        shared.put_user(&other);
+        shared.remove_user("a", false);
+        assert!(shared.group("a").is_some(), "it is the primary group of another");
+    }
+
+    #[test]
+    fn a_new_user_gets_what_the_host_says_of_new_users() {
+        let files = accounts();
+        let shadow = files.new_shadow("n", "!", false);
+        assert_eq!((shadow.max, shadow.min, shadow.expires), (Some(90), None, Some(31)));
+        let shadow = files.new_shadow("n", "!", true);
+        assert_eq!((shadow.max, shadow.expires, shadow.changed), (None, None, Some(20_000)));
+        assert_eq!(files.settings.home_mode(None), 0o750);
+        assert_eq!(files.settings.home_mode(Some(0o077)), 0o700);
+        let numbers = Numbers::default();
+        assert_eq!(files.free_number(Kind::User, numbers, |_| false), Ok(2000), "0x7d0");
+        assert_eq!(files.own_group_number(2000, numbers, |_| false), Ok(2000));
+        assert_eq!(files.own_group_number(1000, numbers, |_| false), Ok(1002));
+    }
 }

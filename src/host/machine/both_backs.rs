@@ -42,6 +42,7 @@ enum Step {
     Symlink(usize, usize),
     HardLink(usize, usize),
     Remove(usize),
+    Rename(usize, usize),
     Mode(usize, u32),
     Owner(usize, u32),
     Times(usize, i64),
@@ -62,6 +63,7 @@ fn step() -> impl Strategy<Value = Step> {
         (name.clone(), name.clone()).prop_map(|(at, to)| Step::Symlink(at, to)),
         (name.clone(), name.clone()).prop_map(|(at, to)| Step::HardLink(at, to)),
         name.clone().prop_map(Step::Remove),
+        (name.clone(), name.clone()).prop_map(|(at, to)| Step::Rename(at, to)),
         (name.clone(), mode).prop_map(|(at, mode)| Step::Mode(at, mode)),
         (name.clone(), 0_u32..3).prop_map(|(at, id)| Step::Owner(at, id)),
         (name.clone(), 0_i64..3).prop_map(|(at, time)| Step::Times(at, time)),
@@ -87,6 +89,7 @@ fn perform(machine: &mut Machine, root: &Path, steps: &[Step]) -> Vec<Result<(),
         Step::Symlink(path, to) => machine.symlink(&at(path), &at(to)),
         Step::HardLink(path, to) => machine.hard_link(&at(path), &at(to)),
         Step::Remove(path) => machine.remove(&at(path)),
+        Step::Rename(path, to) => machine.rename(&at(path), &at(to)),
         Step::Mode(path, mode) => {
             let attributes = Attributes { mode: exact(*mode), ..Attributes::default() };
             machine.set_attributes(&at(path), Follow::Yes, &attributes)

@@ -164,6 +164,8 @@ mod tests {
             write(&mut machine, "old", "newer\n");
             machine.symlink(&at("link"), Path::new("old")).unwrap();
             machine.remove(&at("gone")).unwrap();
+            machine.rename(&at("dir"), &at("moved")).unwrap();
+            write(&mut machine, "moved/new", "2\n");
             assert_eq!(machine.undo(mark), []);
             assert_eq!(machine.read(&at("old")).unwrap(), "old\n");
             assert_eq!(machine.stat(&at("old"), Follow::No).unwrap().unwrap().mode, 0o640);
