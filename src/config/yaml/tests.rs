@@ -140,6 +140,6 @@ fn the_indentation_in_brackets_does_not_count_in_yaml_1_1() {
     let of_list = &tree.get("c").unwrap().as_list().unwrap()[0];
     assert_eq!(of_list.get("f").unwrap().as_str(), Some("{\n}\n"));
     let place = of_list.get("f").unwrap().span.as_ref().unwrap().to_string();
-    assert!(place.contains(":11:"), "{place}");
+    assert!(place.contains(":12:"), "{place}");
     assert!(tree_in(Dialect::Yaml12, "a: {\n}\n").is_err());
 }
