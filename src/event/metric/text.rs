@@ -126,7 +126,8 @@ mod tests {
         let [fixed, shared] = [Text::from("eth0"), Text::shared("eth0")];
         assert_eq!((&fixed, &*fixed), (&shared, "eth0"));
         assert_eq!(fixed.cmp(&shared), Ordering::Equal);
-        assert!(fixed < Text::from(String::from("eth1")));
+        let larger = Text::from(String::from("eth1"));
+        assert!(fixed < larger);
         assert!(HashSet::from([fixed]).contains("eth0"));
         assert_eq!(format!("{shared} {shared:?}"), "eth0 \"eth0\"");
     }

@@ -45,7 +45,7 @@ fn quantile(part: f64, mut buckets: Vec<(f64, f64)>) -> f64 {
     for (bound, count) in buckets {
         match merged.last_mut() {
             Some((last, counted)) if *last == bound => {
-                *counted = sum([*counted, count].into_iter())
+                *counted = sum([*counted, count].into_iter());
             }
             _ => merged.push((bound, count)),
         }

@@ -2,6 +2,9 @@
 
 use super::{Labels, Ring, evaluate, parse};
 
+/// A name, labels and a value.
+type Series = (&'static str, &'static [(&'static str, &'static str)], f64);
+
 /// What is read has a value or a reason why not; what is not is told with its place.
 pub(crate) fn promql(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
@@ -13,7 +16,7 @@ pub(crate) fn promql(input: &[u8]) {
         }
     };
     let mut ring = Ring::new([&expr], 1 << 20);
-    let series: [(&str, &[(&str, &str)], f64); 6] = [
+    let series: [Series; 6] = [
         ("x", &[("job", "a"), ("le", "0.5")], 1.0),
         ("x", &[("job", "a"), ("le", "+Inf")], 7.0),
         ("x", &[("job", "b")], f64::NAN),

@@ -1,8 +1,9 @@
 //! `sockstat`: how many sockets there are of each kind, and the memory they take.
 
-use nix::unistd::{SysconfVar, sysconf};
-
 use std::collections::HashMap;
+use std::str::SplitAsciiWhitespace;
+
+use nix::unistd::{SysconfVar, sysconf};
 
 use super::collector::{CollectError, Collector, Malformed, reading};
 use super::families::KnownNames;
@@ -74,19 +75,30 @@ fn add(
     Ok(())
 }
 
+/// Names and numbers, as a line has them.
+struct Counts<'l> {
+    line: &'l str,
+    words: SplitAsciiWhitespace<'l>,
+}
+
+impl<'l> Iterator for Counts<'l> {
+    type Item = Result<(&'l str, f64), Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let name = self.words.next()?;
+        let number = self.words.next().and_then(|number| number.parse().ok());
+        Some(number.map(|number| (name, number)).ok_or_else(|| malformed(self.line)))
+    }
+}
+
 /// `KIND: NAME NUMBER NAME NUMBER ...`
-fn parse(
-    line: &str,
-) -> Result<(&str, impl Iterator<Item = Result<(&str, f64), Malformed>>), Malformed> {
-    let malformed = move || Malformed::new(line, "`KIND:` and pairs of a name and a number");
-    let (kind, rest) = line.split_once(':').ok_or_else(malformed)?;
-    let mut words = rest.split_ascii_whitespace();
-    let counts = std::iter::from_fn(move || {
-        let name = words.next()?;
-        let number = words.next().and_then(|number| number.parse().ok());
-        Some(number.map(|number| (name, number)).ok_or_else(malformed))
-    });
-    Ok((kind, counts))
+fn parse(line: &str) -> Result<(&str, Counts<'_>), Malformed> {
+    let (kind, rest) = line.split_once(':').ok_or_else(|| malformed(line))?;
+    Ok((kind, Counts { line, words: rest.split_ascii_whitespace() }))
+}
+
+fn malformed(line: &str) -> Malformed {
+    Malformed::new(line, "`KIND:` and pairs of a name and a number")
 }
 
 #[cfg(test)]
