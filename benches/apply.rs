@@ -51,6 +51,7 @@ fn nothing_to_do(c: &mut Criterion) {
         masker: Masker::default(),
         extra_vars: Vars::new(),
         pending: Pending::default(),
+        diffs: false,
     };
     let go =
         |machine: &mut Machine| run(&set, machine, &inputs, &Selection::default(), &mut Silent);
