@@ -142,7 +142,8 @@ fn a_command_that_runs_shows_no_secret_to_other_users() {
     for canary in [Canary::new(FROM_ENVIRONMENT), Canary::new(FROM_FILE)] {
         canary.search("the argument list", &argument_lists(apply.id()));
     }
-    fs::write(scene.path("work/go"), "").unwrap();
+    // Commands run in the config directory.
+    fs::write(scene.path("work/config/go"), "").unwrap();
     wait_until("the run ends", || apply.try_wait().unwrap().is_some());
     scene.search("a command that takes a while");
 }
