@@ -311,6 +311,8 @@ mod tests {
             ("chain", last.repeat(2).as_bytes()),
             ("chain", last.as_bytes()),
             ("pack", &hollow[..]),
+            // What may begin a byte order mark, and is longer than a line may be.
+            ("stream", &b"\xbd\x00\x00\xef\xbb\x5d\x80"[..]),
         ] {
             run(name, input, scratch.path());
         }

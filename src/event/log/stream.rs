@@ -66,7 +66,8 @@ impl Text {
     /// know that a line is too long, and no more. At least one, if [`Stream::find`] found nothing
     /// in them.
     pub fn wants(&self, waiting: usize) -> usize {
-        (self.longest + 1).saturating_sub(waiting)
+        // What may be the beginning of a byte order mark waits, however short a line may be.
+        (self.longest + 1).saturating_sub(waiting).max(1)
     }
 }
 
