@@ -311,6 +311,8 @@ mod tests {
             ("chain", last.repeat(2).as_bytes()),
             ("chain", last.as_bytes()),
             ("pack", &hollow[..]),
+            // The last number that there is, twice.
+            ("segment", &b"\x01\xf5\x00\xff\xff\x04\xc6\x05\x00\x03\xf5\x00\xff\xff\xff"[..]),
             // What may begin a byte order mark, and is longer than a line may be.
             ("stream", &b"\xbd\x00\x00\xef\xbb\x5d\x80"[..]),
         ] {

@@ -67,15 +67,19 @@ impl Mentioned {
     }
 
     fn look_at(&mut self, text: &str) {
+        let is_of_name = |char: char| char.is_ascii_alphanumeric() || char == '_';
         for (at, word) in text.match_indices("facts") {
-            let rest = &text[at + word.len()..];
-            match rest.strip_prefix('.') {
-                Some(rest) => {
-                    let is_of_name = |char: char| char.is_ascii_alphanumeric() || char == '_';
-                    let end = rest.find(|char| !is_of_name(char)).unwrap_or(rest.len());
-                    self.names.insert(rest[..end].to_owned());
-                }
-                None => self.all = true,
+            // A part of another name, such as `artifacts`.
+            if text[..at].ends_with(is_of_name) {
+                continue;
+            }
+            let rest = text[at + word.len()..].strip_prefix('.').unwrap_or_default();
+            let name = &rest[..rest.find(|char| !is_of_name(char)).unwrap_or(rest.len())];
+            // What is no fact may be a method, such as `get`.
+            if Facts::names().any(|known| known == name) {
+                self.names.insert(name.to_owned());
+            } else {
+                self.all = true;
             }
         }
     }
@@ -94,7 +98,10 @@ mod tests {
         };
         let text = "facts.os.family == 'debian' and {{ facts.hostname }}";
         assert_eq!(mentioned(text), (vec!["hostname".into(), "os".into()], false));
-        assert!(mentioned("facts[name]").1);
+        for text in ["facts[name]", "facts.get('os')", "{% for fact in facts %}"] {
+            assert!(mentioned(text).1, "{text}");
+        }
+        assert_eq!(mentioned("/srv/artifacts/*.log"), (Vec::new(), false));
         assert_eq!(mentioned("status >= 500"), (Vec::new(), false));
     }
 }

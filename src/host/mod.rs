@@ -20,6 +20,7 @@ pub mod roots;
 pub mod run_lock;
 pub mod sandbox;
 pub mod socket;
+pub mod state_file;
 pub mod statfs;
 mod sys;
 pub mod sysfs;

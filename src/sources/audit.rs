@@ -5,7 +5,7 @@ use crate::event::log::{LogBatch, Origin};
 use crate::event::{Batch, Kinds};
 use crate::host::audit::directory;
 use crate::host::audit::reader::{Lines, Reader};
-use crate::host::clock;
+use crate::host::{clock, state_file};
 use crate::topology::component::{BuildContext, Fault, Source, SourceConfig};
 use crate::topology::context::SourceContext;
 use crate::topology::output::Output;
@@ -14,8 +14,8 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -268,14 +268,7 @@ impl Store {
     }
 
     fn save(&self, known: &Known) -> io::Result<()> {
-        let directory = self.path.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(directory)?;
-        let beside = self.path.with_added_extension("new");
-        let mut file = File::create(&beside)?;
-        file.write_all(&serde_json::to_vec(known)?)?;
-        file.sync_all()?;
-        fs::rename(&beside, &self.path)?;
-        File::open(directory)?.sync_all()
+        state_file::replace(&self.path, &serde_json::to_vec(known)?).map(drop)
     }
 }
 

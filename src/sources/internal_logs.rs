@@ -1,6 +1,6 @@
 //! `internal_logs`: gives what the agent says of itself.
 
-use crate::event::log::{LogBatch, Origin, Verdict};
+use crate::event::log::{LogBatch, Origin};
 use crate::event::{Batch, Kinds};
 use crate::topology::component::{BuildContext, Fault, Source, SourceConfig};
 use crate::topology::context::SourceContext;
@@ -11,8 +11,6 @@ use crate::topology::own_log::{OwnLog, Said};
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::value::RawValue;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -144,21 +142,6 @@ fn batch(said: &[Arc<Said>], mut chunk: Chunk, origin: &Arc<Origin>, offset: u64
         chunk.data.push(b'\n');
     }
     let read_at = said.last().map_or(0, |said| said.time_ns);
-    let mut logs = LogBatch::from_lines(&chunk.freeze(), Arc::clone(origin), offset, read_at);
-    let mut times = said.iter().map(|said| said.time_ns);
-    logs.rewrite(|record, writer| {
-        let fields: Result<BTreeMap<&str, &RawValue>, _> = serde_json::from_slice(record.raw());
-        writer.set_time_ns(times.next().unwrap_or(read_at));
-        match fields {
-            Ok(fields) => {
-                for (name, value) in fields {
-                    writer.push(name, record.json_at(value.get().as_bytes()));
-                }
-                Verdict::ParsedJson
-            }
-            // No name of a field has a character that JSON escapes.
-            Err(_) => Verdict::Keep,
-        }
-    });
-    logs
+    let about = (Arc::clone(origin), offset, read_at);
+    LogBatch::from_objects(&chunk.freeze(), about, said.iter().map(|said| said.time_ns))
 }

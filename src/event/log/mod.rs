@@ -13,6 +13,7 @@ mod kept;
 mod keys;
 pub mod multiline;
 mod name;
+mod objects;
 mod split;
 pub mod stream;
 mod table;

@@ -1,6 +1,7 @@
 //! The writing end of the chain.
 
 use super::{CURRENT, HEAD, Head, NOTHING_BEFORE, hash, number, set_aside};
+use crate::host::state_file;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -138,12 +139,8 @@ impl Chain {
     pub fn finish(self) -> io::Result<()> {
         self.sync()?;
         let head = Head { seq: self.seq, hash: self.last_hash };
-        let beside = self.directory.join("head.new");
-        let mut file = File::create(&beside)?;
-        file.write_all(&serde_json::to_vec(&head)?)?;
-        file.sync_all()?;
-        fs::rename(beside, self.directory.join(HEAD))?;
-        File::open(&self.directory)?.sync_all()
+        let place = self.directory.join(HEAD);
+        state_file::replace(&place, &serde_json::to_vec(&head)?).map(drop)
     }
 
     fn set_aside(&mut self) -> io::Result<()> {

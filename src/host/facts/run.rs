@@ -6,13 +6,16 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 /// What is printed beyond this is left out.
 const MOST_BYTES: u64 = 16 << 20;
+
+/// Between two looks whether a program that prints no more has ended.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// What `program` prints; `None` where it fails, or has not ended within `limit`. It is killed
 /// then, with all that it has started.
@@ -34,8 +37,13 @@ pub(super) fn output_of(program: &Path, arguments: &[&str], limit: Duration) -> 
         // Who waits has given up where nobody listens.
         done.send(output.take(MOST_BYTES).read_to_end(&mut text).ok().map(|_| text)).ok();
     });
+    let end = Instant::now() + limit;
     let printed = printed.recv_timeout(limit).ok().flatten();
-    if printed.is_none() {
+    // One that has closed its output may still run.
+    while printed.is_some() && Instant::now() < end && matches!(child.try_wait(), Ok(None)) {
+        thread::sleep(PAUSE);
+    }
+    if !matches!(child.try_wait(), Ok(Some(_))) {
         // It may have ended just now.
         group.ok().and_then(|group| killpg(group, Signal::SIGKILL).ok());
     }
@@ -47,8 +55,6 @@ pub(super) fn output_of(program: &Path, arguments: &[&str], limit: Duration) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
-
     #[test]
     fn a_program_that_fails_or_hangs_tells_nothing_and_holds_up_nobody() {
         let run = |script| output_of("/bin/sh".as_ref(), &["-c", script], Duration::from_secs(1));
@@ -56,6 +62,7 @@ mod tests {
         assert_eq!(run("echo no; exit 1"), None);
         let begun = Instant::now();
         assert_eq!(run("sleep 100 & sleep 100"), None);
+        assert_eq!(run("echo no; exec >&-; sleep 100"), None);
         assert!(begun.elapsed() < Duration::from_secs(50));
         assert_eq!(output_of("/no/such/program".as_ref(), &[], Duration::from_secs(1)), None);
     }

@@ -5,13 +5,13 @@ use super::executor::Action;
 use crate::event::hex::hex;
 use crate::event::secret::Masker;
 use crate::expr::value::{from_json, to_json};
+use crate::host::state_file;
 use minijinja::Value;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -105,15 +105,7 @@ impl Ran {
     }
 
     fn save(&self) -> io::Result<()> {
-        let directory = self.path.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(directory)?;
-        let beside = self.path.with_added_extension("new");
-        let mut options = File::options();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        file.write_all(&serde_json::to_vec(&self.stored)?)?;
-        file.sync_all()?;
-        fs::rename(&beside, &self.path)?;
-        File::open(directory)?.sync_all()
+        state_file::replace(&self.path, &serde_json::to_vec(&self.stored)?).map(drop)
     }
 }
 

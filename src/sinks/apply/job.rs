@@ -85,7 +85,8 @@ impl Job<'_> {
             environment: &environment,
             is_read: self.keywords.register.is_some() || self.keywords.failed_when.is_some(),
         };
-        let about = params.text("path").map(str::to_owned);
+        let about = params.text("path").filter(|_| self.switches.returns_diff);
+        let about = about.map(str::to_owned);
         let work = (self.module.build)(params);
         let before = machine.journal().len();
         let about = About { path: about.as_deref(), before, attempt };

@@ -1,10 +1,10 @@
 //! Notifications that outlive a crash and a failed run: the handlers that were notified and have
 //! not run yet, kept in `apply/pending.json` of the data directory.
 
+use crate::host::state_file;
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -84,15 +84,7 @@ impl Pending {
 impl Kept {
     fn save(&self) -> io::Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
-        let directory = path.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(directory)?;
-        let beside = path.with_added_extension("new");
-        let mut options = File::options();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        file.write_all(&serde_json::to_vec(&self.names)?)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)?;
-        File::open(directory)?.sync_all()
+        state_file::replace(path, &serde_json::to_vec(&self.names)?).map(drop)
     }
 }
 

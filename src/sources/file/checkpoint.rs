@@ -7,6 +7,7 @@
 //! whole: beside it, fsynced, renamed.
 
 use super::position::{Fingerprint, Position, checksum};
+use crate::host::state_file;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -160,15 +161,7 @@ impl Store {
             return Ok(());
         }
         let text = written(entries)?;
-        let dir = self.path.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(dir)?;
-        let beside = self.path.with_added_extension("new");
-        let mut file = File::create(&beside)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, &self.path)?;
-        File::open(dir)?.sync_all()?;
-        self.journal = Some(file);
+        self.journal = Some(state_file::replace(&self.path, text.as_bytes())?);
         self.sizes = (text.len() as u64, text.len() as u64);
         Ok(())
     }

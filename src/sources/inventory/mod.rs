@@ -7,7 +7,7 @@ use self::changes::{Change, changes, without_the_momentary};
 use self::store::Store;
 use crate::event::ack::Outcome;
 use crate::event::fault::nearest;
-use crate::event::log::{LogBatch, Origin, Verdict};
+use crate::event::log::{LogBatch, Origin};
 use crate::event::{Batch, Kinds};
 use crate::host::clock;
 use crate::host::facts::Facts;
@@ -20,9 +20,7 @@ use crate::topology::settings::Period;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::spawn_blocking;
@@ -184,23 +182,7 @@ fn lines(before: Option<&Value>, now: &Value) -> String {
 
 fn batch(text: &str, mut chunk: Chunk, origin: &Arc<Origin>, offset: u64) -> LogBatch {
     chunk.data.extend_from_slice(text.as_bytes());
-    let now_ns = clock::now_ns();
-    let mut logs = LogBatch::from_lines(&chunk.freeze(), Arc::clone(origin), offset, now_ns);
-    logs.rewrite(|record, writer| {
-        let fields: Result<BTreeMap<&str, &RawValue>, _> = serde_json::from_slice(record.raw());
-        writer.set_time_ns(now_ns);
-        match fields {
-            Ok(fields) => {
-                for (name, value) in fields {
-                    writer.push(name, record.json_at(value.get().as_bytes()));
-                }
-                Verdict::ParsedJson
-            }
-            // No name of a field has a character that JSON escapes.
-            Err(_) => Verdict::Keep,
-        }
-    });
-    logs
+    LogBatch::from_objects(&chunk.freeze(), (Arc::clone(origin), offset, clock::now_ns()), [])
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! What was told last, in the data directory: `inventory/NAME`, replaced as a whole.
 
+use crate::host::state_file;
 use serde_json::Value;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 #[derive(Clone, Debug)]
@@ -36,14 +37,7 @@ impl Store {
     }
 
     pub(super) fn save(&self, told: &Value) -> io::Result<()> {
-        let directory = self.path.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(directory)?;
-        let beside = self.path.with_added_extension("new");
-        let mut file = File::create(&beside)?;
-        file.write_all(&serde_json::to_vec(told)?)?;
-        file.sync_all()?;
-        fs::rename(&beside, &self.path)?;
-        File::open(directory)?.sync_all()
+        state_file::replace(&self.path, &serde_json::to_vec(told)?).map(drop)
     }
 }
 

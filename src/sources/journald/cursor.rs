@@ -1,8 +1,9 @@
 //! Where in the journal the sinks are: a cursor for each, in the data directory.
 
+use crate::host::state_file;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The checkpoint: `checkpoints/NAME` in the data directory, replaced as a whole.
@@ -47,14 +48,7 @@ impl Store {
 
     /// Keeps how far each sink is, in the same order.
     pub(super) fn save(&self, known: &[Known]) -> io::Result<()> {
-        let directory = self.path.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(directory)?;
-        let beside = self.path.with_added_extension("new");
-        let mut file = File::create(&beside)?;
-        file.write_all(&serde_json::to_vec(known)?)?;
-        file.sync_all()?;
-        fs::rename(&beside, &self.path)?;
-        File::open(directory)?.sync_all()
+        state_file::replace(&self.path, &serde_json::to_vec(known)?).map(drop)
     }
 }
 

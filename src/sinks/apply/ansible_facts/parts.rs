@@ -10,49 +10,35 @@ const MEBIBYTE: u64 = 1 << 20;
 
 /// `default_ipv4`: the way out, with the address that is used and its network.
 pub(super) fn default_ipv4(default: &Value, interfaces: &Value) -> Value {
-    let interface = default["interface"].as_str().unwrap_or_default();
-    let link = &interfaces[interface];
-    let address = default["address"].as_str().unwrap_or_default();
-    let mut known = match bindings(link).find(|binding| binding["address"] == address) {
-        Some(binding) => ipv4(binding),
-        None => Map::new(),
-    };
-    for (name, value) in [
-        ("address", &default["address"]),
-        ("alias", &default["interface"]),
-        ("gateway", &default["gateway"]),
-        ("interface", &default["interface"]),
-        ("macaddress", &link["mac"]),
-        ("mtu", &link["mtu"]),
-    ] {
-        put(&mut known, name, value);
-    }
-    if !interface.is_empty() {
-        known.insert("type".to_owned(), kind(link).into());
-    }
+    let mut known = way_out(default, interfaces, ipv4);
+    put(&mut known, "address", &default["address"]);
+    put(&mut known, "alias", &default["interface"]);
     Value::Object(known)
 }
 
 /// `default_ipv6`: the same for IPv6.
 pub(super) fn default_ipv6(default: &Value, interfaces: &Value) -> Value {
+    Value::Object(way_out(default, interfaces, ipv6))
+}
+
+/// What both have; `of_binding` tells of the address that is used.
+fn way_out(
+    default: &Value,
+    interfaces: &Value,
+    of_binding: impl Fn(&Value) -> Map<String, Value>,
+) -> Map<String, Value> {
     let interface = default["interface"].as_str().unwrap_or_default();
     let link = &interfaces[interface];
-    let mut known = match bindings(link).find(|it| it["address"] == default["address"]) {
-        Some(binding) => ipv6(binding),
-        None => Map::new(),
-    };
-    for (name, value) in [
-        ("gateway", &default["gateway"]),
-        ("interface", &default["interface"]),
-        ("macaddress", &link["mac"]),
-        ("mtu", &link["mtu"]),
-    ] {
-        put(&mut known, name, value);
-    }
+    let used = bindings(link).find(|binding| binding["address"] == default["address"]);
+    let mut known = used.map(of_binding).unwrap_or_default();
+    put(&mut known, "gateway", &default["gateway"]);
+    put(&mut known, "interface", &default["interface"]);
+    put(&mut known, "macaddress", &link["mac"]);
+    put(&mut known, "mtu", &link["mtu"]);
     if !interface.is_empty() {
         known.insert("type".to_owned(), kind(link).into());
     }
-    Value::Object(known)
+    known
 }
 
 /// `eth0` and its like.

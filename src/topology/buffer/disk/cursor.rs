@@ -1,9 +1,10 @@
 //! The cursor: up to where each sink has the content of a buffer. A small file beside the
 //! segments, replaced as a whole, with a checksum.
 
+use crate::host::state_file;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::Path;
 
 const HEADER: &str = "driftless buffer 1";
@@ -49,11 +50,6 @@ impl Cursor {
     pub(in crate::topology::buffer) fn save(&self, dir: &Path) -> io::Result<()> {
         let json = serde_json::to_string(self)?;
         let text = format!("{HEADER}\n{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
-        let beside = dir.join("cursor.new");
-        let mut file = File::create(&beside)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, dir.join("cursor"))?;
-        File::open(dir)?.sync_all()
+        state_file::replace(&dir.join("cursor"), text.as_bytes()).map(drop)
     }
 }

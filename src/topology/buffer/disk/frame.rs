@@ -87,6 +87,10 @@ impl Header {
             _ => return None,
         };
         let number = u64::from(u32_at(8)) | u64::from(u32_at(12)) << 32;
+        // No batch gets the last number, so that each has a next one behind it.
+        if number == u64::MAX && kind != FrameKind::End {
+            return None;
+        }
         Some(Self { kind, number, events: u32_at(16), len: u32_at(20), body_sum: u32_at(24) })
     }
 

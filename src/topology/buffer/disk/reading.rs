@@ -151,7 +151,7 @@ impl Reading {
         self.damaged += header.number.saturating_sub(self.expected.max(self.counted));
         self.expected = header.number;
         let FrameKind::Batch(kind) = header.kind else { return None };
-        self.expected = header.number.saturating_add(1);
+        self.expected = header.number + 1;
         Some(Frame { number: header.number, events: header.events, kind, body })
     }
 

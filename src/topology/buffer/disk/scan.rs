@@ -40,7 +40,7 @@ pub(super) fn scan(path: &Path, first: u64) -> io::Result<Scan> {
                     seen.end = if header.kind == FrameKind::End {
                         header.number
                     } else {
-                        header.number.saturating_add(1)
+                        header.number + 1
                     };
                     seen.bytes = behind;
                     seen.events +=
