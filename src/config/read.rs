@@ -44,11 +44,11 @@ impl Format {
 /// A file that is not there, not readable, no regular file, larger than [`LARGEST_FILE_BYTES`]
 /// (refused before it is read), not UTF-8, or not in its format.
 pub fn read_file(path: &Path, dialect: Dialect) -> Result<Node, Vec<Diagnostic>> {
+    let file = read_source(path).map_err(|fault| vec![*fault])?;
     let format = Format::of(path).ok_or_else(|| {
         let message = format!("`{}` has none of the endings of a config file", path.display());
         vec![Diagnostic::new(message, None).hint("name it .yml, .yaml, .toml or .json")]
     })?;
-    let file = read_source(path).map_err(|fault| vec![*fault])?;
     read_text(&file, format, dialect)
 }
 
@@ -216,7 +216,9 @@ mod tests {
             faults[0].message.replace(&format!("{}/", dir.path().display()), "")
         };
         fs::create_dir(dir.path().join("d.yml")).unwrap();
+        fs::write(dir.path().join("a.ini"), "[a]").unwrap();
         insta::assert_snapshot!(messages("none.yml"), @"`none.yml` cannot be read: there is no such file");
+        insta::assert_snapshot!(messages("none"), @"`none` cannot be read: there is no such file");
         insta::assert_snapshot!(messages("d.yml"), @"`d.yml` is a directory; a file is expected here");
         insta::assert_snapshot!(messages("a.ini"), @"`a.ini` has none of the endings of a config file");
         let closed = dir.path().join("closed.yml");

@@ -163,6 +163,7 @@ fn what_is_wrong_with_an_account_is_said_before_a_run_and_shows_no_password() {
         ("user: {name: u, password: 1234567}", "`password` takes text"),
         ("user: {name: u, password: \"12:34567\"}", "`password` holds a colon"),
         ("user: {name: u, update_password: never}", "one of `always`, `on_create`"),
+        ("group: {name: 'a:b'}", "`name` holds ':'"),
         ("authorized_key: {user: u, key: nothing}", "`nothing` is no public SSH key"),
         (
             "authorized_key: {user: u, key: ssh-rsa A, comment: \"x\\ny\"}",

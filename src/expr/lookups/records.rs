@@ -149,25 +149,29 @@ fn ini(asked: &Asked<'_>, term: &str) -> Result<Vec<Value>, Error> {
         }
     }
     let fill = kind == "ini" && is_true(text("interpolation", "true"));
-    let told = |entry: &Entry| -> Value {
-        match fill {
-            true => filled(&entry.value, &section.clone().collect::<Vec<_>>(), 0).into(),
-            false => entry.value.as_str().into(),
+    let told = |entry: &Entry| -> Result<Value, Error> {
+        if !fill {
+            return Ok(entry.value.as_str().into());
         }
+        let section: Vec<_> = section.clone().collect();
+        let value = filled(&entry.value, &section, &mut { MOST_FILLED });
+        let endless =
+            || asked.wrong(format!("finds no end of `%(…)s` in `{}` of {name}", entry.key));
+        Ok(value.ok_or_else(endless)?.into())
     };
     if flag("re") {
         let pattern = Pattern::new(&key, Options { ignore_case: !case, multi_line: false })?;
         let mut found = Vec::new();
         for entry in section.clone() {
             if pattern.matches(&entry.key, true)? {
-                found.push(told(entry));
+                found.push(told(entry)?);
             }
         }
         return Ok(found);
     }
     // The last one counts.
     match section.clone().rfind(|entry| same(&entry.key, &key)) {
-        Some(entry) => Ok(vec![told(entry)]),
+        Some(entry) => Ok(vec![told(entry)?]),
         None => Ok(vec![options.get("default").cloned().unwrap_or_else(|| "".into())]),
     }
 }
@@ -180,8 +184,13 @@ struct Entry {
     has_value: bool,
 }
 
+/// More values of a section do not go into one another: what would be more names itself, or is
+/// meant to take all memory.
+const MOST_FILLED: usize = 1000;
+
 /// `value` with the values of the same section in place of `%(key)s`, as Python's reader has it.
-fn filled(value: &str, section: &[&Entry], depth: usize) -> String {
+/// `None` where those go into one another more often than `left`.
+fn filled(value: &str, section: &[&Entry], left: &mut usize) -> Option<String> {
     let mut out = String::new();
     let mut rest = value;
     while let Some((before, after)) = rest.split_once('%') {
@@ -192,17 +201,18 @@ fn filled(value: &str, section: &[&Entry], depth: usize) -> String {
             Some((entry, after))
         });
         match found {
-            Some((entry, after)) if depth < 10 => {
-                out.push_str(&filled(&entry.value, section, depth + 1));
+            Some((entry, after)) => {
+                *left = left.checked_sub(1)?;
+                out.push_str(&filled(&entry.value, section, left)?);
                 rest = after;
             }
-            _ => {
+            None => {
                 out.push('%');
                 rest = after.strip_prefix('%').unwrap_or(after);
             }
         }
     }
-    out + rest
+    Some(out + rest)
 }
 
 /// The entries of an INI file; lines that are indented go on with the value before.
@@ -233,4 +243,25 @@ fn entries(text: &str, section: &str) -> Vec<Entry> {
         }
     }
     entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_go_into_one_another_and_those_without_end_are_given_up() {
+        let text = "[s]\nhost = a\nurl = http://%(host)s/%d%%\nloop = %(loop)s\nb = %(c)s%(c)s\n";
+        let many: String =
+            (0..30).map(|n| format!("v{n} = %(v{})s%(v{})s\n", n + 1, n + 1)).collect();
+        let entries = entries(&format!("{text}{many}v30 =\n"), "");
+        let section: Vec<&Entry> = entries.iter().collect();
+        let of = |key: &str| {
+            let entry = section.iter().find(|entry| entry.key == key).unwrap();
+            filled(&entry.value, &section, &mut { MOST_FILLED })
+        };
+        assert_eq!(of("url").as_deref(), Some("http://a/%d%"));
+        assert_eq!(of("b").as_deref(), Some("%(c)s%(c)s"), "nothing is called so");
+        assert_eq!((of("loop"), of("v0")), (None, None));
+    }
 }

@@ -92,7 +92,8 @@ impl Collectors {
             });
             chosen.extend(wanted);
             if chosen.len() == before {
-                let nearest = nearest(name, COLLECTORS.iter().map(|entry| entry.name));
+                let known = COLLECTORS.iter().map(|entry| entry.name).chain(["default"]);
+                let nearest = nearest(name, known);
                 return Err(UnknownCollector { name: name.into(), nearest });
             }
         }

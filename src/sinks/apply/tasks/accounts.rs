@@ -2,7 +2,7 @@
 
 use super::Failure;
 use crate::event::fault::Diagnostic;
-use crate::host::accounts::name_fault;
+use crate::host::accounts::{field_fault, name_fault};
 use crate::sinks::apply::params::{Kind, Param, Params};
 
 /// Only what the host's own files name.
@@ -11,13 +11,16 @@ pub(super) const LOCAL: Param = Param::new("local", Kind::Bool).says(
      the files that are changed.",
 );
 
-/// What can be said against the numbers called `names`.
+/// What can be said against the name, and against the numbers called `names`. A name that only a new
+/// one cannot have is refused when it would be made.
 pub(super) fn check(params: &Params, names: &[&str]) -> Vec<Diagnostic> {
     let fault = |name: &&str| {
         let failure = number(params, name).err()?;
         Some(Diagnostic::new(failure.message, params.place(name)))
     };
-    names.iter().filter_map(fault).collect()
+    let name = params.text("name").and_then(|name| field_fault("name", name));
+    let name = name.map(|why| Diagnostic::new(why, params.place("name")));
+    name.into_iter().chain(names.iter().filter_map(fault)).collect()
 }
 
 /// The number of a user or group.
