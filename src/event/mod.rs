@@ -8,6 +8,7 @@ pub mod exposition;
 pub mod exposition_read;
 pub mod fault;
 pub mod hex;
+pub mod hmac;
 pub mod ledger;
 pub mod log;
 pub mod lookup;

@@ -2,14 +2,12 @@
 
 use super::credentials::Key;
 use crate::event::hex::hex;
+use crate::event::hmac::hmac;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue};
 use s3::signing::{canonical_request, signed_header_string};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
-
-/// The block of SHA-256, in bytes.
-const BLOCK: usize = 64;
 
 /// Adds to `headers` what says who sends the request, and that it is this one; `now` is the time
 /// since the epoch.
@@ -40,8 +38,8 @@ pub(super) fn sign(
     let secret = format!("AWS4{}", key.secret_key.expose());
     let signing_key = [date.as_str(), region, "s3", "aws4_request"]
         .iter()
-        .fold(secret.into_bytes(), |key, part| hmac(&key, part.as_bytes()).to_vec());
-    let signature = hex(&hmac(&signing_key, text.as_bytes()));
+        .fold(secret.into_bytes(), |key, part| hmac::<Sha256>(&key, part.as_bytes()).to_vec());
+    let signature = hex(&hmac::<Sha256>(&signing_key, text.as_bytes()));
     let signed = signed_header_string(headers);
     let access_key = &key.access_key;
     let value = format!(
@@ -59,32 +57,10 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), 
     Ok(())
 }
 
-/// HMAC with SHA-256 (RFC 2104).
-fn hmac(key: &[u8], text: &[u8]) -> [u8; 32] {
-    let mut block = [0; BLOCK];
-    if key.len() > BLOCK {
-        block[..32].copy_from_slice(&Sha256::digest(key));
-    } else {
-        block[..key.len()].copy_from_slice(key);
-    }
-    let inner = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(text);
-    let outer = Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c));
-    outer.chain_update(inner.finalize()).finalize().into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::event::secret::SecretText;
-
-    #[test]
-    fn the_hash_is_the_one_of_the_standard() {
-        // RFC 4231, cases 2 and 6.
-        let short = hmac(b"Jefe", b"what do ya want for nothing?");
-        assert_eq!(hex(&short), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
-        let long = hmac(&[0xaa; 131], b"Test Using Larger Than Block-Size Key - Hash Key First");
-        assert_eq!(hex(&long), "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
-    }
 
     #[test]
     fn a_request_is_signed_as_in_the_documentation() {

@@ -4,6 +4,7 @@ mod detect;
 #[cfg(test)]
 mod tests;
 
+use crate::event::hmac::hmac;
 use crate::event::log::{FieldRef, FieldWriter, LogBatch, RecordRef, Verdict};
 use crate::event::secret::SecretText;
 use crate::event::{Batch, Kinds};
@@ -14,7 +15,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value as Json;
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 
 /// Hides what should not be in a log: card numbers, addresses, tokens, keys.
 ///
@@ -259,7 +260,7 @@ impl Hiding {
                 out.extend_from_slice(&found[from..]);
             }
             Self::Hash(key) => {
-                for byte in hmac_sha256(key.expose().as_bytes(), found) {
+                for byte in hmac::<Sha256>(key.expose().as_bytes(), found) {
                     out.extend(
                         [byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]),
                     );
@@ -268,20 +269,6 @@ impl Hiding {
             Self::Remove => {}
         }
     }
-}
-
-/// RFC 2104.
-fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
-    const BLOCK: usize = 64;
-    let mut block = [0u8; BLOCK];
-    if key.len() > BLOCK {
-        block[..32].copy_from_slice(&Sha256::digest(key));
-    } else {
-        block[..key.len()].copy_from_slice(key);
-    }
-    let pad = |with: u8| block.map(|byte| byte ^ with);
-    let inner = Sha256::new().chain_update(pad(0x36)).chain_update(message).finalize();
-    Sha256::new().chain_update(pad(0x5c)).chain_update(inner).finalize().into()
 }
 
 impl Transform for Redact {

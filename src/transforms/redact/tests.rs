@@ -89,7 +89,7 @@ fn what_is_found_is_masked_hashed_or_removed() {
     assert_eq!(once, line(yaml, "user=ann did"));
     assert_eq!(once.len(), "user= did".len() + 64);
     assert_ne!(once, line(&yaml.replace("horse", "mouse"), "user=ann did"));
-    let vector = hmac_sha256(b"Jefe", b"what do ya want for nothing?");
+    let vector = hmac::<Sha256>(b"Jefe", b"what do ya want for nothing?");
     assert_eq!(vector[..4], [0x5b, 0xdc, 0xc1, 0x46], "RFC 4231, test case 2");
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Failure, Module, Outcome, Task, TaskContext};
 use crate::event::fault::Diagnostic;
+use crate::event::hmac::hmac;
 use crate::host::machine::Machine;
 use crate::host::machine::path::Follow;
 use crate::host::machine::write::{Attributes, WriteOptions};
@@ -10,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use minijinja::Value;
-use sha1::{Digest as _, Sha1};
+use sha1::Sha1;
 use std::path::PathBuf;
 
 pub(super) static MODULE: Module = Module {
@@ -85,7 +86,7 @@ impl<'a> Line<'a> {
     /// Whether it is about `host`, which is in small letters.
     fn is_of(&self, host: &str) -> bool {
         if let Some((salt, hash)) = self.hashed() {
-            return hmac(&salt, host.as_bytes())[..] == hash[..];
+            return hmac::<Sha1>(&salt, host.as_bytes())[..] == hash[..];
         }
         let mut found = false;
         for pattern in self.host.to_lowercase().split(',') {
@@ -140,22 +141,11 @@ fn matches(pattern: &str, text: &str) -> bool {
     pattern[at..].iter().all(|byte| *byte == b'*')
 }
 
-fn hmac(key: &[u8], text: &[u8]) -> [u8; 20] {
-    let mut block = [0; 64];
-    match key.len() {
-        0..=64 => block[..key.len()].copy_from_slice(key),
-        _ => block[..20].copy_from_slice(&Sha1::digest(key)),
-    }
-    let inner = Sha1::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(text);
-    let outer = Sha1::new().chain_update(block.map(|byte| byte ^ 0x5c));
-    outer.chain_update(inner.finalize()).finalize().into()
-}
-
 /// The line with the name of its host hashed. The salt comes of the line, so that a dry run shows what
 /// a run will write; it differs with each key, which is all that a salt is for.
 fn with_hash(line: &str, host: &str) -> String {
-    let salt = hmac(b"driftless known_hosts", format!("{host} {line}").as_bytes());
-    let hash = hmac(&salt, host.as_bytes());
+    let salt = hmac::<Sha1>(b"driftless known_hosts", format!("{host} {line}").as_bytes());
+    let hash = hmac::<Sha1>(&salt, host.as_bytes());
     let hashed = format!("|1|{}|{}", STANDARD.encode(salt), STANDARD.encode(hash));
     let mut words: Vec<&str> = line.split_whitespace().collect();
     let at = usize::from(line.trim_start().starts_with('@'));
