@@ -9,11 +9,14 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+use super::is_long;
 use super::oracle::{Oracle, Verdict};
 use super::process::Process;
 
-/// What should come about comes about by then, or never.
-const DEADLINE: Duration = Duration::from_secs(120);
+/// What should come about comes about within this time, or never.
+fn patience() -> Duration {
+    Duration::from_secs(if is_long() { 900 } else { 120 })
+}
 
 /// The program on trial: the one that was built with these tests, or the one that
 /// `DRIFTLESS_TRIALS_PROGRAM` names, such as an optimised build.
@@ -97,7 +100,7 @@ impl Rig {
     pub(crate) fn wait_until(&self, what: &str, mut holds: impl FnMut() -> bool) {
         let begun = Instant::now();
         while !holds() {
-            assert!(begun.elapsed() < DEADLINE, "not in time: {what}\n{}", self.said());
+            assert!(begun.elapsed() < patience(), "not in time: {what}\n{}", self.said());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
