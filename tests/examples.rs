@@ -10,6 +10,7 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::mpsc;
 use std::{fs, thread};
 use support::Example;
 use support::web::{free_port, get, one_request};
@@ -156,11 +157,12 @@ fn facts_rules_alerts_as_prometheus_would_and_once() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = server.local_addr().unwrap().to_string();
     example.replace("facts.yml", "alertmanager.example.com:9093", &address);
+    let (requests, received) = mpsc::channel();
+    // Whoever asks is answered, for as long as the test runs.
+    thread::spawn(move || while requests.send(one_request(&server)).is_ok() {});
     for run in ["the first", "the second"] {
-        let server = server.try_clone().unwrap();
-        let received = thread::spawn(move || one_request(&server));
         assert!(example.agent(&["--once"]).wait().success());
-        let (head, body) = received.join().unwrap();
+        let (head, body) = received.recv().unwrap();
         assert!(head.starts_with("post /api/v2/alerts "), "{run}: {head}");
         let sent: serde_json::Value = serde_json::from_str(&body).unwrap();
         assert_eq!(sent[0]["labels"]["alertname"], "HostIsThere", "{run}: {sent}");

@@ -207,11 +207,7 @@ impl Lowering {
         let mut seen: Vec<Arc<str>> = Vec::new();
         for node in list {
             let place = Key { name: what.into(), span: node.span.clone().or(span.cloned()) };
-            let Some((mut type_key, mut settings)) = self.typed(&place, node) else { continue };
-            if what == "alerts" && takes_alertmanager_form(&type_key, &settings) {
-                settings.take("format");
-                type_key.name = "alertmanager".into();
-            }
+            let Some((type_key, settings)) = self.typed(&place, node) else { continue };
             let before = seen.iter().filter(|name| **name == type_key.name).count();
             let name = match before {
                 0 => type_key.name.to_string(),
@@ -319,12 +315,6 @@ struct Watched {
     rule_files: Option<Node>,
     labels: Option<Node>,
     alerts: Vec<Node>,
-}
-
-/// `http: {url: URL, format: alertmanager}` is another way to say `alertmanager: {url: URL}`.
-fn takes_alertmanager_form(type_key: &Key, settings: &Node) -> bool {
-    let form = settings.get("format").and_then(Node::as_str);
-    &*type_key.name == "http" && form == Some("alertmanager")
 }
 
 /// A mapping of those settings that are there.
