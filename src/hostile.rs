@@ -50,6 +50,11 @@ pub const TARGETS: &[Target] = &[
     bytes("pack", event::pack::hostile::batch, event::pack::hostile::batches),
     bytes("expression", expr::hostile::expression, expr::hostile::expressions),
     bytes("promql", expr::promql::hostile::promql, expr::promql::hostile::promqls),
+    bytes(
+        "rule_template",
+        expr::go_template::hostile::rule_template,
+        expr::go_template::hostile::rule_templates,
+    ),
     bytes("config", config, configs),
     bytes("bus", host::bus::hostile::message, host::bus::hostile::messages),
     bytes("acl", host::acl::hostile::list, host::acl::hostile::lists),

@@ -3,6 +3,7 @@
 
 use super::lower::{COMMON_KEYS, Role, Written};
 use super::render::Filling;
+use super::rule_files;
 use super::unread::stand_in;
 use super::wording::{misspells_inputs, reworded};
 use crate::event::de::from_node;
@@ -87,6 +88,10 @@ impl Reader<'_> {
             }
             _ => None,
         };
+        if role == Role::Transform && type_name.as_ref().is_some_and(|(it, _)| &**it == "threshold")
+        {
+            rule_files::take_in(&mut node, &mut complaints);
+        }
         let component = match &type_name {
             None => None,
             Some((type_name, place)) => match component(role, type_name, &node) {

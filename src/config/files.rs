@@ -148,6 +148,16 @@ pub struct FactsFile {
     #[serde(default)]
     #[schemars(with = "Option<Vec<threshold::Check>>")]
     pub thresholds: Option<Node>,
+    /// Files of Prometheus rules, which run as they are; relative to this file. `*` stands for any
+    /// part of a name.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub rule_files: Option<Node>,
+    /// Labels that rules and checks find on every series that has none of its own: `job`,
+    /// `instance`.
+    #[serde(default)]
+    #[schemars(with = "Option<IndexMap<String, String>>")]
+    pub labels: Option<Node>,
     /// Where the changes of their states go: a list of `type: {settings}`.
     #[serde(default)]
     #[schemars(with = "Vec<IndexMap<String, serde_json::Value>>")]

@@ -10,6 +10,7 @@ pub mod lower;
 mod merge;
 pub mod read;
 mod render;
+mod rule_files;
 pub mod schema;
 mod scope;
 pub mod secret_use;

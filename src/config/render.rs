@@ -24,7 +24,8 @@ pub(super) struct Filling<'a> {
 impl Filling<'_> {
     /// Fills in the settings below `node`, which are those of a `type_name`. A transform's are left
     /// alone, since its expressions are about records; only secrets are looked for. The one that
-    /// takes a secret is the key under which `redact` hashes.
+    /// takes a secret is the key under which `redact` hashes; the labels that `threshold` adds are
+    /// filled in too.
     pub(super) fn fill(&mut self, node: &mut Node, type_name: Option<&str>) {
         if self.role == Role::Transform {
             let key = if type_name == Some("redact") { node.take("key") } else { None };
@@ -32,9 +33,13 @@ impl Filling<'_> {
                 let message = "a secret would be written into records here";
                 self.complaints.push(misplaced(message.to_owned(), place));
             }
-            if let (Some((name, mut key)), Value::Map(entries)) = (key, &mut node.value) {
-                self.below(&mut key, None);
-                entries.push((name, key));
+            // What a server would add to series is known before there is one.
+            let labels = if type_name == Some("threshold") { node.take("labels") } else { None };
+            for (name, mut known) in key.into_iter().chain(labels) {
+                self.below(&mut known, None);
+                if let Value::Map(entries) = &mut node.value {
+                    entries.push((name, known));
+                }
             }
         } else {
             self.below(node, None);

@@ -8,6 +8,7 @@ pub mod condition;
 pub mod filters;
 mod format;
 mod functions;
+pub mod go_template;
 pub mod host;
 #[cfg(test)]
 mod host_tests;

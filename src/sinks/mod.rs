@@ -5,6 +5,8 @@ use crate::topology::registry::components;
 
 components! {
     SinkConfig:
+    /// Sends alerts to Alertmanager.
+    alertmanager,
     /// Brings the host to the desired state.
     apply,
     /// Counts and throws away.

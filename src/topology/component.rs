@@ -112,6 +112,13 @@ pub trait Remember {
         0
     }
 
+    /// What it has to know after a restart, if that is another than when this was last asked. It
+    /// is kept once what it has emitted so far is on its way, and given to the next one that is
+    /// built ([`BuildContext::kept`]).
+    fn to_keep(&mut self) -> Option<Vec<u8>> {
+        None
+    }
+
     /// Emits what it has held longest, since it holds too much or for too long.
     ///
     /// # Errors

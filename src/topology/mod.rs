@@ -11,6 +11,7 @@ pub mod edge;
 pub mod graph;
 pub mod held;
 mod job;
+mod kept;
 mod ledger;
 mod limits;
 pub mod memory;

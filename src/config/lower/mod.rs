@@ -112,40 +112,55 @@ impl Lowering {
         );
         self.add("facts", &host, Role::Source, &type_key, settings, None);
         self.sinks("facts", "export", file.export, "facts.host", span);
-        self.thresholds(file.thresholds, file.alerts, span);
+        let watched = Watched {
+            checks: file.thresholds,
+            rule_files: file.rule_files,
+            labels: file.labels,
+            alerts: file.alerts,
+        };
+        self.thresholds(watched, span);
     }
 
-    /// The checks are one transform behind the host, and every alert is a sink.
-    fn thresholds(&mut self, checks: Option<Node>, alerts: Vec<Node>, span: Option<&Span>) {
-        let Some(checks) = checks else {
-            if !alerts.is_empty() {
-                let message = "`alerts`: there are no `thresholds` whose changes could go there";
-                self.complaints.push(Diagnostic::new(message, span.cloned()));
+    /// Checks and rules are one transform behind the host, and every alert is a sink.
+    fn thresholds(&mut self, watched: Watched, span: Option<&Span>) {
+        let Watched { checks, rule_files, labels, alerts } = watched;
+        let Some(first) = checks.as_ref().or(rule_files.as_ref()) else {
+            for (what, is) in [("alerts", !alerts.is_empty()), ("labels", labels.is_some())] {
+                if is {
+                    let message =
+                        format!("`{what}`: there are no `thresholds` or `rule_files` they are for");
+                    self.complaints.push(Diagnostic::new(message, span.cloned()));
+                }
             }
             return;
         };
-        match &checks.value {
-            Value::List(list) if !list.is_empty() => {}
-            Value::List(_) => {
-                let message = "`thresholds` is empty, expected what to watch";
-                return self.left_out(message.to_owned(), &checks, span);
-            }
-            _ => {
-                let message = format!("`thresholds`: found {}, expected a list", checks.kind());
-                return self.left_out(message, &checks, span);
+        let place = first.span.clone();
+        for (what, node) in [("thresholds", &checks), ("rule_files", &rule_files)] {
+            match node.as_ref().map(|node| (&node.value, node)) {
+                None => {}
+                Some((Value::List(list), _)) if !list.is_empty() => {}
+                Some((Value::List(_), node)) => {
+                    let message = format!("`{what}` is empty, expected what to watch");
+                    return self.left_out(message, node, span);
+                }
+                Some((_, node)) => {
+                    let message = format!("`{what}`: found {}, expected a list", node.kind());
+                    return self.left_out(message, node, span);
+                }
             }
         }
         if alerts.is_empty() {
-            let message = "`thresholds`: no `alerts` say where the changes of their states go";
+            let what = if checks.is_some() { "thresholds" } else { "rule_files" };
+            let message = format!("`{what}`: no `alerts` say where the changes of states go");
             let hint = "add `alerts: [file: {path: /var/log/alerts.jsonl}]`";
-            let place = checks.span.clone().or(span.cloned());
+            let place = place.clone().or(span.cloned());
             self.complaints.push(Diagnostic::new(message, place).hint(hint));
         }
-        let type_key = Key { name: "threshold".into(), span: checks.span.clone() };
-        let key = Key { name: "thresholds".into(), span: checks.span.clone() };
-        let settings = settings([("checks", Some(checks))], span);
+        let type_key = Key { name: "threshold".into(), span: place.clone() };
+        let key = Key { name: "thresholds".into(), span: place };
+        let parts = [("checks", checks), ("rule_files", rule_files), ("labels", labels)];
         let from = Some(list_of([("facts.host", span.cloned())]));
-        self.add("facts", &key, Role::Transform, &type_key, settings, from);
+        self.add("facts", &key, Role::Transform, &type_key, settings(parts, span), from);
         self.sinks("facts.alerts", "alerts", alerts, "facts.thresholds", span);
     }
 
@@ -200,6 +215,10 @@ impl Lowering {
             };
             seen.push(Arc::clone(&type_key.name));
             let key = Key { name: name.into(), span: type_key.span.clone() };
+            // It must hear again and again what stands.
+            let standing = format!("{from}.standing");
+            let is_told_all = what == "alerts" && &*type_key.name == "alertmanager";
+            let from = if is_told_all { standing.as_str() } else { from };
             let inputs = list_of([(from, type_key.span.clone())]);
             self.add(prefix, &key, Role::Sink, &type_key, settings, Some(inputs));
         }
@@ -288,6 +307,14 @@ fn not_one_sink(key: &Key, found: &Value, span: Option<Span>) -> Diagnostic {
     };
     let message = format!("`{}`: found {found}, expected one type of sink", key.name);
     Diagnostic::new(message, span).hint(hint)
+}
+
+/// What `facts.yml` says of checks and rules.
+struct Watched {
+    checks: Option<Node>,
+    rule_files: Option<Node>,
+    labels: Option<Node>,
+    alerts: Vec<Node>,
 }
 
 /// A mapping of those settings that are there.

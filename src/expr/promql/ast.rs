@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// For how long a value counts after it was seen, if its series does not end before.
 pub(super) const LOOKBACK: Duration = Duration::from_secs(300);
+/// For how long what `x @ 1700000000` looks at is kept.
+const FIXED_MS: i64 = 86_400_000;
 
 /// What an expression gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub enum Expr {
     Text(Arc<str>),
     /// Series, and over which window where there is one.
     Select(Selector),
+    /// `x[1h:5m]`: what another comes to again and again in a window.
+    Subquery(Box<Subquery>),
     /// A function of others.
     Call(Function, Vec<Expr>),
     /// `-x`.
@@ -48,8 +52,50 @@ pub struct Selector {
     pub matchers: Vec<Matcher>,
     /// How much of the past; the newest value where there is none.
     pub window: Option<Duration>,
-    /// How far back, in milliseconds; the future where it is below zero.
-    pub offset_ms: i64,
+    /// When the window ends.
+    pub end: End,
+}
+
+/// When a window ends, or a value counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct End {
+    /// `@`; where there is none, when the expression is evaluated.
+    pub at: Option<At>,
+    /// `offset`: how far before that, in milliseconds; after it where it is below zero.
+    pub offset_ms: Option<i64>,
+}
+
+/// What stands behind `@`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// A time in milliseconds since the epoch.
+    Ms(i64),
+    /// `start()` and `end()`: when the whole is evaluated, within a subquery too.
+    Query,
+}
+
+/// What an expression comes to again and again in a window.
+#[derive(Clone, Debug)]
+pub struct Subquery {
+    /// The expression.
+    pub of: Expr,
+    /// How long the window is.
+    pub window: Duration,
+    /// How far apart the times are at which it is evaluated: multiples of this since the epoch.
+    pub step: Duration,
+    /// When the window ends.
+    pub end: End,
+}
+
+/// A selector within an expression, and how far back it looks.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'e> {
+    /// The selector.
+    pub selector: &'e Selector,
+    /// How long the windows are that it stands in, its own among them, in milliseconds.
+    pub window_ms: i64,
+    /// How far back values count, in milliseconds.
+    pub reach_ms: i64,
 }
 
 /// What a label must be.
@@ -231,10 +277,32 @@ impl Selector {
             _ => None,
         })
     }
+}
 
-    /// How far back it looks, in milliseconds.
-    pub fn reach_ms(&self) -> i64 {
-        millis(self.window.unwrap_or(LOOKBACK)).saturating_add(self.offset_ms.max(0))
+impl End {
+    /// The time that is meant, of an expression that is evaluated at `at_ms` as a part of one that
+    /// is evaluated at `query_ms`.
+    pub fn ms(self, at_ms: i64, query_ms: i64) -> i64 {
+        let at_ms = match self.at {
+            None => at_ms,
+            Some(At::Query) => query_ms,
+            Some(At::Ms(ms)) => ms,
+        };
+        at_ms.saturating_sub(self.offset_ms.unwrap_or(0))
+    }
+
+    /// How far back that may be. Who knows how long a fixed time stays of interest?
+    fn back_ms(self) -> i64 {
+        let fixed_ms = if matches!(self.at, Some(At::Ms(_))) { FIXED_MS } else { 0 };
+        self.offset_ms.unwrap_or(0).max(0).saturating_add(fixed_ms)
+    }
+}
+
+impl Subquery {
+    /// How often the expression is evaluated, at most.
+    pub fn steps(&self) -> u64 {
+        let steps = self.window.as_millis() / self.step.as_millis().max(1);
+        u64::try_from(steps).unwrap_or(u64::MAX).saturating_add(1)
     }
 }
 
@@ -262,7 +330,7 @@ impl Expr {
         match self {
             Self::Number(_) => Type::Scalar,
             Self::Text(_) => Type::String,
-            Self::Select(Selector { window: Some(_), .. }) => Type::Matrix,
+            Self::Select(Selector { window: Some(_), .. }) | Self::Subquery(_) => Type::Matrix,
             Self::Select(_) | Self::Aggregate(_) => Type::Vector,
             Self::Call(function, _) => function.gives(),
             Self::Negate(of) => of.kind(),
@@ -275,26 +343,58 @@ impl Expr {
 
     /// How long its longest window is, in milliseconds; 0 where there is none.
     pub fn longest_window_ms(&self) -> i64 {
-        let windows = self.selectors().into_iter().filter_map(|selector| selector.window);
-        windows.map(millis).max().unwrap_or(0)
+        self.looks().iter().map(|look| look.window_ms).max().unwrap_or(0)
     }
 
-    /// Every selector in it.
-    pub fn selectors(&self) -> Vec<&Selector> {
+    /// Every selector in it, and how far back it looks.
+    pub fn looks(&self) -> Vec<Look<'_>> {
+        let mut found = Vec::new();
+        self.gather((0, 0), &mut found);
+        found
+    }
+
+    /// How often the part of it that is evaluated most is.
+    pub fn steps(&self) -> u64 {
         match self {
-            Self::Number(_) | Self::Text(_) => Vec::new(),
-            Self::Select(selector) => vec![selector],
-            Self::Call(_, arguments) => arguments.iter().flat_map(Self::selectors).collect(),
-            Self::Negate(of) => of.selectors(),
+            Self::Number(_) | Self::Text(_) | Self::Select(_) => 1,
+            Self::Subquery(sub) => sub.steps().saturating_mul(sub.of.steps()),
+            Self::Call(_, arguments) => arguments.iter().map(Self::steps).max().unwrap_or(1),
+            Self::Negate(of) => of.steps(),
+            Self::Binary(binary) => binary.left.steps().max(binary.right.steps()),
+            Self::Aggregate(aggregate) => aggregate.of.steps(),
+        }
+    }
+
+    /// Gathers selectors within windows so long that end so long ago, in milliseconds.
+    fn gather<'e>(&'e self, around: (i64, i64), found: &mut Vec<Look<'e>>) {
+        let (windows_ms, back_ms) = around;
+        match self {
+            Self::Number(_) | Self::Text(_) => {}
+            Self::Select(selector) => {
+                let window_ms =
+                    windows_ms.saturating_add(millis(selector.window.unwrap_or_default()));
+                let reach_ms = millis(selector.window.unwrap_or(LOOKBACK))
+                    .saturating_add(windows_ms)
+                    .saturating_add(back_ms)
+                    .saturating_add(selector.end.back_ms());
+                found.push(Look { selector, window_ms, reach_ms });
+            }
+            Self::Subquery(sub) => {
+                let windows_ms = windows_ms.saturating_add(millis(sub.window));
+                let back_ms = back_ms.saturating_add(sub.end.back_ms());
+                sub.of.gather((windows_ms, back_ms), found);
+            }
+            Self::Call(_, arguments) => {
+                arguments.iter().for_each(|argument| argument.gather(around, found));
+            }
+            Self::Negate(of) => of.gather(around, found),
             Self::Binary(binary) => {
-                let mut found = binary.left.selectors();
-                found.extend(binary.right.selectors());
-                found
+                binary.left.gather(around, found);
+                binary.right.gather(around, found);
             }
             Self::Aggregate(aggregate) => {
-                let mut found = aggregate.of.selectors();
-                found.extend(aggregate.parameter.iter().flat_map(Self::selectors));
-                found
+                aggregate.of.gather(around, found);
+                aggregate.parameter.iter().for_each(|it| it.gather(around, found));
             }
         }
     }

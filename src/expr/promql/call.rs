@@ -1,12 +1,12 @@
 //! What functions come to.
 
-use super::ast::{Expr, Selector, Test, Type};
+use super::ast::{Expr, Test};
+use super::calendar;
 use super::eval::{Moment, distinct, map, ordered};
 use super::functions::Function;
 use super::histogram::quantiles;
 use super::labels::{Labels, NAME};
 use super::parse::anchored;
-use super::ring;
 use super::value::{Element, Value};
 use super::window::Window;
 use regex::Regex;
@@ -23,6 +23,7 @@ pub(super) fn call(
         arguments.get(at).map_or(Ok(default), |argument| moment.number(argument))
     };
     let elements = match function {
+        Function::Pi => return Ok(Value::Scalar(std::f64::consts::PI)),
         Function::Time => return Ok(Value::Scalar(moment.at_ms as f64 / 1e3)),
         Function::Scalar => {
             let elements = first()?;
@@ -39,6 +40,17 @@ pub(super) fn call(
         Function::Log10 => map(first()?, f64::log10)?,
         Function::Sqrt => map(first()?, f64::sqrt)?,
         Function::Sgn => map(first()?, sign)?,
+        Function::Trigonometric(function) => map(first()?, |value| function.of(value))?,
+        Function::Calendar(part) => {
+            let elements = match arguments.first() {
+                Some(argument) => moment.vector(argument)?,
+                None => {
+                    vec![Element { labels: Labels::default(), value: moment.at_ms as f64 / 1e3 }]
+                }
+            };
+            map(elements, |seconds| calendar::part(part, seconds))?
+        }
+        Function::Timestamp => timestamps(moment, arguments)?,
         Function::Round => {
             let steps = 1.0 / number(1, 1.0)?;
             map(first()?, |value| (value * steps + 0.5).floor() / steps)?
@@ -72,6 +84,7 @@ pub(super) fn call(
             quantiles(number(0, f64::NAN)?, &of)
         }
         Function::LabelReplace => label_replace(first()?, arguments)?,
+        Function::LabelJoin => label_join(first()?, arguments)?,
         _ => over_time(moment, function, arguments)?,
     };
     Ok(Value::Vector(elements))
@@ -84,27 +97,23 @@ fn over_time(
     arguments: &[Expr],
 ) -> Result<Vec<Element>, String> {
     let mut parameter = f64::NAN;
-    let mut windowed: Option<&Selector> = None;
+    let mut found = None;
     for argument in arguments {
-        match argument {
-            Expr::Select(selector) if argument.kind() == Type::Matrix => windowed = Some(selector),
-            other => parameter = moment.number(other)?,
+        match moment.windowed(argument)? {
+            Some(windowed) => found = Some(windowed),
+            None => parameter = moment.number(argument)?,
         }
     }
-    let Some((selector, length)) = windowed.and_then(|it| Some((it, it.window?))) else {
-        return Ok(Vec::new());
-    };
-    let end_ms = moment.at_ms.saturating_sub(selector.offset_ms);
+    let Some((series, end_ms, length)) = found else { return Ok(Vec::new()) };
     let mut elements = Vec::new();
-    for (labels, points) in moment.ring.find(selector) {
-        let points = ring::window(points, end_ms, length);
+    for (labels, points) in series {
         if points.is_empty() {
             continue;
         }
         let window = Window { points: &points, end_ms, length };
         let Some(value) = window.apply(function, parameter, moment.at_ms) else { continue };
         let keeps_name = function == Function::LastOverTime;
-        let labels = if keeps_name { labels.clone() } else { labels.nameless() };
+        let labels = if keeps_name { labels } else { labels.nameless() };
         elements.push(Element { labels, value });
     }
     distinct(ordered(elements))
@@ -147,14 +156,41 @@ fn absent(argument: &Expr) -> Element {
     Element { labels, value: 1.0 }
 }
 
-fn label_replace(elements: Vec<Element>, arguments: &[Expr]) -> Result<Vec<Element>, String> {
+/// When the values came, in seconds since the epoch; those that were computed came now.
+fn timestamps(moment: Moment<'_>, arguments: &[Expr]) -> Result<Vec<Element>, String> {
+    let Some(argument) = arguments.first() else { return Ok(Vec::new()) };
+    let Expr::Select(selector) = argument else {
+        return map(moment.vector(argument)?, |_| moment.at_ms as f64 / 1e3);
+    };
+    let element = |(labels, (at_ms, _)): (Labels, (i64, f64))| Element {
+        labels: labels.nameless(),
+        value: at_ms as f64 / 1e3,
+    };
+    distinct(moment.latest(selector).into_iter().map(element).collect())
+}
+
+fn texts(arguments: &[Expr]) -> Vec<&str> {
     let texts = arguments.iter().filter_map(|argument| match argument {
         Expr::Text(text) => Some(&**text),
         _ => None,
     });
-    let [to, replacement, from, pattern] = *texts.collect::<Vec<_>>() else {
-        return Ok(elements);
+    texts.collect()
+}
+
+fn label_join(elements: Vec<Element>, arguments: &[Expr]) -> Result<Vec<Element>, String> {
+    let texts = texts(arguments);
+    let [to, between, from @ ..] = texts.as_slice() else { return Ok(elements) };
+    let each = |mut element: Element| {
+        let values: Vec<&str> = from.iter().map(|name| element.labels.get(name)).collect();
+        let joined = values.join(between);
+        element.labels.set(to, &joined);
+        element
     };
+    distinct(elements.into_iter().map(each).collect())
+}
+
+fn label_replace(elements: Vec<Element>, arguments: &[Expr]) -> Result<Vec<Element>, String> {
+    let [to, replacement, from, pattern] = *texts(arguments) else { return Ok(elements) };
     let pattern = Regex::new(&anchored(pattern)).map_err(|error| error.to_string())?;
     let each = |mut element: Element| {
         let changed = pattern.captures(element.labels.get(from)).map(|captures| {

@@ -2,13 +2,14 @@
 
 use super::aggregate::aggregate;
 use super::arithmetic::{number_with_number, vector_with_number};
-use super::ast::{Binary, Expr, LOOKBACK, Operator, Selector};
+use super::ast::{Binary, Expr, LOOKBACK, Operator, Selector, Subquery, millis};
 use super::call::call;
 use super::labels::Labels;
 use super::matching::{join, sets};
-use super::ring::{Ring, latest};
+use super::ring::{Ring, latest, window};
 use super::value::{Element, Value};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 /// What an evaluation has to go by.
 #[derive(Clone, Copy)]
@@ -16,7 +17,12 @@ pub(super) struct Moment<'r> {
     pub(super) ring: &'r Ring,
     /// Milliseconds since the epoch.
     pub(super) at_ms: i64,
+    /// When the whole expression is evaluated, which is another time than `at_ms` in a subquery.
+    pub(super) query_ms: i64,
 }
+
+/// A series in a window.
+pub(super) type Windowed = (Labels, Vec<(i64, f64)>);
 
 /// What an expression comes to at a time, in milliseconds since the epoch. Series come in the
 /// order of their labels, but for `sort` and `topk`.
@@ -24,7 +30,7 @@ pub(super) struct Moment<'r> {
 /// # Errors
 /// Where series do not find each other as the expression says, or two become one.
 pub fn evaluate(expr: &Expr, ring: &Ring, at_ms: i64) -> Result<Value, String> {
-    Moment { ring, at_ms }.value(expr)
+    Moment { ring, at_ms, query_ms: at_ms }.value(expr)
 }
 
 impl Moment<'_> {
@@ -33,7 +39,7 @@ impl Moment<'_> {
         match expr {
             Expr::Number(number) => Ok(Value::Scalar(*number)),
             // Text and windows stand only where their functions look for them.
-            Expr::Text(_) => Ok(Value::Vector(Vec::new())),
+            Expr::Text(_) | Expr::Subquery(_) => Ok(Value::Vector(Vec::new())),
             Expr::Select(selector) => Ok(Value::Vector(self.select(selector))),
             Expr::Call(function, arguments) => call(self, *function, arguments),
             Expr::Negate(of) => Ok(match self.value(of)? {
@@ -62,13 +68,58 @@ impl Moment<'_> {
     }
 
     fn select(self, selector: &Selector) -> Vec<Element> {
-        let at_ms = self.at_ms.saturating_sub(selector.offset_ms);
+        let latest = self.latest(selector);
+        latest.into_iter().map(|(labels, (_, value))| Element { labels, value }).collect()
+    }
+
+    /// The values of a selector that count, with the time that they came at.
+    pub(super) fn latest(self, selector: &Selector) -> Vec<(Labels, (i64, f64))> {
+        let at_ms = selector.end.ms(self.at_ms, self.query_ms);
         let found = self.ring.find(selector);
         let latest = found.filter_map(|(labels, points)| {
-            let value = latest(points, at_ms, LOOKBACK)?;
-            Some(Element { labels: labels.clone(), value })
+            Some((labels.clone(), latest(points, at_ms, LOOKBACK)?))
         });
-        ordered(latest.collect())
+        let mut latest: Vec<_> = latest.collect();
+        latest.sort_by(|(a, _), (b, _)| a.cmp(b));
+        latest
+    }
+
+    /// The series of an expression with a window, when that ends, and how long it is; `None` for
+    /// any other expression.
+    pub(super) fn windowed(
+        self,
+        expr: &Expr,
+    ) -> Result<Option<(Vec<Windowed>, i64, Duration)>, String> {
+        match expr {
+            Expr::Select(selector) => {
+                let Some(length) = selector.window else { return Ok(None) };
+                let end_ms = selector.end.ms(self.at_ms, self.query_ms);
+                let found = self.ring.find(selector);
+                let found =
+                    found.map(|(labels, all)| (labels.clone(), window(all, end_ms, length)));
+                Ok(Some((found.collect(), end_ms, length)))
+            }
+            Expr::Subquery(sub) => {
+                let end_ms = sub.end.ms(self.at_ms, self.query_ms);
+                Ok(Some((self.subquery(sub, end_ms)?, end_ms, sub.window)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn subquery(self, sub: &Subquery, end_ms: i64) -> Result<Vec<Windowed>, String> {
+        let step_ms = millis(sub.step).max(1);
+        let begin_ms = end_ms.saturating_sub(millis(sub.window));
+        let mut at_ms = begin_ms.div_euclid(step_ms).saturating_add(1).saturating_mul(step_ms);
+        let mut series: BTreeMap<Labels, Vec<(i64, f64)>> = BTreeMap::new();
+        while at_ms <= end_ms {
+            for Element { labels, value } in (Self { at_ms, ..self }).vector(&sub.of)? {
+                series.entry(labels).or_default().push((at_ms, value));
+            }
+            let Some(next_ms) = at_ms.checked_add(step_ms) else { break };
+            at_ms = next_ms;
+        }
+        Ok(series.into_iter().collect())
     }
 
     fn binary(self, binary: &Binary) -> Result<Value, String> {

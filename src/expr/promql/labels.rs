@@ -1,5 +1,7 @@
 //! What tells one series from another.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The label that holds a series' name.
@@ -75,6 +77,19 @@ impl<'a> FromIterator<(&'a str, &'a str)> for Labels {
         let mut made = Self::default();
         labels.into_iter().for_each(|(name, value)| made.set(name, value));
         made
+    }
+}
+
+impl Serialize for Labels {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Labels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let pairs = BTreeMap::<String, String>::deserialize(deserializer)?;
+        Ok(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect())
     }
 }
 

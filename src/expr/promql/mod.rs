@@ -3,12 +3,13 @@
 //!
 //! The language and its answers are those of Prometheus 3: a window takes what came after its
 //! beginning, a value counts for five minutes or until its series is gone, `rate` and its kin
-//! extrapolate to the window's ends. What is not there (subqueries, `@`, native histograms and
-//! some functions) is an error when an expression is read, with its place.
+//! extrapolate to the window's ends. What is not there (native histograms and some functions) is an
+//! error when an expression is read, with its place.
 
 mod aggregate;
 mod arithmetic;
 mod ast;
+mod calendar;
 mod call;
 mod eval;
 mod functions;
@@ -20,6 +21,8 @@ mod lex;
 mod matching;
 mod parse;
 mod ring;
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod value;

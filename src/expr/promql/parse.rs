@@ -1,10 +1,9 @@
 //! Reads an expression.
 
 mod selector;
+mod windows;
 
-use super::ast::{
-    Aggregate, Aggregation, Binary, Expr, Grouping, Many, Matching, Operator, Type, millis,
-};
+use super::ast::{Aggregate, Aggregation, Binary, Expr, Grouping, Many, Matching, Operator, Type};
 use super::functions::{FUNCTIONS, Function, Signature};
 use super::lex::{Token, lex};
 use crate::event::fault::nearest;
@@ -330,52 +329,13 @@ impl Parser {
             Topk | Bottomk | Quantile => &[Type::Scalar, Type::Vector],
             _ => &[Type::Vector],
         };
-        check_arguments(name, at, takes, 0, &arguments)?;
+        check_arguments(name, at, takes, Count::default(), &arguments)?;
         let Some((_, of)) = arguments.pop() else {
             return Err(Problem::new(at, format!("`{name}` takes {}", Type::Vector)));
         };
         let parameter = arguments.pop().map(|(_, parameter)| parameter);
         let by = by.unwrap_or(Grouping::By(Vec::new()));
         Ok(Expr::Aggregate(Box::new(Aggregate { aggregation, by, parameter, of })))
-    }
-
-    /// `[5m]`, `offset 1h` behind an expression.
-    fn windows(&mut self, mut expr: Expr) -> Result<Expr, Problem> {
-        loop {
-            let at = self.place();
-            if self.takes_sign("[") {
-                let window = self.time()?;
-                // A colon begins a word, since names have colons.
-                if matches!(self.peek(), Token::Word(word) if word.starts_with(':')) {
-                    return Err(Problem::new(at, "subqueries (`[1h:5m]`) are not supported"));
-                }
-                self.expect("]")?;
-                match &mut expr {
-                    Expr::Select(selector) if selector.window.is_none() => {
-                        if window.is_zero() {
-                            return Err(Problem::new(at, "the window is 0s, expected a time"));
-                        }
-                        selector.window = Some(window);
-                    }
-                    _ => return Err(Problem::new(at, "a window belongs to the name of a series")),
-                }
-            } else if self.takes_word("offset") {
-                let back = !self.takes_sign("-");
-                let offset = millis(self.time()?);
-                match &mut expr {
-                    Expr::Select(selector) if selector.offset_ms == 0 => {
-                        selector.offset_ms = if back { offset } else { -offset };
-                    }
-                    _ => {
-                        return Err(Problem::new(at, "`offset` belongs to the name of a series"));
-                    }
-                }
-            } else if self.takes_sign("@") {
-                return Err(Problem::new(at, "`@` is not supported"));
-            } else {
-                return Ok(expr);
-            }
-        }
     }
 
     fn time(&mut self) -> Result<Duration, Problem> {
@@ -412,17 +372,28 @@ fn check(binary: &Binary) -> Result<(), String> {
     Ok(())
 }
 
+/// How many arguments there may be other than those that are taken.
+#[derive(Clone, Copy, Default)]
+struct Count {
+    /// How many of the last may be left out.
+    optional: usize,
+    /// Whether there may be more of the last.
+    repeats: bool,
+}
+
 fn check_arguments(
     name: &str,
     at: usize,
     takes: &[Type],
-    optional: usize,
+    Count { optional, repeats }: Count,
     arguments: &[(usize, Expr)],
 ) -> Result<(), Problem> {
-    if arguments.len() > takes.len() || arguments.len() + optional < takes.len() {
+    let is_too_many = arguments.len() > takes.len() && !repeats;
+    if is_too_many || arguments.len() + optional < takes.len() {
         let (found, wanted) = (arguments.len(), takes.len());
         return Err(Problem::new(at, format!("`{name}` has {found} arguments, expected {wanted}")));
     }
+    let takes = takes.iter().chain(takes.last().into_iter().cycle());
     for ((at, found), wanted) in arguments.iter().zip(takes) {
         let kind = found.kind();
         if kind != *wanted {
@@ -433,7 +404,8 @@ fn check_arguments(
 }
 
 fn call(signature: &Signature, at: usize, arguments: Vec<(usize, Expr)>) -> Result<Expr, Problem> {
-    check_arguments(signature.name, at, signature.takes, signature.optional, &arguments)?;
+    let Signature { name, takes, optional, repeats, .. } = *signature;
+    check_arguments(name, at, takes, Count { optional, repeats }, &arguments)?;
     if let (Function::LabelReplace, Some((at, Expr::Text(pattern)))) =
         (signature.function, arguments.get(4))
     {

@@ -53,11 +53,11 @@ struct Series {
 impl Ring {
     /// Room for what these expressions look at, in about `max_bytes`.
     pub fn new<'e>(expressions: impl IntoIterator<Item = &'e Expr>, max_bytes: usize) -> Self {
-        let selectors = expressions.into_iter().flat_map(Expr::selectors);
-        let wanted = selectors.map(|selector| Wanted {
-            name: selector.name().map(str::to_owned),
-            matchers: selector.matchers.clone(),
-            reach_ms: selector.reach_ms(),
+        let looks = expressions.into_iter().flat_map(Expr::looks);
+        let wanted = looks.map(|look| Wanted {
+            name: look.selector.name().map(str::to_owned),
+            matchers: look.selector.matchers.clone(),
+            reach_ms: look.reach_ms,
         });
         let wanted = wanted.collect();
         Self { wanted, series: HashMap::new(), max_bytes, bytes: 0, refused: 0 }
@@ -79,12 +79,14 @@ impl Ring {
     pub fn end_others(&mut self, name: &str, present: &HashSet<Labels>, at_ms: i64) {
         let Some(all) = self.series.get_mut(name) else { return };
         for (_, series) in all.iter_mut().filter(|(labels, _)| !present.contains(*labels)) {
-            let last = series.points.back();
-            if last.is_some_and(|last| last.value.is_some() && last.at_ms < at_ms) {
-                series.points.push_back(Point { at_ms, value: None });
-                self.bytes += SAMPLE_BYTES;
-            }
+            self.bytes += series.end(at_ms);
         }
+    }
+
+    /// Ends a series, if it is there: from this time on it has no value.
+    pub fn end(&mut self, labels: &Labels, at_ms: i64) {
+        let known = self.series.get_mut(labels.name()).and_then(|all| all.get_mut(labels));
+        self.bytes += known.map_or(0, |series| series.end(at_ms));
     }
 
     /// Forgets what no window that ends at `at_ms` or later looks at.
@@ -124,7 +126,7 @@ impl Ring {
         let newest = |selector: &Selector| {
             self.find(selector).filter_map(|(_, points)| Some(points.back()?.at_ms)).max()
         };
-        expression.selectors().into_iter().filter_map(newest).max()
+        expression.looks().into_iter().filter_map(|look| newest(look.selector)).max()
     }
 
     /// The series that a selector means, with their points, the oldest first.
@@ -160,6 +162,16 @@ impl Ring {
 }
 
 impl Series {
+    /// Ends it; returns how many bytes that took.
+    fn end(&mut self, at_ms: i64) -> usize {
+        let last = self.points.back();
+        if !last.is_some_and(|last| last.value.is_some() && last.at_ms < at_ms) {
+            return 0;
+        }
+        self.points.push_back(Point { at_ms, value: None });
+        SAMPLE_BYTES
+    }
+
     /// Adds a point; returns how many bytes that took.
     fn add(&mut self, point: Point) -> usize {
         let before = self.points.len();
@@ -188,8 +200,13 @@ pub(super) fn window(points: &VecDeque<Point>, end_ms: i64, window: Duration) ->
 }
 
 /// The value that counts at a time, with the time it came at.
-pub(super) fn latest(points: &VecDeque<Point>, at_ms: i64, lookback: Duration) -> Option<f64> {
+pub(super) fn latest(
+    points: &VecDeque<Point>,
+    at_ms: i64,
+    lookback: Duration,
+) -> Option<(i64, f64)> {
     let after = points.partition_point(|point| point.at_ms <= at_ms);
     let point = points.get(after.checked_sub(1)?)?;
-    (point.at_ms > at_ms.saturating_sub(millis(lookback))).then_some(point.value)?
+    let counts = point.at_ms > at_ms.saturating_sub(millis(lookback));
+    counts.then_some((point.at_ms, point.value?))
 }

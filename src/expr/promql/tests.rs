@@ -1,7 +1,9 @@
 //! Holds the evaluator against Prometheus's own: `promtool test rules` must find every answer
 //! that is given here, and the answers are kept beside, for where there is no `promtool`.
 
+use super::ast::Look;
 use super::labels::NAME;
+use super::testing::{series, values};
 use super::{Element, Labels, Ring, Value, evaluate, parse};
 use std::fmt::Write as _;
 use std::process::Command;
@@ -114,44 +116,35 @@ const EXPRESSIONS: &[&str] = &[
     "round(free_bytes atan2 size_bytes, 0.00001)",
     "round(sum(rate(requests_total{code=~'5..'}[5m])) by (job) / sum(rate(requests_total[5m])) by (job), 0.00001)",
     "sort_desc(free_bytes) > 0",
+    "max_over_time(free_bytes[5m15s:1m])",
+    "round(avg_over_time(rate(requests_total[4m20s])[6m15s:45s]), 0.00001)",
+    "sum_over_time(sum(free_bytes)[4m15s:] offset 1m)",
+    "max_over_time(count_over_time(free_bytes[2m30s])[4m15s:30s] @ 360)",
+    "count_over_time(vector(1)[5m15s:1m])",
+    "round(increase(sum by (job) (requests_total)[7m15s:2m]), 0.00001)",
+    "free_bytes @ 120",
+    "free_bytes @ 240 offset 1m",
+    "free_bytes offset 1m @ 240",
+    "free_bytes - free_bytes @ end()",
+    "absent_over_time(gone[2m15s:30s])",
+    "label_join(owner, 'both', '/', 'job', 'team', 'none')",
+    "timestamp(owner offset 1m)",
+    "timestamp(owner * 2)",
+    "minute()",
+    "hour(vector(1136239445))",
+    "day_of_week(vector(1136239445)) + month(vector(1136239445)) / 100",
+    "day_of_month(vector(1136239445)) + days_in_month(vector(1139239445)) / 100",
+    "day_of_year(vector(1136239445)) + year(vector(1136239445)) / 100000",
+    "minute(odd{n!='inf'})",
+    "round(sin(odd{n!='inf'}) + cos(odd) + tan(odd), 0.00001)",
+    "round(atan(odd) + asinh(odd) + tanh(odd), 0.00001)",
+    "round(acos(owner / 2) + asin(owner / 2) + atanh(owner / 2) + acosh(owner * 2), 0.00001)",
+    "round(sinh(owner) + cosh(owner) + deg(owner) + rad(owner) + pi(), 0.00001)",
 ];
 
 /// Where none of the windows begins or ends at a sample, since the Prometheus of Debian 12 still
 /// takes in the one at the beginning.
 const AT_MS: i64 = (10 * 60 + 30) * 1000;
-
-fn series(text: &str) -> Labels {
-    let expr = parse(text).unwrap();
-    let [selector] = expr.selectors()[..] else { panic!("{text}: no series") };
-    let value = |test: &super::ast::Test| match test {
-        super::ast::Test::Is(value) => value.to_string(),
-        _ => panic!("{text}: no series"),
-    };
-    let labels: Vec<_> = selector.matchers.iter().map(|it| (&*it.name, value(&it.test))).collect();
-    labels.iter().map(|(name, value)| (*name, value.as_str())).collect()
-}
-
-/// Values in promtool's notation: `None` for none, `Some(None)` for the end of the series.
-fn values(text: &str) -> Vec<Option<Option<f64>>> {
-    let mut values = Vec::new();
-    for word in text.split(' ') {
-        let (item, times) = word.split_once('x').unwrap_or((word, "-"));
-        let times = times.parse::<i32>().ok();
-        match item {
-            "_" => values.extend((0..times.unwrap_or(1)).map(|_| None)),
-            "stale" => values.push(Some(None)),
-            _ => {
-                let sign = item[1..].find(['+', '-']).map_or(item.len(), |at| at + 1);
-                let (start, step) = item.split_at(sign);
-                let step: f64 = if step.is_empty() { 0.0 } else { step.parse().unwrap() };
-                let start: f64 = start.parse().unwrap();
-                let each = |n| Some(Some(start + step * f64::from(n)));
-                values.extend((0..=times.unwrap_or(0)).map(each));
-            }
-        }
-    }
-    values
-}
 
 fn filled(expressions: &[&str]) -> Ring {
     let parsed: Vec<_> = expressions.iter().map(|text| parse(text).unwrap()).collect();
@@ -226,8 +219,18 @@ fn what_is_wrong_or_not_supported_is_told_with_its_place() {
         "node_load1 +",
         "rate(node_load1)",
         "rate(x[5m)",
-        "max_over_time(rate(x[5m])[1h:1m])",
-        "x @ 5",
+        "max_over_time(rate(x[5m])[1h])",
+        "max_over_time(x[5m][1h:1m])",
+        "max_over_time(x[30d:1s])",
+        "max_over_time(max_over_time(x[1d:1m])[1d:1m])",
+        "max_over_time(x[1h:job])",
+        "x[1h:0s]",
+        "x[5m:1m] + 1",
+        "x @ 5 @ 6",
+        "x @ y",
+        "x @ Inf",
+        "(x + y) offset 5m",
+        "label_join(x, 'a')",
         "histogram_count(x)",
         "ratee(x[5m])",
         "{a=~'.*'}",
@@ -280,7 +283,7 @@ fn only_what_is_looked_at_is_kept_and_only_for_so_long() {
     }
     let points = |text: &str| {
         let expr = parse(text).unwrap();
-        let [selector] = expr.selectors()[..] else { panic!("one selector") };
+        let [Look { selector, .. }] = expr.looks()[..] else { panic!("one selector") };
         ring.find(selector).map(|(_, points)| points.len()).sum::<usize>()
     };
     assert_eq!((points("a{x='1'}"), points("a{x='2'}")), (600, 0));

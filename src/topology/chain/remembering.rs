@@ -92,9 +92,21 @@ impl Chain {
                 }
             }
             self.relieve(transforms, memory, now).await?;
+            self.keep(transforms).await;
         }
         memory.at = Place::Tick;
-        self.ask_all(transforms, memory, begun.elapsed(), &|it, out| it.flush(out)).await
+        self.ask_all(transforms, memory, begun.elapsed(), &|it, out| it.flush(out)).await?;
+        self.keep(transforms).await;
+        Ok(())
+    }
+
+    /// Keeps what members have to know after a restart.
+    async fn keep(&self, transforms: &mut Transforms) {
+        for (member, transform) in self.members.iter().zip(transforms) {
+            if let Some(bytes) = transform.memory().and_then(|memory| memory.to_keep()) {
+                member.build.keep(bytes).await;
+            }
+        }
     }
 
     /// Deals with what the run before has left. What it held is lost, and so read again.

@@ -125,6 +125,11 @@ impl NoData {
 }
 
 impl Check {
+    /// Labels that its records have beside those of the series.
+    pub(super) fn labels(&self) -> Vec<(String, String)> {
+        self.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
     /// What is wrong with it, where something is.
     pub(super) fn validate(&self) -> Result<(), String> {
         if self.warning.is_none() && self.critical.is_none() {

@@ -1,7 +1,7 @@
-//! Changes of state as log records.
+//! What is said of checks and rules, as log records.
 
 use super::check::Check;
-use super::series::{Change, State};
+use super::series::{Change, Standing, State};
 use crate::event::log::{FieldWriter, LogBatch, Origin, Value, Verdict};
 use crate::event::time::write_rfc3339;
 use crate::expr::promql::Labels;
@@ -9,14 +9,34 @@ use bytes::Bytes;
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 
-/// A change of the state of a check's series.
+/// What is said of a series.
+#[derive(Clone, Debug)]
 pub(super) struct Event {
-    pub(super) check: Check,
-    pub(super) labels: Labels,
-    pub(super) change: Change,
+    pub(super) kind: Kind,
+    /// The check's or rule's name.
+    pub(super) check: String,
+    pub(super) series: Labels,
+    pub(super) value: Option<f64>,
+    pub(super) threshold: Option<f64>,
+    /// When the state before a change began, or the one that stands; in milliseconds since the
+    /// epoch.
+    pub(super) since_ms: i64,
+    /// Labels beside those of the series, which they outweigh.
+    pub(super) labels: Vec<(String, String)>,
+    pub(super) annotations: Vec<(String, String)>,
+    pub(super) message: String,
 }
 
-/// The changes as records, if there are any.
+/// What kind of news it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    /// A state gave way to another.
+    Transition { from: &'static str, to: &'static str, is_flapping: bool },
+    /// A bad state stands, or has ended a while ago, in milliseconds since the epoch.
+    Standing { state: &'static str, ended_ms: Option<i64> },
+}
+
+/// The events as records, if there are any.
 pub(super) fn records(
     events: &[Event],
     at_ms: i64,
@@ -30,7 +50,7 @@ pub(super) fn records(
     let mut text = String::new();
     for event in events {
         // A record is a line.
-        text.push_str(&event.message().replace('\n', " "));
+        text.push_str(&event.message.replace('\n', " "));
         text.push('\n');
     }
     let origin =
@@ -48,43 +68,94 @@ pub(super) fn records(
 }
 
 impl Event {
-    fn message(&self) -> String {
-        let Change { to, value, threshold, is_flapping, .. } = &self.change;
-        let mut message = self.check.name.clone();
-        if self.labels.iter().next().is_some() {
-            message.push_str(&format!(" {}", self.labels));
-        }
-        message.push_str(&format!(" is {}", to.name()));
-        message.push_str(&match (value, threshold) {
-            (Some(value), Some(threshold)) => format!(": {value}, threshold {threshold}"),
-            (Some(value), None) => format!(": {value}"),
-            (None, _) if *to == State::Ok => ": there is data".to_owned(),
-            (None, _) => ": there is no data".to_owned(),
-        });
-        if *is_flapping {
+    /// A change of a check's series.
+    pub(super) fn change(check: &Check, series: Labels, change: &Change) -> Self {
+        let Change { from, to, value, threshold, since_ms, is_flapping } = *change;
+        let kind = Kind::Transition { from: from.name(), to: to.name(), is_flapping };
+        let mut message = told(check, &series, to, value, threshold);
+        if is_flapping {
             message.push_str("; it changes all the time, and is held");
         }
-        message
+        let labels = check.labels();
+        let (check, annotations) = (check.name.clone(), Vec::new());
+        Self { kind, check, series, value, threshold, since_ms, labels, annotations, message }
+    }
+
+    /// How a check's series is.
+    pub(super) fn standing(check: &Check, series: Labels, standing: &Standing) -> Self {
+        let Standing { state, since_ms, ended_ms, value } = *standing;
+        let kind = Kind::Standing { state: state.name(), ended_ms };
+        let message = told(check, &series, state, value, None);
+        let (labels, annotations) = (check.labels(), Vec::new());
+        let (check, threshold) = (check.name.clone(), None);
+        Self { kind, check, series, value, threshold, since_ms, labels, annotations, message }
     }
 
     fn write(&self, writer: &mut FieldWriter<'_>) {
-        let Change { from, to, value, threshold, since_ms, is_flapping } = &self.change;
-        writer.push_text("type", b"check.transition");
-        writer.push_text("check", self.check.name.as_bytes());
-        writer.push_text("series", self.labels.to_string().as_bytes());
-        writer.push_text("from", from.name().as_bytes());
-        writer.push_text("to", to.name().as_bytes());
         let number = |number: &Option<f64>| number.map_or(Value::Null, Value::Float);
-        writer.push("value", number(value));
-        writer.push("threshold", number(threshold));
-        let mut since = Vec::new();
-        write_rfc3339(&mut since, since_ms.saturating_mul(1_000_000));
-        writer.push_text("since", &since);
-        writer.push("flapping", Value::Bool(*is_flapping));
-        let own = self.labels.iter();
-        let given = self.check.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let labels: Map<String, Json> =
-            own.chain(given).map(|(name, value)| (name.to_owned(), value.into())).collect();
-        writer.push_json("labels", Json::Object(labels).to_string().as_bytes());
+        let time = |ms: i64| {
+            let mut text = Vec::new();
+            write_rfc3339(&mut text, ms.saturating_mul(1_000_000));
+            text
+        };
+        let kind = match self.kind {
+            Kind::Transition { .. } => "check.transition",
+            Kind::Standing { .. } => "check.standing",
+        };
+        writer.push_text("type", kind.as_bytes());
+        writer.push_text("check", self.check.as_bytes());
+        writer.push_text("series", self.series.to_string().as_bytes());
+        match self.kind {
+            Kind::Transition { from, to, .. } => {
+                writer.push_text("from", from.as_bytes());
+                writer.push_text("to", to.as_bytes());
+            }
+            Kind::Standing { state, .. } => writer.push_text("state", state.as_bytes()),
+        }
+        writer.push("value", number(&self.value));
+        writer.push("threshold", number(&self.threshold));
+        writer.push_text("since", &time(self.since_ms));
+        match self.kind {
+            Kind::Transition { is_flapping, .. } => {
+                writer.push("flapping", Value::Bool(is_flapping));
+            }
+            Kind::Standing { ended_ms: Some(ended_ms), .. } => {
+                writer.push_text("ended", &time(ended_ms));
+            }
+            Kind::Standing { .. } => writer.push("ended", Value::Null),
+        }
+        let mut labels = self.series.clone();
+        self.labels.iter().for_each(|(name, value)| labels.set(name, value));
+        writer.push_json("labels", object(labels.iter()).as_bytes());
+        if !self.annotations.is_empty() {
+            let annotations = self.annotations.iter().map(|(name, text)| (&**name, &**text));
+            writer.push_json("annotations", object(annotations).as_bytes());
+        }
     }
+}
+
+fn object<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let pairs = pairs.map(|(name, value)| (name.to_owned(), Json::from(value)));
+    Json::Object(pairs.collect::<Map<_, _>>()).to_string()
+}
+
+fn told(
+    check: &Check,
+    series: &Labels,
+    state: State,
+    value: Option<f64>,
+    threshold: Option<f64>,
+) -> String {
+    let mut message = check.name.clone();
+    if series.iter().next().is_some() {
+        message.push_str(&format!(" {series}"));
+    }
+    message.push_str(&format!(" is {}", state.name()));
+    message.push_str(&match (value, threshold) {
+        (Some(value), Some(threshold)) => format!(": {value}, threshold {threshold}"),
+        (Some(value), None) => format!(": {value}"),
+        (None, _) if state == State::Ok => ": there is data".to_owned(),
+        (None, _) => ": there is no data".to_owned(),
+    });
+    message
 }

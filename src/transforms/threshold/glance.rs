@@ -1,8 +1,10 @@
 //! How the values of checks are at a moment, for who asks without an agent that watches them.
 
-use super::{Check, Config, fill};
+use super::intake::fill;
+use super::{Check, Config};
 use crate::event::metric::MetricBatch;
 use crate::expr::promql::{Element, Labels, Ring, Value, evaluate};
+use indexmap::IndexMap;
 use std::time::Duration;
 
 /// How a series of a check is now. What takes time (`for`, `clear_for`, `flap`) does not count.
@@ -36,6 +38,7 @@ pub struct Finding<'c> {
 /// Values gathered for a look at checks.
 pub struct Glance<'c> {
     checks: &'c [Check],
+    labels: &'c IndexMap<String, String>,
     ring: Ring,
     first_ms: Option<i64>,
 }
@@ -45,13 +48,14 @@ impl<'c> Glance<'c> {
     pub fn new(config: &'c Config) -> Self {
         let expressions = config.checks.iter().map(|check| &check.expr.parsed);
         let ring = Ring::new(expressions, config.memory.as_usize());
-        Self { checks: &config.checks, ring, first_ms: None }
+        let (checks, labels) = (&config.checks, &config.labels);
+        Self { checks, labels, ring, first_ms: None }
     }
 
     /// Adds what the host's metrics are at a time, in milliseconds since the epoch.
     pub fn take(&mut self, metrics: &MetricBatch, at_ms: i64) {
         self.first_ms.get_or_insert(at_ms);
-        fill(&mut self.ring, metrics, at_ms);
+        fill(&mut self.ring, metrics, self.labels, at_ms);
     }
 
     /// What the checks whose names `wanted` holds for come to, those that are worst first.

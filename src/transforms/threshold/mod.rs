@@ -3,11 +3,14 @@
 mod check;
 mod event;
 mod glance;
+mod intake;
+mod keep;
+mod rules;
 mod series;
 #[cfg(test)]
 mod tests;
 
-use crate::event::metric::{Family, MetricBatch, SampleValue, Text};
+use crate::event::metric::MetricBatch;
 use crate::event::{Batch, Kinds};
 use crate::expr::promql::{Element, Labels, Ring, Value, evaluate};
 use crate::topology::component::{
@@ -17,10 +20,15 @@ use crate::topology::settings::{ByteSize, Period};
 pub use check::{Check, Level};
 use event::Event;
 pub use glance::{Finding, Glance, Standing};
+use indexmap::IndexMap;
+use intake::fill;
+pub use rules::{Group, Rule, Text};
+use rules::{Moment, Rules};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use series::Series;
 use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +50,8 @@ use std::time::Duration;
 ///       no_data: {after: 3m, state: unknown}
 ///       flap: {changes: 6, within: 30m}
 ///       labels: {team: infra}
+///   rule_files: [rules/*.yml]
+///   labels: {job: node}
 /// ```
 ///
 /// Each series of a check has a state of its own: `ok`, `warning`, `critical` or `unknown`. It is
@@ -49,15 +59,41 @@ use std::time::Duration;
 /// window of the expression. A series that is `ok` then is no news.
 ///
 /// A record has `check`, `series`, `from`, `to`, `value`, `threshold`, `since` (when the state
-/// before began), `labels` (those of the series and those of the check) and a `message`.
+/// before began), `labels` (those of the series and those of the check) and a `message`. How every
+/// series stands is kept in the agent's `data_dir`, so that a restart tells nothing twice, and what
+/// `for` waits for goes on; after five minutes without an agent that begins anew.
 ///
-/// Expressions are `PromQL`, with Prometheus 3's answers. Subqueries, `@` and some functions are
+/// Rules are Prometheus's own: `rule_files` are read as they are, and an alert pends, fires and
+/// resolves when it would there. A record of one has `from` and `to` as `ok` and `firing`, and
+/// `annotations`. Windows begin empty at a start; until they are full again, no alert of before
+/// is resolved. In templates there is no `query` and no `range`.
+///
+/// A second output, `NAME.standing`, says once a minute what is bad, and for 15 minutes what no
+/// longer is: for the sink [`alertmanager`](../sinks/alertmanager.md), which must hear that again
+/// and again.
+///
+/// Expressions are `PromQL`, with Prometheus 3's answers. Native histograms and some functions are
 /// not there; using one is an error when the config is read.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// What is watched.
+    #[serde(default)]
     pub checks: Vec<Check>,
+    /// Files of Prometheus rules, or patterns of such; relative to the config file.
+    #[serde(default)]
+    pub rule_files: Vec<PathBuf>,
+    /// Groups of rules as such a file has them.
+    #[serde(default)]
+    pub groups: Vec<Group>,
+    /// Labels that every series has that does not have its own, such as the `job` and `instance`
+    /// that rules look for. With `up`, which is 1 whenever metrics come, they are what a server
+    /// would add.
+    #[serde(default)]
+    pub labels: IndexMap<String, String>,
+    /// How often what is bad is said again on the output `standing`.
+    #[serde(default = "resend")]
+    pub resend: Period,
     /// Checks are made whenever metrics come, and after so long without any.
     #[serde(default = "interval")]
     pub interval: Period,
@@ -69,6 +105,10 @@ pub struct Config {
 
 fn interval() -> Period {
     Period(Duration::from_secs(30))
+}
+
+fn resend() -> Period {
+    Period(Duration::from_secs(60))
 }
 
 fn memory() -> ByteSize {
@@ -84,6 +124,10 @@ impl TransformConfig for Config {
         Kinds::LOGS
     }
 
+    fn outputs(&self) -> Vec<Arc<str>> {
+        vec![STANDING.into()]
+    }
+
     fn remembers(&self) -> bool {
         true
     }
@@ -92,13 +136,27 @@ impl TransformConfig for Config {
         let mut threshold = Threshold::new(self, cx.now_ms()).map_err(Fault::fatal)?;
         threshold.source.clone_from(&cx.name);
         threshold.host.clone_from(&cx.env.host);
+        if let Some(bytes) = cx.kept() {
+            threshold.restore(&bytes);
+        }
         Ok(Box::new(threshold))
     }
 }
 
+/// The output that says again and again what is bad.
+const STANDING: &str = "standing";
+
 struct Threshold {
     checks: Vec<Watched>,
+    rules: Rules,
     ring: Ring,
+    labels: IndexMap<String, String>,
+    resend: Duration,
+    /// When it was last said what is bad, counted as `now`.
+    said: Option<Duration>,
+    standing: Arc<str>,
+    /// What was given to keep last.
+    kept: Vec<u8>,
     interval: Duration,
     /// When the run began, in milliseconds since the epoch.
     begun_ms: i64,
@@ -125,8 +183,8 @@ struct Watched {
 
 impl Threshold {
     fn new(config: &Config, begun_ms: i64) -> Result<Self, String> {
-        if config.checks.is_empty() {
-            return Err("`checks` is empty, expected what to watch".into());
+        if config.checks.is_empty() && config.groups.iter().all(|group| group.rules.is_empty()) {
+            return Err("neither `checks` nor `rule_files` say what to watch".into());
         }
         if config.interval.0.is_zero() {
             return Err("`interval` is 0s, expected a time such as `30s`".into());
@@ -138,7 +196,9 @@ impl Threshold {
                 return Err(format!("`{}` is there twice", check.name));
             }
         }
+        let rules = config.groups.iter().flat_map(|group| &group.rules);
         let expressions = config.checks.iter().map(|check| &check.expr.parsed);
+        let expressions = expressions.chain(rules.map(|rule| &rule.expr.parsed));
         let ring = Ring::new(expressions, config.memory.as_usize());
         let watched = |check: &Check| Watched {
             check: check.clone(),
@@ -148,7 +208,13 @@ impl Threshold {
         };
         Ok(Self {
             checks: config.checks.iter().map(watched).collect(),
+            rules: Rules::new(&config.groups)?,
             ring,
+            labels: config.labels.clone(),
+            resend: config.resend.0,
+            said: None,
+            standing: STANDING.into(),
+            kept: Vec::new(),
             interval: config.interval.0,
             begun_ms,
             now: Duration::ZERO,
@@ -168,14 +234,17 @@ impl Threshold {
         let at_ms = self.now_ms();
         self.first_ms.get_or_insert(at_ms);
         self.last_ms = at_ms;
-        fill(&mut self.ring, metrics, at_ms);
+        fill(&mut self.ring, metrics, &self.labels, at_ms);
     }
 
     fn check(&mut self, out: &mut Outputs) {
         self.checked = self.now;
         let at_ms = self.now_ms();
         let (first_ms, silent_ms) = (self.first_ms.unwrap_or(self.begun_ms), at_ms - self.last_ms);
-        let mut events = Vec::new();
+        // What rules record is there for checks.
+        let found = self.rules.run(&mut self.ring, Moment { at_ms, first_ms });
+        out.count_errors(found.errors);
+        let mut events = found.events;
         for watched in &mut self.checks {
             let mut elements = match evaluate(&watched.check.expr.parsed, &self.ring, at_ms) {
                 Ok(Value::Vector(elements)) => elements,
@@ -198,9 +267,27 @@ impl Threshold {
             let newest_ms = self.ring.newest_ms(&watched.check.expr.parsed);
             watched.judge(elements, at_ms, newest_ms, is_pending, &mut events);
         }
-        events.sort_by(|a, b| (&a.check.name, &a.labels).cmp(&(&b.check.name, &b.labels)));
+        events.sort_by(|a, b| (&a.check, &a.series).cmp(&(&b.check, &b.series)));
+        let is_time = self.said.is_none_or(|said| self.now >= said + self.resend);
+        if is_time || !events.is_empty() {
+            self.said = Some(self.now);
+            self.say_what_stands(at_ms, out);
+        }
         if let Some(batch) = event::records(&events, at_ms, &self.source, &self.host) {
             out.emit(Batch::Logs(batch));
+        }
+    }
+
+    fn say_what_stands(&mut self, at_ms: i64, out: &mut Outputs) {
+        let mut standing = self.rules.standing(at_ms);
+        for Watched { check, series, .. } in &mut self.checks {
+            for (labels, series) in series {
+                let all = series.standing(at_ms);
+                standing.extend(all.iter().map(|it| Event::standing(check, labels.clone(), it)));
+            }
+        }
+        if let Some(batch) = event::records(&standing, at_ms, &self.source, &self.host) {
+            out.emit_to(&self.standing, Batch::Logs(batch));
         }
     }
 }
@@ -231,11 +318,8 @@ impl Watched {
                 continue;
             }
             let series = self.series.entry(labels.clone()).or_insert_with(|| Series::new(at_ms));
-            events.extend(series.value(&self.check, value, at_ms).map(|change| Event {
-                check: self.check.clone(),
-                labels,
-                change,
-            }));
+            let change = series.value(&self.check, value, at_ms);
+            events.extend(change.map(|change| Event::change(&self.check, labels, &change)));
         }
         let is_heard = missing.len() < self.series.len();
         for labels in missing {
@@ -249,68 +333,9 @@ impl Watched {
             if gives_way || series.is_forgotten(at_ms) {
                 self.series.remove(&labels);
             }
-            events.extend(change.map(|change| Event { check: self.check.clone(), labels, change }));
+            events.extend(change.map(|change| Event::change(&self.check, labels, &change)));
         }
     }
-}
-
-/// Adds what the metrics are at a time, as far as it is looked at, and ends what is not among them.
-fn fill(ring: &mut Ring, metrics: &MetricBatch, at_ms: i64) {
-    for family in metrics.families.iter() {
-        for (name, values) in series_of(family, |name| ring.wants(name)) {
-            let mut present = HashSet::new();
-            for (labels, value) in values {
-                present.insert(labels.clone());
-                ring.push(labels, at_ms, value);
-            }
-            ring.end_others(&name, &present, at_ms);
-        }
-    }
-    ring.forget(at_ms);
-}
-
-/// The series of a family under their own names, as a scrape shows them.
-fn series_of(
-    family: &Family,
-    wants: impl Fn(&str) -> bool,
-) -> BTreeMap<String, Vec<(Labels, f64)>> {
-    let mut made: BTreeMap<String, Vec<(Labels, f64)>> = BTreeMap::new();
-    if family.samples.is_empty() && wants(&family.name) {
-        // None is left, which ends those that were there.
-        made.insert(family.name.to_string(), Vec::new());
-    }
-    let mut add =
-        |suffix: &str, sample: &[(Text, Text)], more: Option<(&str, String)>, value: f64| {
-            let name = format!("{}{suffix}", family.name);
-            if wants(&name) {
-                let labels = sample.iter().map(|(name, value)| (&**name, &**value));
-                let more = more.iter().map(|(name, value)| (*name, value.as_str()));
-                let labels = Labels::of(&name, labels.chain(more));
-                made.entry(name).or_default().push((labels, value));
-            }
-        };
-    for sample in &family.samples {
-        let labels = &*sample.labels;
-        match &sample.value {
-            SampleValue::Number(value) => add("", labels, None, *value),
-            SampleValue::Histogram { buckets, sum, count } => {
-                for (bound, below) in buckets {
-                    add("_bucket", labels, Some(("le", bound.to_string())), *below as f64);
-                }
-                add("_bucket", labels, Some(("le", "+Inf".to_owned())), *count as f64);
-                add("_sum", labels, None, *sum);
-                add("_count", labels, None, *count as f64);
-            }
-            SampleValue::Summary { quantiles, sum, count } => {
-                for (quantile, value) in quantiles {
-                    add("", labels, Some(("quantile", quantile.to_string())), *value);
-                }
-                add("_sum", labels, None, *sum);
-                add("_count", labels, None, *count as f64);
-            }
-        }
-    }
-    made
 }
 
 impl Transform for Threshold {
@@ -342,6 +367,12 @@ impl Remember for Threshold {
 
     fn flush(&mut self, _: &mut Outputs) -> Result<(), Fault> {
         Ok(())
+    }
+
+    fn to_keep(&mut self) -> Option<Vec<u8>> {
+        let bytes = self.standings()?;
+        let is_new = bytes != self.kept;
+        is_new.then(|| self.kept.clone_from(&bytes)).map(|()| bytes)
     }
 
     // What a record is made of is remembered, but no record waits.

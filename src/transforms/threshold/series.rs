@@ -1,6 +1,7 @@
 //! The state of one series of a check, and what changes it.
 
 use super::check::{Check, Flap, Level, Silence};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -8,8 +9,12 @@ use std::time::Duration;
 /// said then.
 const FORGET_AFTER_MS: i64 = 86_400_000;
 
+/// For so long after its end a bad state is told of among those that stand.
+pub(super) const SAID_FOR_MS: i64 = 900_000;
+
 /// How a series is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum State {
     Pending,
     Ok,
@@ -19,6 +24,11 @@ pub(super) enum State {
 }
 
 impl State {
+    /// Whether it is worth telling that it stands.
+    fn is_bad(self) -> bool {
+        matches!(self, Self::Warning | Self::Critical | Self::Unknown)
+    }
+
     /// As records have it.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -46,8 +56,20 @@ pub(super) struct Change {
     pub(super) is_flapping: bool,
 }
 
-/// A series of a check.
-#[derive(Debug)]
+/// A bad state that stands or has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Standing {
+    pub(super) state: State,
+    /// When it began, in milliseconds since the epoch.
+    pub(super) since_ms: i64,
+    /// When it ended, if it did.
+    pub(super) ended_ms: Option<i64>,
+    /// The value that came last, where one did.
+    pub(super) value: Option<f64>,
+}
+
+/// A series of a check. Kept over a restart.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Series {
     /// What was said.
     state: State,
@@ -63,10 +85,15 @@ pub(super) struct Series {
     is_flapping: bool,
     /// Whether it stands for a check that never had a series.
     stands_in: bool,
+    /// Bad states that have ended, each the last of its kind.
+    ended: Vec<Standing>,
+    /// The value that came last.
+    #[serde(skip)]
+    last: Option<f64>,
 }
 
 /// Whether a level is reached.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Reached {
     is: bool,
     /// Since when the value asks for the opposite.
@@ -104,6 +131,8 @@ impl Series {
             changes: VecDeque::new(),
             is_flapping: false,
             stands_in: false,
+            ended: Vec::new(),
+            last: None,
         }
     }
 
@@ -116,6 +145,7 @@ impl Series {
     pub(super) fn value(&mut self, check: &Check, value: f64, at_ms: i64) -> Option<Change> {
         self.silent_since_ms = None;
         self.stands_in = false;
+        self.last = Some(value).filter(|value| value.is_finite());
         let critical = self.critical.see(check.critical.as_ref(), value, at_ms);
         let warning = self.warning.see(check.warning.as_ref(), value, at_ms);
         let wanted = match (critical, warning) {
@@ -166,6 +196,29 @@ impl Series {
         self.go(State::Ok, None, None, None, at_ms)
     }
 
+    /// The bad state that it is in, and those that have ended a while ago.
+    pub(super) fn standing(&mut self, at_ms: i64) -> Vec<Standing> {
+        self.ended.retain(|it| it.ended_ms.is_some_and(|ended_ms| at_ms - ended_ms < SAID_FOR_MS));
+        let mut standing = self.ended.clone();
+        if self.state.is_bad() {
+            let (state, since_ms, value) = (self.state, self.since_ms, self.last);
+            standing.push(Standing { state, since_ms, ended_ms: None, value });
+        }
+        standing
+    }
+
+    /// Whether it is on its way to another state, which needs its time.
+    pub(super) fn is_turning(&self) -> bool {
+        let turns = |reached: &Reached| reached.turning_since_ms.is_some();
+        turns(&self.warning) || turns(&self.critical)
+    }
+
+    /// Begins anew to count what needs its time: nobody knows how it was in between.
+    pub(super) fn was_away(&mut self) {
+        self.warning.turning_since_ms = None;
+        self.critical.turning_since_ms = None;
+    }
+
     /// Whether it has been silent for so long that it is not worth knowing.
     pub(super) fn is_forgotten(&self, at_ms: i64) -> bool {
         let is_long_gone = |since| at_ms - since >= FORGET_AFTER_MS;
@@ -201,6 +254,11 @@ impl Series {
         }
         let (from, since_ms) = (self.state, self.since_ms);
         if wanted != from {
+            self.ended.retain(|it| it.state != from && it.state != wanted);
+            if from.is_bad() {
+                let (ended_ms, value) = (Some(at_ms), self.last);
+                self.ended.push(Standing { state: from, since_ms, ended_ms, value });
+            }
             self.state = wanted;
             self.since_ms = at_ms;
         }

@@ -51,7 +51,10 @@ fn built(settings: &str) -> Result<Threshold, String> {
 /// The changes as `SERIES FROM-TO VALUE`.
 fn said(out: &mut Outputs) -> Vec<String> {
     let mut lines = Vec::new();
-    for (_, batch) in out.take().0 {
+    for (output, batch) in out.take().0 {
+        if !output.is_empty() {
+            continue;
+        }
         let Batch::Logs(logs) = batch else { panic!("no logs") };
         for record in logs.records() {
             let field = |name: &str| {
@@ -185,6 +188,78 @@ fn what_makes_no_sense_is_refused_with_its_reason() {
         Err(reason) => format!("{settings}\n    {reason}"),
     });
     insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn a_restart_tells_nothing_twice_and_what_waits_goes_on() {
+    let settings = "warning: {above: 5}, critical: {above: 8, for: 60s}";
+    let mut run = Run::new(settings);
+    assert_eq!(run.at(0, &one(6.0)), ["x{n=\"a\"} pending-warning 6"]);
+    run.at(15, &one(9.0));
+    let kept = run.0.to_keep().unwrap();
+    assert_eq!(run.0.to_keep(), None, "nothing is new");
+    let mut next = Run::new(settings);
+    next.0.begun_ms += 15_000;
+    next.0.restore(&kept);
+    assert_eq!(next.at(15, &one(9.0)), NOTHING);
+    assert_eq!(next.at(60, &one(9.0)), ["x{n=\"a\"} warning-critical 9"]);
+
+    let mut late = Run::new(settings);
+    late.0.begun_ms += 3_600_000;
+    late.0.restore(&kept);
+    assert_eq!(late.at(60, &one(9.0)), NOTHING, "nobody knows how it was in between");
+    assert_eq!(late.at(120, &one(9.0)), ["x{n=\"a\"} warning-critical 9"]);
+
+    let mut other = Run::new("expr: x * 1, warning: {above: 5}");
+    other.0.restore(&kept);
+    other.0.restore(b"not what was kept");
+    assert_eq!(other.at(0, &one(6.0)), ["{n=\"a\"} pending-warning 6"], "another check");
+}
+
+#[test]
+fn what_is_bad_is_said_again_and_what_no_longer_is_for_a_while() {
+    let mut run = Run::new("warning: {above: 5}, critical: {above: 8}, no_data: {after: 1h}, labels: {team: infra}");
+    let mut told = Vec::new();
+    for (second, value) in [(0, 6.0), (15, 9.0), (60, 9.0), (75, 9.0), (90, 1.0), (1200, 1.0)] {
+        let mut family = Family::new("x", MetricKind::Gauge, "");
+        family.push(vec![("n".into(), "a".into())], value);
+        let mut out = Outputs::default();
+        run.0.tick(Duration::from_secs(second), &mut out).unwrap();
+        let metrics = MetricBatch { families: Arc::new(vec![family]) };
+        run.0.transform(Batch::Metrics(metrics), &mut out).unwrap();
+        for (output, batch) in out.take().0 {
+            let Batch::Logs(logs) = batch else { panic!("no logs") };
+            for record in logs.records().filter(|_| &*output == "standing") {
+                let field = |name: &str| {
+                    let mut text = Vec::new();
+                    record.get(name).unwrap().write_display(&mut text);
+                    String::from_utf8(text).unwrap()
+                };
+                assert!(field("labels").contains("infra"));
+                let ended = if field("ended").contains('T') { " ended" } else { "" };
+                told.push(format!("{second}: {}{ended}", field("state")));
+            }
+        }
+    }
+    let expected = [
+        "0: warning",
+        "15: warning ended",
+        "15: critical",
+        "75: warning ended",
+        "75: critical",
+        "90: warning ended",
+        "90: critical ended",
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn series_have_the_labels_that_a_server_would_add() {
+    let yaml = "labels: {job: node, n: other}\nchecks: [\
+                {name: a, expr: 'x{job=\"node\"} + on (job) group_left () up', warning: {above: 5}}]";
+    let config: Config = serde_yaml::from_str(yaml).unwrap();
+    let mut run = Run(Threshold::new(&config, 0).unwrap());
+    assert_eq!(run.at(0, &one(6.0)), ["{job=\"node\", n=\"a\"} pending-warning 7"]);
 }
 
 proptest! {

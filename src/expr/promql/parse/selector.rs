@@ -1,6 +1,6 @@
 //! Reads which series are meant: `node_load1{instance=~"web.*"}`.
 
-use super::super::ast::{Expr, Matcher, Selector, Test};
+use super::super::ast::{End, Expr, Matcher, Selector, Test};
 use super::super::labels::NAME;
 use super::super::lex::Token;
 use super::{Parser, Problem, pattern_at};
@@ -30,7 +30,7 @@ impl Parser {
                 "this means every series there is; give a name or a label that must be there";
             return Err(Problem::new(begin, told));
         }
-        Ok(Expr::Select(Selector { matchers, window: None, offset_ms: 0 }))
+        Ok(Expr::Select(Selector { matchers, window: None, end: End::default() }))
     }
 
     fn matcher(&mut self) -> Result<Matcher, Problem> {
