@@ -18,6 +18,8 @@ mod loops;
 #[cfg(test)]
 mod notifications;
 #[cfg(test)]
+mod packages;
+#[cfg(test)]
 mod plan;
 #[cfg(test)]
 mod plays;

@@ -3,6 +3,7 @@
 mod accounts;
 mod acl;
 mod add_host;
+mod apt;
 mod archive;
 mod assemble;
 mod assert;
@@ -36,6 +37,7 @@ mod lineinfile;
 mod meta;
 mod multipart;
 mod pack;
+mod package;
 mod paths;
 mod pattern;
 mod pause;
@@ -88,6 +90,7 @@ pub(crate) use keys::yaml::hostile as keys_hostile;
 pub static MODULES: &[&Module] = &[
     &acl::MODULE,
     &add_host::MODULE,
+    &apt::MODULE,
     &archive::MODULE,
     &assemble::MODULE,
     &assert::MODULE,
@@ -117,6 +120,7 @@ pub static MODULES: &[&Module] = &[
     &known_hosts::MODULE,
     &lineinfile::MODULE,
     &meta::MODULE,
+    &package::MODULE,
     &pause::MODULE,
     &ping::MODULE,
     &raw::MODULE,
@@ -142,7 +146,6 @@ pub static MODULES: &[&Module] = &[
 
 /// Modules that task files use and this version has not.
 pub const NOT_YET: &[&str] = &[
-    "apt",
     "apt_key",
     "apt_repository",
     "async_status",
@@ -154,7 +157,6 @@ pub const NOT_YET: &[&str] = &[
     "hostname",
     "iptables",
     "mount",
-    "package",
     "pip",
     "reboot",
     "service",
