@@ -120,7 +120,10 @@ pub(super) const APPLY: &str = r"
 ";
 
 /// The reports of a kind, without what differs from run to run.
-pub(super) fn reports<'a>(said: &'a str, kind: &'a str) -> impl Iterator<Item = serde_json::Value> + 'a {
+pub(super) fn reports<'a>(
+    said: &'a str,
+    kind: &'a str,
+) -> impl Iterator<Item = serde_json::Value> + 'a {
     let lines = said.lines().filter_map(move |line| line.strip_prefix(kind)?.strip_prefix(' '));
     lines.filter_map(|line| {
         let mut report: serde_json::Value = serde_json::from_str(line).unwrap();

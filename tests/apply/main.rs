@@ -26,6 +26,8 @@ mod plays;
 #[cfg(test)]
 mod roles;
 #[cfg(test)]
+mod services;
+#[cfg(test)]
 #[path = "../support/skip.rs"]
 mod skip;
 #[cfg(test)]

@@ -62,6 +62,14 @@ const STEPS: &[(&str, &str)] = &[
         "t-alone 1.0 installed,t-base 1.1 installed,t-conf 1.0 installed,t-user 1.1 installed",
     ),
     (
+        "apt: {name: t-user, state: absent}",
+        "t-alone 1.0 installed,t-base 1.1 installed,t-conf 1.0 installed",
+    ),
+    (
+        "apt: {deb: /srv/repo/t-user_1.1_all.deb}",
+        "t-alone 1.0 installed,t-base 1.1 installed,t-conf 1.0 installed,t-user 1.1 installed",
+    ),
+    (
         "apt: {upgrade: dist}",
         "t-alone 1.0 installed,t-base 1.1 installed,t-conf 1.1 installed,t-user 1.1 installed",
     ),
@@ -117,7 +125,7 @@ fn what_is_installed_already_is_found_so_without_starting_a_program() {
 ",
     );
     let script = format!(
-        "{REPOSITORY}{APPLY} apt-get -q -y install t-user >&2\n {refuse} {list} apply
+        "{REPOSITORY}{APPLY} apt-get -q -y install t-user t-base >&2\n {refuse} {list} apply
         echo STARTED; cat /srv/started 2>/dev/null || true"
     );
     let Some(said) = said_in_root(&script) else { return };
@@ -139,6 +147,7 @@ fn what_apt_will_not_do_is_foretold_in_the_words_of_the_run() {
         ("{name: 'no-such-*'}", "No package(s) matching 'no-such-*' available"),
         ("{name: t-user=3.0}", "no available installation candidate for t-user=3.0"),
         ("{name: t-base=1.0}", "downgraded"),
+        ("{deb: /srv/repo/t-base_1.0_all.deb}", "A later version is already installed"),
         ("{deb: /etc/passwd}", "is no package file"),
         ("{deb: /no/such.deb}", "there is no file /no/such.deb"),
         ("{name: t-other, fail_on_autoremove: true}", "remove"),
@@ -172,6 +181,7 @@ fn where_packages_will_come_from_another_place_nobody_knows_yet_what_there_is() 
         "  - copy: {dest: /etc/apt/sources.list.d/more.list, content: \"deb [trusted=yes] file:/srv/more ./\\n\"}
   - apt: {update_cache: true}
   - apt: {name: t-more}
+  - apt: {deb: /srv/repo/t-user_1.0_all.deb}
 ",
     );
     let script = format!(
@@ -183,9 +193,41 @@ fn where_packages_will_come_from_another_place_nobody_knows_yet_what_there_is() 
     let statuses = |kind| -> Vec<String> {
         reports(&said, kind).map(|report| report["status"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(statuses("DRY"), ["changed", "unknown", "unknown"], "{said}");
-    assert_eq!(statuses("RUN"), ["changed", "changed", "changed"], "{said}");
-    assert_eq!(statuses("AGAIN")[2], "ok", "{said}");
+    assert_eq!(statuses("DRY"), ["changed", "unknown", "unknown", "unknown"], "{said}");
+    assert_eq!(statuses("RUN"), ["changed", "changed", "changed", "changed"], "{said}");
+    assert_eq!(statuses("AGAIN")[2..], ["ok", "ok"], "{said}");
+}
+
+#[test]
+fn what_is_installed_and_what_is_held_is_told_and_a_hold_is_foretold() {
+    if !["apt-get", "dpkg-deb"].into_iter().all(has) {
+        return;
+    }
+    let list = tasks(
+        "  - dpkg_selections: {name: t-user, selection: hold}
+    register: held
+  - dpkg_selections: {name: t-user, selection: hold}
+  - dpkg_selections: {name: t-nothing, selection: hold}
+    ignore_errors: true
+  - apt: {name: t-conf}
+  - package_facts:
+  - assert:
+      that:
+        - packages['t-user'][0].version == '1.0' and packages['t-user'][0].source == 'apt'
+        - ansible_facts.packages['t-conf'][0].version == '1.1' and 't-nothing' not in packages
+        - ansible_facts.os_family is defined
+",
+    );
+    let script = format!(
+        "{REPOSITORY}{APPLY} apt-get -q -y install t-user=1.0 t-base >&2\n {list} apply
+        echo HELD $(dpkg-query -W -f '${{db:Status-Want}}' t-user)"
+    );
+    let Some(said) = said_in_root(&script) else { return };
+    let [dry, run] = ["DRY", "RUN"].map(|kind| reports(&said, kind).collect::<Vec<_>>());
+    assert_eq!(dry, run);
+    let statuses: Vec<&str> = run.iter().map(|report| report["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["changed", "ok", "failed", "changed", "ok", "ok"], "{said}");
+    assert!(said.contains("HELD hold"), "{said}");
 }
 
 /// A task about a few packages.

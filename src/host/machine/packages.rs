@@ -1,6 +1,7 @@
 //! The packages of the host, or those that it would have.
 
 use super::fault::Fault;
+use super::overlay::Overlay;
 use super::path::Follow;
 use super::{Back, Machine};
 use crate::host::packages::database::{Package, Packages, State};
@@ -18,35 +19,36 @@ const PREFIX: &str = "package ";
 const VERSION: &str = "version";
 /// The property that files stay behind when a package is removed.
 const CONFIGURATION: &str = "configuration";
+/// The property that is what dpkg is to do with it.
+const SELECTION: &str = "selection";
 
 impl Machine {
     /// The packages of a host of the Debian family, what a dry run has foretold included.
     ///
     /// Errors: where there is no database of dpkg.
     pub fn packages(&self) -> Result<Packages, Fault> {
-        let text = match self.stat(Path::new(STATUS), Follow::Yes)? {
-            Some(_) => self.read(Path::new(STATUS))?,
-            None => {
-                let why = format!("there is no {STATUS}, so that this is no host of dpkg's");
-                return Err(Fault::new(why));
+        let mut packages = self.packages_of_host()?;
+        if let Back::Overlay(overlay) = &self.back {
+            for (of, version) in overlay.properties(VERSION) {
+                if let Some(name) = of.strip_prefix(PREFIX) {
+                    self.foretell_package(&mut packages, name, version.as_deref())?;
+                }
             }
-        };
-        let mut packages = Packages::read(&String::from_utf8_lossy(&text));
-        let Back::Overlay(overlay) = &self.back else { return Ok(packages) };
-        for (of, version) in overlay.properties(VERSION) {
-            if let Some(name) = of.strip_prefix(PREFIX) {
-                self.foretell_package(&mut packages, name, version.as_deref())?;
-            }
-        }
-        for (of, configuration) in overlay.properties(CONFIGURATION) {
-            if let Some(name) = of.strip_prefix(PREFIX).filter(|_| configuration.is_none())
-                && let Some(package) = find_mut(&mut packages, name)
-                && package.state == State::Configuration
-            {
-                package.state = State::Absent;
-            }
+            foretell_rest(overlay, &mut packages);
         }
         Ok(packages)
+    }
+
+    /// The packages as the database has them, which is where apt starts from in a dry run too.
+    ///
+    /// Errors: where there is no database of dpkg.
+    pub fn packages_of_host(&self) -> Result<Packages, Fault> {
+        let path = Path::new(STATUS);
+        if self.stat(path, Follow::Yes)?.is_none() {
+            let why = format!("there is no {STATUS}, so that this is no host of dpkg's");
+            return Err(Fault::new(why));
+        }
+        Ok(Packages::read(&String::from_utf8_lossy(&self.read(path)?)))
     }
 
     fn foretell_package(
@@ -77,6 +79,7 @@ impl Machine {
                     selection: "install".to_owned(),
                     state: State::Installed,
                     has_configuration: false,
+                    section: String::new(),
                     provides: Vec::new(),
                 });
             }
@@ -139,6 +142,11 @@ impl Machine {
         Ok(())
     }
 
+    /// Tells that dpkg is to do something else with a package than before.
+    pub fn note_selection(&mut self, name: &str, sides: [&str; 2]) -> Result<(), Fault> {
+        self.note(name, SELECTION, sides.map(|side| Some(side.to_owned())))
+    }
+
     fn note(
         &mut self,
         name: &str,
@@ -148,9 +156,9 @@ impl Machine {
         self.note_property(Path::new(STATUS), &format!("{PREFIX}{name}"), property, values)
     }
 
-    /// The packages as they would be when these steps are done.
-    pub fn packages_after(&self, packages: &Packages, steps: &[Step]) -> Result<Packages, Fault> {
-        let mut after = packages.clone();
+    /// Packages as they would be when they had taken these steps.
+    pub fn packages_after(&self, from: Packages, steps: &[Step]) -> Result<Packages, Fault> {
+        let mut after = from;
         for step in steps {
             let version = match &step.action {
                 Action::Install(version) => Some(version.as_str()),
@@ -163,7 +171,29 @@ impl Machine {
                 package.state = State::Absent;
             }
         }
+        if let Back::Overlay(overlay) = &self.back {
+            foretell_rest(overlay, &mut after);
+        }
         Ok(after)
+    }
+}
+
+/// What is foretold of packages beside their versions.
+fn foretell_rest(overlay: &Overlay, packages: &mut Packages) {
+    for (of, configuration) in overlay.properties(CONFIGURATION) {
+        if let Some(name) = of.strip_prefix(PREFIX).filter(|_| configuration.is_none())
+            && let Some(package) = find_mut(packages, name)
+            && package.state == State::Configuration
+        {
+            package.state = State::Absent;
+        }
+    }
+    for (of, selection) in overlay.properties(SELECTION) {
+        if let (Some(name), Some(selection)) = (of.strip_prefix(PREFIX), selection)
+            && let Some(package) = find_mut(packages, name)
+        {
+            package.selection.clone_from(selection);
+        }
     }
 }
 

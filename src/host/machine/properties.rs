@@ -53,7 +53,6 @@ impl Machine {
     pub fn refresh(&mut self, command: &Command) -> Result<Option<Output>, Fault> {
         self.check_command(command)?;
         if self.is_dry_run() {
-            self.has_unknown_effects = true;
             return Ok(None);
         }
         let output = self.spawn(command, None);

@@ -18,6 +18,8 @@ pub struct Package {
     pub state: State,
     /// Whether it has files that stay when it is removed and go when it is purged.
     pub has_configuration: bool,
+    /// What kind of package it is, such as `admin`.
+    pub section: String,
     /// The names that it stands for beside its own.
     pub provides: Vec<String>,
 }
@@ -90,6 +92,7 @@ impl Package {
             selection: String::new(),
             state: State::Absent,
             has_configuration: false,
+            section: String::new(),
             provides: Vec::new(),
         };
         for line in paragraph.lines() {
@@ -101,6 +104,7 @@ impl Package {
                 "Package" => package.name = value.to_owned(),
                 "Architecture" => package.architecture = value.to_owned(),
                 "Version" | "Config-Version" => package.version = value.to_owned(),
+                "Section" => package.section = value.to_owned(),
                 "Conffiles" => package.has_configuration = true,
                 "Provides" => package.provides = provided(value),
                 "Status" => {

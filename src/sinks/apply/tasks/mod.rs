@@ -14,6 +14,7 @@ mod command;
 mod copy;
 mod cron;
 mod debug;
+mod dpkg_selections;
 mod edit;
 mod facts;
 mod fail;
@@ -38,6 +39,7 @@ mod meta;
 mod multipart;
 mod pack;
 mod package;
+mod package_facts;
 mod paths;
 mod pattern;
 mod pause;
@@ -45,12 +47,15 @@ mod ping;
 mod raw;
 mod replace;
 mod script;
+mod service;
 mod set_fact;
 mod setup;
 mod shell;
 mod slurp;
 mod stat;
 mod sudoers;
+mod systemd;
+mod sysvinit;
 mod tempfile;
 mod template;
 mod toml_file;
@@ -101,6 +106,7 @@ pub static MODULES: &[&Module] = &[
     &copy::MODULE,
     &cron::MODULE,
     &debug::MODULE,
+    &dpkg_selections::MODULE,
     &fail::MODULE,
     &fetch::MODULE,
     &file::MODULE,
@@ -121,17 +127,22 @@ pub static MODULES: &[&Module] = &[
     &lineinfile::MODULE,
     &meta::MODULE,
     &package::MODULE,
+    &package_facts::MODULE,
     &pause::MODULE,
     &ping::MODULE,
     &raw::MODULE,
     &replace::MODULE,
     &script::MODULE,
+    &service::MODULE,
     &set_fact::MODULE,
     &setup::MODULE,
     &shell::MODULE,
     &slurp::MODULE,
     &stat::MODULE,
     &sudoers::MODULE,
+    &systemd::MODULE,
+    &systemd::SERVICE,
+    &sysvinit::MODULE,
     &tempfile::MODULE,
     &template::MODULE,
     &toml_file::MODULE,
@@ -152,16 +163,13 @@ pub const NOT_YET: &[&str] = &[
     "deb822_repository",
     "debconf",
     "dnf",
-    "dpkg_selections",
     "expect",
     "hostname",
     "iptables",
     "mount",
     "pip",
     "reboot",
-    "service",
     "sysctl",
-    "systemd",
 ];
 
 /// One task type.

@@ -8,6 +8,7 @@ use crate::host::machine::command::{Command, Output, Ran};
 use crate::host::machine::mode::Mode;
 use crate::host::machine::path::Follow;
 use crate::host::machine::write::{Attributes, WriteOptions};
+use crate::host::packages::database::{Package, Packages};
 use crate::host::packages::simulation;
 use crate::sinks::apply::params::Params;
 use bytes::Bytes;
@@ -15,6 +16,10 @@ use std::path::Path;
 
 /// Which packages apt has installed only because others needed them.
 const AUTOMATIC: &str = "/var/lib/apt/extended_states";
+/// The property that is whether a package stays when nothing needs it.
+const KEPT: &str = "kept";
+const WHILE_NEEDED: &str = "while others need it";
+const ALWAYS: &str = "always";
 /// What decides whether packages may start services.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 /// How apt says that several packages stand for a name, and it takes none by itself.
@@ -32,11 +37,16 @@ pub(super) struct AptGet<'a> {
 }
 
 /// What came of a transaction.
+#[derive(Default)]
 pub(super) struct Done {
+    /// Whether apt had something to do.
+    pub(super) has_run: bool,
     stdout: String,
     stderr: String,
     failed: Option<String>,
-    unknown: bool,
+    pub(super) unknown: bool,
+    /// It was only foretold.
+    pub(super) is_foretold: bool,
 }
 
 impl Done {
@@ -148,7 +158,10 @@ impl AptGet<'_> {
         let before = machine.packages()?;
         // What a dry run has foretold apt does not know, and is asked for beside.
         let is_removal = matches!(verb.first(), Some(&("remove" | "autoremove")));
-        let base = |name: &str| name.split(['=', '-']).next().unwrap_or_default().to_owned();
+        let base = |name: &str| {
+            let name = name.split('=').next().unwrap_or_default();
+            name.strip_suffix('-').unwrap_or(name).to_owned()
+        };
         let mut asked: Vec<String> = machine
             .foretold_packages()
             .into_iter()
@@ -170,10 +183,22 @@ impl AptGet<'_> {
             }
             Err(failure) => return Err(failure),
         };
-        let foretold = machine.packages_after(&before, &simulation::steps(&said))?;
+        let foretold =
+            machine.packages_after(machine.packages_of_host()?, &simulation::steps(&said))?;
         if foretold == before {
-            return Ok(Done { stdout: said, stderr: String::new(), failed: None, unknown: false });
+            return Ok(Done { stdout: said, ..Done::default() });
         }
+        self.perform(machine, (verb, names), [&before, &foretold], said)
+    }
+
+    /// Runs what apt is asked for, which makes of the packages `before` those `foretold`.
+    pub(super) fn perform(
+        &self,
+        machine: &mut Machine,
+        (verb, names): (&[&str], &[String]),
+        [before, foretold]: [&Packages; 2],
+        said: String,
+    ) -> Result<Done, Failure> {
         let policy = self.set_policy(machine)?;
         let ran = machine.run(&self.apt_get(verb, names))?;
         if let Some(old) = policy {
@@ -181,16 +206,18 @@ impl AptGet<'_> {
         }
         Ok(match ran {
             Ran::Unknown => {
-                machine.note_packages(&before, &foretold)?;
-                Done { stdout: said, stderr: String::new(), failed: None, unknown: false }
+                machine.note_packages(before, foretold)?;
+                note_new(machine, [before, foretold], names, &said)?;
+                Done { stdout: said, has_run: true, is_foretold: true, ..Done::default() }
             }
             Ran::Done(output) => {
                 let after = machine.packages()?;
-                machine.note_packages(&before, &after)?;
+                machine.note_packages(before, &after)?;
+                note_new(machine, [before, &after], names, &said)?;
                 let failed = (!output.is_success()).then(|| complaint(&output).message);
                 let [stdout, stderr] = [output.stdout, output.stderr]
                     .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-                Done { stdout, stderr, failed, unknown: false }
+                Done { stdout, stderr, failed, has_run: true, ..Done::default() }
             }
         })
     }
@@ -210,7 +237,7 @@ impl AptGet<'_> {
         names: &[String],
     ) -> Result<Done, Failure> {
         machine.run(&self.apt_get(verb, names))?;
-        Ok(Done { stdout: String::new(), stderr: String::new(), failed: None, unknown: true })
+        Ok(Done { has_run: true, unknown: true, ..Done::default() })
     }
 
     /// Lets the packages start what `policy_rc_d` says; the file that was there before.
@@ -225,50 +252,61 @@ impl AptGet<'_> {
         Ok(Some(old))
     }
 
-    /// Keeps the packages that are asked for, should what needed them go.
-    pub(super) fn keep(&self, machine: &mut Machine, requests: &[Request]) -> Result<(), Failure> {
+    /// Which of the packages that are asked for would go with what needs them, as they are now.
+    pub(super) fn automatic(
+        &self,
+        machine: &Machine,
+        requests: &[Request],
+    ) -> Result<Vec<String>, Failure> {
         let path = Path::new(AUTOMATIC);
-        if machine.stat(path, Follow::Yes)?.is_none() {
-            return Ok(());
-        }
-        let text = machine.read(path)?;
+        let text = match machine.stat(path, Follow::Yes)? {
+            Some(_) => machine.read(path)?,
+            None => Bytes::new(),
+        };
         let text = String::from_utf8_lossy(&text);
-        let is_automatic = |name: &str| {
+        let is_written = |name: &str| {
             text.split("\n\n").any(|paragraph| {
                 let has = |line: &str| paragraph.lines().any(|own| own == line);
                 has(&format!("Package: {name}")) && has("Auto-Installed: 1")
             })
         };
         let packages = machine.packages()?;
-        let mut kept = Vec::new();
+        let mut found = Vec::new();
         for request in requests {
             let Some(package) = packages.find(&request.name).filter(|it| it.is_installed()) else {
                 continue;
             };
-            let of = format!("package {}", packages.called(package));
-            let is_foretold = machine.foretold_property(&of, "installed").is_some();
-            if !is_foretold && is_automatic(&package.name) {
-                kept.push((request.name.as_str(), of));
+            let called = packages.called(package);
+            let is_automatic = match machine.foretold_property(&of(&called), KEPT) {
+                Some(foretold) => foretold.as_deref() == Some(WHILE_NEEDED),
+                None => is_written(&package.name),
+            };
+            if is_automatic {
+                found.push(called);
             }
         }
-        if kept.is_empty() {
-            return Ok(());
-        }
+        Ok(found)
+    }
+
+    /// Keeps packages, should what needed them go. Those that apt was just asked for it keeps by
+    /// itself.
+    pub(super) fn keep(
+        &self,
+        machine: &mut Machine,
+        names: &[String],
+        asked: &[String],
+    ) -> Result<(), Failure> {
         let mut words = vec!["manual"];
-        words.extend(kept.iter().map(|(name, _)| *name));
-        if let Ran::Done(output) = machine.run(&self.command("apt-mark", &words))?
+        words.extend(names.iter().filter(|name| !asked.contains(name)).map(String::as_str));
+        if words.len() > 1
+            && let Ran::Done(output) = machine.run(&self.command("apt-mark", &words))?
             && !output.is_success()
         {
             return Err(complaint(&output));
         }
-        for (_, of) in kept {
-            let sides = ["since others need it", "since it is asked for"];
-            machine.note_property(
-                path,
-                &of,
-                "installed",
-                sides.map(|side| Some(side.to_owned())),
-            )?;
+        for name in names {
+            let sides = [WHILE_NEEDED, ALWAYS].map(|side| Some(side.to_owned()));
+            machine.note_property(Path::new(AUTOMATIC), &of(name), KEPT, sides)?;
         }
         Ok(())
     }
@@ -281,6 +319,42 @@ impl AptGet<'_> {
         }
         Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
     }
+}
+
+/// Tells of packages that were not there before whether they stay when nothing needs them.
+fn note_new(
+    machine: &mut Machine,
+    [before, after]: [&Packages; 2],
+    names: &[String],
+    said: &str,
+) -> Result<(), Failure> {
+    // Of a name that only another package provides, apt tells which it takes.
+    let chosen = said.lines().filter_map(|line| {
+        line.strip_prefix("Note, selecting '")?.split('\'').next().map(str::to_owned)
+    });
+    let is_file = |name: &str| name.starts_with('/');
+    let asked = names.iter().map(|name| name.split('=').next().unwrap_or_default().to_owned());
+    let asked: Vec<String> = asked.chain(chosen).collect();
+    let has_file = names.iter().any(|name| is_file(name));
+    for package in after.installed() {
+        let called = after.called(package);
+        if before.find(&called).is_some_and(Package::is_installed) {
+            continue;
+        }
+        let is_asked = asked.iter().any(|name| after.find(name) == Some(package));
+        if has_file && !is_asked {
+            continue;
+        }
+        let why = if is_asked { ALWAYS } else { WHILE_NEEDED };
+        let sides = [None, Some(why.to_owned())];
+        machine.note_property(Path::new(AUTOMATIC), &of(&called), KEPT, sides)?;
+    }
+    Ok(())
+}
+
+/// What a package is called in a plan.
+fn of(name: &str) -> String {
+    format!("package {name}")
 }
 
 fn write_policy(machine: &mut Machine, text: Bytes) -> Result<(), Failure> {

@@ -40,8 +40,8 @@ pub(super) fn update(machine: &mut Machine, apt: &AptGet<'_>) -> Result<Lists, F
     let is_wanted = is_wanted(params);
     let mut lists = Lists { is_wanted, before, after: before, is_unknown: false };
     let valid_seconds = params.int("cache_valid_time").unwrap_or(0);
-    let is_new = before
-        .is_some_and(|stamp| stamp.seconds.saturating_add(valid_seconds) >= machine.now().seconds);
+    let lasts = |stamp: Stamp| stamp.seconds.saturating_add(valid_seconds) >= machine.now().seconds;
+    let is_new = valid_seconds > 0 && before.is_some_and(lasts);
     let is_foretold = machine.foretold_property(OF, FETCHED).is_some();
     if !is_wanted || is_new || (is_foretold && valid_seconds > 0) {
         return Ok(lists);

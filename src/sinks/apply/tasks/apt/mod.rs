@@ -11,7 +11,7 @@ use crate::host::machine::Machine;
 use crate::host::machine::path::Follow;
 use crate::host::packages::database::{Package, State};
 use crate::sinks::apply::params::{Kind, Param, Params, Spec};
-use apt_get::AptGet;
+use apt_get::{AptGet, Done};
 use minijinja::Value;
 use names::Request;
 use std::path::Path;
@@ -216,33 +216,35 @@ impl Apt {
                 wanted.push(request);
             }
         }
-        let outcome = if wanted.is_empty() && state != "fixed" {
-            Outcome::default()
-        } else {
-            let verb: &[&str] =
-                if state == "fixed" { &["install", "--fix-broken"] } else { &["install"] };
-            let arguments: Vec<String> = wanted.iter().map(|request| request.argument()).collect();
-            match apt.transaction(machine, verb, &arguments) {
-                // Of several packages that stand for a name, one is enough.
-                Err(failure)
-                    if apt_get::is_virtual(&failure) && {
-                        let is_there = |request: &&Request| {
-                            packages.find(&request.name).is_some_and(Package::is_installed)
-                                || packages
-                                    .installed()
-                                    .any(|it| it.provides.contains(&request.name))
-                        };
-                        wanted.iter().all(|request| is_there(request))
-                    } =>
-                {
-                    Outcome::default()
+        let automatic = apt.automatic(machine, &requests)?;
+        let verb: &[&str] =
+            if state == "fixed" { &["install", "--fix-broken"] } else { &["install"] };
+        let arguments: Vec<String> = wanted.iter().map(|request| request.argument()).collect();
+        let is_needed = !wanted.is_empty() || state == "fixed";
+        let ran = is_needed.then(|| apt.transaction(machine, verb, &arguments));
+        let done = match ran.unwrap_or_else(|| Ok(Done::default())) {
+            // Of several packages that stand for a name, one is enough.
+            Err(failure) if apt_get::is_virtual(&failure) => {
+                let is_there = |request: &&Request| {
+                    packages.find(&request.name).is_some_and(Package::is_installed)
+                        || packages.installed().any(|it| it.provides.contains(&request.name))
+                };
+                if !wanted.iter().all(is_there) {
+                    return Err(failure);
                 }
-                done => done?.with_message(Outcome::default()),
+                Done::default()
             }
+            done => done?,
         };
+        let has_run = done.has_run;
+        let outcome = done.with_message(Outcome::default());
         if outcome.failed.is_none() && !outcome.unknown {
             self.check_versions(machine, &wanted)?;
-            apt.keep(machine, &requests)?;
+            let asked: Vec<String> = match has_run {
+                true => wanted.iter().map(|request| request.name.clone()).collect(),
+                false => Vec::new(),
+            };
+            apt.keep(machine, &automatic, &asked)?;
         }
         Ok(outcome)
     }
