@@ -306,11 +306,13 @@ mod tests {
         // Numbers that have none behind them.
         let last = format!("{{\"seq\":{},\"prev\":\"\"}}\n", u64::MAX);
         // A batch whose chunk is empty and has a table all the same.
-        let hollow = b"\0\x03app\0\0\0\0\x07\0\x01\0\0\0\0\0\0\0\0\0";
+        let hollow = b"\0\x03app\0\0\0\0\x07\0\x02\0\0\0\0\0\0\0\0";
         for (name, input) in [
             ("chain", last.repeat(2).as_bytes()),
             ("chain", last.as_bytes()),
             ("pack", &hollow[..]),
+            // Parts of a chunk that was large.
+            ("pack", &b"\x2a\0\x01\x02\x06\0\0\x13\0\x01\xff\xff\xf9\xff\0\0\0\xe9\xff\x80"[..]),
             // The last number that there is, twice.
             ("segment", &b"\x01\xf5\x00\xff\xff\x04\xc6\x05\x00\x03\xf5\x00\xff\xff\xff"[..]),
             // What may begin a byte order mark, and is longer than a line may be.

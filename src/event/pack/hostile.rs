@@ -7,9 +7,6 @@ use crate::event::log::{LogBatch, Origin, Value, Verdict};
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// A chunk of more is not made of so few bytes: what is packed has its texts in it.
-const MOST_ROOM: usize = 1 << 24;
-
 /// What unpacks can be written, and packs and unpacks as the same.
 ///
 /// The first byte chooses the kind.
@@ -25,13 +22,7 @@ pub(crate) fn batch(input: &[u8]) {
 }
 
 fn unpacked(kind: PackedKind, bytes: &Bytes) -> Option<Batch> {
-    let packed = Packed::new(kind, bytes)?;
-    let room = packed.room();
-    assert!(room <= MOST_ROOM, "{room} bytes for {}", bytes.len());
-    let mut chunk = Vec::new();
-    packed.fill(&mut chunk);
-    assert!(chunk.len() <= room, "{} in {room}", chunk.len());
-    packed.unpack((room > 0).then(|| chunk.into()))
+    Packed::new(kind, bytes)?.unpack()
 }
 
 fn text(batch: &Batch) -> Vec<u8> {

@@ -53,25 +53,10 @@ impl Packed {
         }
     }
 
-    /// Bytes of a chunk that it needs beside its own bytes; 0 where it needs none.
-    pub fn room(&self) -> usize {
+    /// The batch; `None` where what is in it makes no sense. It holds on to the packed bytes.
+    pub fn unpack(self) -> Option<Batch> {
         match self {
-            Self::Logs(logs) => logs.room(),
-            Self::Metrics(_) => 0,
-        }
-    }
-
-    /// Makes that chunk in `data`, which must be empty.
-    pub fn fill(&self, data: &mut Vec<u8>) {
-        if let Self::Logs(logs) = self {
-            logs.fill(data);
-        }
-    }
-
-    /// The batch. `chunk` is what [`Self::fill`] made, where there is [`Self::room`].
-    pub fn unpack(self, chunk: Option<Bytes>) -> Option<Batch> {
-        match self {
-            Self::Logs(logs) => logs.unpack(chunk).map(Batch::Logs),
+            Self::Logs(logs) => logs.unpack().map(Batch::Logs),
             Self::Metrics(batch) => Some(Batch::Metrics(batch)),
         }
     }

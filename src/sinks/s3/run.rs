@@ -105,7 +105,8 @@ impl Uploads {
         }
         let uploader = Arc::clone(&self.uploader);
         let flying = self.under_way.len() + 1;
-        self.under_way.spawn(async move { uploader.deliver(object, flying).await });
+        let entry = uploader.put_on_record(&object);
+        self.under_way.spawn(async move { uploader.deliver(object, entry, flying).await });
         Ok(())
     }
 }

@@ -102,10 +102,9 @@ impl Uploader {
         }
     }
 
-    /// Puts the object, for as long as that takes, and tells whoever waits for it. `flying` are on
-    /// their way, this one included.
-    pub(super) async fn deliver(&self, mut object: Object, flying: usize) {
-        let entry = self.put_on_record(&object);
+    /// Puts the object, which is on record as `entry`, for as long as that takes, and tells whoever
+    /// waits for it. `flying` are on their way, this one included.
+    pub(super) async fn deliver(&self, mut object: Object, entry: u64, flying: usize) {
         let body = Bytes::from(std::mem::take(&mut object.body));
         let bytes = body.len() as u64;
         let key = object.key.clone();
@@ -141,7 +140,11 @@ impl Uploader {
     }
 
     /// Puts on record what the object is made of, before its first byte is sent; gives its number.
-    fn put_on_record(&self, object: &Object) -> u64 {
+    ///
+    /// Objects go on record in the order in which they were ended. After a crash, records that are
+    /// not on record become a new object: were some on record that came after them, it would reach
+    /// around those.
+    pub(super) fn put_on_record(&self, object: &Object) -> u64 {
         match (&object.manifest, &self.manifests) {
             (Manifest::Known(id), _) => *id,
             (Manifest::New(told), Some(manifests)) => {

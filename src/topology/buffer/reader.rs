@@ -36,9 +36,8 @@ pub(super) struct Reader<'b> {
     progress: Progress,
     receipts_in: mpsc::UnboundedSender<Receipt>,
     receipts: mpsc::UnboundedReceiver<Receipt>,
-    /// Memory for what is read, and for chunks that are made of it: one of each is always there.
+    /// Memory for what is read: for one block it is always there.
     blocks: Reserve,
-    chunks: Reserve,
     /// Frames below this number were counted where all of their sinks are gone.
     gone_below: u64,
     lost: bool,
@@ -70,7 +69,6 @@ impl<'b> Reader<'b> {
             receipts_in,
             receipts,
             blocks: buffer.env.memory.reserve(),
-            chunks: buffer.env.memory.reserve(),
             gone_below: 0,
             lost: false,
             lost_pause: Backoff::new(Duration::from_secs(1), Duration::from_secs(30)),
@@ -277,19 +275,7 @@ impl<'b> Reader<'b> {
             self.advance();
             return Ok(true);
         };
-        let chunk = match packed.room() {
-            0 => None,
-            room => tokio::select! {
-                biased;
-                chunk = self.chunks.chunk(room) => Some(chunk),
-                () = self.buffer.stop.requested() => return Ok(false),
-            },
-        };
-        let chunk = chunk.map(|mut chunk| {
-            packed.fill(&mut chunk.data);
-            chunk.freeze()
-        });
-        let batch = if sinks.is_empty() { None } else { packed.unpack(chunk) };
+        let batch = if sinks.is_empty() { None } else { packed.unpack() };
         let Some(batch) = batch else {
             // The sinks that it was for are gone, or have it.
             if all_gone && frame.number >= self.gone_below {

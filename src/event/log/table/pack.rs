@@ -1,18 +1,19 @@
 //! Log records as bytes. A batch that nobody has cut is its chunk; of any other only the live
-//! records are kept, with the parts of the chunk that they and their fields lie in. Unpacked, the
-//! chunk has these parts at their old places, so that every offset means what it meant.
+//! records are kept, with the parts of the chunk that they and their fields lie in. Unpacked, these
+//! parts are the chunk, nothing is copied, and every record still knows its place in the file.
 
 use super::super::{Field, KeyId, Keys, LogBatch, Origin, Value};
 use super::{Form, Record, Table};
 use crate::event::pack::wire::{Taker, put, put_bytes, put_float, put_signed, put_size};
 use bytes::Bytes;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 /// Parts of a chunk nearer to each other than this are kept as one.
 const GAP_BYTES: u32 = 32;
 
-/// No chunk is larger: a line may have 1GiB, and a read some more than its line.
-const LARGEST_CHUNK: usize = 2 << 30;
+/// What stands behind each part: nothing that is searched for lies across two.
+const PART_END: u8 = b'\n';
 
 const FORMS: [Form; 4] = [Form::Line, Form::Parsed, Form::ParsedJson, Form::Touched];
 
@@ -30,9 +31,24 @@ pub struct PackedLogs {
 enum PackedChunk {
     /// All of it, from here on.
     Whole { at: usize },
-    /// Parts (start and length) of a chunk of this length; their bytes begin at `at`, the table
-    /// follows behind them.
-    Parts { len: usize, parts: Vec<(u32, u32)>, at: usize },
+    /// Parts of a chunk: these bytes. The table follows behind them.
+    Parts { parts: Parts, bytes: Range<usize> },
+}
+
+/// Which parts of a chunk were kept, in order, and where they are now.
+#[derive(Debug, Default)]
+struct Parts {
+    all: Vec<Part>,
+    /// The one that was asked for last: mostly the next place is in it too.
+    last: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    start: u32,
+    end: u32,
+    /// Where it begins now.
+    now: u32,
 }
 
 impl LogBatch {
@@ -52,19 +68,18 @@ impl LogBatch {
             out.extend_from_slice(chunk);
             return;
         };
-        out.push(1);
-        put_size(out, chunk.len());
+        out.push(2);
         let parts = table.parts();
         put_size(out, parts.len());
         let mut last = 0;
-        for (start, len) in &parts {
+        for (start, end) in &parts {
             put(out, u64::from(start - last));
-            put(out, u64::from(*len));
+            put(out, u64::from(end - start));
             last = *start;
         }
-        for (start, len) in parts {
-            let part = chunk.get(start as usize..start as usize + len as usize);
-            out.extend_from_slice(part.unwrap_or_default());
+        for (start, end) in parts {
+            out.extend_from_slice(chunk.get(start as usize..end as usize).unwrap_or_default());
+            out.push(PART_END);
         }
         put(out, u64::from(places.is_some()));
         if let Some(places) = places {
@@ -83,8 +98,8 @@ impl LogBatch {
 }
 
 impl Table {
-    /// The parts of the chunk that the live records and their fields lie in, in order, none
-    /// touching another.
+    /// The parts of the chunk that the live records and their fields lie in, from where to before
+    /// where, in order, none touching another.
     fn parts(&self) -> Vec<(u32, u32)> {
         let mut spans: Vec<(u32, u32)> = Vec::with_capacity(self.live);
         for record in self.records.iter().filter(|record| !record.dropped) {
@@ -110,7 +125,7 @@ impl Table {
                 _ => parts.push((start, end)),
             }
         }
-        parts.iter().map(|(start, end)| (*start, end.saturating_sub(*start))).collect()
+        parts
     }
 
     fn pack(&self, out: &mut Vec<u8>) {
@@ -139,7 +154,7 @@ impl Table {
         }
     }
 
-    fn unpack(taker: &mut Taker<'_>, chunk_len: usize) -> Option<Self> {
+    fn unpack(taker: &mut Taker<'_>, parts: &mut Parts) -> Option<Self> {
         let opened = taker.take()? == 1;
         let mut keys = Keys::default();
         for _ in 0..taker.count()? {
@@ -165,13 +180,10 @@ impl Table {
             let fields = u16::try_from(taker.count()?).ok()?;
             for _ in 0..fields {
                 let key = taker.u32().filter(|key| (*key as usize) < known)?;
-                let value = unpack_value(taker)?;
+                let value = unpack_value(taker, parts)?;
                 table.fields.push(Field { key: KeyId(key), value });
             }
-            if end as usize > chunk_len {
-                return None;
-            }
-            let dropped = false;
+            let (start, end, dropped) = (parts.now(start, end)?, parts.now(end, end)?, false);
             table.records.push(Record { start, end, time_ns, first_field, fields, dropped, form });
         }
         Some(table)
@@ -202,15 +214,19 @@ fn pack_value(value: Value, out: &mut Vec<u8>) {
     }
 }
 
-fn unpack_value(taker: &mut Taker<'_>) -> Option<Value> {
+fn unpack_value(taker: &mut Taker<'_>, parts: &mut Parts) -> Option<Value> {
+    let mut span = |taker: &mut Taker<'_>| {
+        let (start, len) = (taker.u32()?, taker.u32()?);
+        Some((parts.now(start, start.checked_add(len)?)?, len))
+    };
     Some(match taker.byte()? {
         0 => Value::Null,
         1 => Value::Bool(false),
         2 => Value::Bool(true),
         3 => Value::Int(taker.signed()?),
         4 => Value::Float(taker.float()?),
-        5 => Value::Text(taker.u32()?, taker.u32()?),
-        6 => Value::Json(taker.u32()?, taker.u32()?),
+        5 => span(taker).map(|(start, len)| Value::Text(start, len))?,
+        6 => span(taker).map(|(start, len)| Value::Json(start, len))?,
         7 => Value::MadeText(taker.u32()?, taker.u32()?),
         8 => Value::MadeJson(taker.u32()?, taker.u32()?),
         _ => return None,
@@ -228,86 +244,103 @@ impl PackedLogs {
         let (offset, read_at_ns) = (taker.take()?, taker.signed()?);
         let chunk = match taker.byte()? {
             0 => PackedChunk::Whole { at: bytes.len() - taker.rest().len() },
-            1 => {
-                let len = taker.size().filter(|len| *len <= LARGEST_CHUNK)?;
-                let mut parts = Vec::new();
-                let (mut start, mut behind, mut held) = (0u32, 0u32, 0usize);
-                for _ in 0..taker.count()? {
-                    start = start.checked_add(taker.u32()?)?;
-                    let part = taker.u32()?;
-                    let end = start.checked_add(part)?;
-                    if start < behind || end as usize > len {
-                        return None;
-                    }
-                    behind = end;
-                    held += part as usize;
-                    parts.push((start, part));
-                }
+            2 => {
+                let parts = Parts::unpack(&mut taker)?;
                 let at = bytes.len() - taker.rest().len();
-                taker.raw(held)?;
-                PackedChunk::Parts { len, parts, at }
+                taker.raw(parts.bytes())?;
+                PackedChunk::Parts { bytes: at..at + parts.bytes(), parts }
             }
             _ => return None,
         };
         Some(Self { bytes: bytes.clone(), origin, offset, read_at_ns, chunk })
     }
 
-    /// The length of the chunk, where it has to be made.
-    pub(crate) fn room(&self) -> usize {
-        match &self.chunk {
-            PackedChunk::Whole { .. } => 0,
-            PackedChunk::Parts { len, .. } => *len,
-        }
-    }
-
-    /// Makes the chunk; there are zeros where nobody looks.
-    pub(crate) fn fill(&self, data: &mut Vec<u8>) {
-        let PackedChunk::Parts { len, parts, at } = &self.chunk else { return };
-        let mut at = *at;
-        for (start, part) in parts {
-            data.resize(*start as usize, 0);
-            let end = at + *part as usize;
-            data.extend_from_slice(self.bytes.get(at..end).unwrap_or_default());
-            at = end;
-        }
-        data.resize(*len, 0);
-    }
-
     /// The batch; `None` where the table makes no sense.
-    pub(crate) fn unpack(self, chunk: Option<Bytes>) -> Option<LogBatch> {
-        let origin = Arc::new(self.origin);
-        match self.chunk {
+    pub(crate) fn unpack(self) -> Option<LogBatch> {
+        let (origin, offset, read_at_ns) = (Arc::new(self.origin), self.offset, self.read_at_ns);
+        let (mut parts, bytes) = match self.chunk {
             PackedChunk::Whole { at } => {
-                let chunk = self.bytes.slice(at..);
-                Some(LogBatch::from_lines(&chunk, origin, self.offset, self.read_at_ns))
-            }
-            PackedChunk::Parts { len, parts, at } => {
-                // No room was asked for where there is nothing in it.
-                let chunk = chunk.or_else(|| (len == 0).then(Bytes::new))?;
-                let held: usize = parts.iter().map(|(_, part)| *part as usize).sum();
-                let mut taker = Taker::new(self.bytes.get(at + held..)?);
-                let mut places = None;
-                if taker.take()? == 1 {
-                    let count = taker.count()?;
-                    let place = |_| Some((taker.u32()?, taker.u32()?));
-                    places = Some((0..count).map(place).collect::<Option<Arc<[_]>>>()?);
-                }
-                let table = Table::unpack(&mut taker, chunk.len())?;
-                let lines = table.live;
-                let table = OnceLock::from(Arc::new(table));
-                let (offset, read_at_ns) = (self.offset, self.read_at_ns);
-                Some(LogBatch {
+                return Some(LogBatch::from_lines(
+                    &self.bytes.slice(at..),
                     origin,
                     offset,
                     read_at_ns,
-                    chunk,
-                    places,
-                    lines,
-                    table,
-                    spare: None,
-                })
+                ));
+            }
+            PackedChunk::Parts { parts, bytes } => (parts, bytes),
+        };
+        let mut taker = Taker::new(self.bytes.get(bytes.end..)?);
+        let mut places = Vec::new();
+        let has_places = taker.take()? == 1;
+        if has_places {
+            for _ in 0..taker.count()? {
+                let start = taker.u32()?;
+                places.push((parts.now(start, start)?, taker.u32()?));
             }
         }
+        let table = Table::unpack(&mut taker, &mut parts)?;
+        if !has_places && parts.moved() {
+            let starts = table.records.iter().map(|record| record.start);
+            places = starts.map(|now| Some((now, parts.before(now)?))).collect::<Option<_>>()?;
+        }
+        let has_places = has_places || parts.moved();
+        Some(LogBatch {
+            origin,
+            offset,
+            read_at_ns,
+            chunk: self.bytes.slice(bytes),
+            places: has_places.then(|| places.into()),
+            lines: table.live,
+            table: OnceLock::from(Arc::new(table)),
+            spare: None,
+        })
+    }
+}
+
+impl Parts {
+    fn unpack(taker: &mut Taker<'_>) -> Option<Self> {
+        let mut parts = Self::default();
+        let (mut start, mut now) = (0u32, 0u32);
+        for _ in 0..taker.count()? {
+            start = start.checked_add(taker.u32()?)?;
+            let len = taker.u32()?;
+            let end = start.checked_add(len)?;
+            if parts.all.last().is_some_and(|last| start <= last.end) {
+                return None;
+            }
+            parts.all.push(Part { start, end, now });
+            now = now.checked_add(len)?.checked_add(1)?;
+        }
+        Some(parts)
+    }
+
+    /// How many bytes they are, with what stands behind each.
+    fn bytes(&self) -> usize {
+        self.all.last().map_or(0, |last| (last.now + (last.end - last.start)) as usize + 1)
+    }
+
+    /// Whether some part is not where it was.
+    fn moved(&self) -> bool {
+        self.all.iter().any(|part| part.now != part.start)
+    }
+
+    /// Where the bytes from `start` to before `end` begin now; `None` where they are not all in one
+    /// part.
+    fn now(&mut self, start: u32, end: u32) -> Option<u32> {
+        let holds = |part: &Part| part.start <= start && start <= end && end <= part.end;
+        if !self.all.get(self.last).is_some_and(holds) {
+            let after = self.all.partition_point(|part| part.start <= start);
+            self.last = after.checked_sub(1).filter(|at| holds(&self.all[*at]))?;
+        }
+        let part = self.all[self.last];
+        Some(part.now + (start - part.start))
+    }
+
+    /// Where the byte that is at `now` was before.
+    fn before(&self, now: u32) -> Option<u32> {
+        let after = self.all.partition_point(|part| part.now <= now);
+        let part = self.all[after.checked_sub(1)?];
+        Some(part.start + (now - part.now))
     }
 }
 
@@ -321,10 +354,7 @@ mod tests {
         let mut bytes = Vec::new();
         batch.pack(&mut bytes);
         let packed = PackedLogs::new(&Bytes::from(bytes.clone())).unwrap();
-        let mut data = Vec::new();
-        packed.fill(&mut data);
-        assert_eq!(packed.room(), data.len());
-        (packed.unpack(Some(data.into())).unwrap(), bytes.len())
+        (packed.unpack().unwrap(), bytes.len())
     }
 
     type Seen = (Vec<u8>, u64, i64, [bool; 3], Vec<(String, String)>);
@@ -349,8 +379,7 @@ mod tests {
         batch.pack(&mut bytes);
         let bytes = Bytes::from(bytes);
         let packed = PackedLogs::new(&bytes).unwrap();
-        assert_eq!(packed.room(), 0);
-        let back = packed.unpack(None).unwrap();
+        let back = packed.unpack().unwrap();
         assert!(back.is_uncut());
         assert!(bytes.as_ptr_range().contains(&back.chunk().as_ptr()));
         assert_eq!(back.origin, batch.origin);
@@ -431,14 +460,8 @@ mod tests {
             batch.pack(&mut whole);
             whole.truncate(whole.len() / 2);
             whole.extend(bytes);
-            if let Some(packed) = PackedLogs::new(&Bytes::from(whole))
-                && packed.room() < 1 << 20
-            {
-                let mut data = Vec::new();
-                packed.fill(&mut data);
-                if let Some(batch) = packed.unpack(Some(data.into())) {
-                    seen(&batch);
-                }
+            if let Some(batch) = PackedLogs::new(&Bytes::from(whole)).and_then(PackedLogs::unpack) {
+                seen(&batch);
             }
         }
     }
