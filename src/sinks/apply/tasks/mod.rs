@@ -217,6 +217,7 @@ const AS_ANOTHER_USER: &[&str] = &[
     "include_tasks",
     "include_vars",
     "meta",
+    "package_facts",
     "pause",
     "ping",
     "raw",

@@ -16,9 +16,9 @@ pub(super) static MODULE: Module = Module {
         open: true,
         ..Spec::new(&[
             Param::new("name", Kind::Texts).required().says("The packages."),
-            Param::new("state", Kind::Text)
-                .required()
-                .says("What becomes of them: `present`, `absent`, `latest`."),
+            Param::new("state", Kind::Text).says(
+                "What becomes of them: `present`, where not given, `absent` or `latest`.",
+            ),
             Param::new("use", Kind::Text).says(
                 "The package manager; `auto`, where not given, takes that of the host. This version \
                  knows `apt`. Further parameters are handed on to it.",
@@ -54,10 +54,11 @@ impl Task for Package {
         }
         let list = self.params.texts("name").unwrap_or_default();
         let list = list.iter().map(|name| Node::string(name)).collect();
-        let state = self.params.text("state").unwrap_or_default();
-        let of_both = [("name", Node::new(Tree::List(list))), ("state", Node::string(state))];
-        let mut entries: Vec<(Key, Node)> =
-            of_both.map(|(name, node)| (Key { name: name.into(), span: None }, node)).into();
+        let mut of_both = vec![("name", Node::new(Tree::List(list)))];
+        of_both.extend(self.params.text("state").map(|state| ("state", Node::string(state))));
+        let named =
+            of_both.into_iter().map(|(name, node)| (Key { name: name.into(), span: None }, node));
+        let mut entries: Vec<(Key, Node)> = named.collect();
         entries.extend(self.params.others.iter().cloned());
         let args = Node { span: self.params.span.clone(), ..Node::new(Tree::Map(entries)) };
         let params = Params::read(apt::MODULE.name, &apt::MODULE.spec, &args, Stage::Rendered)

@@ -248,7 +248,7 @@ impl AptGet<'_> {
             Some(_) => Some(machine.read(path)?),
             None => None,
         };
-        write_policy(machine, format!("#!/bin/sh\nexit {code}\n").into())?;
+        write_policy(machine, &format!("#!/bin/sh\nexit {code}\n").into())?;
         Ok(Some(old))
     }
 
@@ -357,15 +357,15 @@ fn of(name: &str) -> String {
     format!("package {name}")
 }
 
-fn write_policy(machine: &mut Machine, text: Bytes) -> Result<(), Failure> {
+fn write_policy(machine: &mut Machine, text: &Bytes) -> Result<(), Failure> {
     let attributes = Attributes { mode: Some(Mode::Exact(0o755)), ..Attributes::default() };
-    machine.write_file(Path::new(POLICY), &text, &attributes, &WriteOptions::default())?;
+    machine.write_file(Path::new(POLICY), text, &attributes, &WriteOptions::default())?;
     Ok(())
 }
 
 fn restore_policy(machine: &mut Machine, old: Option<Bytes>) -> Result<(), Failure> {
     match old {
-        Some(text) => write_policy(machine, text),
+        Some(text) => write_policy(machine, &text),
         None => Ok(machine.remove(Path::new(POLICY))?),
     }
 }

@@ -149,9 +149,9 @@ impl Job<'_> {
             let wanted = params.flag("masked", false);
             if units.is_masked(machine, &name)? != wanted {
                 if wanted {
-                    units.mask(machine, &name)?
+                    units.mask(machine, &name)?;
                 } else {
-                    units.unmask(machine, &name)?
+                    units.unmask(machine, &name)?;
                 }
                 has_new_links = true;
             }
@@ -175,7 +175,7 @@ impl Job<'_> {
                 }
                 (Found::Masked, _) => {}
                 (Found::Nothing, Some(script)) => {
-                    script.enable(machine, self.environment, wanted)?
+                    script.enable(machine, self.environment, wanted)?;
                 }
                 (Found::Nothing, None) => return Err(missing(given)),
             }

@@ -124,9 +124,9 @@ impl Units {
         for name in [Some(name.to_owned()), template(name)].into_iter().flatten() {
             for directory in &self.directories {
                 let path = directory.join(&name);
-                match machine.stat(&path, Follow::No)?.map(|found| found.kind) {
-                    Some(kind @ (Kind::File | Kind::Link)) => return Ok(Some((path, kind))),
-                    _ => {}
+                let found = machine.stat(&path, Follow::No)?.map(|found| found.kind);
+                if let Some(kind @ (Kind::File | Kind::Link)) = found {
+                    return Ok(Some((path, kind)));
                 }
             }
         }
