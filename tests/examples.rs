@@ -363,6 +363,46 @@ fn apply_accounts_foretells_makes_users_and_then_has_nothing_to_do() {
 }
 
 #[test]
+fn apply_packages_foretells_installs_and_enables_and_then_has_nothing_to_do() {
+    let script = r#"
+        export HOME=/root
+        mkdir -p /srv/packages/p/DEBIAN
+        cd /srv/packages
+        printf 'Package: shop-tools\nVersion: 1.2\nArchitecture: all\nMaintainer: t <t@t>\nDescription: t\n' >p/DEBIAN/control
+        dpkg-deb --root-owner-group -b p shop-tools.deb >/dev/null
+        rm -r p
+        (dpkg-deb -f shop-tools.deb; printf 'Filename: ./shop-tools.deb\nSize: %s\nSHA256: %s\n' $(stat -c %s *.deb) $(sha256sum *.deb | cut -d' ' -f1)) >Packages
+        rm -rf /etc/apt/sources.list.d /etc/apt/preferences.d /etc/apt/apt.conf.d /var/lib/apt/lists
+        mkdir -p /var/lib/apt/lists/partial /etc/apt/apt.conf.d /etc/systemd/system
+        echo 'deb [trusted=yes] file:/srv/packages ./' >/etc/apt/sources.list
+        apt-get -q update
+
+        look() { stat --format '%n %i %s %a %Y %Z' /var/lib/dpkg/status /var/lib/apt/extended_states /etc/systemd/system/* 2>/dev/null || true; }
+        before=$(look)
+        code=0; /share/driftless apply /share --dry-run >/tmp/dry || code=$?
+        [ $code = 2 ]
+        [ "$before" = "$(look)" ]
+        grep -q 'package shop-tools: version 1.2' /tmp/dry
+
+        /share/driftless apply /share --yes
+        [ "$(dpkg-query -W -f '${Version} ${db:Status-Want}' shop-tools)" = '1.2 hold' ]
+        [ "$(readlink /etc/systemd/system/multi-user.target.wants/shop.service)" = /etc/systemd/system/shop.service ]
+        [ "$(readlink /etc/systemd/system/shop-old.socket)" = /dev/null ]
+
+        after=$(look)
+        printf '#!/bin/sh\nexit 1\n' >/usr/bin/apt-get
+        /share/driftless apply /share --yes
+        [ "$after" = "$(look)" ]
+    "#;
+    let example = Example::copy("apply-packages");
+    fs::copy(support::PROGRAM, example.config().join("driftless")).unwrap();
+    let Some(output) = support::throwaway::run(script, &example.config()) else { return };
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{complained}");
+}
+
+#[test]
 fn a_playbook_with_roles_runs_as_it_is_and_undoes_what_it_cannot_finish() {
     let script = r#"
         set -e

@@ -13,6 +13,7 @@ pub mod mounts;
 pub mod netlink;
 pub mod open_files;
 pub mod os_release;
+pub mod packages;
 pub mod proc;
 pub mod process;
 pub mod program;

@@ -86,7 +86,7 @@ const STEPS: &[(&str, &str)] = &[
 ];
 
 /// `None` where this machine does not let us make roots.
-fn said_in_root(script: &str) -> Option<String> {
+pub(super) fn said_in_root(script: &str) -> Option<String> {
     let share = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_driftless"));
     if fs::hard_link(program, share.path().join("driftless")).is_err() {
@@ -105,13 +105,13 @@ fn said_in_root(script: &str) -> Option<String> {
 }
 
 /// A file of tasks, as a shell writes it.
-fn tasks(text: &str) -> String {
+pub(super) fn tasks(text: &str) -> String {
     format!("cat >apply.yml <<'END'\ntasks:\n{text}END\n")
 }
 
 /// Runs the list twice: first dry, then for good. What a dry run told and what a run told stand
 /// behind `DRY` and `RUN`, and what a second run told behind `AGAIN`.
-const APPLY: &str = r"
+pub(super) const APPLY: &str = r"
     apply() {
         /share/driftless apply /srv/config --dry-run --output json | sed s/^/DRY\ / || true
         /share/driftless apply /srv/config --output json | sed s/^/RUN\ / || true
@@ -120,7 +120,10 @@ const APPLY: &str = r"
 ";
 
 /// The reports of a kind, without what differs from run to run.
-fn reports<'a>(said: &'a str, kind: &'a str) -> impl Iterator<Item = serde_json::Value> + 'a {
+pub(super) fn reports<'a>(
+    said: &'a str,
+    kind: &'a str,
+) -> impl Iterator<Item = serde_json::Value> + 'a {
     let lines = said.lines().filter_map(move |line| line.strip_prefix(kind)?.strip_prefix(' '));
     lines.filter_map(|line| {
         let mut report: serde_json::Value = serde_json::from_str(line).unwrap();

@@ -18,11 +18,15 @@ mod loops;
 #[cfg(test)]
 mod notifications;
 #[cfg(test)]
+mod packages;
+#[cfg(test)]
 mod plan;
 #[cfg(test)]
 mod plays;
 #[cfg(test)]
 mod roles;
+#[cfg(test)]
+mod services;
 #[cfg(test)]
 #[path = "../support/skip.rs"]
 mod skip;

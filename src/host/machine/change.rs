@@ -211,6 +211,17 @@ pub enum Effect {
         /// What was there.
         before: Before,
     },
+    /// Something that is no file is different now: what a program did that was run for it.
+    Property {
+        /// What it is a property of, such as `package nginx`.
+        of: String,
+        /// Its name.
+        name: &'static str,
+        /// Its value before; `None` where it had none.
+        before: Option<String>,
+        /// Its value after.
+        after: Option<String>,
+    },
     /// A command runs; what it does is not known.
     Run {
         /// Program and arguments.
@@ -234,6 +245,7 @@ impl Effect {
             Self::Hardlink { .. } => "hardlink",
             Self::Rename { .. } => "rename",
             Self::Remove { .. } => "remove",
+            Self::Property { .. } => "property",
             Self::Run { .. } => "run",
         }
     }

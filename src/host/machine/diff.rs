@@ -78,6 +78,12 @@ impl Change {
             Effect::Remove { before } => {
                 format!("{path}: removed{}", instead(before).replacen(", instead of", ",", 1))
             }
+            Effect::Property { of, name, before, after } => match (before, after) {
+                (Some(before), Some(after)) => format!("{of}: {name} {before} → {after}"),
+                (None, Some(after)) => format!("{of}: {name} {after}"),
+                (Some(before), None) => format!("{of}: {name} {before} → none"),
+                (None, None) => format!("{of}: {name}"),
+            },
             Effect::Run { argv } => format!("run {}", argv.join(" ")),
         }
     }

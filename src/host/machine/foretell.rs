@@ -50,7 +50,7 @@ impl Machine {
                 check_flags(path, path)?;
                 check_gift(path, *after, Some(*before))
             }
-            Effect::Run { .. } => Ok(()),
+            Effect::Property { .. } | Effect::Run { .. } => Ok(()),
         }
     }
 

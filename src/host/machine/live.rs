@@ -29,8 +29,8 @@ pub(super) enum Manner {
 /// Does one effect.
 pub(super) fn perform(change: &Change, manner: Manner) -> Result<(), Fault> {
     let path = change.path.as_path();
-    if matches!(change.effect, Effect::Run { .. }) {
-        return Ok(()); // the caller runs it, since it wants the output
+    if matches!(change.effect, Effect::Property { .. } | Effect::Run { .. }) {
+        return Ok(()); // the caller runs what it takes, since it wants the output
     }
     let held = Held::new(path)?;
     let place = held.path();
@@ -93,7 +93,7 @@ pub(super) fn perform(change: &Change, manner: Manner) -> Result<(), Fault> {
             };
             done.and_then(|()| sync_parent(place)).map_err(|e| Fault::kernel("remove", path, e))
         }
-        Effect::Run { .. } => Ok(()),
+        Effect::Property { .. } | Effect::Run { .. } => Ok(()),
     }
 }
 

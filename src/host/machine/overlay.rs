@@ -21,6 +21,8 @@ pub(super) struct Overlay {
     inodes: HashMap<Inode, Foretold>,
     /// How many inodes were made.
     made: u64,
+    /// What things that are no files would be like, by what they are and by the property's name.
+    properties: BTreeMap<(String, &'static str), Option<String>>,
 }
 
 /// An inode as it would be.
@@ -88,6 +90,28 @@ impl Overlay {
                 found.meta.kind == Kind::Directory && matches!(found.content, Body::Host(_))
             }),
         })
+    }
+
+    /// What a property would be; `None` where nothing is foretold of it.
+    pub(super) fn property(&self, of: &str, name: &'static str) -> Option<&Option<String>> {
+        self.properties.get(&(of.to_owned(), name))
+    }
+
+    /// All foretold properties of this name, by what they are of.
+    pub(super) fn properties(
+        &self,
+        name: &'static str,
+    ) -> impl Iterator<Item = (&str, &Option<String>)> {
+        let named = self.properties.iter().filter(move |((_, own), _)| *own == name);
+        named.map(|((of, _), value)| (of.as_str(), value))
+    }
+
+    /// Whether something is foretold of `path` or of what is below it.
+    pub(super) fn foretells_below(&self, path: &Path) -> bool {
+        self.names
+            .range::<Path, _>((Bound::Included(path), Bound::Unbounded))
+            .next()
+            .is_some_and(|(name, _)| name.starts_with(path))
     }
 
     /// See [`look::read`].
@@ -250,6 +274,9 @@ impl Overlay {
             Effect::Remove { .. } => {
                 self.names.insert(path.clone(), None);
             }
+            Effect::Property { of, name, after, .. } => {
+                self.properties.insert((of.clone(), name), after.clone());
+            }
             Effect::Run { .. } => {}
         }
         let entry_only = matches!(
@@ -259,6 +286,7 @@ impl Overlay {
                 | Effect::Times { .. }
                 | Effect::Attribute { .. }
                 | Effect::Acl { .. }
+                | Effect::Property { .. }
                 | Effect::Run { .. }
         );
         match path.parent() {

@@ -54,6 +54,8 @@ impl Machine {
                 let modified = back(*modified, before.modified);
                 self.set_times(path, Follow::No, accessed, modified)
             }
+            // What was run for it is told of beside.
+            Effect::Property { .. } => Ok(()),
             Effect::Run { .. } => {
                 Err(Fault::new(format!("`run` of {} cannot be undone", path.display())))
             }

@@ -171,6 +171,13 @@ fn add(sides: &mut Sides, effect: &Effect, around: &Around<'_>) {
         }
         Effect::Hardlink { before, .. } => states(before, "hard"),
         Effect::Remove { before } => states(before, "absent"),
+        Effect::Property { of, name, before, after } => {
+            let value = |side: &Option<String>| match side {
+                Some(text) => Value::from(around.masker.mask(text).into_owned()),
+                None => Value::from(()),
+            };
+            sides.add(&format!("{of}: {name}"), value(before), value(after));
+        }
         Effect::Rename { .. }
         | Effect::Attribute { .. }
         | Effect::Acl { .. }

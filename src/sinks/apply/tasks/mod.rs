@@ -3,6 +3,7 @@
 mod accounts;
 mod acl;
 mod add_host;
+mod apt;
 mod archive;
 mod assemble;
 mod assert;
@@ -13,6 +14,7 @@ mod command;
 mod copy;
 mod cron;
 mod debug;
+mod dpkg_selections;
 mod edit;
 mod facts;
 mod fail;
@@ -36,6 +38,8 @@ mod lineinfile;
 mod meta;
 mod multipart;
 mod pack;
+mod package;
+mod package_facts;
 mod paths;
 mod pattern;
 mod pause;
@@ -43,12 +47,15 @@ mod ping;
 mod raw;
 mod replace;
 mod script;
+mod service;
 mod set_fact;
 mod setup;
 mod shell;
 mod slurp;
 mod stat;
 mod sudoers;
+mod systemd;
+mod sysvinit;
 mod tempfile;
 mod template;
 mod toml_file;
@@ -88,6 +95,7 @@ pub(crate) use keys::yaml::hostile as keys_hostile;
 pub static MODULES: &[&Module] = &[
     &acl::MODULE,
     &add_host::MODULE,
+    &apt::MODULE,
     &archive::MODULE,
     &assemble::MODULE,
     &assert::MODULE,
@@ -98,6 +106,7 @@ pub static MODULES: &[&Module] = &[
     &copy::MODULE,
     &cron::MODULE,
     &debug::MODULE,
+    &dpkg_selections::MODULE,
     &fail::MODULE,
     &fetch::MODULE,
     &file::MODULE,
@@ -117,17 +126,23 @@ pub static MODULES: &[&Module] = &[
     &known_hosts::MODULE,
     &lineinfile::MODULE,
     &meta::MODULE,
+    &package::MODULE,
+    &package_facts::MODULE,
     &pause::MODULE,
     &ping::MODULE,
     &raw::MODULE,
     &replace::MODULE,
     &script::MODULE,
+    &service::MODULE,
     &set_fact::MODULE,
     &setup::MODULE,
     &shell::MODULE,
     &slurp::MODULE,
     &stat::MODULE,
     &sudoers::MODULE,
+    &systemd::MODULE,
+    &systemd::SERVICE,
+    &sysvinit::MODULE,
     &tempfile::MODULE,
     &template::MODULE,
     &toml_file::MODULE,
@@ -142,24 +157,19 @@ pub static MODULES: &[&Module] = &[
 
 /// Modules that task files use and this version has not.
 pub const NOT_YET: &[&str] = &[
-    "apt",
     "apt_key",
     "apt_repository",
     "async_status",
     "deb822_repository",
     "debconf",
     "dnf",
-    "dpkg_selections",
     "expect",
     "hostname",
     "iptables",
     "mount",
-    "package",
     "pip",
     "reboot",
-    "service",
     "sysctl",
-    "systemd",
 ];
 
 /// One task type.
@@ -207,6 +217,7 @@ const AS_ANOTHER_USER: &[&str] = &[
     "include_tasks",
     "include_vars",
     "meta",
+    "package_facts",
     "pause",
     "ping",
     "raw",

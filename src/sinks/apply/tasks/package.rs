@@ -1,0 +1,86 @@
+//! `package`: packages with whatever the host manages them with.
+
+use super::apt::{self, Apt};
+use super::{Failure, Module, Outcome, Task, TaskContext, no_check};
+use crate::event::tree::{Key, Node, Value as Tree};
+use crate::host::machine::Machine;
+use crate::host::machine::path::Follow;
+use crate::sinks::apply::params::{Kind, Param, Params, Spec, Stage};
+use std::path::Path;
+
+pub(super) static MODULE: Module = Module {
+    name: "package",
+    summary: "Makes sure that packages are installed, or not, with the host's own package manager.",
+    acts_unless: None,
+    spec: Spec {
+        open: true,
+        ..Spec::new(&[
+            Param::new("name", Kind::Texts).required().says("The packages."),
+            Param::new("state", Kind::Text).says(
+                "What becomes of them: `present`, where not given, `absent` or `latest`.",
+            ),
+            Param::new("use", Kind::Text).says(
+                "The package manager; `auto`, where not given, takes that of the host. This version \
+                 knows `apt`. Further parameters are handed on to it.",
+            ),
+        ])
+    },
+    check: no_check,
+    build: |params| Box::new(Package { params }),
+};
+
+/// Package managers by the programs that they are.
+const MANAGERS: [(&str, &str); 7] = [
+    ("apt", "/usr/bin/apt-get"),
+    ("dnf", "/usr/bin/dnf"),
+    ("dnf", "/usr/bin/dnf5"),
+    ("yum", "/usr/bin/yum"),
+    ("zypper", "/usr/bin/zypper"),
+    ("pacman", "/usr/bin/pacman"),
+    ("apk", "/sbin/apk"),
+];
+
+struct Package {
+    params: Params,
+}
+
+impl Task for Package {
+    fn converge(&self, machine: &mut Machine, cx: &TaskContext<'_>) -> Result<Outcome, Failure> {
+        let manager = self.manager(machine)?;
+        if manager != apt::MODULE.name {
+            let why = format!("the package manager `{manager}` is not supported");
+            let hint = "a `command` task can start it".to_owned();
+            return Err(Failure { hint: Some(hint), ..Failure::new(why) });
+        }
+        let list = self.params.texts("name").unwrap_or_default();
+        let list = list.iter().map(|name| Node::string(name)).collect();
+        let mut of_both = vec![("name", Node::new(Tree::List(list)))];
+        of_both.extend(self.params.text("state").map(|state| ("state", Node::string(state))));
+        let named =
+            of_both.into_iter().map(|(name, node)| (Key { name: name.into(), span: None }, node));
+        let mut entries: Vec<(Key, Node)> = named.collect();
+        entries.extend(self.params.others.iter().cloned());
+        let args = Node { span: self.params.span.clone(), ..Node::new(Tree::Map(entries)) };
+        let params = Params::read(apt::MODULE.name, &apt::MODULE.spec, &args, Stage::Rendered)
+            .map_err(Failure::first)?;
+        let complaints = (apt::MODULE.check)(&params);
+        if !complaints.is_empty() {
+            return Err(Failure::first(complaints));
+        }
+        Apt { params }.converge(machine, cx)
+    }
+}
+
+impl Package {
+    fn manager(&self, machine: &Machine) -> Result<String, Failure> {
+        if let Some(given) = self.params.text("use").filter(|given| *given != "auto") {
+            return Ok(super::without_prefix(given).to_owned());
+        }
+        for (name, program) in MANAGERS {
+            if machine.stat(Path::new(program), Follow::Yes)?.is_some() {
+                return Ok(name.to_owned());
+            }
+        }
+        Err(Failure::new("this host has no package manager that is known here"))
+    }
+}
