@@ -27,6 +27,8 @@ mod roles;
 #[path = "../support/skip.rs"]
 mod skip;
 #[cfg(test)]
+mod system;
+#[cfg(test)]
 mod tasks;
 #[cfg(test)]
 mod tasks_access;

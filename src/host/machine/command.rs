@@ -148,7 +148,7 @@ impl Machine {
     }
 
     /// Finds the program, and refuses what must not be run.
-    fn check_command(&self, command: &Command) -> Result<PathBuf, Fault> {
+    pub(super) fn check_command(&self, command: &Command) -> Result<PathBuf, Fault> {
         let Some(program) = command.argv.first().filter(|program| !program.is_empty()) else {
             return Err(Fault::new("there is no command to run"));
         };
@@ -211,7 +211,11 @@ impl Machine {
 
     /// Runs a program to its end, as a guard where there is a sandbox for it. When the task's time is
     /// over it is killed, with all that it has started.
-    fn spawn(&self, command: &Command, sandbox: Option<&Sandbox>) -> Result<Output, Fault> {
+    pub(super) fn spawn(
+        &self,
+        command: &Command,
+        sandbox: Option<&Sandbox>,
+    ) -> Result<Output, Fault> {
         self.check_user()?;
         let command = &*self.as_user(command);
         let Some((program, arguments)) = command.argv.split_first() else {

@@ -78,6 +78,11 @@ impl Change {
             Effect::Remove { before } => {
                 format!("{path}: removed{}", instead(before).replacen(", instead of", ",", 1))
             }
+            Effect::Setting { before, after } => {
+                let [before, after] = [before, after].map(|value| String::from_utf8_lossy(value));
+                format!("{path}: {before} → {after}")
+            }
+            Effect::State(step) => format!("{}: {} → {}", step.of, step.before, step.after),
             Effect::Run { argv } => format!("run {}", argv.join(" ")),
         }
     }

@@ -29,6 +29,7 @@ mod passwords;
 pub mod path;
 mod remove;
 pub mod rights;
+pub mod state;
 pub mod temporary;
 mod undo;
 pub mod wait;

@@ -21,6 +21,8 @@ pub(super) struct Overlay {
     inodes: HashMap<Inode, Foretold>,
     /// How many inodes were made.
     made: u64,
+    /// States of things that are no files, by what they are of.
+    states: BTreeMap<String, String>,
 }
 
 /// An inode as it would be.
@@ -250,6 +252,13 @@ impl Overlay {
             Effect::Remove { .. } => {
                 self.names.insert(path.clone(), None);
             }
+            Effect::Setting { after, .. } => self.change(path, |found| {
+                let line = [&after[..], b"\n"].concat();
+                found.content = Body::Bytes(line.into());
+            })?,
+            Effect::State(step) => {
+                self.states.insert(step.of.clone(), step.after.clone());
+            }
             Effect::Run { .. } => {}
         }
         let entry_only = matches!(
@@ -259,6 +268,8 @@ impl Overlay {
                 | Effect::Times { .. }
                 | Effect::Attribute { .. }
                 | Effect::Acl { .. }
+                | Effect::Setting { .. }
+                | Effect::State(_)
                 | Effect::Run { .. }
         );
         match path.parent() {
@@ -314,6 +325,11 @@ impl Overlay {
             Some(parent) => self.change(parent, |found| found.meta.modified = Stamp::now()),
             None => Ok(()),
         }
+    }
+
+    /// The foretold state of something that is no file.
+    pub(super) fn state(&self, of: &str) -> Option<&str> {
+        self.states.get(of).map(String::as_str)
     }
 
     /// Whether what is at `path` would be another file than the host has there.

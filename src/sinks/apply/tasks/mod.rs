@@ -25,6 +25,8 @@ mod getent;
 mod git;
 mod group;
 mod group_by;
+mod hostname;
+mod hosts;
 mod include_role;
 mod include_tasks;
 mod include_vars;
@@ -33,6 +35,7 @@ mod json_file;
 mod keys;
 mod known_hosts;
 mod lineinfile;
+mod locale_gen;
 mod meta;
 mod multipart;
 mod pack;
@@ -49,8 +52,10 @@ mod shell;
 mod slurp;
 mod stat;
 mod sudoers;
+mod system;
 mod tempfile;
 mod template;
+mod timezone;
 mod toml_file;
 mod unarchive;
 mod unpack;
@@ -107,6 +112,8 @@ pub static MODULES: &[&Module] = &[
     &git::MODULE,
     &group::MODULE,
     &group_by::MODULE,
+    &hostname::MODULE,
+    &hosts::MODULE,
     &include_role::IMPORT,
     &include_role::MODULE,
     &include_tasks::IMPORT,
@@ -116,6 +123,7 @@ pub static MODULES: &[&Module] = &[
     &json_file::MODULE,
     &known_hosts::MODULE,
     &lineinfile::MODULE,
+    &locale_gen::MODULE,
     &meta::MODULE,
     &pause::MODULE,
     &ping::MODULE,
@@ -130,6 +138,7 @@ pub static MODULES: &[&Module] = &[
     &sudoers::MODULE,
     &tempfile::MODULE,
     &template::MODULE,
+    &timezone::MODULE,
     &toml_file::MODULE,
     &unarchive::MODULE,
     &uri::MODULE,
@@ -151,7 +160,6 @@ pub const NOT_YET: &[&str] = &[
     "dnf",
     "dpkg_selections",
     "expect",
-    "hostname",
     "iptables",
     "mount",
     "package",
