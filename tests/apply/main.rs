@@ -31,6 +31,8 @@ mod services;
 #[path = "../support/skip.rs"]
 mod skip;
 #[cfg(test)]
+mod system;
+#[cfg(test)]
 mod tasks;
 #[cfg(test)]
 mod tasks_access;

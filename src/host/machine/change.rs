@@ -1,6 +1,7 @@
 //! Effects as data: what was done to the host, or what a dry run foretells.
 
 use super::meta::Stamp;
+use super::state::Transition;
 use crate::host::acl::Acl;
 use crate::host::xattr;
 use bytes::Bytes;
@@ -222,6 +223,15 @@ pub enum Effect {
         /// Its value after.
         after: Option<String>,
     },
+    /// A setting of the running kernel changes.
+    Setting {
+        /// Its value before.
+        before: Bytes,
+        /// Its value after.
+        after: Bytes,
+    },
+    /// A program runs whose effect is known.
+    State(Box<Transition>),
     /// A command runs; what it does is not known.
     Run {
         /// Program and arguments.
@@ -246,6 +256,8 @@ impl Effect {
             Self::Rename { .. } => "rename",
             Self::Remove { .. } => "remove",
             Self::Property { .. } => "property",
+            Self::Setting { .. } => "setting",
+            Self::State(_) => "state",
             Self::Run { .. } => "run",
         }
     }

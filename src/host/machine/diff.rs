@@ -84,6 +84,11 @@ impl Change {
                 (Some(before), None) => format!("{of}: {name} {before} → none"),
                 (None, None) => format!("{of}: {name}"),
             },
+            Effect::Setting { before, after } => {
+                let [before, after] = [before, after].map(|value| String::from_utf8_lossy(value));
+                format!("{path}: {before} → {after}")
+            }
+            Effect::State(step) => format!("{}: {} → {}", step.of, step.before, step.after),
             Effect::Run { argv } => format!("run {}", argv.join(" ")),
         }
     }

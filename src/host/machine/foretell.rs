@@ -50,7 +50,8 @@ impl Machine {
                 check_flags(path, path)?;
                 check_gift(path, *after, Some(*before))
             }
-            Effect::Property { .. } | Effect::Run { .. } => Ok(()),
+            Effect::Setting { .. } => self.check_setting(path),
+            Effect::Property { .. } | Effect::State(_) | Effect::Run { .. } => Ok(()),
         }
     }
 
@@ -101,6 +102,21 @@ impl Machine {
             .hint("run as root, or as the directory's owner"));
         }
         Ok(())
+    }
+
+    /// Whether this process may set a setting of the kernel.
+    fn check_setting(&self, path: &Path) -> Result<(), Fault> {
+        check_writable(path)?;
+        match self.lstat_resolved(path)? {
+            Some(found) if found.mode & 0o222 == 0 => {
+                Err(Fault::new(format!("{} can only be read", path.display())))
+            }
+            _ if faccessat(AT_FDCWD, path, AccessFlags::W_OK, AtFlags::AT_EACCESS).is_err() => {
+                let why = format!("there is no permission to write {}", path.display());
+                Err(Fault::new(why).hint("run as root"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Only within a file system can something get another name.

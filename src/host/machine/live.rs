@@ -29,8 +29,14 @@ pub(super) enum Manner {
 /// Does one effect.
 pub(super) fn perform(change: &Change, manner: Manner) -> Result<(), Fault> {
     let path = change.path.as_path();
-    if matches!(change.effect, Effect::Property { .. } | Effect::Run { .. }) {
-        return Ok(()); // the caller runs what it takes, since it wants the output
+    match &change.effect {
+        // The caller runs what it takes, since it wants the output.
+        Effect::Run { .. } | Effect::State(_) | Effect::Property { .. } => return Ok(()),
+        // Its directory is the kernel's: nothing there is replaced or synced.
+        Effect::Setting { after, .. } => {
+            return set(path, after).map_err(|e| Fault::kernel("set", path, e));
+        }
+        _ => {}
     }
     let held = Held::new(path)?;
     let place = held.path();
@@ -93,8 +99,18 @@ pub(super) fn perform(change: &Change, manner: Manner) -> Result<(), Fault> {
             };
             done.and_then(|()| sync_parent(place)).map_err(|e| Fault::kernel("remove", path, e))
         }
-        Effect::Property { .. } | Effect::Run { .. } => Ok(()),
+        Effect::Setting { .. }
+        | Effect::State(_)
+        | Effect::Property { .. }
+        | Effect::Run { .. } => Ok(()),
     }
+}
+
+/// Sets a setting of the kernel, which takes what a single call writes.
+fn set(path: &Path, value: &[u8]) -> io::Result<()> {
+    let mut line = value.to_vec();
+    line.push(b'\n');
+    OpenOptions::new().write(true).truncate(true).open(path)?.write_all(&line)
 }
 
 /// Lets `make` make something under a temporary name beside `path`, then renames it to `path`.

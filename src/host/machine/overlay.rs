@@ -23,6 +23,8 @@ pub(super) struct Overlay {
     made: u64,
     /// What things that are no files would be like, by what they are and by the property's name.
     properties: BTreeMap<(String, &'static str), Option<String>>,
+    /// States of things that are no files, by what they are of.
+    states: BTreeMap<String, String>,
 }
 
 /// An inode as it would be.
@@ -277,6 +279,13 @@ impl Overlay {
             Effect::Property { of, name, after, .. } => {
                 self.properties.insert((of.clone(), name), after.clone());
             }
+            Effect::Setting { after, .. } => self.change(path, |found| {
+                let line = [&after[..], b"\n"].concat();
+                found.content = Body::Bytes(line.into());
+            })?,
+            Effect::State(step) => {
+                self.states.insert(step.of.clone(), step.after.clone());
+            }
             Effect::Run { .. } => {}
         }
         let entry_only = matches!(
@@ -287,6 +296,8 @@ impl Overlay {
                 | Effect::Attribute { .. }
                 | Effect::Acl { .. }
                 | Effect::Property { .. }
+                | Effect::Setting { .. }
+                | Effect::State(_)
                 | Effect::Run { .. }
         );
         match path.parent() {
@@ -342,6 +353,11 @@ impl Overlay {
             Some(parent) => self.change(parent, |found| found.meta.modified = Stamp::now()),
             None => Ok(()),
         }
+    }
+
+    /// The foretold state of something that is no file.
+    pub(super) fn state(&self, of: &str) -> Option<&str> {
+        self.states.get(of).map(String::as_str)
     }
 
     /// Whether what is at `path` would be another file than the host has there.

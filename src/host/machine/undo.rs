@@ -5,6 +5,7 @@ use super::change::{Before, Change, Effect, Time};
 use super::fault::Fault;
 use super::live::Manner;
 use super::path::Follow;
+use super::state::Transition;
 use std::path::Path;
 
 impl Machine {
@@ -56,6 +57,20 @@ impl Machine {
             }
             // What was run for it is told of beside.
             Effect::Property { .. } => Ok(()),
+            Effect::Setting { before, after } => {
+                let (before, after) = (after.clone(), before.clone());
+                self.perform(path.to_owned(), Effect::Setting { before, after }, Manner::Atomic)
+            }
+            Effect::State(step) => match &step.back {
+                Some(back) => self.transition(&Transition {
+                    of: step.of.clone(),
+                    before: step.after.clone(),
+                    after: step.before.clone(),
+                    argv: back.clone(),
+                    back: Some(step.argv.clone()),
+                }),
+                None => Err(Fault::new(format!("{} cannot be undone", change.summary()))),
+            },
             Effect::Run { .. } => {
                 Err(Fault::new(format!("`run` of {} cannot be undone", path.display())))
             }

@@ -178,6 +178,16 @@ fn add(sides: &mut Sides, effect: &Effect, around: &Around<'_>) {
             };
             sides.add(&format!("{of}: {name}"), value(before), value(after));
         }
+        Effect::Setting { before, after } => {
+            let shown = |value: &[u8]| {
+                Value::from(around.masker.mask(&String::from_utf8_lossy(value)).into_owned())
+            };
+            sides.add("value", shown(before), shown(after));
+        }
+        Effect::State(step) => {
+            let shown = |value: &str| Value::from(around.masker.mask(value).into_owned());
+            sides.add("state", shown(&step.before), shown(&step.after));
+        }
         Effect::Rename { .. }
         | Effect::Attribute { .. }
         | Effect::Acl { .. }

@@ -218,7 +218,9 @@ fn a_restart_tells_nothing_twice_and_what_waits_goes_on() {
 
 #[test]
 fn what_is_bad_is_said_again_and_what_no_longer_is_for_a_while() {
-    let mut run = Run::new("warning: {above: 5}, critical: {above: 8}, no_data: {after: 1h}, labels: {team: infra}");
+    let mut run = Run::new(
+        "warning: {above: 5}, critical: {above: 8}, no_data: {after: 1h}, labels: {team: infra}",
+    );
     let mut told = Vec::new();
     for (second, value) in [(0, 6.0), (15, 9.0), (60, 9.0), (75, 9.0), (90, 1.0), (1200, 1.0)] {
         let mut family = Family::new("x", MetricKind::Gauge, "");

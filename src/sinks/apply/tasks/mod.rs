@@ -27,6 +27,8 @@ mod getent;
 mod git;
 mod group;
 mod group_by;
+mod hostname;
+mod hosts;
 mod include_role;
 mod include_tasks;
 mod include_vars;
@@ -35,6 +37,7 @@ mod json_file;
 mod keys;
 mod known_hosts;
 mod lineinfile;
+mod locale_gen;
 mod meta;
 mod multipart;
 mod pack;
@@ -54,10 +57,12 @@ mod shell;
 mod slurp;
 mod stat;
 mod sudoers;
+mod system;
 mod systemd;
 mod sysvinit;
 mod tempfile;
 mod template;
+mod timezone;
 mod toml_file;
 mod unarchive;
 mod unpack;
@@ -116,6 +121,8 @@ pub static MODULES: &[&Module] = &[
     &git::MODULE,
     &group::MODULE,
     &group_by::MODULE,
+    &hostname::MODULE,
+    &hosts::MODULE,
     &include_role::IMPORT,
     &include_role::MODULE,
     &include_tasks::IMPORT,
@@ -125,6 +132,7 @@ pub static MODULES: &[&Module] = &[
     &json_file::MODULE,
     &known_hosts::MODULE,
     &lineinfile::MODULE,
+    &locale_gen::MODULE,
     &meta::MODULE,
     &package::MODULE,
     &package_facts::MODULE,
@@ -145,6 +153,7 @@ pub static MODULES: &[&Module] = &[
     &sysvinit::MODULE,
     &tempfile::MODULE,
     &template::MODULE,
+    &timezone::MODULE,
     &toml_file::MODULE,
     &unarchive::MODULE,
     &uri::MODULE,
@@ -164,7 +173,6 @@ pub const NOT_YET: &[&str] = &[
     "debconf",
     "dnf",
     "expect",
-    "hostname",
     "iptables",
     "mount",
     "pip",
