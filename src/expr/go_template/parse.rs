@@ -61,10 +61,9 @@ enum Token {
 const DEEPEST: usize = 32;
 
 pub(super) fn parse(text: &str) -> Result<Vec<Node>, String> {
-    let mut parts = parts(text)?.into_iter();
     let mut open: Vec<Open> = Vec::new();
     let mut nodes = Vec::new();
-    while let Some((before, action)) = parts.next() {
+    for (before, action) in parts(text)? {
         if !before.is_empty() {
             nodes.push(Node::Text(before));
         }

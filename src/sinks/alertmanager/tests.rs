@@ -1,4 +1,4 @@
-//! What an alert is made of. `tests/sinks/alertmanager.rs` holds the sink against the real server.
+//! What an alert is made of.
 
 use super::alert::alert;
 use crate::event::log::{LogBatch, Origin, Verdict};

@@ -103,7 +103,7 @@ impl Chain {
     /// Keeps what members have to know after a restart.
     async fn keep(&self, transforms: &mut Transforms) {
         for (member, transform) in self.members.iter().zip(transforms) {
-            if let Some(bytes) = transform.memory().and_then(|memory| memory.to_keep()) {
+            if let Some(bytes) = transform.memory().and_then(Remember::to_keep) {
                 member.build.keep(bytes).await;
             }
         }

@@ -245,6 +245,7 @@ impl AlertRule {
 }
 
 /// What is said of an alert.
+#[derive(Clone, Copy)]
 enum Told {
     /// A change, and since when the state before stood.
     Change([&'static str; 2], i64),
