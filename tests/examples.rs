@@ -10,9 +10,10 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::mpsc;
 use std::{fs, thread};
 use support::Example;
-use support::web::{free_port, get, one_request};
+use support::web::{free_port, get, one_request, request_on};
 
 #[test]
 fn every_example_is_valid() {
@@ -144,6 +145,44 @@ fn facts_thresholds_tells_what_is_beyond_its_bound() {
     assert_eq!((&record["from"], &record["to"]), (&"pending".into(), &"warning".into()));
     assert_eq!(record["threshold"], -1.0);
     assert!(record["value"].as_f64().unwrap() >= 0.0, "{told}");
+}
+
+/// The requests that come, each answered, for as long as the test runs.
+fn requests(listener: TcpListener) -> mpsc::Receiver<(String, String)> {
+    let (sender, requests) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let sender = sender.clone();
+            thread::spawn(move || request_on(stream.unwrap()).map(|request| sender.send(request)));
+        }
+    });
+    requests
+}
+
+#[test]
+fn facts_rules_alerts_as_prometheus_would_and_once() {
+    let example = Example::copy("facts-rules");
+    let alerts = example.path("alerts.jsonl");
+    example.replace("facts.yml", "/var/log/driftless/alerts.jsonl", &alerts.to_string_lossy());
+    let data = example.path("data");
+    example.replace("agent.yml", "/var/lib/driftless", &data.to_string_lossy());
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap().to_string();
+    example.replace("facts.yml", "alertmanager.example.com:9093", &address);
+    let received = requests(server);
+    for run in ["the first", "the second"] {
+        assert!(example.agent(&["--once"]).wait().success());
+        let (head, body) = received.recv().unwrap();
+        assert!(head.starts_with("post /api/v2/alerts "), "{run}: {head}");
+        let sent: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(sent[0]["labels"]["alertname"], "HostIsThere", "{run}: {sent}");
+        assert_eq!(sent[0]["annotations"]["summary"], "web1:9100 is watched.");
+        assert!(sent[0].get("endsAt").is_none(), "{sent}");
+        let told = fs::read_to_string(&alerts).unwrap();
+        assert_eq!(told.lines().count(), 1, "{run}: {told}");
+        let record: serde_json::Value = serde_json::from_str(&told).unwrap();
+        assert_eq!((&record["from"], &record["to"]), (&"ok".into(), &"firing".into()));
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Sinks as a user runs them: the program with a config, and a real receiver at the other end.
 
 #[cfg(test)]
+mod alertmanager;
+#[cfg(test)]
 #[path = "../support/bucket.rs"]
 mod bucket;
 #[cfg(test)]
