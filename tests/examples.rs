@@ -151,9 +151,9 @@ fn facts_thresholds_tells_what_is_beyond_its_bound() {
 fn requests(listener: TcpListener) -> mpsc::Receiver<(String, String)> {
     let (sender, requests) = mpsc::channel();
     thread::spawn(move || {
-        for stream in listener.incoming() {
+        for stream in listener.incoming().flatten() {
             let sender = sender.clone();
-            thread::spawn(move || request_on(stream.unwrap()).map(|request| sender.send(request)));
+            thread::spawn(move || request_on(stream).map(|request| sender.send(request)));
         }
     });
     requests

@@ -43,14 +43,14 @@ fn page(module: &Module) -> Page {
     let groups = spec.exclusive.iter().map(|group| ("at most", group));
     let groups: Vec<_> =
         groups.chain(spec.one_of.iter().map(|group| ("at least", group))).collect();
-    if !groups.is_empty() || spec.open {
+    if !groups.is_empty() || spec.others.is_some() {
         page.text.push_str("\n## What goes together\n\n");
     }
     for (how_many, group) in groups {
         add(&mut page.text, format_args!("- {how_many} one of {}\n", named(group, ", ")));
     }
-    if spec.open {
-        page.text.push_str("- any other name, which is a variable with its value\n");
+    if let Some(others) = spec.others {
+        add(&mut page.text, format_args!("- any other name, which is {others}\n"));
     }
     if !spec.not_yet.is_empty() {
         let names = named(&spec.not_yet.concat(), ", ");

@@ -52,7 +52,7 @@ fn free_form(
         let (before, behind) = ahead.split_at_checked(blanks + word.len()).unwrap_or((ahead, ""));
         ahead = behind;
         ends_with_rest = false;
-        let pair = if spec.open { computed_value(word) } else { key_value(word) };
+        let pair = if spec.others.is_some() { computed_value(word) } else { key_value(word) };
         match pair.filter(|(key, _)| known(key)) {
             Some((key, value)) => {
                 let value = split(value, Quotes::Resolve).unwrap_or_default().join(" ");

@@ -104,8 +104,8 @@ pub struct Spec {
     pub exclusive: &'static [&'static [&'static str]],
     /// Of each of these groups at least one must be given.
     pub one_of: &'static [&'static [&'static str]],
-    /// Whether any other name is taken too (`set_fact`).
-    pub open: bool,
+    /// What any other name is, where others are taken too: `a variable with its value`.
+    pub others: Option<&'static str>,
     /// The parameter that plain text after the module's name means, with `key=value` words taken
     /// out; without one the text must be nothing but `key=value`.
     pub free_form: Option<&'static str>,
@@ -120,7 +120,7 @@ impl Spec {
             not_yet: &[],
             exclusive: &[],
             one_of: &[],
-            open: false,
+            others: None,
             free_form: None,
         }
     }
@@ -181,7 +181,7 @@ impl Params {
         let mut complaints = Vec::new();
         for (key, node) in args.as_map().unwrap_or_default() {
             let Some(param) = spec.find(&key.name) else {
-                if spec.open {
+                if spec.others.is_some() {
                     params.others.push((key.clone(), node.clone()));
                 } else {
                     complaints.push(unknown(module, spec, key));

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// A read of this size is cheap and still fits the processor's cache.
-pub(super) const CHUNK_BYTES: u64 = 256 << 10;
+pub(super) const CHUNK_BYTES: u64 = 512 << 10;
 
 /// A file, known by what it is and not by its name.
 pub(super) struct Tracked {

@@ -9,7 +9,7 @@ pub(super) static MODULE: Module = Module {
     summary: "Taken, and without effect: this host applies to itself alone.",
     acts_unless: None,
     spec: Spec {
-        open: true,
+        others: Some("a variable with its value"),
         ..Spec::new(&[
             Param::new("name", Kind::Text).or(&["host", "hostname"]).required().says("The host."),
             Param::new("groups", Kind::Texts)

@@ -13,7 +13,7 @@ pub(super) static MODULE: Module = Module {
     summary: "Makes sure that packages are installed, or not, with the host's own package manager.",
     acts_unless: None,
     spec: Spec {
-        open: true,
+        others: Some("a parameter of the package manager's own task"),
         ..Spec::new(&[
             Param::new("name", Kind::Texts).required().says("The packages."),
             Param::new("state", Kind::Text).says(
@@ -21,7 +21,7 @@ pub(super) static MODULE: Module = Module {
             ),
             Param::new("use", Kind::Text).says(
                 "The package manager; `auto`, where not given, takes that of the host. This version \
-                 knows `apt`. Further parameters are handed on to it.",
+                 knows `apt`.",
             ),
         ])
     },

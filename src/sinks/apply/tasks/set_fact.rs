@@ -14,7 +14,7 @@ pub(super) static MODULE: Module = Module {
     summary: "Sets variables for the rest of the run.",
     acts_unless: None,
     spec: Spec {
-        open: true,
+        others: Some("a variable with its value"),
         ..Spec::new(&[Param::new("cacheable", Kind::Bool)
             .says("Accepted, and without effect: facts are not kept between runs.")])
     },
