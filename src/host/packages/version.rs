@@ -87,19 +87,16 @@ mod tests {
     #[test]
     fn versions_are_ordered_as_dpkg_orders_them() {
         let ordered = [
-            "", "~~", "~", "0~rc1", "0", "0.0", "1~", "1", "1-0~", "1-1", "1a", "1a-1", "1+b",
-            "1.0", "1.2~1", "1.2", "1.10", "1:0", "1:0.9-1", "2:0",
+            "~~", "~", "0~rc1", "0", "0.0", "1~", "1-0~", "1", "1-1", "1a", "1a-1", "1+b", "1.0",
+            "1.2~1", "1.2", "1.10", "1:0", "1:0.9-1", "2:0",
         ];
         for (at, left) in ordered.iter().enumerate() {
             for (other, right) in ordered.iter().enumerate() {
-                let is_zero_revision = |version: &str| version == "0" || version.is_empty();
-                if is_zero_revision(left) && is_zero_revision(right) {
-                    continue; // no number is the number zero
-                }
                 assert_eq!(compare(left, right), at.cmp(&other), "{left} and {right}");
             }
         }
-        for (left, right) in [("1.0-1", "1.0-1"), ("01.0", "1.0"), ("1.0", "0:1.0"), ("1-0", "1")] {
+        // No number is the number zero.
+        for (left, right) in [("", "0"), ("01.0", "1.0"), ("1.0", "0:1.0"), ("1-0", "1")] {
             assert_eq!(compare(left, right), Ordering::Equal, "{left} and {right}");
         }
     }
