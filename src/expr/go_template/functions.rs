@@ -39,6 +39,9 @@ pub(super) enum Function {
 
 const MANY: usize = 64;
 
+/// `reReplaceAll` makes no more than about so many bytes.
+const MOST_REPLACED: usize = 1 << 24;
+
 /// Functions by name, with how many arguments they take.
 const FUNCTIONS: [(&str, Function, RangeInclusive<usize>); 25] = [
     ("and", Function::And, 1..=MANY),
@@ -146,6 +149,10 @@ pub(super) fn call(function: Function, arguments: &[Value]) -> Result<Value, Str
         Function::Match => Ok(Value::Bool(pattern(&text(0)?)?.is_match(&text(1)?))),
         Function::ReReplaceAll => {
             let (pattern, by, of) = (pattern(&text(0)?)?, text(1)?, text(2)?);
+            // A group may stand in `by` again and again, and be all of the text.
+            if (by.len() + 1).saturating_mul(of.len() + 1) > MOST_REPLACED {
+                return Err("`reReplaceAll` of such long texts may take all memory".to_owned());
+            }
             shown(pattern.replace_all(&of, by.as_str()).into_owned())
         }
         Function::StripPort => shown(strip_port(&text(0)?)),

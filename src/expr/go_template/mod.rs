@@ -108,7 +108,7 @@ impl Run {
                 Node::Block(block) => self.block(block, dot)?,
             }
             if self.out.len() > LONGEST {
-                return Err(format!("the text has more than {LONGEST} bytes"));
+                return Err(too_long());
             }
         }
         Ok(())
@@ -151,7 +151,11 @@ impl Run {
                 let mut arguments: Vec<Value> =
                     terms.iter().map(|term| self.term(term, dot)).collect::<Result<_, _>>()?;
                 arguments.extend(piped);
-                call(*function, &arguments)
+                match call(*function, &arguments)? {
+                    // Variables could double each other without an end.
+                    Value::Text(text) if text.len() > LONGEST => Err(too_long()),
+                    value => Ok(value),
+                }
             }
         }
     }
@@ -181,6 +185,10 @@ impl Run {
             }
         }
     }
+}
+
+fn too_long() -> String {
+    format!("the text has more than {LONGEST} bytes")
 }
 
 impl Value {

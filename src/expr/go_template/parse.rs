@@ -75,19 +75,8 @@ pub(super) fn parse(text: &str) -> Result<Vec<Node>, String> {
         let mut parser = Parser { tokens: lex(&action)?, next: 0, depth: 0 };
         match parser.keyword() {
             Some(word @ ("if" | "with")) => {
-                if open.len() == DEEPEST {
-                    return Err("blocks are nested too deep".to_owned());
-                }
-                let (variable, of) = parser.declaration()?;
-                let before = std::mem::take(&mut nodes);
-                open.push(Open {
-                    is_with: word == "with",
-                    variable,
-                    of,
-                    before,
-                    then: None,
-                    more: 0,
-                });
+                let block = Open::begin(word, &mut parser, std::mem::take(&mut nodes), &open)?;
+                open.push(block);
             }
             Some("else") => {
                 let Some(block) = open.last_mut().filter(|block| block.then.is_none()) else {
@@ -95,20 +84,9 @@ pub(super) fn parse(text: &str) -> Result<Vec<Node>, String> {
                 };
                 block.then = Some(std::mem::take(&mut nodes));
                 if let Some(word @ ("if" | "with")) = parser.keyword() {
-                    if open.len() == DEEPEST {
-                        return Err("blocks are nested too deep".to_owned());
-                    }
-                    let more = open.last().map_or(0, |block| block.more) + 1;
-                    let (variable, of) = parser.declaration()?;
-                    let before = Vec::new();
-                    open.push(Open {
-                        is_with: word == "with",
-                        variable,
-                        of,
-                        before,
-                        then: None,
-                        more,
-                    });
+                    let more = block.more + 1;
+                    let block = Open::begin(word, &mut parser, Vec::new(), &open)?;
+                    open.push(Open { more, ..block });
                 }
             }
             Some("end") => {
@@ -155,6 +133,20 @@ struct Open {
 }
 
 impl Open {
+    /// The block that `word` begins, within those that are `open`.
+    fn begin(
+        word: &str,
+        parser: &mut Parser,
+        before: Vec<Node>,
+        open: &[Self],
+    ) -> Result<Self, String> {
+        if open.len() == DEEPEST {
+            return Err("blocks are nested too deep".to_owned());
+        }
+        let (variable, of) = parser.declaration()?;
+        Ok(Self { is_with: word == "with", variable, of, before, then: None, more: 0 })
+    }
+
     fn close(self, last: Vec<Node>) -> Vec<Node> {
         let (then, otherwise) = match self.then {
             Some(then) => (then, last),
@@ -344,7 +336,7 @@ impl Parser {
 
     /// `$name := pipeline`, or a pipeline alone.
     fn declaration(&mut self) -> Result<(Option<String>, Pipeline), String> {
-        if let (Some(Token::Variable(name, fields)), Some(Token::Sign(":=" | "="))) =
+        if let (Some(Token::Variable(name, fields)), Some(Token::Sign(":="))) =
             (self.peek().cloned(), self.tokens.get(self.next + 1))
             && fields.is_empty()
         {

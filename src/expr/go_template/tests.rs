@@ -59,6 +59,7 @@ fn what_is_wrong_or_not_there_is_told_when_a_template_is_read() {
         "{{ (printf \"a\" }}",
         "{{ \"a }}",
         "{{ $value ? }}",
+        "{{ $value = 1 }}",
     ]
     .map(|text| format!("{text}\n    {}", Template::new(text).unwrap_err()));
     insta::assert_snapshot!(told.join("\n"));
@@ -67,4 +68,12 @@ fn what_is_wrong_or_not_there_is_told_when_a_template_is_read() {
     let wide = Template::new("{{ printf \"%999999999d\" 1 }}").unwrap();
     let labels = Labels::default();
     assert!(wide.render(Scope { labels: &labels, value: 1.0 }).unwrap_err().contains("wide"));
+}
+
+#[test]
+fn no_template_makes_more_than_a_text_may_have() {
+    let doubled = "{{ $x := \"ab\" }}".to_owned() + &"{{ $x := printf \"%s%s\" $x $x }}".repeat(60);
+    assert!(rendered(&doubled, 1.0).contains("more than"));
+    let replaced = format!("{{{{ reReplaceAll \"\" \"{0}\" \"{0}\" }}}}", "a".repeat(5000));
+    assert!(rendered(&replaced, 1.0).contains("reReplaceAll"));
 }

@@ -25,7 +25,7 @@ mod look;
 pub mod meta;
 pub mod mode;
 mod overlay;
-mod packages;
+pub mod packages;
 mod passwords;
 pub mod path;
 mod properties;

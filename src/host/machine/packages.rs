@@ -22,6 +22,11 @@ const CONFIGURATION: &str = "configuration";
 /// The property that is what dpkg is to do with it.
 const SELECTION: &str = "selection";
 
+/// What a package is called as what has properties, and so in a plan.
+pub fn package_property(name: &str) -> String {
+    format!("{PREFIX}{name}")
+}
+
 impl Machine {
     /// The packages of a host of the Debian family, what a dry run has foretold included.
     ///
@@ -153,7 +158,7 @@ impl Machine {
         property: &'static str,
         values: [Option<String>; 2],
     ) -> Result<(), Fault> {
-        self.note_property(Path::new(STATUS), &format!("{PREFIX}{name}"), property, values)
+        self.note_property(Path::new(STATUS), &package_property(name), property, values)
     }
 
     /// Packages as they would be when they had taken these steps.

@@ -6,6 +6,7 @@ use super::with_output;
 use crate::host::machine::Machine;
 use crate::host::machine::command::{Command, Output, Ran};
 use crate::host::machine::mode::Mode;
+use crate::host::machine::packages::package_property;
 use crate::host::machine::path::Follow;
 use crate::host::machine::write::{Attributes, WriteOptions};
 use crate::host::packages::database::{Package, Packages};
@@ -200,11 +201,12 @@ impl AptGet<'_> {
         said: String,
     ) -> Result<Done, Failure> {
         let policy = self.set_policy(machine)?;
-        let ran = machine.run(&self.apt_get(verb, names))?;
+        let ran = machine.run(&self.apt_get(verb, names));
+        // Whatever became of it: left behind, it would keep services from starting for ever.
         if let Some(old) = policy {
             restore_policy(machine, old)?;
         }
-        Ok(match ran {
+        Ok(match ran? {
             Ran::Unknown => {
                 machine.note_packages(before, foretold)?;
                 note_new(machine, [before, foretold], names, &said)?;
@@ -277,7 +279,7 @@ impl AptGet<'_> {
                 continue;
             };
             let called = packages.called(package);
-            let is_automatic = match machine.foretold_property(&of(&called), KEPT) {
+            let is_automatic = match machine.foretold_property(&package_property(&called), KEPT) {
                 Some(foretold) => foretold.as_deref() == Some(WHILE_NEEDED),
                 None => is_written(&package.name),
             };
@@ -306,7 +308,7 @@ impl AptGet<'_> {
         }
         for name in names {
             let sides = [WHILE_NEEDED, ALWAYS].map(|side| Some(side.to_owned()));
-            machine.note_property(Path::new(AUTOMATIC), &of(name), KEPT, sides)?;
+            machine.note_property(Path::new(AUTOMATIC), &package_property(name), KEPT, sides)?;
         }
         Ok(())
     }
@@ -347,14 +349,9 @@ fn note_new(
         }
         let why = if is_asked { ALWAYS } else { WHILE_NEEDED };
         let sides = [None, Some(why.to_owned())];
-        machine.note_property(Path::new(AUTOMATIC), &of(&called), KEPT, sides)?;
+        machine.note_property(Path::new(AUTOMATIC), &package_property(&called), KEPT, sides)?;
     }
     Ok(())
-}
-
-/// What a package is called in a plan.
-fn of(name: &str) -> String {
-    format!("package {name}")
 }
 
 fn write_policy(machine: &mut Machine, text: &Bytes) -> Result<(), Failure> {
