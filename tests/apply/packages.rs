@@ -173,6 +173,24 @@ fn what_apt_will_not_do_is_foretold_in_the_words_of_the_run() {
 }
 
 #[test]
+fn where_apt_cannot_be_started_no_policy_for_services_stays_behind() {
+    if !["apt-get", "dpkg-deb"].into_iter().all(has) {
+        return;
+    }
+    let list = tasks("  - apt: {deb: /srv/repo/t-alone_1.0_all.deb, policy_rc_d: 101}\n");
+    let script = format!(
+        "{REPOSITORY}{APPLY} rm -f /usr/sbin/policy-rc.d
+        printf '#!/no/such/shell\\n' >/usr/bin/apt-get
+        {list} apply
+        echo POLICY; ls /usr/sbin/policy-rc.d 2>/dev/null || true"
+    );
+    let Some(said) = said_in_root(&script) else { return };
+    let run: Vec<_> = reports(&said, "RUN").collect();
+    assert_eq!(run[0]["status"], "failed", "{said}");
+    assert_eq!(said.split("POLICY\n").nth(1), Some(""), "{said}");
+}
+
+#[test]
 fn where_packages_will_come_from_another_place_nobody_knows_yet_what_there_is() {
     if !["apt-get", "dpkg-deb"].into_iter().all(has) {
         return;
