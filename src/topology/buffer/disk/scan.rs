@@ -37,14 +37,12 @@ pub(super) fn scan(path: &Path, first: u64) -> io::Result<Scan> {
             Some(header) => {
                 let behind = at + header.frame_bytes();
                 if header.fits_at(&file, behind - u64::from(header.len))? {
-                    seen.end = if header.kind == FrameKind::End {
-                        header.number
-                    } else {
-                        header.number + 1
-                    };
+                    let is_end = header.kind == FrameKind::End;
+                    // Damage can put frames behind others that come after them; a number that a
+                    // reader is past already would never be read.
+                    seen.end = seen.end.max(header.number + u64::from(!is_end));
                     seen.bytes = behind;
-                    seen.events +=
-                        if header.kind == FrameKind::End { 0 } else { u64::from(header.events) };
+                    seen.events += if is_end { 0 } else { u64::from(header.events) };
                 }
                 at = behind;
             }
@@ -56,4 +54,19 @@ pub(super) fn scan(path: &Path, first: u64) -> io::Result<Scan> {
     }
     seen.torn_bytes = len - seen.bytes;
     Ok(seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame::sealed;
+    use super::*;
+
+    #[test]
+    fn frames_that_stand_behind_later_ones_take_back_no_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("segment");
+        let (frame, end) = ([1, 0, 0, 1, 1, b'a'], [3, 5, 0, 1, 0]);
+        std::fs::write(&path, sealed(&[&frame[..], &end, &frame].concat())).unwrap();
+        assert_eq!(scan(&path, 0).unwrap().end, 5);
+    }
 }
