@@ -48,6 +48,10 @@ pub struct ApplyFile {
     #[serde(default)]
     #[schemars(with = "Option<Period>")]
     pub interval: Option<Node>,
+    /// And repair at once when something changes that a task depends on. Default: no.
+    #[serde(default)]
+    #[schemars(with = "Option<bool>")]
+    pub watch: Option<Node>,
     /// Variables for tasks and templates.
     #[serde(default)]
     #[schemars(with = "Option<IndexMap<String, serde_json::Value>>")]

@@ -152,6 +152,7 @@ fn look_ups_read_the_host_through_what_the_scope_supplies() {
             "error: the look-up `url` is off: fetch with the task `get_url` or `uri`, and read what that registers",
         ),
         ("lookup('flie', 'a')", "error: there is no look-up `flie`"),
+        ("['ab', 1] is search('ab') and 15 is match('1')", "True"),
     ] {
         let wanted = wanted.replace("BASE", &base);
         assert_eq!(shown(scope.engine().evaluate(expression, &scope)), wanted, "{expression}");

@@ -26,4 +26,5 @@ pub mod statfs;
 mod sys;
 pub mod sysfs;
 pub mod udev;
+pub mod watch;
 pub mod xattr;

@@ -16,6 +16,28 @@ use nix::sys::statvfs::statvfs;
 /// How long a helper may be silent before the mounts behind the one it asks get another helper.
 const PATIENCE: Duration = Duration::from_millis(200);
 
+/// File systems whose changes may be made elsewhere, so that this kernel does not hear of them:
+/// NFS, SMB, CIFS, SMB2, FUSE, 9P, Ceph, AFS, GPFS, Lustre, overlay.
+const DEAF: [u32; 11] = [
+    0x6969,
+    0x517b,
+    0xff53_4d42,
+    0xfe53_4d42,
+    0x6573_5546,
+    0x0102_1997,
+    0x00c3_6400,
+    0x5346_414f,
+    0x4750_4653,
+    0x0bd0_0bd0,
+    0x794c_7630,
+];
+
+/// Whether the file system at `path` may change without this kernel hearing of it.
+pub fn is_deaf(path: &Path) -> bool {
+    rustix::fs::statfs(path)
+        .is_ok_and(|about| u32::try_from(about.f_type).is_ok_and(|kind| DEAF.contains(&kind)))
+}
+
 /// How full a file system is.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod agent;
 #[cfg(test)]
+mod drift;
+#[cfg(test)]
 mod host;
 #[cfg(test)]
 mod playbook;

@@ -180,7 +180,7 @@ impl Lowering {
         self.add("apply", &key("config"), Role::Source, &key("config_dir"), none(), None);
         let from = inputs("apply.config");
         self.add("apply", &key("secrets"), Role::Transform, &key("secrets"), none(), from);
-        let every = settings([("interval", file.interval)], span);
+        let every = settings([("interval", file.interval), ("watch", file.watch)], span);
         let from = inputs("apply.secrets");
         self.add("apply", &key("host"), Role::Sink, &key("apply"), every, from);
         if !file.audit.is_empty() {

@@ -155,8 +155,13 @@ pub(super) const TABLE: &[Callable] = &[
 ];
 
 fn pattern(call: &Call<'_, '_, '_>, text: &str) -> Result<(String, Pattern), Error> {
-    let subject = call.value.as_str().ok_or_else(|| call.expected("text"))?;
-    Ok((subject.to_owned(), Pattern::new(text, Options::of(call))?))
+    // As Ansible: what is no text is looked at as its text.
+    let subject = match call.value.as_str() {
+        Some(text) => text.to_owned(),
+        None if call.value.is_undefined() => return Err(call.expected("text")),
+        None => call.value.to_string(),
+    };
+    Ok((subject, Pattern::new(text, Options::of(call))?))
 }
 
 fn matches(call: &Call<'_, '_, '_>, at_start: bool) -> Result<Value, Error> {

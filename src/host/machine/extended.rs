@@ -6,6 +6,7 @@ use super::foretell::on_host;
 use super::live::Manner;
 use super::meta::{Kind, Meta};
 use super::path::Follow;
+use super::seen::Depth;
 use super::{Back, Machine, look};
 use crate::host::acl::Acl;
 use crate::host::xattr;
@@ -108,7 +109,7 @@ impl Machine {
     }
 
     fn must_be(&self, path: &Path, follow: Follow) -> Result<(std::path::PathBuf, Meta), Fault> {
-        let resolved = self.see(path, follow)?;
+        let resolved = self.see(path, follow, Depth::Content)?;
         match self.lstat_resolved(&resolved)? {
             Some(found) => Ok((resolved, found)),
             None => Err(Fault::new(format!("there is nothing at {}", path.display()))),

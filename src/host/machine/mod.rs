@@ -31,6 +31,7 @@ pub mod path;
 mod properties;
 mod remove;
 pub mod rights;
+pub mod seen;
 pub mod state;
 pub mod temporary;
 mod undo;
@@ -48,8 +49,9 @@ use fault::Fault;
 use meta::{Kind, Meta, Stamp};
 use overlay::Overlay;
 use path::{Follow, Walk};
+use seen::{Depth, Seen};
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -66,7 +68,7 @@ const KEPT_BYTES: u64 = 16 << 20;
 pub struct Machine {
     back: Back,
     journal: Vec<Change>,
-    seen: RefCell<BTreeSet<PathBuf>>,
+    seen: RefCell<Seen>,
     /// Where directories are, until something changes or a moment has passed.
     directories: RefCell<HashMap<PathBuf, Walk>>,
     /// When the first of them was found.
@@ -204,18 +206,6 @@ impl Machine {
         &self.journal
     }
 
-    /// The paths that were looked at since the last call, as named and as resolved: what the
-    /// tasks in between depend on.
-    pub fn take_seen(&mut self) -> BTreeSet<PathBuf> {
-        self.look_anew();
-        self.seen.take()
-    }
-
-    /// Counts `seen` among the paths that were looked at.
-    pub fn note_seen(&self, seen: BTreeSet<PathBuf>) {
-        self.seen.borrow_mut().extend(seen);
-    }
-
     /// What time it is.
     pub fn now(&self) -> Stamp {
         Stamp::now()
@@ -223,13 +213,13 @@ impl Machine {
 
     /// What is at `path`; `None` where nothing is.
     pub fn stat(&self, path: &Path, follow: Follow) -> Result<Option<Meta>, Fault> {
-        let resolved = self.see(path, follow)?;
+        let resolved = self.see(path, follow, Depth::Rights)?;
         self.lstat_resolved(&resolved)
     }
 
     /// The bytes of the file at `path`, links followed.
     pub fn read(&self, path: &Path) -> Result<Bytes, Fault> {
-        let resolved = self.see(path, Follow::Yes)?;
+        let resolved = self.see(path, Follow::Yes, Depth::Content)?;
         match self.lstat_resolved(&resolved)? {
             None => Err(Fault::new(format!("there is no file {}", path.display()))),
             // Opening a pipe would wait for a writer that may never come.
@@ -246,7 +236,7 @@ impl Machine {
     /// The content of the file at `path`, links followed, piece by piece: for files that may be
     /// too large to hold.
     pub fn reader(&self, path: &Path) -> Result<Box<dyn std::io::Read>, Fault> {
-        let resolved = self.see(path, Follow::Yes)?;
+        let resolved = self.see(path, Follow::Yes, Depth::Content)?;
         match (&self.back, self.lstat_resolved(&resolved)?) {
             (Back::Live, Some(Meta { kind: Kind::File, .. })) => look::open(&resolved),
             (Back::Overlay(overlay), Some(Meta { kind: Kind::File, .. })) => {
@@ -258,7 +248,7 @@ impl Machine {
 
     /// The names in the directory `path`, sorted.
     pub fn list(&self, path: &Path) -> Result<Vec<OsString>, Fault> {
-        let resolved = self.see(path, Follow::Yes)?;
+        let resolved = self.see(path, Follow::Yes, Depth::Content)?;
         match self.lstat_resolved(&resolved)? {
             None => return Err(Fault::new(format!("there is no directory {}", path.display()))),
             Some(found) if found.kind != Kind::Directory => {
@@ -277,22 +267,8 @@ impl Machine {
 
     /// Where the link `path` leads, as written.
     pub fn read_link(&self, path: &Path) -> Result<PathBuf, Fault> {
-        let resolved = self.see(path, Follow::No)?;
+        let resolved = self.see(path, Follow::No, Depth::Rights)?;
         self.read_link_resolved(&resolved)
-    }
-
-    /// Resolves a path that is looked at, and remembers it.
-    fn see(&self, path: &Path, follow: Follow) -> Result<PathBuf, Fault> {
-        let path = &*self.absolute(path)?;
-        let resolved = self.resolve(path, follow)?;
-        let mut seen = self.seen.borrow_mut();
-        if resolved != path && !seen.contains(path) {
-            seen.insert(path.to_owned());
-        }
-        if !seen.contains(&resolved) {
-            seen.insert(resolved.clone());
-        }
-        Ok(resolved)
     }
 
     fn lstat_resolved(&self, path: &Path) -> Result<Option<Meta>, Fault> {

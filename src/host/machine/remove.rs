@@ -5,6 +5,7 @@ use super::fault::Fault;
 use super::live::Manner;
 use super::meta::Kind;
 use super::path::Follow;
+use super::seen::Depth;
 use super::{Back, Machine, look};
 use crate::host::sys;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ impl Machine {
     /// Errors: `/`, and what every host has right below it; something is mounted inside (nothing is
     /// removed then).
     pub fn remove(&mut self, path: &Path) -> Result<(), Fault> {
-        let resolved = self.see(path, Follow::No)?;
+        let resolved = self.see(path, Follow::No, Depth::Rights)?;
         if resolved.parent().is_none() {
             return Err(Fault::new("`/` is not removed"));
         }

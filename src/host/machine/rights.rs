@@ -4,6 +4,7 @@ use super::accounts::own_ids;
 use super::fault::Fault;
 use super::meta::Kind;
 use super::path::Follow;
+use super::seen::Depth;
 use super::{Machine, look};
 use crate::host::sys;
 use nix::fcntl::{AT_FDCWD, AtFlags};
@@ -24,7 +25,7 @@ pub struct Allowed {
 impl Machine {
     /// What this process may do with what is at `path`.
     pub fn access(&self, path: &Path, follow: Follow) -> Result<Allowed, Fault> {
-        let resolved = self.see(path, follow)?;
+        let resolved = self.see(path, follow, Depth::Rights)?;
         let Some(found) = self.lstat_resolved(&resolved)? else { return Ok(Allowed::default()) };
         if look::lstat(&resolved)?.is_some_and(|host| host.inode == found.inode) {
             let flags = AtFlags::AT_EACCESS | AtFlags::AT_SYMLINK_NOFOLLOW;
@@ -52,7 +53,7 @@ impl Machine {
         path: &Path,
         follow: Follow,
     ) -> Result<Vec<(char, &'static str)>, Fault> {
-        let resolved = self.see(path, follow)?;
+        let resolved = self.see(path, follow, Depth::Content)?;
         let Ok(flags) = sys::flags(&resolved) else { return Ok(Vec::new()) };
         let all = [
             (flags.append_only, 'a', "append"),

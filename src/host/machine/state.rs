@@ -6,6 +6,7 @@ use super::command::Command;
 use super::fault::Fault;
 use super::live::Manner;
 use super::path::Follow;
+use super::seen::Depth;
 use super::{Back, Machine};
 use bytes::Bytes;
 use std::path::Path;
@@ -31,7 +32,7 @@ impl Machine {
     ///
     /// Errors: there is no such setting, or it cannot be written.
     pub fn set_kernel(&mut self, path: &Path, value: &str) -> Result<(), Fault> {
-        let resolved = self.see(path, Follow::Yes)?;
+        let resolved = self.see(path, Follow::Yes, Depth::Content)?;
         let before = self.read(&resolved)?;
         let words = |text: &[u8]| -> Vec<String> {
             String::from_utf8_lossy(text).split_whitespace().map(str::to_owned).collect()

@@ -8,6 +8,7 @@ use super::live::Manner;
 use super::meta::{Kind, Meta};
 use super::mode::Mode;
 use super::path::Follow;
+use super::seen::Depth;
 use super::{Back, Machine};
 use bytes::Bytes;
 use std::path::{Path, PathBuf};
@@ -56,7 +57,7 @@ impl Machine {
         options: &WriteOptions,
     ) -> Result<Written, Fault> {
         let follow = if options.follow { Follow::Yes } else { Follow::No };
-        let resolved = self.see(path, follow)?;
+        let resolved = self.see(path, follow, Depth::Content)?;
         let found = self.lstat_resolved(&resolved)?;
         match found.as_ref().map(|found| found.kind) {
             None | Some(Kind::File | Kind::Link) => {}
@@ -135,7 +136,7 @@ impl Machine {
     /// Makes sure that `path` is a directory; its parent must be one. `attributes` count for a
     /// new directory only.
     pub fn mkdir(&mut self, path: &Path, attributes: &Attributes) -> Result<(), Fault> {
-        let resolved = self.see(path, Follow::Yes)?;
+        let resolved = self.see(path, Follow::Yes, Depth::Rights)?;
         match self.lstat_resolved(&resolved)? {
             Some(found) if found.kind == Kind::Directory => Ok(()),
             Some(found) => {
@@ -153,8 +154,8 @@ impl Machine {
     ///
     /// Errors: nothing is at `path`, or something at `to`; they are on different file systems.
     pub fn rename(&mut self, path: &Path, to: &Path) -> Result<(), Fault> {
-        let from = self.see(path, Follow::No)?;
-        let to = self.see(to, Follow::No)?;
+        let from = self.see(path, Follow::No, Depth::Rights)?;
+        let to = self.see(to, Follow::No, Depth::Rights)?;
         if self.lstat_resolved(&from)?.is_none() {
             return Err(Fault::new(format!("there is nothing at {}", path.display())));
         }
@@ -171,7 +172,7 @@ impl Machine {
     /// Makes sure that `path` is a symbolic link to `target`, as written. A file or another link
     /// there is replaced.
     pub fn symlink(&mut self, path: &Path, target: &Path) -> Result<(), Fault> {
-        let resolved = self.see(path, Follow::No)?;
+        let resolved = self.see(path, Follow::No, Depth::Rights)?;
         let found = self.lstat_resolved(&resolved)?;
         let before = self.before(&resolved, found.as_ref())?;
         match &before {
@@ -187,7 +188,7 @@ impl Machine {
 
     /// Makes sure that `path` is a further name of the file `source`.
     pub fn hard_link(&mut self, path: &Path, source: &Path) -> Result<(), Fault> {
-        let target = self.see(source, Follow::Yes)?;
+        let target = self.see(source, Follow::Yes, Depth::Content)?;
         let Some(origin) = self.lstat_resolved(&target)? else {
             return Err(Fault::new(format!("there is no file {}", source.display())));
         };
@@ -197,7 +198,7 @@ impl Machine {
                 "{source} is a directory, and those have no hard links"
             )));
         }
-        let resolved = self.see(path, Follow::No)?;
+        let resolved = self.see(path, Follow::No, Depth::Content)?;
         let found = self.lstat_resolved(&resolved)?;
         match &found {
             Some(found) if found.inode == origin.inode => return Ok(()),
@@ -217,7 +218,7 @@ impl Machine {
         follow: Follow,
         attributes: &Attributes,
     ) -> Result<(), Fault> {
-        let resolved = self.see(path, follow)?;
+        let resolved = self.see(path, follow, Depth::Rights)?;
         let Some(found) = self.lstat_resolved(&resolved)? else {
             return Err(Fault::new(format!("there is nothing at {}", path.display())));
         };
@@ -252,7 +253,9 @@ impl Machine {
         accessed: Time,
         modified: Time,
     ) -> Result<(), Fault> {
-        let resolved = self.see(path, follow)?;
+        let leaves_them = (accessed, modified) == (Time::Preserve, Time::Preserve);
+        let depth = if leaves_them { Depth::Rights } else { Depth::Content };
+        let resolved = self.see(path, follow, depth)?;
         let Some(found) = self.lstat_resolved(&resolved)? else {
             return Err(Fault::new(format!("there is nothing at {}", path.display())));
         };
@@ -287,7 +290,7 @@ impl Machine {
     pub fn without_effect<R>(&mut self, work: impl FnOnce(&mut Self) -> R) -> (R, Self) {
         let mut fork = self.fork();
         let result = work(&mut fork);
-        self.seen.get_mut().extend(fork.take_seen());
+        self.note_seen(fork.take_seen());
         debug_assert!(matches!(fork.back, Back::Overlay(_)), "a fork has no effect");
         (result, fork)
     }

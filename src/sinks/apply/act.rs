@@ -5,6 +5,7 @@ use super::executor::{Action, Executor, Lived, Next, name_of};
 use super::items;
 use super::job::{Job, Switches, seconds};
 use super::keywords::{Keywords, Retry};
+use super::part::{Left, TaskKey, Watched, shapes_the_run};
 use super::report::{ItemReport, Status, TaskReport};
 use super::tasks::{self, Failure, Include, Module};
 use super::turn::{Done, Turn};
@@ -15,6 +16,7 @@ use crate::event::tree::Node;
 use crate::expr::scope::Scope;
 use crate::expr::value::pairs;
 use crate::host::machine::fault::Fault;
+use crate::host::watch::Stamp;
 use minijinja::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -78,10 +80,20 @@ impl Executor<'_> {
         if !frame.is_handler && !self.is_chosen(&name, &task.name) {
             return (Next::GoOn, Vec::new());
         }
+        let place = task.span.as_ref().map(ToString::to_string);
+        let key = if frame.is_handler { None } else { self.key_at(place.as_deref()) };
+        if let Some(key) = &key
+            && !shapes_the_run(task)
+            && let Some(left) = self.observer.left_before(key, task)
+        {
+            self.take_over(left);
+            return (Next::GoOn, Vec::new());
+        }
         self.observer.started(&name, frame.is_handler);
         self.looks.catch_up(self.machine, &lived.search);
 
         let started = Instant::now();
+        let effects = self.machine.journal().len();
         drop(self.machine.take_seen());
         let number = self.report.tasks.len() + 1;
         let switches = Switches::of(&keywords, self.inputs.diffs, &scope);
@@ -127,6 +139,14 @@ impl Executor<'_> {
             self.save_pending();
         }
         self.looks.note(self.machine);
+        let seen = self.machine.take_seen();
+        let watched = key.map(|key| Watched {
+            stamps: seen.keys().map(|path| (path.clone(), Stamp::of(path))).collect(),
+            // After the stamps, so that what comes in between is in one of the two.
+            overtaken: self.machine.is_overtaken(effects),
+            seen,
+            key,
+        });
         let text = |text: String| match hides {
             true => "(hidden: the task says `no_log`)".to_owned(),
             false => passwords.mask(&self.masked(&text)).into_owned(),
@@ -137,7 +157,7 @@ impl Executor<'_> {
             module: task.module.clone(),
             handler: frame.is_handler,
             rescued: frame.is_rescued && done.status == Status::Failed && !done.ignored,
-            place: task.span.as_ref().map(ToString::to_string),
+            place,
             status: done.status,
             ignored: done.ignored,
             message: done.message.map(text),
@@ -153,11 +173,15 @@ impl Executor<'_> {
                 .collect(),
             changes: done.changes,
             duration: started.elapsed(),
-            seen: self.machine.take_seen(),
+            watched,
         };
+        let facts = std::mem::take(&mut self.found);
         let failed = report.status == Status::Failed && !report.ignored;
         if failed {
             self.failed = Some((failed_task(task), done.result));
+        } else if let Some(watched) = &report.watched {
+            let registered = keywords.register.map(|name| (name, done.result));
+            self.observer.leaves(&watched.key, Left { registered, facts });
         }
         self.told(report);
         let next = match (self.report.stopped.is_some(), failed) {
@@ -356,6 +380,32 @@ impl Executor<'_> {
     }
 
     /// Takes over the variables, and the group, that a task returned.
+    /// What tells the task that stands at `place` from the others, where somebody remembers it.
+    fn key_at(&mut self, place: Option<&str>) -> Option<TaskKey> {
+        let place = place.filter(|_| self.observer.remembers())?;
+        let times = self.times.entry(place.to_owned()).or_default();
+        *times += 1;
+        Some(TaskKey { place: place.to_owned(), time: *times })
+    }
+
+    /// Makes known what a task that is left out has left before.
+    fn take_over(&mut self, left: Left) {
+        if let Some((name, value)) = left.registered {
+            Arc::make_mut(&mut self.results).insert(name, value);
+        }
+        if !left.facts.is_empty() {
+            self.know(left.facts);
+        }
+    }
+
+    fn know(&mut self, found: Vec<(String, Value)>) {
+        let known = self.results.get(ansible_facts::NAME);
+        let all = ansible_facts::with(&self.inputs.facts, known, found.clone());
+        let results = Arc::make_mut(&mut self.results);
+        results.extend(found);
+        results.insert(ansible_facts::NAME.into(), all);
+    }
+
     fn keep_facts(&mut self, turn: &Turn) {
         if !turn.vars.is_empty() {
             let more = turn.vars.iter().map(|(name, node)| (name.clone(), node.clone()));
@@ -364,11 +414,8 @@ impl Executor<'_> {
             && !ansible_facts::are_own(facts)
         {
             let found = pairs(facts);
-            let known = self.results.get(ansible_facts::NAME);
-            let all = ansible_facts::with(&self.inputs.facts, known, found.clone());
-            let results = Arc::make_mut(&mut self.results);
-            results.extend(found);
-            results.insert(ansible_facts::NAME.into(), all);
+            self.found.extend_from_slice(&found);
+            self.know(found);
         }
         if let Some(group) = turn.returned.get(tasks::ADDED_GROUP).and_then(Value::as_str)
             && !self.groups.iter().any(|known| known == group)

@@ -3,6 +3,7 @@
 use super::hosts::{Host, pattern_of};
 use super::looks::Looks;
 use super::parse::Parser;
+use super::part::{Left, TaskKey};
 pub use super::pending::Pending;
 use super::report::{Report, TaskReport};
 pub use super::selection::Selection;
@@ -72,6 +73,24 @@ pub trait Observer {
     fn is_interrupted(&self) -> bool {
         false
     }
+
+    /// Why only some tasks run, where that is so.
+    fn cause(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether it is to be told by their keys which task is which, and what they leave.
+    fn remembers(&self) -> bool {
+        false
+    }
+
+    /// What a task left when it ran before, where it is not to run again.
+    fn left_before(&mut self, _key: &TaskKey, _task: &Task) -> Option<Left> {
+        None
+    }
+
+    /// A task ran, did not fail, and leaves this for those behind it.
+    fn leaves(&mut self, _key: &TaskKey, _left: Left) {}
 
     /// What an action came to when it was done before, where it is not to be done again.
     fn done_before(&mut self, _action: &Action<'_>) -> Option<Value> {
@@ -143,6 +162,8 @@ pub fn run(
         groups: set.groups.clone(),
         failed: None,
         is_forgiven: false,
+        times: HashMap::new(),
+        found: Vec::new(),
         waits_for: selection.start_at.clone(),
         report,
     };
@@ -172,6 +193,10 @@ pub(super) struct Executor<'a> {
     pub(super) failed: Option<(Value, Value)>,
     /// Whether `meta: clear_host_errors` forgives what has failed.
     pub(super) is_forgiven: bool,
+    /// How often the run came to the tasks at each place.
+    pub(super) times: HashMap<String, usize>,
+    /// The facts that the task of the moment has found.
+    pub(super) found: Vec<(String, Value)>,
     /// The name of the first task that is to run.
     pub(super) waits_for: Option<String>,
     pub(super) report: Report,

@@ -5,7 +5,9 @@ pub mod ansible_facts;
 mod args;
 mod difference;
 mod done;
+mod drift;
 pub mod executor;
+mod expand;
 pub mod hosts;
 mod items;
 mod job;
@@ -18,6 +20,7 @@ mod notify;
 mod numbers;
 pub mod params;
 pub mod parse;
+pub mod part;
 mod pending;
 pub mod record;
 pub mod report;
@@ -55,6 +58,12 @@ pub struct Config {
     /// Check everything again this often.
     #[serde(default = "half_an_hour")]
     pub interval: Period,
+    /// And repair at once when something changes that a task has looked at: its file, whose it is,
+    /// the template that it is made from. Only that task runs, those that read what it registers, and
+    /// its handlers. Its own writes trigger nothing. A path that somebody changes back again and again
+    /// is repaired ever more slowly, and that is said.
+    #[serde(default)]
+    pub watch: bool,
 }
 
 fn half_an_hour() -> Period {
@@ -71,6 +80,6 @@ impl SinkConfig for Config {
             let message = format!("`interval` is {}; it can be from 100ms on", self.interval);
             return Err(Fault::fatal(message));
         }
-        Ok(BuiltSink::Stream(Box::new(Apply { interval: self.interval.0 })))
+        Ok(BuiltSink::Stream(Box::new(Apply { interval: self.interval.0, watch: self.watch })))
     }
 }

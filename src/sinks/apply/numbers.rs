@@ -2,7 +2,7 @@
 
 use super::report::Report;
 use crate::topology::telemetry::Telemetry;
-use prometheus::{Gauge, IntCounter, IntCounterVec, IntGaugeVec, Opts};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use std::time::Duration;
 
 /// What the runs in this process came to.
@@ -13,6 +13,9 @@ pub(super) struct Numbers {
     last: Gauge,
     duration: Gauge,
     changes: IntCounter,
+    repairs: IntCounter,
+    watched: IntGaugeVec,
+    fights: IntGauge,
 }
 
 impl Numbers {
@@ -39,12 +42,30 @@ impl Numbers {
                 "driftless_apply_changes_total",
                 "Changes that runs made to the host.",
             )?,
+            repairs: IntCounter::new(
+                "driftless_apply_drift_repairs_total",
+                "Tasks that put something right as soon as it was changed.",
+            )?,
+            watched: IntGaugeVec::new(
+                Opts::new(
+                    "driftless_apply_watched_paths",
+                    "Paths that tasks depend on: told of by the kernel, or looked at now and then.",
+                ),
+                &["how"],
+            )?,
+            fights: IntGauge::new(
+                "driftless_apply_fights",
+                "Tasks whose work somebody has kept undoing, since the start.",
+            )?,
         };
         telemetry.register(Box::new(numbers.tasks.clone()))?;
         telemetry.register(Box::new(numbers.runs.clone()))?;
         telemetry.register(Box::new(numbers.last.clone()))?;
         telemetry.register(Box::new(numbers.duration.clone()))?;
         telemetry.register(Box::new(numbers.changes.clone()))?;
+        telemetry.register(Box::new(numbers.repairs.clone()))?;
+        telemetry.register(Box::new(numbers.watched.clone()))?;
+        telemetry.register(Box::new(numbers.fights.clone()))?;
         for result in ["ok", "failed"] {
             numbers.runs.with_label_values(&[result]);
         }
@@ -73,5 +94,22 @@ impl Numbers {
         }
         let changes: usize = report.tasks.iter().map(|task| task.changes.len()).sum();
         self.changes.inc_by(changes as u64);
+    }
+
+    /// A part of the desired state ran, since something had drifted.
+    pub(super) fn add_repairs(&self, report: Option<&Report>) {
+        let Some(report) = report else { return };
+        let changed = report.tasks.iter().filter(|task| !task.changes.is_empty());
+        self.repairs.inc_by(changed.count() as u64);
+        let changes: usize = report.tasks.iter().map(|task| task.changes.len()).sum();
+        self.changes.inc_by(changes as u64);
+    }
+
+    /// How many paths are listened to, how many of them polled, and how many fights there were.
+    pub(super) fn watched(&self, (all, polled, fights): (usize, usize, u64)) {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.watched.with_label_values(&["told"]).set(number(all - polled));
+        self.watched.with_label_values(&["polled"]).set(number(polled));
+        self.fights.set(i64::try_from(fights).unwrap_or(i64::MAX));
     }
 }

@@ -12,6 +12,7 @@ use crate::expr::filters::json_text;
 use crate::expr::jinja::Engine;
 use crate::expr::value::from_node;
 use crate::host::machine::mode::Mode;
+use crate::sinks::apply::expand::expand_path;
 use indexmap::IndexMap;
 use std::path::PathBuf;
 
@@ -373,7 +374,7 @@ fn typed(param: &Param, node: &Node, stage: Stage) -> Result<Given, Box<Diagnost
                 let why = format!("`{}` is empty", param.name);
                 return Err(Box::new(Diagnostic::new(why, node.span.clone())));
             }
-            let text = if param.kind == Kind::Path { expand_home(text) } else { text };
+            let text = if param.kind == Kind::Path { expand_path(&text) } else { text };
             Ok(Given::Text(text))
         }
         Kind::Secret => text(node, stage).map(Given::Text).ok_or_else(|| {
@@ -440,14 +441,6 @@ fn plain_number(node: &Node) -> Option<String> {
     match &node.value {
         Value::Int { value, text } if value.to_string() == **text => Some(text.to_string()),
         _ => None,
-    }
-}
-
-/// A path's `~/` is the home directory of whoever runs this.
-pub(super) fn expand_home(path: String) -> String {
-    match (path.strip_prefix('~'), std::env::var("HOME")) {
-        (Some(rest), Ok(home)) if rest.is_empty() || rest.starts_with('/') => home + rest,
-        _ => path,
     }
 }
 

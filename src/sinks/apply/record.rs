@@ -1,9 +1,10 @@
 //! A run for good: under the host's lock, with a record of every task.
 
 use super::executor::{Action, Inputs, Observer, Pending, Selection, Wish, run};
+use super::part::{Left, TaskKey};
 use super::report::{ChangeReport, ItemReport, Report, Status, TaskReport};
 use crate::event::hex::hex;
-use crate::event::task::TaskSet;
+use crate::event::task::{Task, TaskSet};
 use crate::event::time::write_rfc3339;
 use crate::host::audit::chain::Chain;
 use crate::host::audit::directory;
@@ -74,6 +75,9 @@ struct Record<'a> {
     host: &'a str,
     run: &'a str,
     revision: &'a str,
+    /// Why only some tasks ran: `drift`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'static str>,
     number: usize,
     task: &'a str,
     module: &'a str,
@@ -111,6 +115,7 @@ impl Recorder<'_> {
             host: self.host,
             run: &self.run,
             revision: self.revision,
+            cause: self.observer.cause(),
             number: task.number,
             task: &task.name,
             module: &task.module,
@@ -152,10 +157,31 @@ impl Observer for Recorder<'_> {
     }
 
     fn finished(&mut self, task: &TaskReport) -> Result<(), String> {
-        let stored = self.store(task).map_err(|error| unstored(&error));
+        // Where some tasks run for the sake of a change, what is as declared is no news.
+        let is_news = self.cause().is_none()
+            || !task.changes.is_empty()
+            || !matches!(task.status, Status::Ok | Status::Skipped);
+        let stored = if is_news { self.store(task) } else { Ok(()) };
+        let stored = stored.map_err(|error| unstored(&error));
         // It is told even where it could not be stored.
         let told = self.observer.finished(task);
         stored.and(told)
+    }
+
+    fn cause(&self) -> Option<&'static str> {
+        self.observer.cause()
+    }
+
+    fn remembers(&self) -> bool {
+        self.observer.remembers()
+    }
+
+    fn left_before(&mut self, key: &TaskKey, task: &Task) -> Option<Left> {
+        self.observer.left_before(key, task)
+    }
+
+    fn leaves(&mut self, key: &TaskKey, left: Left) {
+        self.observer.leaves(key, left);
     }
 
     fn done_before(&mut self, action: &Action<'_>) -> Option<Value> {

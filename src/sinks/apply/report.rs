@@ -1,9 +1,8 @@
 //! What a run did and did not do. All text in it is masked.
 
+use super::part::Watched;
 use crate::event::secret::Masker;
 use crate::host::machine::change::Change;
-use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// How a task ended.
@@ -90,9 +89,9 @@ pub struct TaskReport {
     /// How long it took.
     #[serde(rename = "duration_seconds", serialize_with = "seconds")]
     pub duration: Duration,
-    /// The paths that it looked at: when one of them changes, the task is due again.
+    /// What there is to watch over, where somebody does.
     #[serde(skip)]
-    pub seen: BTreeSet<PathBuf>,
+    pub watched: Option<Watched>,
 }
 
 fn seconds<S: serde::Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {

@@ -1,14 +1,16 @@
 //! The stream of desired states, run one after the other on a thread of its own.
 
 use super::done::Ran;
+use super::drift::{Drift, Due, Looked};
 use super::executor::{Action, Inputs, Observer, Pending, Selection};
 use super::numbers::Numbers;
+use super::part::{Left, TaskKey, refers_to};
 use super::record::run_recorded;
 use super::report::{Report, Status, TaskReport};
 use crate::event::Batch;
 use crate::event::ack::{Ack, Outcome};
 use crate::event::secret::Masker;
-use crate::event::task::SharedTaskSet;
+use crate::event::task::{SharedTaskSet, Task};
 use crate::expr::jinja::Engine;
 use crate::expr::scope::Vars;
 use crate::host::clock;
@@ -18,13 +20,22 @@ use crate::topology::context::{Environment, SinkContext};
 use crate::topology::edge::{Envelope, Input};
 use async_trait::async_trait;
 use minijinja::Value;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
-/// Runs the newest desired state, and again at every interval.
+/// Runs the newest desired state, again at every interval, and parts of it where something drifts.
 pub(super) struct Apply {
     pub(super) interval: Duration,
+    pub(super) watch: bool,
+}
+
+/// What is to run.
+enum Extent {
+    Everything,
+    /// What something has drifted for.
+    Part(BTreeSet<TaskKey>),
 }
 
 #[async_trait]
@@ -36,16 +47,30 @@ impl StreamSink for Apply {
             .own(Numbers::new)
             .map_err(|error| Fault::fatal(format!("no metrics of its own: {error}")))?;
         env.runs.set_ended(false);
-        let mut runner = Runner::new(Arc::clone(&env));
+        let mut drift = if self.watch && !env.once { listen(self.interval) } else { None };
+        let mut runner = Runner::new(Arc::clone(&env), drift.is_some());
         let mut current: Option<SharedTaskSet> = None;
         let mut due = Instant::now();
         loop {
+            let mut extent = Extent::Everything;
             let envelope = tokio::select! {
                 envelope = input.next() => match envelope {
                     Some(envelope) => Some(envelope),
                     None => break,
                 },
                 () = sleep_until(due), if current.is_some() && !env.once => None,
+                drifted = drifted(&mut drift), if current.is_some() => {
+                    match drifted {
+                        Ok(Due::Everything) => {}
+                        Ok(Due::Tasks(keys)) => extent = Extent::Part(keys),
+                        Err(error) => {
+                            tracing::error!(%error, "the kernel tells of no changes any more; each interval looks for them");
+                            drift = None;
+                            continue;
+                        }
+                    }
+                    None
+                }
             };
             let mut acks = Vec::new();
             if let Some(envelope) = envelope {
@@ -54,31 +79,63 @@ impl StreamSink for Apply {
             // The newest one replaces those that wait.
             while let Some(envelope) = input.try_next().await {
                 take(envelope, &cx, &mut current, &mut acks);
+                extent = Extent::Everything;
             }
             let Some(set) = current.clone() else { continue };
             let mut own = runner;
             env.runs.begin();
             let begun = Instant::now();
+            let part = match extent {
+                Extent::Everything => None,
+                Extent::Part(keys) => Some(keys),
+            };
+            let whole = part.is_none();
             let ran = tokio::task::spawn_blocking(move || {
-                let end = own.run(&set);
+                let end = own.run(&set, part);
                 (own, end)
             })
             .await;
             // A bug in a task fails the run; the state stays the one to bring about.
             let (own, end) = ran.unwrap_or_else(|error| {
-                (Runner::new(Arc::clone(&env)), Err(format!("a bug in the executor: {error}")))
+                let runner = Runner::new(Arc::clone(&env), drift.is_some());
+                (runner, Err(format!("a bug in the executor: {error}")))
             });
             runner = own;
             let took = begun.elapsed();
             cx.telemetry.busy(took);
-            numbers.add(end.as_ref().ok(), took, clock::now());
-            let failed = say_how_it_ended(&end, took);
-            env.runs.end(failed);
+            let failed = say_how_it_ended(&end, took, whole);
+            if whole {
+                numbers.add(end.as_ref().ok(), took, clock::now());
+                env.runs.end(failed);
+                due = Instant::now() + self.interval;
+            } else {
+                numbers.add_repairs(end.as_ref().ok());
+                env.runs.end(failed || env.runs.last_failed());
+            }
+            if let Some(drift) = &mut drift {
+                drift.ran(std::mem::take(&mut runner.looked), whole);
+                numbers.watched(drift.counts());
+            }
             settle(acks, failed, &cx);
-            due = Instant::now() + self.interval;
         }
         env.runs.set_ended(true);
         Ok(())
+    }
+}
+
+fn listen(interval: Duration) -> Option<Drift> {
+    let drift = Drift::new(interval);
+    drift
+        .inspect_err(|error| {
+            tracing::error!(%error, "the kernel tells of no changes; each interval looks for them");
+        })
+        .ok()
+}
+
+async fn drifted(drift: &mut Option<Drift>) -> std::io::Result<Due> {
+    match drift {
+        Some(drift) => drift.next().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -112,7 +169,7 @@ fn settle(acks: Vec<Ack>, failed: bool, cx: &SinkContext) {
 }
 
 /// Logs the end of a run, and tells whether it failed.
-fn say_how_it_ended(end: &Result<Report, String>, took: Duration) -> bool {
+fn say_how_it_ended(end: &Result<Report, String>, took: Duration, whole: bool) -> bool {
     let duration_seconds = took.as_secs_f64();
     let report = match end {
         Ok(report) => report,
@@ -127,6 +184,8 @@ fn say_how_it_ended(end: &Result<Report, String>, took: Duration) -> bool {
     if report.has_failed() {
         let (not_run, reason) = (report.not_run.len(), report.stopped.as_deref());
         tracing::error!(revision, ok, changed, failed, not_run, reason, "apply failed");
+    } else if changed > 0 && !whole {
+        tracing::info!(revision, changed, duration_seconds, "drift repaired");
     } else if changed > 0 {
         tracing::info!(revision, ok, changed, duration_seconds, "applied");
     } else {
@@ -141,15 +200,26 @@ struct Runner {
     engine: Arc<Engine>,
     facts: Facts,
     ran: Option<Ran>,
+    /// What the tasks of the last whole run have left, where parts of it may run.
+    memory: Option<HashMap<TaskKey, Left>>,
+    /// What the tasks of the last run have looked at, for the same reason.
+    looked: Vec<Looked>,
 }
 
 impl Runner {
-    fn new(env: Arc<Environment>) -> Self {
-        let engine = Arc::new(Engine::new());
-        Self { env, engine, facts: Facts::of_this_host(), ran: None }
+    fn new(env: Arc<Environment>, remembers: bool) -> Self {
+        let (engine, facts) = (Arc::new(Engine::new()), Facts::of_this_host());
+        let memory = remembers.then(HashMap::new);
+        Self { env, engine, facts, ran: None, memory, looked: Vec::new() }
     }
 
-    fn run(&mut self, set: &SharedTaskSet) -> Result<Report, String> {
+    /// Runs the tasks of `part`, those that depend on what they leave, and their handlers; all tasks
+    /// where there is none.
+    fn run(
+        &mut self,
+        set: &SharedTaskSet,
+        part: Option<BTreeSet<TaskKey>>,
+    ) -> Result<Report, String> {
         let data_dir = &self.env.data_dir;
         let ran = match self.ran.take() {
             Some(mut ran) => {
@@ -172,19 +242,32 @@ impl Runner {
             diffs: false,
         };
         let waits = |pid: &str| tracing::info!(pid, "another run goes on; this one waits for it");
-        let mut journal = Journal { ran, masker };
+        let mut memory = self.memory.take();
+        if let (Some(memory), None) = (&mut memory, &part) {
+            memory.clear();
+        }
+        let (looked, renewed) = (Vec::new(), BTreeSet::new());
+        let mut journal = Journal { ran, masker, memory, part, renewed, looked };
         let everything = Selection::default();
         let check = || Ok(());
         let end = run_recorded(set, &inputs, &everything, data_dir, waits, check, &mut journal);
         self.ran = Some(journal.ran);
+        self.memory = journal.memory;
+        self.looked = journal.looked;
         end
     }
 }
 
-/// Logs what changed and what failed, and keeps actions from being done twice.
+/// Logs what changed and what failed, keeps actions from being done twice, and tasks from running
+/// that a part has nothing to do with.
 struct Journal {
     ran: Ran,
     masker: Masker,
+    memory: Option<HashMap<TaskKey, Left>>,
+    part: Option<BTreeSet<TaskKey>>,
+    /// Variables that are other ones than in the last whole run.
+    renewed: BTreeSet<String>,
+    looked: Vec<Looked>,
 }
 
 impl Observer for Journal {
@@ -205,7 +288,41 @@ impl Observer for Journal {
             }
             _ => {}
         }
+        if let Some(watched) = &task.watched {
+            self.looked.push(Looked {
+                name: task.name.clone(),
+                watched: watched.clone(),
+                has_changed: !task.changes.is_empty(),
+            });
+        }
         Ok(())
+    }
+
+    fn cause(&self) -> Option<&'static str> {
+        self.part.is_some().then_some("drift")
+    }
+
+    fn remembers(&self) -> bool {
+        self.memory.is_some()
+    }
+
+    fn left_before(&mut self, key: &TaskKey, task: &Task) -> Option<Left> {
+        let part = self.part.as_ref()?;
+        if part.contains(key) || refers_to(task, &self.renewed) {
+            return None;
+        }
+        // Who has failed has left nothing.
+        Some(self.memory.as_ref()?.get(key).cloned().unwrap_or_default())
+    }
+
+    fn leaves(&mut self, key: &TaskKey, left: Left) {
+        let Some(memory) = &mut self.memory else { return };
+        match memory.get(key) {
+            Some(before) => {
+                self.renewed.extend(left.differs_from(before).map(str::to_owned));
+            }
+            None => drop(memory.insert(key.clone(), left)),
+        }
     }
 
     fn done_before(&mut self, action: &Action<'_>) -> Option<Value> {

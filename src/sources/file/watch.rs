@@ -1,5 +1,6 @@
 //! Waking up: what the kernel tells of directories and files, and a bell that others can ring.
 
+use crate::host::statfs::is_deaf;
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fd::OwnedFd;
@@ -9,22 +10,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// File systems whose changes may be made elsewhere, so that this kernel does not hear of them:
-/// NFS, SMB, CIFS, SMB2, FUSE, 9P, Ceph, AFS, GPFS, Lustre, overlay.
-const DEAF: [u32; 11] = [
-    0x6969,
-    0x517b,
-    0xff53_4d42,
-    0xfe53_4d42,
-    0x6573_5546,
-    0x0102_1997,
-    0x00c3_6400,
-    0x5346_414f,
-    0x4750_4653,
-    0x0bd0_0bd0,
-    0x794c_7630,
-];
 
 /// So often is the kernel asked for news before what there is is told: who writes as fast as we read
 /// would hold up everything else, and fill memory.
@@ -117,8 +102,7 @@ impl Watcher {
         if !paths.iter().any(|known| known == path) {
             paths.push(path.to_owned());
         }
-        let polled = rustix::fs::statfs(path)
-            .is_ok_and(|about| u32::try_from(about.f_type).is_ok_and(|kind| DEAF.contains(&kind)));
+        let polled = is_deaf(path);
         self.watched.insert(path.to_owned(), Watched { inode, polled });
         polled
     }

@@ -7,7 +7,8 @@ use crate::host::machine::Machine;
 use crate::host::machine::command::{Command, Output, Ran};
 use crate::host::machine::meta::Stamp;
 use crate::host::machine::path::Follow;
-use crate::sinks::apply::params::{Kind, Param, Params, Spec, expand_home};
+use crate::sinks::apply::expand::expand_word;
+use crate::sinks::apply::params::{Kind, Param, Params, Spec};
 use crate::sinks::apply::words::{Quotes, split};
 use chrono::DateTime;
 use minijinja::Value;
@@ -79,45 +80,11 @@ impl Task for Run {
         let argv = words(&self.params).map_err(Failure::new)?;
         let cmd: Value = argv.iter().map(Value::from).collect();
         let argv = match self.params.flag("expand_argument_vars", true) {
-            true => argv.into_iter().map(|word| expanded(word, cx.environment)).collect(),
+            true => argv.iter().map(|word| expand_word(word, cx.environment)).collect(),
             false => argv,
         };
         run(&self.params, machine, cx, argv, cmd)
     }
-}
-
-/// A word with its `~/`, `$NAME` and `${NAME}` replaced, as Ansible does although there is no
-/// shell. A name that the environment has not stays as it is.
-fn expanded(word: String, environment: &[(String, String)]) -> String {
-    let word = expand_home(word);
-    let value = |name: &str| {
-        let given = environment.iter().rev().find(|(key, _)| key == name);
-        given.map(|(_, value)| value.clone()).or_else(|| std::env::var(name).ok())
-    };
-    let mut made = String::with_capacity(word.len());
-    let mut rest = word.as_str();
-    while let Some((before, behind)) = rest.split_once('$') {
-        made.push_str(before);
-        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let (name, length) = match behind.strip_prefix('{').and_then(|name| name.split_once('}')) {
-            Some((name, _)) => (name, name.len() + 2),
-            None => {
-                let end = behind.find(|c| !is_part(c)).unwrap_or(behind.len());
-                (&behind[..end], end)
-            }
-        };
-        match value(name).filter(|_| !name.is_empty()) {
-            Some(value) => {
-                made.push_str(&value);
-                rest = &behind[length..];
-            }
-            None => {
-                made.push('$');
-                rest = behind;
-            }
-        }
-    }
-    made + rest
 }
 
 /// Runs `argv`, unless the parameters `creates` and `removes` say that it need not; shared by all
@@ -221,24 +188,4 @@ pub(super) fn elapsed(start: Stamp, end: Stamp) -> String {
     let seconds = passed / 1_000_000;
     let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     format!("{hours}:{minutes:02}:{rest:02}.{:06}", passed % 1_000_000)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::expanded;
-
-    #[test]
-    fn names_of_the_environment_are_replaced_where_it_has_them() {
-        let environment = [("A", "first"), ("A", "x y"), ("B", "")];
-        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        for (word, wanted) in [
-            ("$A", "x y"),
-            ("-${A}b$B.", "-x yb."),
-            ("$1 ${ $ ${} $NO_SUCH ${NO_SUCH}", "$1 ${ $ ${} $NO_SUCH ${NO_SUCH}"),
-            (r"\$A", r"\x y"),
-            ("a~/b", "a~/b"),
-        ] {
-            assert_eq!(expanded(word.to_owned(), &environment), wanted, "{word}");
-        }
-    }
 }

@@ -9,7 +9,8 @@ use crate::host::machine::Machine;
 use crate::host::machine::meta::{Kind as FileKind, Meta};
 use crate::host::machine::mode::Mode;
 use crate::host::machine::path::Follow;
-use crate::sinks::apply::params::{Kind, Param, Params, Spec, expand_home};
+use crate::sinks::apply::expand::expand_path;
+use crate::sinks::apply::params::{Kind, Param, Params, Spec};
 use globset::{GlobBuilder, GlobMatcher};
 use minijinja::Value;
 use std::path::{Path, PathBuf};
@@ -125,7 +126,7 @@ impl Task for Find {
         let limit = params.int("limit").and_then(|limit| usize::try_from(limit).ok());
         let (mut files, mut examined, mut skipped) = (Vec::new(), 0_usize, Vec::new());
         for root in values::list(params, "paths") {
-            let path = PathBuf::from(expand_home(root.clone()));
+            let path = PathBuf::from(expand_path(&root));
             let is_directory = machine
                 .stat(&path, Follow::Yes)?
                 .is_some_and(|found| found.kind == FileKind::Directory);

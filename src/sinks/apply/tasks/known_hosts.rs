@@ -6,7 +6,8 @@ use crate::event::hmac::hmac;
 use crate::host::machine::Machine;
 use crate::host::machine::path::Follow;
 use crate::host::machine::write::{Attributes, WriteOptions};
-use crate::sinks::apply::params::{Kind, Param, Params, Spec, expand_home};
+use crate::sinks::apply::expand::expand_path;
+use crate::sinks::apply::params::{Kind, Param, Params, Spec};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -162,7 +163,7 @@ struct KnownHosts {
 impl Task for KnownHosts {
     fn converge(&self, machine: &mut Machine, _: &TaskContext<'_>) -> Result<Outcome, Failure> {
         let params = &self.params;
-        let usual = || PathBuf::from(expand_home("~/.ssh/known_hosts".into()));
+        let usual = || PathBuf::from(expand_path("~/.ssh/known_hosts"));
         let path = params.path("path").unwrap_or_else(usual);
         let is_there = machine.stat(&path, Follow::Yes)?.is_some();
         let old = match is_there {

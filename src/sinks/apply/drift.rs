@@ -1,0 +1,211 @@
+//! Drift: which tasks are due because something is not as they left it.
+
+use super::part::{TaskKey, Watched};
+use crate::host::machine::seen::{Depth, Seen, note};
+use crate::host::watch::{News, Stamp, Watch};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+
+/// What the kernel does not tell is looked at this often.
+const POLL: Duration = Duration::from_secs(10);
+
+/// Changes that come together are repaired together.
+const GATHER: Duration = Duration::from_millis(2);
+
+/// So often is a task repaired at once; after that somebody fights with it, and it waits for twice as
+/// long each time.
+const AT_ONCE: u32 = 3;
+
+/// Whom nobody fights with for so long is at peace.
+const PEACE: Duration = Duration::from_secs(10 * 60);
+
+/// What a task looked at in a run, and how it left that.
+#[derive(Debug)]
+pub(super) struct Looked {
+    pub(super) name: String,
+    pub(super) watched: Watched,
+    /// Whether it changed anything.
+    pub(super) has_changed: bool,
+}
+
+/// What is due.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// These tasks.
+    Tasks(BTreeSet<TaskKey>),
+    /// All of them: nobody knows what has happened.
+    Everything,
+}
+
+/// What tasks depend on, listened to.
+pub(super) struct Drift {
+    watch: Watch,
+    tasks: HashMap<TaskKey, Seen>,
+    /// How the tasks left what they looked at.
+    stamps: HashMap<PathBuf, Stamp>,
+    /// Which tasks depend on a path, and how closely they look.
+    readers: BTreeMap<PathBuf, Vec<(TaskKey, Depth)>>,
+    due: BTreeMap<TaskKey, Instant>,
+    repairs: HashMap<TaskKey, Repairs>,
+    next_poll: Instant,
+    /// The longest that a repair waits.
+    interval: Duration,
+    /// How many tasks somebody has begun to fight with.
+    fights: u64,
+}
+
+struct Repairs {
+    count: u32,
+    last: Instant,
+}
+
+impl Drift {
+    /// Nothing to listen to yet.
+    ///
+    /// # Errors
+    /// The kernel has no more queues of changes for this user.
+    pub(super) fn new(interval: Duration) -> io::Result<Self> {
+        Ok(Self {
+            watch: Watch::new()?,
+            tasks: HashMap::new(),
+            stamps: HashMap::new(),
+            readers: BTreeMap::new(),
+            due: BTreeMap::new(),
+            repairs: HashMap::new(),
+            next_poll: Instant::now() + POLL,
+            interval,
+            fights: 0,
+        })
+    }
+
+    /// How many paths are listened to, how many of them only looked at now and then, and how many
+    /// fights there were.
+    pub(super) fn counts(&self) -> (usize, usize, u64) {
+        (self.watch.count(), self.watch.polled().len(), self.fights)
+    }
+
+    /// Waits until something is due.
+    ///
+    /// # Errors
+    /// The kernel tells of nothing any more.
+    pub(super) async fn next(&mut self) -> io::Result<Due> {
+        loop {
+            let now = Instant::now();
+            let due = self.due.iter().filter(|(_, at)| **at <= now);
+            let due: BTreeSet<TaskKey> = due.map(|(key, _)| key.clone()).collect();
+            if !due.is_empty() {
+                return Ok(Due::Tasks(due));
+            }
+            let wake = self.due.values().min().copied().unwrap_or(self.next_poll);
+            tokio::select! {
+                news = self.watch.news() => match news? {
+                    News::Anything => return Ok(Due::Everything),
+                    News::Paths(paths) => paths.iter().for_each(|path| self.look_at(path)),
+                },
+                () = sleep_until(wake.min(self.next_poll)) => self.poll(),
+            }
+        }
+    }
+
+    fn poll(&mut self) {
+        if Instant::now() >= self.next_poll {
+            self.next_poll = Instant::now() + POLL;
+            let polled = self.watch.polled().clone();
+            polled.iter().for_each(|path| self.look_at(path));
+        }
+    }
+
+    /// Makes those due for whom `path` is not as it was left.
+    fn look_at(&mut self, path: &PathBuf) {
+        let (Some(left), Some(readers)) = (self.stamps.get(path), self.readers.get(path)) else {
+            return;
+        };
+        let found = Stamp::of(path);
+        let readers = readers.iter().filter(|(_, depth)| !left.is_same(&found, *depth));
+        let keys: Vec<TaskKey> = readers.map(|(key, _)| key.clone()).collect();
+        keys.iter().for_each(|key| self.is_due(key));
+    }
+
+    fn is_due(&mut self, key: &TaskKey) {
+        if !self.due.contains_key(key) {
+            let at = Instant::now() + GATHER + delay(self.repairs.get(key), self.interval);
+            self.due.insert(key.clone(), at);
+        }
+    }
+
+    /// Learns what the tasks of a run have looked at; all there are where it is `whole`.
+    pub(super) fn ran(&mut self, looked: Vec<Looked>, whole: bool) {
+        if whole {
+            self.tasks.clear();
+            self.stamps.clear();
+            self.due.clear();
+        }
+        let mut are_known = !whole;
+        let mut touched = BTreeSet::new();
+        for Looked { name, watched, has_changed } in looked {
+            let Watched { key, seen, stamps, overtaken } = watched;
+            self.due.remove(&key);
+            self.stamps.extend(stamps);
+            if has_changed && !whole {
+                self.count_repair(&key, &name);
+            }
+            if overtaken {
+                self.is_due(&key);
+            }
+            are_known &= self.tasks.get(&key) == Some(&seen);
+            touched.extend(seen.keys().cloned());
+            self.tasks.insert(key, seen);
+        }
+        if !are_known {
+            self.listen();
+            touched.extend(self.readers.keys().cloned());
+        }
+        // What came between a task and the watch.
+        touched.iter().for_each(|path| self.look_at(path));
+    }
+
+    /// Listens to what the tasks depend on.
+    fn listen(&mut self) {
+        self.readers.clear();
+        let mut paths = Seen::new();
+        for (key, seen) in &self.tasks {
+            for (path, depth) in seen {
+                note(&mut paths, path, *depth);
+                self.readers.entry(path.clone()).or_default().push((key.clone(), *depth));
+            }
+        }
+        self.watch.set(paths);
+    }
+
+    fn count_repair(&mut self, key: &TaskKey, name: &str) {
+        let now = Instant::now();
+        let repairs = self.repairs.entry(key.clone()).or_insert(Repairs { count: 0, last: now });
+        if now.duration_since(repairs.last) > PEACE {
+            repairs.count = 0;
+        }
+        repairs.count += 1;
+        repairs.last = now;
+        if repairs.count == AT_ONCE {
+            self.fights += 1;
+            tracing::warn!(
+                name,
+                place = key.place,
+                "somebody keeps changing what this task has put right; it is repaired ever more slowly"
+            );
+        }
+    }
+}
+
+/// How long the next repair waits.
+fn delay(repairs: Option<&Repairs>, longest: Duration) -> Duration {
+    let Some(repairs) = repairs.filter(|repairs| repairs.last.elapsed() <= PEACE) else {
+        return Duration::ZERO;
+    };
+    match repairs.count.checked_sub(AT_ONCE) {
+        Some(more) => Duration::from_secs(1 << more.min(16)).min(longest),
+        None => Duration::ZERO,
+    }
+}
