@@ -137,7 +137,7 @@ fn secrets() -> Secrets {
     [("TOKEN".to_owned(), SecretText::new("hunter2-hunter2".into()))].into_iter().collect()
 }
 
-fn inputs() -> Inputs {
+pub(super) fn inputs() -> Inputs {
     Inputs {
         engine: Arc::new(Engine::new()),
         facts: from_json(&serde_json::json!({"os": {"family": "debian"}})),

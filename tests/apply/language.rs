@@ -1,8 +1,9 @@
 //! Conditions, loops, registers, handlers, tags, and what is shown of secrets.
 
-use super::bench::{Bench, last_message, letters};
+use super::bench::{Bench, inputs, last_message, letters};
 use driftless::host::machine::Machine;
-use driftless::sinks::apply::executor::Selection;
+use driftless::host::machine::seen::Depth;
+use driftless::sinks::apply::executor::{Observer, Selection, run};
 use driftless::sinks::apply::report::{Recap, Report};
 use std::fs;
 
@@ -229,14 +230,30 @@ fn check_mode_of_a_task_looks_and_does_not_touch() {
     assert!(!bench.path("x").exists());
 }
 
+/// Remembers which task is which.
+struct Remembers;
+
+impl Observer for Remembers {
+    fn remembers(&self) -> bool {
+        true
+    }
+}
+
 #[test]
-fn a_task_knows_the_paths_that_it_depends_on() {
+fn a_task_knows_what_it_depends_on_and_how_closely_it_has_looked() {
     let bench = Bench::new();
     fs::write(bench.path("x"), "hello\n").unwrap();
-    let report = bench.run("tasks: [{copy: {src: motd, dest: '{{ root }}/x'}}]");
-    let seen = &report.tasks[0].seen;
-    assert!(seen.contains(&bench.path("x")), "{seen:?}");
-    assert!(seen.contains(&bench.base.path().join("files/motd")), "{seen:?}");
+    let tasks = "tasks:
+  - copy: {src: motd, dest: '{{ root }}/x'}
+  - file: {path: '{{ root }}/x', mode: '0600'}
+";
+    let (set, _) = bench.parse(tasks);
+    let everything = Selection::default();
+    let report = run(&set, &mut Machine::live(), &inputs(), &everything, &mut Remembers);
+    let seen = |at: usize| report.tasks[at].watched.as_ref().unwrap().seen.clone();
+    assert_eq!(seen(0).get(&bench.path("x")), Some(&Depth::Content));
+    assert_eq!(seen(0).get(&bench.base.path().join("files/motd")), Some(&Depth::Content));
+    assert_eq!(seen(1).get(&bench.path("x")), Some(&Depth::Rights), "its content may change");
 }
 
 #[test]
