@@ -198,6 +198,8 @@ impl Watch {
             for _ in 0..MOST_EVENTS {
                 let event = next.ok_or(io::ErrorKind::UnexpectedEof)??;
                 if event.mask.contains(EventMask::Q_OVERFLOW) {
+                    // What leads to the paths may be other directories by now.
+                    self.listen();
                     return Ok(News::Anything);
                 }
                 self.sort(&event, &mut told);

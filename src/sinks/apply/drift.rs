@@ -19,6 +19,9 @@ const GATHER: Duration = Duration::from_millis(2);
 /// long each time.
 const AT_ONCE: u32 = 3;
 
+/// The same for a task that ran and found nothing to do: it reads what changes all the time.
+const AT_ONCE_FOR_NOTHING: u32 = 20;
+
 /// Whom nobody fights with for so long is at peace.
 const PEACE: Duration = Duration::from_secs(10 * 60);
 
@@ -29,15 +32,6 @@ pub(super) struct Looked {
     pub(super) watched: Watched,
     /// Whether it changed anything.
     pub(super) has_changed: bool,
-}
-
-/// What is due.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Due {
-    /// These tasks.
-    Tasks(BTreeSet<TaskKey>),
-    /// All of them: nobody knows what has happened.
-    Everything,
 }
 
 /// What tasks depend on, listened to.
@@ -58,7 +52,10 @@ pub(super) struct Drift {
 }
 
 struct Repairs {
+    /// How often it had something to put right.
     count: u32,
+    /// How often it had not.
+    for_nothing: u32,
     last: Instant,
 }
 
@@ -87,22 +84,25 @@ impl Drift {
         (self.watch.count(), self.watch.polled().len(), self.fights)
     }
 
-    /// Waits until something is due.
+    /// Waits until tasks are due.
     ///
     /// # Errors
     /// The kernel tells of nothing any more.
-    pub(super) async fn next(&mut self) -> io::Result<Due> {
+    pub(super) async fn next(&mut self) -> io::Result<BTreeSet<TaskKey>> {
         loop {
             let now = Instant::now();
             let due = self.due.iter().filter(|(_, at)| **at <= now);
             let due: BTreeSet<TaskKey> = due.map(|(key, _)| key.clone()).collect();
             if !due.is_empty() {
-                return Ok(Due::Tasks(due));
+                return Ok(due);
             }
             let wake = self.due.values().min().copied().unwrap_or(self.next_poll);
             tokio::select! {
                 news = self.watch.news() => match news? {
-                    News::Anything => return Ok(Due::Everything),
+                    News::Anything => {
+                        let all: Vec<PathBuf> = self.readers.keys().cloned().collect();
+                        all.iter().for_each(|path| self.look_at(path));
+                    }
                     News::Paths(paths) => paths.iter().for_each(|path| self.look_at(path)),
                 },
                 () = sleep_until(wake.min(self.next_poll)) => self.poll(),
@@ -149,8 +149,8 @@ impl Drift {
             let Watched { key, seen, stamps, overtaken } = watched;
             self.due.remove(&key);
             self.stamps.extend(stamps);
-            if has_changed && !whole {
-                self.count_repair(&key, &name);
+            if !whole {
+                self.count_repair(&key, &name, has_changed);
             }
             if overtaken {
                 self.is_due(&key);
@@ -180,14 +180,19 @@ impl Drift {
         self.watch.set(paths);
     }
 
-    fn count_repair(&mut self, key: &TaskKey, name: &str) {
+    fn count_repair(&mut self, key: &TaskKey, name: &str, has_changed: bool) {
         let now = Instant::now();
-        let repairs = self.repairs.entry(key.clone()).or_insert(Repairs { count: 0, last: now });
+        let none = Repairs { count: 0, for_nothing: 0, last: now };
+        let repairs = self.repairs.entry(key.clone()).or_insert(none);
         if now.duration_since(repairs.last) > PEACE {
-            repairs.count = 0;
+            (repairs.count, repairs.for_nothing) = (0, 0);
+        }
+        repairs.last = now;
+        if !has_changed {
+            repairs.for_nothing += 1;
+            return;
         }
         repairs.count += 1;
-        repairs.last = now;
         if repairs.count == AT_ONCE {
             self.fights += 1;
             tracing::warn!(
@@ -204,7 +209,9 @@ fn delay(repairs: Option<&Repairs>, longest: Duration) -> Duration {
     let Some(repairs) = repairs.filter(|repairs| repairs.last.elapsed() <= PEACE) else {
         return Duration::ZERO;
     };
-    match repairs.count.checked_sub(AT_ONCE) {
+    let fought = repairs.count.checked_sub(AT_ONCE);
+    let idle = repairs.for_nothing.checked_sub(AT_ONCE_FOR_NOTHING);
+    match fought.max(idle) {
         Some(more) => Duration::from_secs(1 << more.min(16)).min(longest),
         None => Duration::ZERO,
     }

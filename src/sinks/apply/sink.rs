@@ -1,7 +1,7 @@
 //! The stream of desired states, run one after the other on a thread of its own.
 
 use super::done::Ran;
-use super::drift::{Drift, Due, Looked};
+use super::drift::{Drift, Looked};
 use super::executor::{Action, Inputs, Observer, Pending, Selection};
 use super::numbers::Numbers;
 use super::part::{Left, TaskKey, refers_to};
@@ -31,13 +31,6 @@ pub(super) struct Apply {
     pub(super) watch: bool,
 }
 
-/// What is to run.
-enum Extent {
-    Everything,
-    /// What something has drifted for.
-    Part(BTreeSet<TaskKey>),
-}
-
 #[async_trait]
 impl StreamSink for Apply {
     async fn run(self: Box<Self>, input: Input, cx: SinkContext) -> Result<(), Fault> {
@@ -52,7 +45,8 @@ impl StreamSink for Apply {
         let mut current: Option<SharedTaskSet> = None;
         let mut due = Instant::now();
         loop {
-            let mut extent = Extent::Everything;
+            // What something has drifted for; everything where there is none.
+            let mut part = None;
             let envelope = tokio::select! {
                 envelope = input.next() => match envelope {
                     Some(envelope) => Some(envelope),
@@ -61,8 +55,7 @@ impl StreamSink for Apply {
                 () = sleep_until(due), if current.is_some() && !env.once => None,
                 drifted = drifted(&mut drift), if current.is_some() => {
                     match drifted {
-                        Ok(Due::Everything) => {}
-                        Ok(Due::Tasks(keys)) => extent = Extent::Part(keys),
+                        Ok(keys) => part = Some(keys),
                         Err(error) => {
                             tracing::error!(%error, "the kernel tells of no changes any more; each interval looks for them");
                             drift = None;
@@ -79,16 +72,12 @@ impl StreamSink for Apply {
             // The newest one replaces those that wait.
             while let Some(envelope) = input.try_next().await {
                 take(envelope, &cx, &mut current, &mut acks);
-                extent = Extent::Everything;
+                part = None;
             }
             let Some(set) = current.clone() else { continue };
             let mut own = runner;
             env.runs.begin();
             let begun = Instant::now();
-            let part = match extent {
-                Extent::Everything => None,
-                Extent::Part(keys) => Some(keys),
-            };
             let whole = part.is_none();
             let ran = tokio::task::spawn_blocking(move || {
                 let end = own.run(&set, part);
@@ -132,7 +121,7 @@ fn listen(interval: Duration) -> Option<Drift> {
         .ok()
 }
 
-async fn drifted(drift: &mut Option<Drift>) -> std::io::Result<Due> {
+async fn drifted(drift: &mut Option<Drift>) -> std::io::Result<BTreeSet<TaskKey>> {
     match drift {
         Some(drift) => drift.next().await,
         None => std::future::pending().await,
