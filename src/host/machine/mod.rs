@@ -31,6 +31,7 @@ pub mod path;
 mod properties;
 mod remove;
 pub mod rights;
+mod space;
 pub mod state;
 pub mod temporary;
 mod undo;

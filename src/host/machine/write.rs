@@ -2,7 +2,7 @@
 
 use super::accounts::own_ids;
 use super::change::{Access, Before, Effect, Stamps, Time};
-use super::command::Command;
+use super::command::{Command, Output};
 use super::fault::Fault;
 use super::live::Manner;
 use super::meta::{Kind, Meta};
@@ -111,16 +111,12 @@ impl Machine {
         Ok(backup)
     }
 
-    /// Runs a command that looks at new content before it takes effect. The content lives in
-    /// memory only, so that a dry run leaves no trace.
     fn validate(&self, argv: &[String], content: &Bytes) -> Result<(), Fault> {
         let shown = argv.join(" ");
         if !argv.iter().any(|word| word.contains("%s")) {
             return Err(Fault::new(format!("`validate` must hold `%s`, and is `{shown}`")));
         }
-        let draft = Draft::new(content)?;
-        let argv = argv.iter().map(|word| word.replace("%s", &draft.path)).collect();
-        let output = self.guard(&Command { argv, ..Command::default() })?;
+        let output = self.guard_content(argv, content)?;
         if output.is_success() {
             return Ok(());
         }
@@ -128,6 +124,16 @@ impl Machine {
         let said = String::from_utf8_lossy(said);
         let how = output.how_it_ended();
         Err(Fault::new(format!("`{shown}` objects to the new content ({how}): {}", said.trim())))
+    }
+
+    /// Runs a command that looks at new content before it takes effect; `%s` in it is a file with
+    /// that content. It lives in memory only, so that a dry run leaves no trace.
+    ///
+    /// Errors: those of [`Machine::guard`].
+    pub fn guard_content(&self, argv: &[String], content: &Bytes) -> Result<Output, Fault> {
+        let draft = Draft::new(content)?;
+        let argv = argv.iter().map(|word| word.replace("%s", &draft.path)).collect();
+        self.guard(&Command { argv, ..Command::default() })
     }
 
     /// Makes sure that `path` is a directory; its parent must be one. `attributes` count for a
@@ -318,6 +324,9 @@ impl Draft {
         let file = memfd_create(c"driftless-draft", MFdFlags::MFD_CLOEXEC);
         let mut file = std::fs::File::from(file.map_err(|e| fault(e.into()))?);
         file.write_all(content).map_err(fault)?;
+        // Some programs do not look at a file that anybody may write.
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        file.set_permissions(mode).map_err(fault)?;
         let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
         Ok(Self { path, _file: file })
     }
