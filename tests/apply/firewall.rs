@@ -20,7 +20,8 @@ fn rules_chains_and_policies_of_iptables_are_set_as_foretold_and_only_once() {
   - iptables: {chain: OWN, source: 10.0.0.0/8, match: [iprange], dst_range: 10.0.0.1-10.0.0.9, jump: DROP}
   - iptables: {chain: OWN, protocol: tcp, destination_ports: ['80', '8000:8100'], reject_with: tcp-reset, ip_version: ipv4}
   - iptables: {chain: INPUT, source: '!10.9.0.0/16', log_prefix: 'odd ', log_level: info}
-  - iptables: {chain: INPUT, protocol: tcp, tcp_flags: {flags: [SYN, ACK], flags_set: [SYN]}, syn: negate, jump: OWN}
+  - iptables: {chain: INPUT, protocol: tcp, tcp_flags: {flags: [SYN, ACK], flags_set: [SYN]}, jump: OWN}
+  - iptables: {chain: INPUT, protocol: tcp, syn: negate, jump: OWN}
   - iptables: {table: nat, chain: PREROUTING, protocol: tcp, destination_port: 80, jump: REDIRECT, to_ports: 8080}
   - iptables: {chain: FORWARD, policy: DROP, ip_version: both}
   - iptables: {chain: OUTPUT, protocol: udp, destination_port: 53, jump: ACCEPT, state: absent}
@@ -183,15 +184,15 @@ fn interfaces_get_addresses_and_routes_as_foretold_and_only_once() {
     if !has("ip") {
         return;
     }
-    let list = "  - interface: {name: t0, type: dummy, mtu: 1400, addresses: [10.7.0.1/24, 2001:DB8::1/64], routes: [{to: 10.8.0.0/16, via: 10.7.0.254, metric: 5}, {to: default, via: 10.7.0.253}, {to: '2001:db8:1::/48', via: '2001:db8::2'}]}
+    let list = "  - interface: {name: t0, type: bridge, mtu: 1400, addresses: [10.7.0.1/24, 2001:DB8::1/64], routes: [{to: 10.8.0.0/16, via: 10.7.0.254, metric: 5}, {to: default, via: 10.7.0.253}, {to: '2001:db8:1::/48', via: '2001:db8::2'}]}
   - interface: {name: br0, type: bridge}
-  - interface: {name: t1, type: dummy, master: br0}
+  - interface: {name: t1, master: br0}
   - interface: {name: old, exclusive: true, addresses: [10.6.0.1/24], state: down}
   - interface: {name: gone, state: absent}
 ";
     let prepare = "
-        ip link add old type dummy && ip link add gone type dummy || { echo none; exit 0; }
-        ip link set old up; ip addr add 10.6.0.2/24 dev old
+        ip link add old type veth peer t1 && ip link add gone type bridge && ip link set old up || { echo none; exit 0; }
+        ip addr add 10.6.0.2/24 dev old
     ";
     let look = "ip -br link | sed 's/ *[0-9a-f:]*:[0-9a-f:]* */ /; s/@NONE//' | sort; ip -br -4 addr show t0; ip -4 route; ip -br -4 addr show old";
     let probe = said_in_root(&format!("{prepare}echo some"));
@@ -212,7 +213,7 @@ fn an_address_that_the_session_uses_is_not_taken_away_unless_forced() {
   - interface: {name: old, exclusive: true, addresses: [10.6.0.1/24], force: true}
 ";
     let script = format!(
-        "ip link add old type dummy && ip link set old up && ip addr add 10.6.0.2/24 dev old || {{ echo none; exit 0; }}
+        "ip link add old type bridge && ip link set old up && ip addr add 10.6.0.2/24 dev old || {{ echo none; exit 0; }}
         export SSH_CONNECTION='10.0.0.9 5000 10.6.0.2 22'
         {APPLY}{}apply\n",
         tasks(list)

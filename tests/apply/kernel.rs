@@ -17,7 +17,7 @@ const MODULES: &str = r#"
     rm -f /sbin/modprobe /usr/sbin/modprobe
     cat >/usr/sbin/modprobe <<'END'
 #!/bin/sh
-echo "$*" >>/run/calls
+[ "$1" = -n ] || echo "$*" >>/run/calls
 case "$*" in
     '-n br_netfilter' | '-n dummy numdummies=2') ;;
     '-n no_such') echo 'modprobe: FATAL: Module no_such not found.' >&2; exit 1 ;;
@@ -65,7 +65,7 @@ fn modules_are_loaded_and_named_for_each_start_as_foretold_and_only_once() {
   - modprobe: {name: loop, state: absent, persistent: absent}
 ";
     let list = list.replace("br-netfilter", "br_netfilter");
-    let look = "cat /proc/modules /run/calls; cd /etc; head modules-load.d/* modprobe.d/mine.conf modprobe.d/dummy.conf";
+    let look = "cat /proc/modules /run/calls; cd /etc; head modules-load.d/{br_netfilter,dummy,mine}.conf modprobe.d/{dummy,mine}.conf";
     let Some(said) = converged(MODULES, &list, look) else { return };
     insta::assert_snapshot!(said);
 }
@@ -172,7 +172,7 @@ fn what_cannot_be_mounted_leaves_table_and_directories_as_they_were() {
   - mount: {path: /srv/old, state: absent}
 ";
     let script = format!(
-        "{MOUNTS}{APPLY}{}echo x >/srv/old/kept; umount /srv/old; echo y >/srv/old/under; apply\ncat /etc/fstab; ls -d /srv/*; mounted\n",
+        "{MOUNTS}{APPLY}{}echo x >/srv/old/kept; umount /srv/old; echo y >/srv/old/under; apply\ncat /etc/fstab; ls -d /srv/*; mounted || true\n",
         tasks(list)
     );
     let Some(said) = said_in_root(&script) else { return };

@@ -324,9 +324,6 @@ impl Draft {
         let file = memfd_create(c"driftless-draft", MFdFlags::MFD_CLOEXEC);
         let mut file = std::fs::File::from(file.map_err(|e| fault(e.into()))?);
         file.write_all(content).map_err(fault)?;
-        // Some programs do not look at a file that anybody may write.
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-        file.set_permissions(mode).map_err(fault)?;
         let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
         Ok(Self { path, _file: file })
     }

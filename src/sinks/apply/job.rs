@@ -212,9 +212,8 @@ impl Job<'_> {
         let Switches { no_log, shows_diff, returns_diff, .. } = self.switches;
         let report = |change| {
             let mut report = ChangeReport::new(change, self.masker, shows_diff && !no_log);
-            let mask = |text: String| self.passwords.mask(&text).into_owned();
-            report.summary = mask(report.summary);
-            report.diff = report.diff.map(mask);
+            report.summary = self.passwords.mask(&report.summary).into_owned();
+            report.diff = report.diff.map(|text| self.passwords.mask(&text).into_owned());
             if no_log {
                 report.summary = format!("{}: (hidden: the task says `no_log`)", report.path);
             }

@@ -292,23 +292,27 @@ impl Job<'_> {
         let command = |verb: &str, address: &str| {
             system::argv(&["ip", "address", verb, address, "dev", self.name])
         };
-        for address in &wanted {
-            let what = format!("address {address}");
-            let is_there = there.contains(address);
-            if self.part(machine, &what, if is_there { PRESENT } else { ABSENT }) == ABSENT {
-                let back = Some(command("delete", address));
-                self.step(machine, &what, [ABSENT, PRESENT], command("add", address), back)?;
+        // Those that go go first: an address of the same network would go with them.
+        let mut gone = Vec::new();
+        if self.params.flag("exclusive", false) {
+            for address in there.iter().filter(|address| !wanted.contains(address)) {
+                let what = format!("address {address}");
+                if self.part(machine, &what, PRESENT) == PRESENT {
+                    self.must_not_cut(machine, now, |other| other == address)?;
+                    let back = Some(command("add", address));
+                    let argv = command("delete", address);
+                    self.step(machine, &what, [PRESENT, ABSENT], argv, back)?;
+                    gone.push(address);
+                }
             }
         }
-        if !self.params.flag("exclusive", false) {
-            return Ok(());
-        }
-        for address in there.iter().filter(|address| !wanted.contains(address)) {
+        for address in &wanted {
             let what = format!("address {address}");
-            if self.part(machine, &what, PRESENT) == PRESENT {
-                self.must_not_cut(machine, now, |other| other == address)?;
-                let back = Some(command("add", address));
-                self.step(machine, &what, [PRESENT, ABSENT], command("delete", address), back)?;
+            let is_there =
+                there.contains(address) && !gone.iter().any(|gone| is_beside(gone, address));
+            if self.part(machine, &what, if is_there { PRESENT } else { ABSENT }) == ABSENT {
+                let back = Some(command("delete", address));
+                self.step(machine, &what, [ABSENT, PRESENT], command("replace", address), back)?;
             }
         }
         Ok(())
@@ -395,6 +399,18 @@ fn spelled(text: &str) -> Option<String> {
     Some(format!("{address}/{}", length?))
 }
 
+/// Whether both are addresses of one network of IPv4, where the first of them takes the others with it.
+fn is_beside(one: &str, other: &str) -> bool {
+    let cut = |text: &str| match network(text)? {
+        (IpAddr::V4(address), Some(length)) => {
+            let shift = 32_u32.checked_sub(u32::from(length))?;
+            Some((address.to_bits().checked_shr(shift).unwrap_or(0), length))
+        }
+        _ => None,
+    };
+    cut(one).is_some_and(|one| cut(other) == Some(one))
+}
+
 fn is_route(told: &Value, wanted: &Route) -> bool {
     let to = told.get("dst").and_then(Value::as_str).unwrap_or_default();
     let via = told.get("gateway").and_then(Value::as_str).and_then(|via| via.parse().ok());
@@ -410,6 +426,10 @@ mod tests {
     #[test]
     fn addresses_and_networks_are_spelled_as_the_kernel_does() {
         assert_eq!(spelled("2001:DB8:0::1/64").as_deref(), Some("2001:db8::1/64"));
+        assert!(
+            is_beside("10.0.0.1/24", "10.0.0.9/24") && !is_beside("10.0.0.1/24", "10.0.1.9/24")
+        );
+        assert!(!is_beside("10.0.0.1/24", "10.0.0.9/25") && !is_beside("fe80::1/64", "fe80::2/64"));
         assert_eq!(network("10.0.0.1/33"), None);
         assert_eq!(network("10.0.0.1").map(|it| it.1), Some(None));
         let told = serde_json::json!({"dst": "10.1.0.5", "gateway": "10.0.0.1", "metric": 5});

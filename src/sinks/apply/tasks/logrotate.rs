@@ -3,9 +3,9 @@
 use super::{Failure, Module, Outcome, Task, TaskContext, file_attributes, system};
 use crate::event::fault::{Diagnostic, nearest};
 use crate::host::machine::Machine;
+use crate::host::machine::command::Command;
 use crate::host::machine::path::Follow;
 use crate::sinks::apply::params::{Kind, Param, Params, Spec};
-use bytes::Bytes;
 use std::path::Path;
 
 pub(super) static MODULE: Module = Module {
@@ -174,6 +174,9 @@ impl Logrotate {
     }
 }
 
+/// It does not look at what is no file of its owner's alone; the file is gone at once.
+const LOOK: &str = r#"f=$(mktemp) || exit; cat >"$f"; "$0" -d "$f"; rm -f "$f""#;
+
 /// Lets `logrotate`, where it is installed, look at the file before it counts. It ends with an error
 /// too where a log is missing, which the file cannot help.
 fn must_be_understood(machine: &Machine, content: &str) -> Result<(), Failure> {
@@ -181,12 +184,16 @@ fn must_be_understood(machine: &Machine, content: &str) -> Result<(), Failure> {
         if machine.stat(Path::new(program), Follow::Yes)?.is_none() {
             continue;
         }
-        let argv = system::argv(&[program, "-d", "%s"]);
-        let output = machine.guard_content(&argv, &Bytes::from(content.to_owned()))?;
+        let command = Command {
+            argv: system::argv(&["sh", "-c", LOOK, program]),
+            stdin: Some(content.as_bytes().to_vec()),
+            ..Command::default()
+        };
+        let output = machine.guard(&command)?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         // `error: FILE:LINE why`
         let complaint = said.lines().find_map(|line| {
-            let (_, why) = line.strip_prefix("error: /proc/")?.split_once(':')?;
+            let (_, why) = line.strip_prefix("error: /")?.split_once(':')?;
             why.starts_with(|c: char| c.is_ascii_digit()).then_some(why)
         });
         return match complaint {

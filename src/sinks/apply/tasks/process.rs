@@ -184,7 +184,7 @@ impl Process {
 
     /// Gives processes time to end; those that have not.
     fn wait(&self, machine: &Machine, mut left: Vec<Running>) -> Result<Vec<Running>, Failure> {
-        if machine.is_dry_run() {
+        if machine.foretold_state(&self.of()).is_some() {
             return Ok(Vec::new());
         }
         let seconds = values::number(&self.params, "timeout")?.unwrap_or(USUAL).max(0.0);

@@ -274,7 +274,7 @@ fn part(machine: &Machine, of: &str, file: &str, name: &str) -> Result<String, F
 /// have; what it would not touch it leaves out.
 fn is_so(machine: &Machine, words: &[String]) -> Result<bool, Failure> {
     let argv = with_program("ufw", &[vec!["--dry-run".to_owned()], words.to_vec()].concat());
-    let output = machine.query(&Command { argv, ..Command::default() })?;
+    let output = machine.guard(&Command { argv, ..Command::default() })?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.is_success() {
         let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -284,6 +284,11 @@ fn is_so(machine: &Machine, words: &[String]) -> Result<bool, Failure> {
             return Ok(true);
         }
         return Err(Failure::new(format!("ufw objects: {complaint}")));
+    }
+    let is_known = said.contains("Skipping") || RULES.iter().any(|(_, mark)| said.contains(mark));
+    if !is_known {
+        let failure = Failure::new("`ufw --dry-run` does not tell what it would do");
+        return Err(Failure { is_denial: machine.is_dry_run(), ..failure });
     }
     for (at, (file, mark)) in RULES.iter().enumerate() {
         let Some(begin) = said.find(mark) else { continue };

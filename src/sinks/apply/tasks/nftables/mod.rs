@@ -244,8 +244,7 @@ fn loaded(machine: &Machine, text: &str) -> Result<Loaded, Failure> {
 
 /// Whether the kernel would take the file as it is: the names of interfaces and of other tables too.
 fn must_be_understood(machine: &Machine, file: &str) -> Result<(), Failure> {
-    let argv = system::argv(&["nft", "-c", "-f", "%s"]);
-    let output = machine.guard_content(&argv, &Bytes::from(file.to_owned()))?;
+    let output = ask(machine, &["nft", "-c", "-f", "-"], Some(file))?;
     if output.is_success() {
         return Ok(());
     }
