@@ -123,7 +123,9 @@ impl Machine {
         let said = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
         let said = String::from_utf8_lossy(said);
         let how = output.how_it_ended();
-        Err(Fault::new(format!("`{shown}` objects to the new content ({how}): {}", said.trim())))
+        let said = said.trim();
+        let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+        Err(Fault::new(format!("`{shown}` objects to the new content ({how}){said}")))
     }
 
     /// Runs a command that looks at new content before it takes effect; `%s` in it is a file with
