@@ -25,11 +25,11 @@ fn rules_chains_and_policies_of_iptables_are_set_as_foretold_and_only_once() {
   - iptables: {table: nat, chain: PREROUTING, protocol: tcp, destination_port: 80, jump: REDIRECT, to_ports: 8080}
   - iptables: {chain: FORWARD, policy: DROP, ip_version: both}
   - iptables: {chain: OUTPUT, protocol: udp, destination_port: 53, jump: ACCEPT, state: absent}
-  - iptables: {chain: OLD, flush: true}
+  - iptables: {chain: KEPT, flush: true}
   - iptables: {chain: OLD, chain_management: true, state: absent}
 ";
     let prepare = format!(
-        "{NEEDS_FILTER}iptables -A OUTPUT -p udp --dport 53 -j ACCEPT; iptables -N OLD; iptables -A OLD -j DROP\n"
+        "{NEEDS_FILTER}iptables -A OUTPUT -p udp --dport 53 -j ACCEPT; iptables -N OLD; iptables -N KEPT; iptables -A KEPT -j DROP\n"
     );
     let look = "iptables -S; iptables -t nat -S PREROUTING; ip6tables -S FORWARD";
     let script = format!("{prepare}{APPLY}{}apply\nagain\n{look}\n", tasks(list));
@@ -172,7 +172,7 @@ fn rules_and_defaults_of_ufw_are_set_as_foretold_and_only_once() {
   - ufw: {logging: medium}
   - ufw: {rule: allow, port: 99, proto: tcp, delete: true}
 ";
-    let prepare = format!("{NEEDS_FILTER}ufw allow 99/tcp >&2\n");
+    let prepare = format!("# may mount\n{NEEDS_FILTER}ufw allow 99/tcp >&2\n");
     let look = "grep -h '^### tuple' /etc/ufw/user.rules /etc/ufw/user6.rules; grep ^LOGLEVEL /etc/ufw/ufw.conf; grep OUTPUT /etc/default/ufw";
     let list = list.replace("  - ufw: {rule: allow, name: OpenSSH, delete: true}\n", "");
     let Some(said) = converged_filter(&prepare, &list, look) else { return };

@@ -13,6 +13,8 @@ mod check;
 #[cfg(test)]
 mod drop_ins;
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod facts;
 #[cfg(test)]
 #[path = "../support/fetched.rs"]
