@@ -63,6 +63,7 @@ pub const TARGETS: &[Target] = &[
         sinks::apply::tasks::keys_hostile::file,
         sinks::apply::tasks::keys_hostile::files,
     ),
+    bytes("tables", sinks::apply::tasks::hostile::table, sinks::apply::tasks::hostile::tables),
     bytes("capabilities", host::capabilities::hostile::rights, host::capabilities::hostile::all),
     files("segment", topology::buffer::hostile::segment, topology::buffer::hostile::segments),
     files(

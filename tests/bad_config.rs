@@ -210,5 +210,21 @@ fn what_is_odd_about_tasks_is_said_and_is_no_error() {
 "#
         )
     );
+    insta::assert_snapshot!(
+        "late_tasks",
+        said(
+            r#"tasks:
+  - copy: {dest: /srv/site/index.html, content: x, owner: deploy, group: web}
+  - authorized_key: {user: deploy, key: ssh-ed25519 AAAA}
+  - copy: {dest: /etc/motd, content: x, owner: root}
+  - block:
+      - user: {name: deploy}
+      - group: {name: web}
+  - file: {path: /srv/site, state: directory, owner: deploy, group: deploy}
+  - copy: {dest: /srv/site/about.html, content: x, owner: deploy}
+  - template: {src: t.j2, dest: "{{ place }}/x"}
+"#
+        )
+    );
     insta::assert_snapshot!("an_empty_apply_file", said(""));
 }

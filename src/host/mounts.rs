@@ -9,6 +9,8 @@ use std::path::PathBuf;
 pub struct Mount {
     /// Where it is mounted.
     pub point: PathBuf,
+    /// Which part of the file system is mounted: `/` is all of it.
+    pub root: PathBuf,
     /// What is mounted: a device's path, `host:/export`, or a made-up word.
     pub device: String,
     /// The kind of file system: `ext4`, `nfs4`, `tmpfs`.
@@ -78,11 +80,13 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|byte| *byte == b' ').filter(|field| !field.is_empty());
     let numbers = std::str::from_utf8(fields.nth(2)?).ok()?;
     let (major, minor) = numbers.split_once(':')?;
-    let point = unescape(fields.nth(1)?);
+    let root = unescape(fields.next()?);
+    let point = unescape(fields.next()?);
     let options = text(fields.next()?);
     fields.find(|field| *field == b"-")?;
     Some(Mount {
         point: PathBuf::from(OsString::from_vec(point)),
+        root: PathBuf::from(OsString::from_vec(root)),
         fstype: text(fields.next()?),
         device: text(&unescape(fields.next()?)),
         options,
@@ -131,6 +135,7 @@ mod tests {
         assert!(!mounts[0].is_read_only());
         let odd = OsString::from_vec(b"/mnt/two words\\x\xff".to_vec());
         assert_eq!(mounts[1].point.as_os_str(), odd);
+        assert_eq!(mounts[1].root, PathBuf::from("/a"));
         assert_eq!(mounts[1].device, "nas:/ex port");
         assert!(mounts[1].is_read_only());
     }

@@ -3,14 +3,29 @@
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+mod alternatives;
+#[cfg(test)]
 mod bench;
 #[cfg(test)]
 mod blocks;
 #[cfg(test)]
 mod check;
 #[cfg(test)]
+mod drop_ins;
+#[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod facts;
+#[cfg(test)]
+#[path = "../support/fetched.rs"]
+mod fetched;
+#[cfg(test)]
+mod firewall;
+#[cfg(test)]
 #[path = "../support/installed.rs"]
 mod installed;
+#[cfg(test)]
+mod kernel;
 #[cfg(test)]
 mod language;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 # Makes a root to throw away and runs a script in it; to be run by unshare, in namespaces of its own.
 # $1: the host's mount namespace; $2: the script; $3: a directory of the host to show at /share.
+# A script with a line `# may mount` may mount and unmount, in this namespace alone.
 # Nothing of the host's is mounted but read-only: no /dev, no writable /sys or /proc/sys.
 set -euo pipefail
 host_mounts=$1 script=$2 share=$3
@@ -47,5 +48,6 @@ rmdir /old
 hostname throwaway
 
 echo 'throwaway root is ready' >&2
-lost=-sys_module,-sys_boot,-sys_time,-sys_rawio,-mknod,-mac_admin,-mac_override,-syslog,-sys_admin,-bpf,-perfmon
+lost=-sys_module,-sys_boot,-sys_time,-sys_rawio,-mknod,-mac_admin,-mac_override,-syslog,-bpf,-perfmon
+[[ $script == *'# may mount'* ]] || lost=$lost,-sys_admin
 exec setpriv --bounding-set="$lost" --inh-caps="$lost" --no-new-privs -- bash -euo pipefail -c "$script"

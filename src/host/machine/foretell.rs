@@ -6,6 +6,7 @@ use super::change::{Access, Change, Effect};
 use super::fault::Fault;
 use super::live::Manner;
 use super::meta::Kind;
+use super::state::{NO_ATTRIBUTES, attributes_of};
 use super::{Machine, look};
 use crate::host::sys;
 use nix::fcntl::{AT_FDCWD, AtFlags};
@@ -37,17 +38,17 @@ impl Machine {
             }
             Effect::Mode { .. } | Effect::Times { .. } | Effect::Acl { .. } => {
                 check_writable(path)?;
-                check_flags(path, path)?;
+                self.check_flags(path, path)?;
                 self.check_ownership(path)
             }
             Effect::Attribute { name, .. } => {
                 check_writable(path)?;
-                check_flags(path, path)?;
+                self.check_flags(path, path)?;
                 self.check_attribute(path, name)
             }
             Effect::Owner { before, after } => {
                 check_writable(path)?;
-                check_flags(path, path)?;
+                self.check_flags(path, path)?;
                 check_gift(path, *after, Some(*before))
             }
             Effect::Setting { .. } => self.check_setting(path),
@@ -81,10 +82,9 @@ impl Machine {
                 path.display()
             )));
         }
-        check_flags(path, path)?;
-        check_flags(parent, path)?;
-        let mounted = sys::flags(path).is_ok_and(|flags| flags.mount_point);
-        if mounted && manner == Manner::Atomic {
+        self.check_flags(path, path)?;
+        self.check_flags(parent, path)?;
+        if self.is_mount_point(path) && manner == Manner::Atomic {
             return Err(Fault::new(format!(
                 "something is mounted on {}, so that it cannot be replaced or removed",
                 path.display()
@@ -102,6 +102,26 @@ impl Machine {
             .hint("run as root, or as the directory's owner"));
         }
         Ok(())
+    }
+
+    /// Whether an attribute of `holder` forbids to change `path`, or would.
+    fn check_flags(&self, holder: &Path, path: &Path) -> Result<(), Fault> {
+        let (immutable, append_only) = match self.foretold_state(&attributes_of(holder)) {
+            Some(letters) if letters == NO_ATTRIBUTES => (false, false),
+            Some(letters) => (letters.contains('i'), letters.contains('a')),
+            None => match sys::flags(holder) {
+                Ok(flags) => (flags.immutable, flags.append_only),
+                Err(_) => return Ok(()),
+            },
+        };
+        let what = match (immutable, append_only) {
+            (true, _) => "immutable",
+            (_, true) if holder == path => "append-only",
+            _ => return Ok(()),
+        };
+        let letter = if immutable { 'i' } else { 'a' };
+        Err(Fault::new(format!("{} is {what}", holder.display()))
+            .hint(format!("`chattr -{letter}` takes that away")))
     }
 
     /// Whether this process may set a setting of the kernel.
@@ -192,19 +212,6 @@ fn check_space(path: &Path, bytes: u64) -> Result<(), Fault> {
         )));
     }
     Ok(())
-}
-
-/// Whether an attribute of `holder` forbids to change `path`.
-fn check_flags(holder: &Path, path: &Path) -> Result<(), Fault> {
-    let Ok(flags) = sys::flags(holder) else { return Ok(()) };
-    let what = match (flags.immutable, flags.append_only) {
-        (true, _) => "immutable",
-        (_, true) if holder == path => "append-only",
-        _ => return Ok(()),
-    };
-    let letter = if flags.immutable { 'i' } else { 'a' };
-    Err(Fault::new(format!("{} is {what}", holder.display()))
-        .hint(format!("`chattr -{letter}` takes that away")))
 }
 
 /// Only root may give files away; others may hand them to their own groups.

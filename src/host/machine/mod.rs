@@ -32,6 +32,7 @@ mod properties;
 mod remove;
 pub mod rights;
 pub mod seen;
+mod space;
 pub mod state;
 pub mod temporary;
 mod undo;

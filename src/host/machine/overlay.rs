@@ -360,6 +360,12 @@ impl Overlay {
         self.states.get(of).map(String::as_str)
     }
 
+    /// Whether a state is foretold of something whose name begins like this.
+    pub(super) fn knows_state_of(&self, beginning: &str) -> bool {
+        let from = (Bound::Included(beginning), Bound::Unbounded);
+        self.states.range::<str, _>(from).next().is_some_and(|(of, _)| of.starts_with(beginning))
+    }
+
     /// Whether what is at `path` would be another file than the host has there.
     pub(super) fn is_foretold(&self, path: &Path) -> bool {
         self.names.contains_key(path)

@@ -43,6 +43,26 @@ impl Machine {
         Ok(())
     }
 
+    /// Makes sure that no directory is at `path`, links followed. One that holds something stays.
+    ///
+    /// Errors: it holds something, something is mounted on it, or it is no directory.
+    pub fn remove_directory(&mut self, path: &Path) -> Result<(), Fault> {
+        let resolved = self.see(path, Follow::Yes, Depth::Content)?;
+        let Some(found) = self.lstat_resolved(&resolved)? else { return Ok(()) };
+        if found.kind != Kind::Directory {
+            let (path, kind) = (path.display(), found.kind.described());
+            return Err(Fault::new(format!("{path} is {kind}, and a directory is expected")));
+        }
+        // What a mount hides, which a dry run would take away, nobody can see yet.
+        let is_hidden = sys::flags(&resolved).is_ok_and(|flags| flags.mount_point);
+        if !is_hidden && !self.list(&resolved)?.is_empty() {
+            let why = format!("the directory {} holds something, and stays", path.display());
+            return Err(Fault::new(why));
+        }
+        let before = self.before(&resolved, Some(&found))?;
+        self.perform(resolved, Effect::Remove { before }, Manner::Atomic)
+    }
+
     /// All that is at and below `path`, children before their directory.
     fn collect(&self, path: &Path, into: &mut Vec<PathBuf>) -> Result<(), Fault> {
         // A stack of its own: trees are deeper than threads' stacks.
@@ -53,7 +73,7 @@ impl Machine {
                 continue;
             }
             let Some(found) = self.lstat_resolved(&path)? else { continue };
-            if sys::flags(&path).is_ok_and(|flags| flags.mount_point) {
+            if self.is_mount_point(&path) {
                 return Err(Fault::new(format!("something is mounted on {}", path.display()))
                     .hint("unmount it first; nothing was removed"));
             }

@@ -8,6 +8,7 @@ use super::live::Manner;
 use super::path::Follow;
 use super::seen::Depth;
 use super::{Back, Machine};
+use crate::host::sys;
 use bytes::Bytes;
 use std::path::Path;
 
@@ -24,6 +25,24 @@ pub struct Transition {
     pub argv: Vec<String>,
     /// The program that takes it back, where one can.
     pub back: Option<Vec<String>>,
+}
+
+/// How the state of [`mount_at`] is where nothing is mounted.
+pub const NOT_MOUNTED: &str = "not mounted";
+
+/// What a [`Transition`] is about that mounts something at `path`, or unmounts it. Links in the path
+/// are resolved.
+pub fn mount_at(path: &Path) -> String {
+    format!("mount {}", path.display())
+}
+
+/// How the state of [`attributes_of`] is where a path has none.
+pub const NO_ATTRIBUTES: &str = "none";
+
+/// What a [`Transition`] is about that gives `path` attributes as chattr(1) has them, or takes some;
+/// its states are their letters. Links in the path are resolved.
+pub fn attributes_of(path: &Path) -> String {
+    format!("attributes of {}", path.display())
 }
 
 impl Machine {
@@ -68,6 +87,30 @@ impl Machine {
         }
         self.journal.push(Change { path, effect });
         Ok(())
+    }
+
+    /// Whether something is mounted at `path`, links resolved, or would be.
+    pub(super) fn is_mount_point(&self, path: &Path) -> bool {
+        match self.foretold_state(&mount_at(path)) {
+            Some(foretold) => foretold != NOT_MOUNTED,
+            None => sys::flags(path).is_ok_and(|flags| flags.mount_point),
+        }
+    }
+
+    /// Whether a dry run has foretold a state of something whose name begins like this.
+    pub fn foretells_state_of(&self, beginning: &str) -> bool {
+        match &self.back {
+            Back::Live => false,
+            Back::Overlay(overlay) => overlay.knows_state_of(beginning),
+        }
+    }
+
+    /// How the last step of this run has left the state of `of`, or would.
+    pub fn noted_state(&self, of: &str) -> Option<&str> {
+        self.journal.iter().rev().find_map(|change| match &change.effect {
+            Effect::State(step) if step.of == of => Some(step.after.as_str()),
+            _ => None,
+        })
     }
 
     /// How a dry run has foretold the state of `of`; `None` where the host itself tells.

@@ -2,7 +2,7 @@
 
 use super::accounts::own_ids;
 use super::change::{Access, Before, Effect, Stamps, Time};
-use super::command::Command;
+use super::command::{Command, Output};
 use super::fault::Fault;
 use super::live::Manner;
 use super::meta::{Kind, Meta};
@@ -112,16 +112,12 @@ impl Machine {
         Ok(backup)
     }
 
-    /// Runs a command that looks at new content before it takes effect. The content lives in
-    /// memory only, so that a dry run leaves no trace.
     fn validate(&self, argv: &[String], content: &Bytes) -> Result<(), Fault> {
         let shown = argv.join(" ");
         if !argv.iter().any(|word| word.contains("%s")) {
             return Err(Fault::new(format!("`validate` must hold `%s`, and is `{shown}`")));
         }
-        let draft = Draft::new(content)?;
-        let argv = argv.iter().map(|word| word.replace("%s", &draft.path)).collect();
-        let output = self.guard(&Command { argv, ..Command::default() })?;
+        let output = self.guard_content(argv, content)?;
         if output.is_success() {
             return Ok(());
         }
@@ -131,6 +127,16 @@ impl Machine {
         let said = said.trim();
         let said = if said.is_empty() { String::new() } else { format!(": {said}") };
         Err(Fault::new(format!("`{shown}` objects to the new content ({how}){said}")))
+    }
+
+    /// Runs a command that looks at new content before it takes effect; `%s` in it is a file with
+    /// that content. It lives in memory only, so that a dry run leaves no trace.
+    ///
+    /// Errors: those of [`Machine::guard`].
+    pub fn guard_content(&self, argv: &[String], content: &Bytes) -> Result<Output, Fault> {
+        let draft = Draft::new(content)?;
+        let argv = argv.iter().map(|word| word.replace("%s", &draft.path)).collect();
+        self.guard(&Command { argv, ..Command::default() })
     }
 
     /// Makes sure that `path` is a directory; its parent must be one. `attributes` count for a

@@ -212,6 +212,8 @@ impl Job<'_> {
         let Switches { no_log, shows_diff, returns_diff, .. } = self.switches;
         let report = |change| {
             let mut report = ChangeReport::new(change, self.masker, shows_diff && !no_log);
+            report.summary = self.passwords.mask(&report.summary).into_owned();
+            report.diff = report.diff.map(|text| self.passwords.mask(&text).into_owned());
             if no_log {
                 report.summary = format!("{}: (hidden: the task says `no_log`)", report.path);
             }
@@ -235,6 +237,7 @@ impl Job<'_> {
         }
         if returns_diff
             && !no_log
+            && self.module.spec.hides.is_empty()
             && turn.depends_on.is_none()
             && let Some(diff) = self.difference(machine, about.path, journal)
         {

@@ -12,6 +12,7 @@ pub mod hosts;
 mod items;
 mod job;
 mod keywords;
+mod late;
 pub mod list;
 mod looks;
 mod magic;

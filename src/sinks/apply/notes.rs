@@ -2,6 +2,7 @@
 
 use super::args::normalize;
 use super::keywords::Keywords;
+use super::late::late;
 use super::tasks::{self, Module};
 use super::words::{Quotes, split};
 use crate::event::fault::Diagnostic;
@@ -39,6 +40,7 @@ pub fn notes(set: &TaskSet) -> Vec<Diagnostic> {
         each_task(&play.steps, &mut |task| found.extend(signs_of_a_shell(task)));
         play.handlers.iter().for_each(|handler| found.extend(signs_of_a_shell(handler)));
         two_owners(&play.steps, &mut HashMap::new(), &mut found);
+        found.extend(late(&play.steps));
     }
     found
 }
@@ -58,7 +60,7 @@ fn signs_of_a_shell(task: &Task) -> Option<Diagnostic> {
 }
 
 /// The text of the parameter `name`, and where it is written.
-fn text_of(module: &Module, task: &Task, name: &str) -> Option<(String, Option<Span>)> {
+pub(super) fn text_of(module: &Module, task: &Task, name: &str) -> Option<(String, Option<Span>)> {
     let args = normalize(module.name, &module.spec, &task.args).ok()?;
     let (_, node) = args
         .as_map()?

@@ -105,6 +105,8 @@ pub struct Spec {
     pub exclusive: &'static [&'static [&'static str]],
     /// Of each of these groups at least one must be given.
     pub one_of: &'static [&'static [&'static str]],
+    /// Pairs: where the first one is true, the value of the second is never shown.
+    pub hides: &'static [(&'static str, &'static str)],
     /// What any other name is, where others are taken too: `a variable with its value`.
     pub others: Option<&'static str>,
     /// The parameter that plain text after the module's name means, with `key=value` words taken
@@ -121,6 +123,7 @@ impl Spec {
             not_yet: &[],
             exclusive: &[],
             one_of: &[],
+            hides: &[],
             others: None,
             free_form: None,
         }
@@ -229,7 +232,11 @@ impl Params {
 
     /// The values that are never shown.
     pub(super) fn secrets(&self, spec: &Spec) -> Secrets {
-        let all = spec.all().filter(|param| param.kind == Kind::Secret);
+        let hides = |name| {
+            let mut pairs = spec.hides.iter();
+            pairs.any(|(flag, hidden)| *hidden == name && self.flag(flag, false))
+        };
+        let all = spec.all().filter(|it| it.kind == Kind::Secret || hides(it.name));
         let given = all.filter_map(|param| Some((param.name.to_owned(), self.text(param.name)?)));
         // A shorter one would be found in innocent text.
         let long = given.filter(|(_, text)| text.len() >= SHORTEST_SECRET);

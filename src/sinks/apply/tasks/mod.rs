@@ -3,6 +3,7 @@
 mod accounts;
 mod acl;
 mod add_host;
+mod alternatives;
 mod apt;
 mod archive;
 mod assemble;
@@ -10,6 +11,7 @@ mod assert;
 mod authorized_key;
 mod blockinfile;
 mod capabilities;
+mod chattr;
 mod command;
 mod copy;
 mod cron;
@@ -21,42 +23,65 @@ mod fail;
 mod fetch;
 mod file;
 mod file_attributes;
+mod filesystem;
 mod find;
 mod get_url;
 mod getent;
 mod git;
 mod group;
 mod group_by;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod hostname;
 mod hosts;
 mod include_role;
 mod include_tasks;
 mod include_vars;
 mod ini_file;
+mod interface;
+mod iptables;
+mod journald;
 mod json_file;
 mod keys;
 mod known_hosts;
 mod lineinfile;
 mod locale_gen;
+mod logrotate;
 mod meta;
+mod modprobe;
+mod mount;
+mod mount_facts;
 mod multipart;
+mod nftables;
 mod pack;
 mod package;
 mod package_facts;
+mod pam_limits;
 mod paths;
 mod pattern;
 mod pause;
 mod ping;
+mod process;
 mod raw;
+mod reboot;
 mod replace;
+mod rsyslog;
 mod script;
+mod seboolean;
+mod sefcontext;
+mod selinux;
 mod service;
+mod service_facts;
+mod session;
 mod set_fact;
 mod setup;
 mod shell;
+mod shutdown;
 mod slurp;
 mod stat;
 mod sudoers;
+mod swapfile;
+mod sysctl;
 mod system;
 mod systemd;
 mod sysvinit;
@@ -64,6 +89,7 @@ mod tempfile;
 mod template;
 mod timezone;
 mod toml_file;
+mod ufw;
 mod unarchive;
 mod unpack;
 mod uri;
@@ -100,6 +126,7 @@ pub(crate) use keys::yaml::hostile as keys_hostile;
 pub static MODULES: &[&Module] = &[
     &acl::MODULE,
     &add_host::MODULE,
+    &alternatives::MODULE,
     &apt::MODULE,
     &archive::MODULE,
     &assemble::MODULE,
@@ -107,6 +134,7 @@ pub static MODULES: &[&Module] = &[
     &authorized_key::MODULE,
     &blockinfile::MODULE,
     &capabilities::MODULE,
+    &chattr::MODULE,
     &command::MODULE,
     &copy::MODULE,
     &cron::MODULE,
@@ -115,6 +143,7 @@ pub static MODULES: &[&Module] = &[
     &fail::MODULE,
     &fetch::MODULE,
     &file::MODULE,
+    &filesystem::MODULE,
     &find::MODULE,
     &get_url::MODULE,
     &getent::MODULE,
@@ -129,25 +158,44 @@ pub static MODULES: &[&Module] = &[
     &include_tasks::MODULE,
     &include_vars::MODULE,
     &ini_file::MODULE,
+    &interface::MODULE,
+    &iptables::MODULE,
+    &journald::MODULE,
     &json_file::MODULE,
     &known_hosts::MODULE,
     &lineinfile::MODULE,
     &locale_gen::MODULE,
+    &logrotate::MODULE,
     &meta::MODULE,
+    &modprobe::MODULE,
+    &mount::MODULE,
+    &mount_facts::MODULE,
+    &nftables::MODULE,
     &package::MODULE,
     &package_facts::MODULE,
+    &pam_limits::MODULE,
     &pause::MODULE,
     &ping::MODULE,
+    &process::MODULE,
     &raw::MODULE,
+    &reboot::MODULE,
     &replace::MODULE,
+    &rsyslog::MODULE,
     &script::MODULE,
+    &seboolean::MODULE,
+    &sefcontext::MODULE,
+    &selinux::MODULE,
     &service::MODULE,
+    &service_facts::MODULE,
     &set_fact::MODULE,
     &setup::MODULE,
     &shell::MODULE,
+    &shutdown::MODULE,
     &slurp::MODULE,
     &stat::MODULE,
     &sudoers::MODULE,
+    &swapfile::MODULE,
+    &sysctl::MODULE,
     &systemd::MODULE,
     &systemd::SERVICE,
     &sysvinit::MODULE,
@@ -155,6 +203,7 @@ pub static MODULES: &[&Module] = &[
     &template::MODULE,
     &timezone::MODULE,
     &toml_file::MODULE,
+    &ufw::MODULE,
     &unarchive::MODULE,
     &uri::MODULE,
     &user::MODULE,
@@ -173,11 +222,7 @@ pub const NOT_YET: &[&str] = &[
     "debconf",
     "dnf",
     "expect",
-    "iptables",
-    "mount",
     "pip",
-    "reboot",
-    "sysctl",
 ];
 
 /// One task type.
@@ -225,11 +270,13 @@ const AS_ANOTHER_USER: &[&str] = &[
     "include_tasks",
     "include_vars",
     "meta",
+    "mount_facts",
     "package_facts",
     "pause",
     "ping",
     "raw",
     "script",
+    "service_facts",
     "set_fact",
     "setup",
     "shell",

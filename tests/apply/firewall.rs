@@ -1,0 +1,286 @@
+//! Packet filters and network interfaces: tasks in roots that have a network of their own.
+
+use crate::accounts::{APPLY, reports, said_in_root, tasks};
+use crate::installed::has;
+use crate::kernel::{converged, outcomes};
+
+/// Whether the filter of a network of its own can be asked at all.
+const NEEDS_FILTER: &str =
+    "iptables -S >/dev/null 2>&1 && nft list ruleset >/dev/null 2>&1 || { echo none; exit 0; }\n";
+
+#[test]
+fn rules_chains_and_policies_of_iptables_are_set_as_foretold_and_only_once() {
+    if !has("iptables") {
+        return;
+    }
+    let list = "  - iptables: {chain: OWN, chain_management: true}
+  - ansible.builtin.iptables: {chain: INPUT, protocol: tcp, destination_port: 22, ctstate: [NEW, ESTABLISHED], jump: ACCEPT, comment: a shell}
+  - iptables: {chain: INPUT, action: insert, in_interface: lo, jump: ACCEPT}
+  - iptables: {chain: INPUT, action: insert, rule_num: 2, protocol: icmp, icmp_type: echo-request, limit: 5/second, limit_burst: 10, jump: ACCEPT}
+  - iptables: {chain: OWN, source: 10.0.0.0/8, match: [iprange], dst_range: 10.0.0.1-10.0.0.9, jump: DROP}
+  - iptables: {chain: OWN, protocol: tcp, destination_ports: ['80', '8000:8100'], reject_with: tcp-reset, ip_version: ipv4}
+  - iptables: {chain: INPUT, source: '!10.9.0.0/16', log_prefix: 'odd ', log_level: info}
+  - iptables: {chain: INPUT, protocol: tcp, tcp_flags: {flags: [SYN, ACK], flags_set: [SYN]}, jump: OWN}
+  - iptables: {chain: INPUT, protocol: tcp, syn: negate, jump: OWN}
+  - iptables: {table: nat, chain: PREROUTING, protocol: tcp, destination_port: 80, jump: REDIRECT, to_ports: 8080}
+  - iptables: {chain: FORWARD, policy: DROP, ip_version: both}
+  - iptables: {chain: OUTPUT, protocol: udp, destination_port: 53, jump: ACCEPT, state: absent}
+  - iptables: {chain: KEPT, flush: true}
+  - iptables: {chain: OLD, chain_management: true, state: absent}
+";
+    let prepare = format!(
+        "{NEEDS_FILTER}iptables -A OUTPUT -p udp --dport 53 -j ACCEPT; iptables -N OLD; iptables -N KEPT; iptables -A KEPT -j DROP\n"
+    );
+    let look = "iptables -S; iptables -t nat -S PREROUTING; ip6tables -S FORWARD";
+    let script = format!("{prepare}{APPLY}{}apply\nagain\n{look}\n", tasks(list));
+    let Some(said) = said_in_root(&script) else { return };
+    if said == "none\n" {
+        return;
+    }
+    let run = outcomes(&said, "RUN");
+    assert!(run.iter().all(|(status, _)| status == "changed"), "{said}");
+    assert_eq!(outcomes(&said, "DRY"), run, "foretold");
+    assert!(outcomes(&said, "AGAIN").iter().all(|(status, _)| status == "ok"), "{said}");
+    let rest: Vec<&str> = said.lines().filter(|line| line.starts_with('-')).collect();
+    insta::assert_snapshot!(rest.join("\n"));
+}
+
+#[test]
+fn a_rule_for_a_chain_that_there_is_not_fails_dry_and_for_good_and_a_block_is_taken_back() {
+    if !has("iptables") {
+        return;
+    }
+    let list = "  - iptables: {chain: NONE, jump: DROP}
+    ignore_errors: true
+  - block:
+      - rollback: true
+        block:
+          - iptables: {chain: OWN, chain_management: true}
+          - iptables: {chain: OWN, jump: DROP}
+          - iptables: {chain: INPUT, policy: DROP}
+          - fail: {msg: no}
+    rescue: [{debug: {msg: all is as it was}}]
+";
+    let script = format!("{NEEDS_FILTER}{APPLY}{}apply\niptables -S", tasks(list));
+    let Some(said) = said_in_root(&script) else { return };
+    if said == "none\n" {
+        return;
+    }
+    for kind in ["DRY", "RUN"] {
+        let told = reports(&said, kind).next().unwrap();
+        assert_eq!(told["message"], "the table `filter` has no chain `NONE`");
+    }
+    assert!(said.ends_with("-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-P OUTPUT ACCEPT\n"), "{said}");
+}
+
+/// A table as people write it, which is not as the kernel tells it.
+const TABLE: &str = r#"
+          set admins { type ipv4_addr; elements = { 10.0.0.2, 10.0.0.1 }; }
+          chain input {
+            type filter hook input priority 0; policy drop;
+            ct state established,related accept
+            iifname "lo" accept
+            ip saddr @admins tcp dport { 443, 22 } accept
+          }
+"#;
+
+fn nft(more: &str, content: &str) -> String {
+    format!("  - nftables:\n      table: inet filter\n{more}      content: |{content}")
+}
+
+#[test]
+fn a_table_of_nftables_is_loaded_kept_and_repaired_and_others_stay() {
+    if !has("nft") {
+        return;
+    }
+    let prepare = format!("# may mount\n{NEEDS_FILTER}nft 'table ip other {{ chain c {{ }}; }}'\n");
+    let look = "nft list ruleset; cat /etc/nftables.d/inet-filter.nft | head -3; stat -c %a /etc/nftables.d/inet-filter.nft";
+    let Some(said) = converged_filter(&prepare, &nft("", TABLE), look) else { return };
+    insta::assert_snapshot!(said);
+    let drifted = format!(
+        "{prepare}{}/share/driftless apply /srv/config >&2; nft add rule inet filter input drop\n",
+        tasks(&nft("", TABLE))
+    );
+    let Some(again) = converged_filter(&drifted, &nft("", TABLE), look) else { return };
+    assert_eq!(again, said, "what was added by hand is gone");
+    let absent = "  - nftables: {table: inet filter, state: absent}\n";
+    let Some(said) = converged_filter(&drifted, absent, "nft list ruleset; ls /etc/nftables.d")
+    else {
+        return;
+    };
+    assert_eq!(said, "table ip other {\n\tchain c {\n\t}\n}\n");
+    let all =
+        "  - nftables: {content: \"table ip one { chain c { accept; }; }\", path: /srv/all.nft}\n";
+    let Some(said) = converged_filter(&drifted, all, "nft list ruleset; head -n 2 /srv/all.nft")
+    else {
+        return;
+    };
+    assert_eq!(
+        said,
+        "table ip one {\n\tchain c {\n\t\taccept\n\t}\n}\n#!/usr/sbin/nft -f\nflush ruleset\n"
+    );
+}
+
+/// As [`converged`], where there is a filter.
+fn converged_filter(prepare: &str, list: &str, look: &str) -> Option<String> {
+    let probe = said_in_root(&format!("# may mount\n{NEEDS_FILTER}echo some"))?;
+    if probe != "some\n" {
+        return None;
+    }
+    converged(prepare, list, look)
+}
+
+#[test]
+fn rules_that_would_cut_the_session_are_refused_unless_forced() {
+    if !has("nft") {
+        return;
+    }
+    let cuts = "\n          chain input { type filter hook input priority 0; policy drop; tcp dport 80 accept; }\n";
+    let list =
+        format!("{}    ignore_errors: true\n{}", nft("", cuts), nft("      force: true\n", cuts));
+    let wrong = nft("", "\n          chain input { type filtr hook input priority 0; }\n");
+    let script = format!(
+        "# may mount\n{NEEDS_FILTER}export SSH_CONNECTION='10.0.0.9 5000 10.0.0.1 22'
+        {APPLY}{}apply\n{}/share/driftless apply /srv/config 2>&1 | grep -o 'nft objects' || true\n",
+        tasks(&list),
+        tasks(&wrong)
+    );
+    let Some(said) = said_in_root(&script) else { return };
+    if said == "none\n" {
+        return;
+    }
+    for kind in ["DRY", "RUN"] {
+        let all: Vec<_> = reports(&said, kind).collect();
+        assert_eq!(
+            all[0]["message"],
+            "the chain `inet filter input` would cut the session from 10.0.0.9 to port 22 that this runs in"
+        );
+        assert_eq!(all[1]["status"], "changed", "{said}");
+    }
+    assert!(said.ends_with("nft objects\n"), "{said}");
+}
+
+#[test]
+fn rules_and_defaults_of_ufw_are_set_as_foretold_and_only_once() {
+    if !has("ufw") {
+        return;
+    }
+    let list = "  - ufw: {rule: allow, port: 22, proto: tcp, comment: a shell}
+  - community.general.ufw: {rule: deny, from_ip: 10.0.0.0/8, to_port: '8000:8100', proto: udp, insert: 1}
+  - ufw: {rule: allow, name: OpenSSH, delete: true}
+  - ufw: {default: reject, direction: outgoing}
+  - ufw: {logging: medium}
+  - ufw: {rule: allow, port: 99, proto: tcp, delete: true}
+";
+    let prepare = format!("# may mount\n{NEEDS_FILTER}ufw allow 99/tcp >&2\n");
+    let look = "grep -h '^### tuple' /etc/ufw/user.rules /etc/ufw/user6.rules; grep ^LOGLEVEL /etc/ufw/ufw.conf; grep OUTPUT /etc/default/ufw";
+    let list = list.replace("  - ufw: {rule: allow, name: OpenSSH, delete: true}\n", "");
+    let Some(said) = converged_filter(&prepare, &list, look) else { return };
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn interfaces_get_addresses_and_routes_as_foretold_and_only_once() {
+    if !has("ip") {
+        return;
+    }
+    let list = "  - interface: {name: t0, type: bridge, mtu: 1400, addresses: [10.7.0.1/24, 2001:DB8::1/64], routes: [{to: 10.8.0.0/16, via: 10.7.0.254, metric: 5}, {to: default, via: 10.7.0.253}, {to: '2001:db8:1::/48', via: '2001:db8::2'}]}
+  - interface: {name: br0, type: bridge}
+  - interface: {name: t1, master: br0}
+  - interface: {name: old, exclusive: true, addresses: [10.6.0.1/24], state: down}
+  - interface: {name: gone, state: absent}
+";
+    let prepare = "
+        ip link add old type veth peer t1 && ip link add gone type bridge && ip link set old up || { echo none; exit 0; }
+        ip addr add 10.6.0.2/24 dev old
+    ";
+    let look = "ip -br link | sed 's/ *[0-9a-f:]*:[0-9a-f:]* */ /; s/@NONE//' | sort; ip -br -4 addr show t0; ip -4 route; ip -br -4 addr show old";
+    let probe = said_in_root(&format!("{prepare}echo some"));
+    if probe.as_deref() != Some("some\n") {
+        return;
+    }
+    let Some(said) = converged(prepare, list, look) else { return };
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn an_address_that_the_session_uses_is_not_taken_away_unless_forced() {
+    if !has("ip") {
+        return;
+    }
+    let list = "  - interface: {name: old, exclusive: true, addresses: [10.6.0.1/24]}
+    ignore_errors: true
+  - interface: {name: old, exclusive: true, addresses: [10.6.0.1/24], force: true}
+";
+    let script = format!(
+        "ip link add old type bridge && ip link set old up && ip addr add 10.6.0.2/24 dev old || {{ echo none; exit 0; }}
+        export SSH_CONNECTION='10.0.0.9 5000 10.6.0.2 22'
+        {APPLY}{}apply\n",
+        tasks(list)
+    );
+    let Some(said) = said_in_root(&script) else { return };
+    if said == "none\n" {
+        return;
+    }
+    for kind in ["DRY", "RUN"] {
+        let all: Vec<_> = reports(&said, kind).collect();
+        let message = "that would cut the session from 10.0.0.9 to 10.6.0.2 that this runs in";
+        assert_eq!(all[0]["message"], message);
+        assert_eq!(all[1]["status"], "changed", "{said}");
+    }
+}
+
+/// A host with SELinux, as files and programs show it: they take only what is expected.
+const SELINUX: &str = r#"
+    # may mount
+    mkdir -p /run/sys/fs/selinux/booleans /etc/selinux/targeted/contexts/files /var/lib/selinux/targeted/active
+    mount --bind /run/sys /sys
+    echo 1 >/sys/fs/selinux/enforce
+    echo '0 0' >/sys/fs/selinux/booleans/httpd_can_network_connect
+    echo '1 1' >/sys/fs/selinux/booleans/httpd_enable_cgi
+    printf '# SELINUX= can take one of three\nSELINUX=enforcing\nSELINUXTYPE=targeted\n' >/etc/selinux/config
+    printf '# This file is auto-generated by libsemanage\nhttpd_enable_cgi=1\n' >/var/lib/selinux/targeted/active/booleans.local
+    printf '/srv/old(/.*)?    system_u:object_r:var_t:s0\n/srv/f -- system_u:object_r:var_t:s0\n' \
+        >/etc/selinux/targeted/contexts/files/file_contexts.local
+    : >/run/calls
+    stub() { rm -f /sbin/$1 /usr/sbin/$1; { echo '#!/bin/sh'; cat; } >/usr/sbin/$1; chmod 755 /usr/sbin/$1; }
+    stub setenforce <<'END'
+echo "setenforce $*" >>/run/calls
+[ "$*" = 0 ] && echo 0 >/sys/fs/selinux/enforce
+END
+    stub setsebool <<'END'
+echo "setsebool $*" >>/run/calls
+case "$*" in
+    '-P httpd_can_network_connect on')
+        echo 'httpd_can_network_connect=1' >>/var/lib/selinux/targeted/active/booleans.local
+        echo '1 1' >/sys/fs/selinux/booleans/httpd_can_network_connect ;;
+    'httpd_enable_cgi off') echo '0 0' >/sys/fs/selinux/booleans/httpd_enable_cgi ;;
+    *) exit 9 ;;
+esac
+END
+    stub semanage <<'END'
+echo "semanage $*" >>/run/calls
+local=/etc/selinux/targeted/contexts/files/file_contexts.local
+case "$*" in
+    'fcontext -a -f d -s system_u -t httpd_sys_content_t -r s0 /srv/www(/.*)?')
+        echo '/srv/www(/.*)?    -d    system_u:object_r:httpd_sys_content_t:s0' >>$local ;;
+    'fcontext -N -m -f f -s system_u -t etc_t -r s0 /srv/f') sed -i 's/^\(.srv.f .*\)var_t/\1etc_t/' $local ;;
+    'fcontext -d -f a /srv/old(/.*)?') sed -i '/^.srv.old/d' $local ;;
+    *) exit 9 ;;
+esac
+END
+"#;
+
+#[test]
+fn selinux_its_switches_and_labels_are_set_as_its_records_have_them() {
+    let list = "  - selinux: {state: permissive, policy: targeted}
+  - seboolean: {name: httpd_can_network_connect, state: true, persistent: true}
+  - ansible.posix.seboolean: {name: httpd_enable_cgi, state: false}
+  - sefcontext: {target: '/srv/www(/.*)?', ftype: d, setype: httpd_sys_content_t}
+  - community.general.sefcontext: {path: /srv/f, ftype: f, setype: etc_t, reload: false}
+  - sefcontext: {target: '/srv/old(/.*)?', state: absent}
+";
+    let look = "cat /run/calls /etc/selinux/config /etc/selinux/targeted/contexts/files/file_contexts.local";
+    let Some(said) = converged(SELINUX, list, look) else { return };
+    insta::assert_snapshot!(said);
+}
