@@ -7,7 +7,12 @@ mod bench;
 #[cfg(test)]
 mod blocks;
 #[cfg(test)]
+#[path = "../support/booted.rs"]
+mod booted;
+#[cfg(test)]
 mod check;
+#[cfg(test)]
+mod hardening;
 #[cfg(test)]
 #[path = "../support/installed.rs"]
 mod installed;
@@ -20,6 +25,12 @@ mod notifications;
 #[cfg(test)]
 mod packages;
 #[cfg(test)]
+mod packages_elsewhere;
+#[cfg(test)]
+mod packages_python;
+#[cfg(test)]
+mod packages_sources;
+#[cfg(test)]
 mod plan;
 #[cfg(test)]
 mod plays;
@@ -27,6 +38,8 @@ mod plays;
 mod roles;
 #[cfg(test)]
 mod services;
+#[cfg(test)]
+mod services_at_work;
 #[cfg(test)]
 #[path = "../support/skip.rs"]
 mod skip;

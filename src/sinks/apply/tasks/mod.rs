@@ -3,7 +3,10 @@
 mod accounts;
 mod acl;
 mod add_host;
+mod apk;
 mod apt;
+mod apt_key;
+mod apt_repository;
 mod archive;
 mod assemble;
 mod assert;
@@ -13,7 +16,10 @@ mod capabilities;
 mod command;
 mod copy;
 mod cron;
+mod deb822_repository;
+mod debconf;
 mod debug;
+mod dnf;
 mod dpkg_selections;
 mod edit;
 mod facts;
@@ -38,15 +44,18 @@ mod keys;
 mod known_hosts;
 mod lineinfile;
 mod locale_gen;
+mod managers;
 mod meta;
 mod multipart;
 mod pack;
 mod package;
 mod package_facts;
+mod pacman;
 mod paths;
 mod pattern;
 mod pause;
 mod ping;
+mod pip;
 mod raw;
 mod replace;
 mod script;
@@ -100,7 +109,10 @@ pub(crate) use keys::yaml::hostile as keys_hostile;
 pub static MODULES: &[&Module] = &[
     &acl::MODULE,
     &add_host::MODULE,
+    &apk::MODULE,
     &apt::MODULE,
+    &apt_key::MODULE,
+    &apt_repository::MODULE,
     &archive::MODULE,
     &assemble::MODULE,
     &assert::MODULE,
@@ -110,7 +122,11 @@ pub static MODULES: &[&Module] = &[
     &command::MODULE,
     &copy::MODULE,
     &cron::MODULE,
+    &deb822_repository::MODULE,
+    &debconf::MODULE,
     &debug::MODULE,
+    &dnf::MODULE,
+    &dnf::YUM,
     &dpkg_selections::MODULE,
     &fail::MODULE,
     &fetch::MODULE,
@@ -136,8 +152,10 @@ pub static MODULES: &[&Module] = &[
     &meta::MODULE,
     &package::MODULE,
     &package_facts::MODULE,
+    &pacman::MODULE,
     &pause::MODULE,
     &ping::MODULE,
+    &pip::MODULE,
     &raw::MODULE,
     &replace::MODULE,
     &script::MODULE,
@@ -165,20 +183,8 @@ pub static MODULES: &[&Module] = &[
 ];
 
 /// Modules that task files use and this version has not.
-pub const NOT_YET: &[&str] = &[
-    "apt_key",
-    "apt_repository",
-    "async_status",
-    "deb822_repository",
-    "debconf",
-    "dnf",
-    "expect",
-    "iptables",
-    "mount",
-    "pip",
-    "reboot",
-    "sysctl",
-];
+pub const NOT_YET: &[&str] =
+    &["async_status", "dnf", "expect", "iptables", "mount", "reboot", "sysctl"];
 
 /// One task type.
 #[derive(Debug)]

@@ -140,8 +140,8 @@ fn check(params: &Params) -> Vec<Diagnostic> {
     complaints
 }
 
-pub(super) struct Apt {
-    pub(super) params: Params,
+struct Apt {
+    params: Params,
 }
 
 impl Task for Apt {
@@ -315,6 +315,15 @@ impl Apt {
         }
         Ok(Outcome::default().with("stdout", said).with("stderr", ""))
     }
+}
+
+/// Fetches the lists of packages, with the `update_cache_retries` of a task; a dry run does not.
+pub(super) fn fetch_lists(
+    machine: &mut Machine,
+    params: &Params,
+    environment: &[(String, String)],
+) -> Result<(), Failure> {
+    lists::fetch(machine, &AptGet { params, environment }).map(drop)
 }
 
 fn requests(names: &[String]) -> Result<Vec<Request>, Failure> {
