@@ -18,6 +18,13 @@ root=$base/root
 mount -t proc proc $root/proc
 mount --bind $root/proc/sys $root/proc/sys
 mount -o remount,bind,ro $root/proc/sys
+if [ "$booted" ]; then
+  # The name of the host is that of this namespace alone.
+  mkdir $base/proc
+  mount -t proc proc $base/proc
+  mount --bind $base/proc/sys/kernel/hostname $root/proc/sys/kernel/hostname
+  umount $base/proc
+fi
 mount -t sysfs -o ro,nosuid,nodev,noexec sysfs $root/sys
 mount -t tmpfs -o mode=755 tmpfs $root/run
 mount -t tmpfs -o mode=1777 tmpfs $root/tmp

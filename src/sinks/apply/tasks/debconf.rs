@@ -77,7 +77,9 @@ fn check(params: &Params) -> Vec<Diagnostic> {
             complain(name, format!("`{name}` is `{text}`, and one word is expected"));
         }
     }
+    // What is wrong with a list is said when it runs, as Ansible says it.
     if let (Some(node), Some(vtype)) = (params.any("value"), params.text("vtype"))
+        && node.as_list().is_none()
         && let Err(failure) = answer(node, vtype)
     {
         complain("value", failure.message);

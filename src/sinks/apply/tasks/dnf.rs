@@ -23,7 +23,6 @@ const SPEC: Spec = Spec {
         "security",
         "sslverify",
         "update_only",
-        "use_backend",
         "validate_certs",
     ]],
     ..Spec::new(&[
@@ -57,6 +56,8 @@ const SPEC: Spec = Spec {
         Param::new("install_weak_deps", Kind::Bool)
             .says("Whether what packages recommend is installed too; true where not given."),
         Param::new("install_repoquery", Kind::Bool).says("Accepted: there are no dependencies."),
+        Param::new("use_backend", Kind::OneOf(&["auto", "dnf", "dnf4", "dnf5", "yum", "yum4"]))
+            .says("Accepted: the program `dnf` is used in any case."),
         Param::new("lock_timeout", Kind::Int)
             .says("Accepted: dnf itself waits for another dnf to end."),
     ])

@@ -51,7 +51,8 @@ impl Task for Package {
     fn converge(&self, machine: &mut Machine, cx: &TaskContext<'_>) -> Result<Outcome, Failure> {
         let manager = self.manager(machine)?;
         let Some(module) = MODULES.iter().find(|module| module.name == manager) else {
-            let why = format!("the package manager `{manager}` is not supported");
+            let why =
+                format!("Could not find a matching action for the \"{manager}\" package manager.");
             let hint = "a `command` task can start it".to_owned();
             return Err(Failure { hint: Some(hint), ..Failure::new(why) });
         };

@@ -302,7 +302,12 @@ impl Apt {
         }
         let is_package =
             |name: &std::ffi::OsString| Path::new(name).extension().is_some_and(|it| it == "deb");
-        if machine.list(archives)?.iter().any(is_package) {
+        let mut is_needed = machine.list(archives)?.iter().any(is_package);
+        // What apt keeps of the lists so as to read them faster goes too.
+        for name in ["pkgcache.bin", "srcpkgcache.bin"] {
+            is_needed |= machine.stat(&archives.with_file_name(name), Follow::Yes)?.is_some();
+        }
+        if is_needed {
             apt.run(machine, &["clean"])?;
         }
         Ok(())
