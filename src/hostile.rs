@@ -64,6 +64,11 @@ pub const TARGETS: &[Target] = &[
         sinks::apply::tasks::keys_hostile::files,
     ),
     bytes("tables", sinks::apply::tasks::hostile::table, sinks::apply::tasks::hostile::tables),
+    bytes(
+        "public_keys",
+        host::packages::public_keys::hostile::file,
+        host::packages::public_keys::hostile::files,
+    ),
     bytes("capabilities", host::capabilities::hostile::rights, host::capabilities::hostile::all),
     files("segment", topology::buffer::hostile::segment, topology::buffer::hostile::segments),
     files(

@@ -383,11 +383,11 @@ fn apply_packages_foretells_installs_and_enables_and_then_has_nothing_to_do() {
         rm -r p
         (dpkg-deb -f shop-tools.deb; printf 'Filename: ./shop-tools.deb\nSize: %s\nSHA256: %s\n' $(stat -c %s *.deb) $(sha256sum *.deb | cut -d' ' -f1)) >Packages
         rm -rf /etc/apt/sources.list.d /etc/apt/preferences.d /etc/apt/apt.conf.d /var/lib/apt/lists
-        mkdir -p /var/lib/apt/lists/partial /etc/apt/apt.conf.d /etc/systemd/system
+        mkdir -p /var/lib/apt/lists/partial /etc/apt/apt.conf.d /etc/apt/sources.list.d /etc/systemd/system
         echo 'deb [trusted=yes] file:/srv/packages ./' >/etc/apt/sources.list
         apt-get -q update
 
-        look() { stat --format '%n %i %s %a %Y %Z' /var/lib/dpkg/status /var/lib/apt/extended_states /etc/systemd/system/* 2>/dev/null || true; }
+        look() { stat --format '%n %i %s %a %Y %Z' /var/lib/dpkg/status /var/lib/apt/extended_states /var/cache/debconf/config.dat /etc/systemd/system/* /etc/apt/sources.list.d/* 2>/dev/null || true; }
         before=$(look)
         code=0; /share/driftless apply /share --dry-run >/tmp/dry || code=$?
         [ $code = 2 ]
@@ -398,6 +398,8 @@ fn apply_packages_foretells_installs_and_enables_and_then_has_nothing_to_do() {
         [ "$(dpkg-query -W -f '${Version} ${db:Status-Want}' shop-tools)" = '1.2 hold' ]
         [ "$(readlink /etc/systemd/system/multi-user.target.wants/shop.service)" = /etc/systemd/system/shop.service ]
         [ "$(readlink /etc/systemd/system/shop-old.socket)" = /dev/null ]
+        [ "$(debconf-show shop-tools)" = '* shop-tools/port: 8080' ]
+        grep -qx 'URIs: file:/srv/packages' /etc/apt/sources.list.d/shop.sources
 
         after=$(look)
         printf '#!/bin/sh\nexit 1\n' >/usr/bin/apt-get

@@ -9,6 +9,9 @@ mod bench;
 #[cfg(test)]
 mod blocks;
 #[cfg(test)]
+#[path = "../support/booted.rs"]
+mod booted;
+#[cfg(test)]
 mod check;
 #[cfg(test)]
 mod drop_ins;
@@ -21,6 +24,8 @@ mod facts;
 mod fetched;
 #[cfg(test)]
 mod firewall;
+#[cfg(test)]
+mod hardening;
 #[cfg(test)]
 #[path = "../support/installed.rs"]
 mod installed;
@@ -35,6 +40,12 @@ mod notifications;
 #[cfg(test)]
 mod packages;
 #[cfg(test)]
+mod packages_elsewhere;
+#[cfg(test)]
+mod packages_python;
+#[cfg(test)]
+mod packages_sources;
+#[cfg(test)]
 mod plan;
 #[cfg(test)]
 mod plays;
@@ -42,6 +53,8 @@ mod plays;
 mod roles;
 #[cfg(test)]
 mod services;
+#[cfg(test)]
+mod services_at_work;
 #[cfg(test)]
 #[path = "../support/skip.rs"]
 mod skip;

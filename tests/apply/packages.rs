@@ -8,7 +8,7 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
 /// A repository with a few packages in two versions, the only one that apt knows.
-const REPOSITORY: &str = r"
+pub(super) const REPOSITORY: &str = r"
     mkdir -p /srv/repo; cd /srv/repo
     package() {
         mkdir -p p/DEBIAN p/usr/share/$1

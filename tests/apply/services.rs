@@ -233,3 +233,11 @@ fn what_is_wrong_with_a_service_is_said_before_a_run() {
         assert!(said.contains(expected), "{task}: {said}");
     }
 }
+
+#[test]
+fn a_truth_value_is_taken_for_the_one_word_that_says_the_same() {
+    let bench = crate::bench::Bench::new();
+    let complaints = |task: &str| bench.parse(&format!("tasks: [{{{task}}}]")).1.len();
+    assert_eq!(complaints("apt: {upgrade: true}") + complaints("apt: {upgrade: no}"), 0);
+    assert_eq!(complaints("apt: {name: a, state: true}"), 1);
+}

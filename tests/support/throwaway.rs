@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// Sets the root up and goes into it. `$1` is the host's mount namespace, `$2` the script to run.
-const SETUP: &str = include_str!("throwaway.sh");
+/// Sets the root up and goes into it; the file says with which arguments.
+pub(crate) const SETUP: &str = include_str!("throwaway.sh");
 
 /// Runs the shell script `script` in a root of its own, with private mounts, processes, names and
 /// network. Read-only at `/share` is `share`.

@@ -51,7 +51,7 @@ impl Machine {
         match (self.user(name)?, name.parse::<u32>()) {
             (Some(user), _) => Ok(user.uid),
             (None, Ok(id)) if id != u32::MAX => Ok(id),
-            _ => Err(Fault::new(format!("there is no user `{name}`"))),
+            _ => Err(self.absence(format!("there is no user `{name}`"))),
         }
     }
 
@@ -60,7 +60,7 @@ impl Machine {
         match (self.group(name)?, name.parse::<u32>()) {
             (Some(group), _) => Ok(group.gid),
             (None, Ok(id)) if id != u32::MAX => Ok(id),
-            _ => Err(Fault::new(format!("there is no group `{name}`"))),
+            _ => Err(self.absence(format!("there is no group `{name}`"))),
         }
     }
 

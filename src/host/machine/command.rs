@@ -77,7 +77,7 @@ pub enum Ran {
 impl Machine {
     /// Runs a command that is known to only look; in a dry run too.
     pub fn query(&self, command: &Command) -> Result<Output, Fault> {
-        self.check_command(command)?;
+        self.check_to_run(command)?;
         self.spawn(command, None)
     }
 
@@ -86,7 +86,7 @@ impl Machine {
     ///
     /// Errors: one that is [`Fault::is_denial`] where it failed because it may not write.
     pub fn guard(&self, command: &Command) -> Result<Output, Fault> {
-        self.check_command(command)?;
+        self.check_to_run(command)?;
         let output = self.spawn(command, self.sandbox.as_ref())?;
         self.look_anew();
         if self.was_denied(&output) {
@@ -96,6 +96,12 @@ impl Machine {
             )));
         }
         Ok(output)
+    }
+
+    /// A complaint that something is not there. After commands that a dry run has only foretold it may
+    /// be there all the same, so that what comes of it is unknown.
+    pub fn absence(&self, message: impl Into<String>) -> Fault {
+        if self.has_unknown_effects { Fault::denied(message) } else { Fault::new(message) }
     }
 
     fn was_denied(&self, output: &Output) -> bool {
@@ -136,6 +142,15 @@ impl Machine {
         let output = output?;
         self.journal.push(Change { path: program, effect });
         Ok(Ran::Done(output))
+    }
+
+    /// The same of a command that a dry run runs too, so that its program must be there by now.
+    fn check_to_run(&self, command: &Command) -> Result<(), Fault> {
+        let program = self.check_command(command)?;
+        if self.has_unknown_effects && self.stat(&program, Follow::Yes)?.is_none() {
+            return Err(self.absence(format!("there is no program `{}`", program.display())));
+        }
+        Ok(())
     }
 
     /// Where the command runs; where nobody says, it is where this process is.

@@ -63,11 +63,10 @@ impl Machine {
         };
         let directory = match self.lstat_resolved(parent)? {
             None => {
-                return Err(Fault::new(format!(
-                    "the directory {} does not exist",
-                    parent.display()
-                ))
-                .hint("make it first, with `file: {path: …, state: directory}`"));
+                let why = format!("the directory {} does not exist", parent.display());
+                return Err(self
+                    .absence(why)
+                    .hint("make it first, with `file: {path: …, state: directory}`"));
             }
             Some(found) if found.kind != Kind::Directory => {
                 let (parent, kind) = (parent.display(), found.kind.described());

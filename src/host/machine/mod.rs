@@ -222,7 +222,7 @@ impl Machine {
     pub fn read(&self, path: &Path) -> Result<Bytes, Fault> {
         let resolved = self.see(path, Follow::Yes, Depth::Content)?;
         match self.lstat_resolved(&resolved)? {
-            None => Err(Fault::new(format!("there is no file {}", path.display()))),
+            None => Err(self.absence(format!("there is no file {}", path.display()))),
             // Opening a pipe would wait for a writer that may never come.
             Some(Meta { kind: Kind::File, size_bytes, .. }) => {
                 self.read_resolved(&resolved, size_bytes)
@@ -251,7 +251,9 @@ impl Machine {
     pub fn list(&self, path: &Path) -> Result<Vec<OsString>, Fault> {
         let resolved = self.see(path, Follow::Yes, Depth::Content)?;
         match self.lstat_resolved(&resolved)? {
-            None => return Err(Fault::new(format!("there is no directory {}", path.display()))),
+            None => {
+                return Err(self.absence(format!("there is no directory {}", path.display())));
+            }
             Some(found) if found.kind != Kind::Directory => {
                 let (path, kind) = (path.display(), found.kind.described());
                 return Err(Fault::new(format!("{path} is {kind}, and a directory is expected")));

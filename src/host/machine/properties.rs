@@ -2,7 +2,7 @@
 //! or would do, is told here.
 
 use super::change::{Change, Effect};
-use super::command::{Command, Output};
+use super::command::{Command, Output, Ran};
 use super::fault::Fault;
 use super::live::Manner;
 use super::{Back, Machine};
@@ -58,5 +58,19 @@ impl Machine {
         let output = self.spawn(command, None);
         self.forget_looks();
         output.map(Some)
+    }
+
+    /// Runs a command that changes something or nothing, which the caller tells afterwards, as
+    /// [`Machine::note_property`] does. A dry run leaves it out, and does not know.
+    pub fn attempt(&mut self, command: &Command) -> Result<Ran, Fault> {
+        self.check_command(command)?;
+        if self.is_dry_run() {
+            self.has_unknown_effects = true;
+            return Ok(Ran::Unknown);
+        }
+        self.announce()?;
+        let output = self.spawn(command, None);
+        self.forget_looks();
+        output.map(Ran::Done)
     }
 }

@@ -163,7 +163,7 @@ impl Machine {
         let from = self.see(path, Follow::No, Depth::Rights)?;
         let to = self.see(to, Follow::No, Depth::Rights)?;
         if self.lstat_resolved(&from)?.is_none() {
-            return Err(Fault::new(format!("there is nothing at {}", path.display())));
+            return Err(self.absence(format!("there is nothing at {}", path.display())));
         }
         if self.lstat_resolved(&to)?.is_some() {
             return Err(Fault::new(format!("there is something at {}", to.display())));
@@ -196,7 +196,7 @@ impl Machine {
     pub fn hard_link(&mut self, path: &Path, source: &Path) -> Result<(), Fault> {
         let target = self.see(source, Follow::Yes, Depth::Content)?;
         let Some(origin) = self.lstat_resolved(&target)? else {
-            return Err(Fault::new(format!("there is no file {}", source.display())));
+            return Err(self.absence(format!("there is no file {}", source.display())));
         };
         if origin.kind == Kind::Directory {
             let source = source.display();
@@ -226,7 +226,7 @@ impl Machine {
     ) -> Result<(), Fault> {
         let resolved = self.see(path, follow, Depth::Rights)?;
         let Some(found) = self.lstat_resolved(&resolved)? else {
-            return Err(Fault::new(format!("there is nothing at {}", path.display())));
+            return Err(self.absence(format!("there is nothing at {}", path.display())));
         };
         let before = found.access();
         let mut after = before;
@@ -263,7 +263,7 @@ impl Machine {
         let depth = if leaves_them { Depth::Rights } else { Depth::Content };
         let resolved = self.see(path, follow, depth)?;
         let Some(found) = self.lstat_resolved(&resolved)? else {
-            return Err(Fault::new(format!("there is nothing at {}", path.display())));
+            return Err(self.absence(format!("there is nothing at {}", path.display())));
         };
         let needed = |time, now| if time == Time::At(now) { Time::Preserve } else { time };
         let accessed = needed(accessed, found.accessed);

@@ -424,6 +424,10 @@ fn typed(param: &Param, node: &Node, stage: Stage) -> Result<Given, Box<Diagnost
         Kind::OneOf(words) => match node.scalar_text() {
             Some(text) if words.contains(&text) => Ok(Given::Text(text.to_owned())),
             found => {
+                // As Ansible, which takes a truth value for the one word that says the same.
+                if let Some(word) = truth_word(node, words) {
+                    return Ok(Given::Text(word.to_owned()));
+                }
                 let complaint = wrong(&format!("one of `{}`", words.join("`, `")));
                 Err(match found.and_then(|text| nearest(text, words.iter().copied())) {
                     Some(near) => Box::new(complaint.hint(format!("did you mean `{near}`?"))),
@@ -456,7 +460,19 @@ pub(super) fn truth(node: &Node) -> Option<bool> {
     if let Value::Bool { value, .. } = &node.value {
         return Some(*value);
     }
-    match node.scalar_text()?.to_ascii_lowercase().as_str() {
+    truth_of(node.scalar_text()?)
+}
+
+/// The one of `words` that says what the truth value `node` says.
+fn truth_word<'w>(node: &Node, words: &[&'w str]) -> Option<&'w str> {
+    let Value::Bool { value, .. } = &node.value else { return None };
+    let mut same = words.iter().filter(|word| truth_of(word) == Some(*value));
+    let word = same.next()?;
+    same.next().is_none().then_some(*word)
+}
+
+fn truth_of(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
         "yes" | "true" | "on" | "1" | "y" | "t" => Some(true),
         "no" | "false" | "off" | "0" | "n" | "f" => Some(false),
         _ => None,

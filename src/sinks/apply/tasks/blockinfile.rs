@@ -83,7 +83,7 @@ impl Task for BlockInFile {
         };
         let present = params.text("state") != Some("absent");
         if !params.flag("create", false)
-            && let Err(stop) = file.must_exist(Some("`create: true` makes it"))
+            && let Err(stop) = file.must_exist(machine, Some("`create: true` makes it"))
         {
             return stop.told();
         }

@@ -95,9 +95,13 @@ impl File {
     }
 
     /// Complains where the file does not exist.
-    pub(super) fn must_exist(&self, hint: Option<&str>) -> Result<(), Stop> {
+    pub(super) fn must_exist(&self, machine: &Machine, hint: Option<&str>) -> Result<(), Stop> {
         if self.exists {
             return Ok(());
+        }
+        let fault = machine.absence(format!("there is no file {}", self.path.display()));
+        if fault.is_denial {
+            return Err(fault.into());
         }
         Err(stop(257, format!("there is no file {}", self.path.display()), hint))
     }

@@ -120,7 +120,7 @@ impl Job<'_> {
         let path = self.path.display();
         match machine.stat(self.path, self.follow)? {
             None => {
-                let failure = Failure::new(format!("there is no file {path}"));
+                let failure = Failure::from(machine.absence(format!("there is no file {path}")));
                 let hint = "`state: touch` makes an empty one, `copy` one with content";
                 return Err(Failure { hint: Some(hint.into()), ..failure });
             }

@@ -77,7 +77,7 @@ impl Task for IniFile {
         };
         let present = params.text("state") != Some("absent");
         if !params.flag("create", true)
-            && let Err(stop) = file.must_exist(Some("`create: true` makes it"))
+            && let Err(stop) = file.must_exist(machine, Some("`create: true` makes it"))
         {
             return stop.told();
         }

@@ -101,7 +101,7 @@ impl Task for LineInFile {
             return Ok(done.with("found", found));
         }
         if !params.flag("create", false)
-            && let Err(stop) = file.must_exist(Some("`create: true` makes it"))
+            && let Err(stop) = file.must_exist(machine, Some("`create: true` makes it"))
         {
             return stop.told();
         }

@@ -4,7 +4,10 @@ mod accounts;
 mod acl;
 mod add_host;
 mod alternatives;
+mod apk;
 mod apt;
+mod apt_key;
+mod apt_repository;
 mod archive;
 mod assemble;
 mod assert;
@@ -15,7 +18,10 @@ mod chattr;
 mod command;
 mod copy;
 mod cron;
+mod deb822_repository;
+mod debconf;
 mod debug;
+mod dnf;
 mod dpkg_selections;
 mod edit;
 mod facts;
@@ -47,6 +53,7 @@ mod known_hosts;
 mod lineinfile;
 mod locale_gen;
 mod logrotate;
+mod managers;
 mod meta;
 mod modprobe;
 mod mount;
@@ -56,11 +63,13 @@ mod nftables;
 mod pack;
 mod package;
 mod package_facts;
+mod pacman;
 mod pam_limits;
 mod paths;
 mod pattern;
 mod pause;
 mod ping;
+mod pip;
 mod process;
 mod raw;
 mod reboot;
@@ -127,7 +136,10 @@ pub static MODULES: &[&Module] = &[
     &acl::MODULE,
     &add_host::MODULE,
     &alternatives::MODULE,
+    &apk::MODULE,
     &apt::MODULE,
+    &apt_key::MODULE,
+    &apt_repository::MODULE,
     &archive::MODULE,
     &assemble::MODULE,
     &assert::MODULE,
@@ -138,7 +150,11 @@ pub static MODULES: &[&Module] = &[
     &command::MODULE,
     &copy::MODULE,
     &cron::MODULE,
+    &deb822_repository::MODULE,
+    &debconf::MODULE,
     &debug::MODULE,
+    &dnf::MODULE,
+    &dnf::YUM,
     &dpkg_selections::MODULE,
     &fail::MODULE,
     &fetch::MODULE,
@@ -177,6 +193,10 @@ pub static MODULES: &[&Module] = &[
     &pause::MODULE,
     &ping::MODULE,
     &process::MODULE,
+    &pacman::MODULE,
+    &pause::MODULE,
+    &ping::MODULE,
+    &pip::MODULE,
     &raw::MODULE,
     &reboot::MODULE,
     &replace::MODULE,
@@ -214,16 +234,7 @@ pub static MODULES: &[&Module] = &[
 ];
 
 /// Modules that task files use and this version has not.
-pub const NOT_YET: &[&str] = &[
-    "apt_key",
-    "apt_repository",
-    "async_status",
-    "deb822_repository",
-    "debconf",
-    "dnf",
-    "expect",
-    "pip",
-];
+pub const NOT_YET: &[&str] = &["async_status", "expect", "gem", "npm", "zypper"];
 
 /// One task type.
 #[derive(Debug)]

@@ -1,7 +1,6 @@
 //! `package`: packages with whatever the host manages them with.
 
-use super::apt::{self, Apt};
-use super::{Failure, Module, Outcome, Task, TaskContext, no_check};
+use super::{Failure, Module, Outcome, Task, TaskContext, apk, apt, dnf, no_check, pacman};
 use crate::event::tree::{Key, Node, Value as Tree};
 use crate::host::machine::Machine;
 use crate::host::machine::path::Follow;
@@ -21,13 +20,17 @@ pub(super) static MODULE: Module = Module {
             ),
             Param::new("use", Kind::Text).says(
                 "The package manager; `auto`, where not given, takes that of the host. This version \
-                 knows `apt`.",
+                 knows `apt`, `dnf`, `yum`, `pacman` and `apk`.",
             ),
         ])
     },
     check: no_check,
     build: |params| Box::new(Package { params }),
 };
+
+/// The managers' own tasks.
+static MODULES: [&Module; 5] =
+    [&apt::MODULE, &dnf::MODULE, &dnf::YUM, &pacman::MODULE, &apk::MODULE];
 
 /// Package managers by the programs that they are.
 const MANAGERS: [(&str, &str); 7] = [
@@ -47,11 +50,12 @@ struct Package {
 impl Task for Package {
     fn converge(&self, machine: &mut Machine, cx: &TaskContext<'_>) -> Result<Outcome, Failure> {
         let manager = self.manager(machine)?;
-        if manager != apt::MODULE.name {
-            let why = format!("the package manager `{manager}` is not supported");
+        let Some(module) = MODULES.iter().find(|module| module.name == manager) else {
+            let why =
+                format!("Could not find a matching action for the \"{manager}\" package manager.");
             let hint = "a `command` task can start it".to_owned();
             return Err(Failure { hint: Some(hint), ..Failure::new(why) });
-        }
+        };
         let list = self.params.texts("name").unwrap_or_default();
         let list = list.iter().map(|name| Node::string(name)).collect();
         let mut of_both = vec![("name", Node::new(Tree::List(list)))];
@@ -61,13 +65,13 @@ impl Task for Package {
         let mut entries: Vec<(Key, Node)> = named.collect();
         entries.extend(self.params.others.iter().cloned());
         let args = Node { span: self.params.span.clone(), ..Node::new(Tree::Map(entries)) };
-        let params = Params::read(apt::MODULE.name, &apt::MODULE.spec, &args, Stage::Rendered)
+        let params = Params::read(module.name, &module.spec, &args, Stage::Rendered)
             .map_err(Failure::first)?;
-        let complaints = (apt::MODULE.check)(&params);
+        let complaints = (module.check)(&params);
         if !complaints.is_empty() {
             return Err(Failure::first(complaints));
         }
-        Apt { params }.converge(machine, cx)
+        (module.build)(params).converge(machine, cx)
     }
 }
 

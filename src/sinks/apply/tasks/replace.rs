@@ -58,7 +58,7 @@ impl Task for Replace {
             Ok(file) => file,
             Err(stop) => return stop.told(),
         };
-        if let Err(stop) = file.must_exist(None) {
+        if let Err(stop) = file.must_exist(machine, None) {
             return stop.told();
         }
         let spell = |name: &str| params.text(name).map(|text| file.codec.spell(text));

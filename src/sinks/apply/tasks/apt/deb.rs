@@ -64,23 +64,14 @@ pub(super) fn install(
     }
     let foretold = machine.packages_after(packages.clone(), &steps)?;
     let is_all = needs.iter().all(|needs| has_all(&foretold, needs));
-    let mut paths = Vec::new();
-    let mut temporary: Vec<PathBuf> = Vec::new();
-    for deb in &wanted {
-        if !is_url(&deb.from) {
-            paths.push(deb.from.clone());
-        } else if let Some(path) = keep(machine, deb)? {
-            paths.push(path.display().to_string());
-            temporary.push(path);
-        } else {
-            paths.push(deb.from.clone());
-        }
-    }
-    let done = apt.perform(machine, (&["install"], &paths), [&packages, &foretold], String::new());
-    for path in temporary {
-        machine.remove(&path)?;
-    }
+    let mut temporary = Vec::new();
+    let done = keep_all(machine, &wanted, &mut temporary).and_then(|paths| {
+        apt.perform(machine, (&["install"], &paths), [&packages, &foretold], String::new())
+    });
+    // Whatever became of it, and whatever becomes of one of them.
+    let removed: Vec<_> = temporary.iter().map(|path| machine.remove(path)).collect();
     let mut done = done?;
+    removed.into_iter().collect::<Result<Vec<()>, _>>()?;
     // Apt cannot be asked: to read a file it makes a copy, for which a dry run has no place.
     done.unknown = done.is_foretold && !is_all;
     Ok(done.with_message(Outcome::default()))
@@ -186,11 +177,30 @@ fn control(archive: &[u8]) -> Option<String> {
     None
 }
 
-/// Puts a file where apt can read it; a dry run does not.
-fn keep(machine: &mut Machine, deb: &Deb) -> Result<Option<PathBuf>, Failure> {
+/// Puts files that were fetched where apt can read them, which are told in `temporary`; a dry run does
+/// not. Where all of them are then.
+fn keep_all(
+    machine: &mut Machine,
+    debs: &[Deb],
+    temporary: &mut Vec<PathBuf>,
+) -> Result<Vec<String>, Failure> {
+    let mut paths = Vec::new();
+    for deb in debs {
+        let kept = if is_url(&deb.from) { keep(machine, deb, temporary)? } else { None };
+        paths.push(kept.map_or_else(|| deb.from.clone(), |path| path.display().to_string()));
+    }
+    Ok(paths)
+}
+
+fn keep(
+    machine: &mut Machine,
+    deb: &Deb,
+    temporary: &mut Vec<PathBuf>,
+) -> Result<Option<PathBuf>, Failure> {
     let directory = std::env::temp_dir();
     let made = machine.make_temporary(Temporary::File, &directory, "driftless-", ".deb")?;
     let Some(path) = made else { return Ok(None) };
+    temporary.push(path.clone());
     let (attributes, options) = (Attributes::default(), WriteOptions::default());
     machine.write_file(&path, &deb.content, &attributes, &options)?;
     Ok(Some(path))

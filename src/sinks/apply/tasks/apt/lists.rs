@@ -46,14 +46,22 @@ pub(super) fn update(machine: &mut Machine, apt: &AptGet<'_>) -> Result<Lists, F
     if !is_wanted || is_new || (is_foretold && valid_seconds > 0) {
         return Ok(lists);
     }
+    if !fetch(machine, apt)? {
+        lists.is_unknown = true;
+        return Ok(lists);
+    }
+    lists.after = fetched(machine)?;
+    Ok(lists)
+}
+
+/// Fetches the lists, as often as the task says; `false` in a dry run, which does not.
+pub(super) fn fetch(machine: &mut Machine, apt: &AptGet<'_>) -> Result<bool, Failure> {
+    let params = apt.params;
     let command = apt.command("apt-get", &["-q", "-y", "update"]);
     let tries = params.int("update_cache_retries").unwrap_or(5);
     let longest = params.int("update_cache_retry_max_delay").unwrap_or(12);
     for attempt in 1.. {
-        let Some(output) = machine.refresh(&command)? else {
-            lists.is_unknown = true;
-            return Ok(lists);
-        };
+        let Some(output) = machine.refresh(&command)? else { return Ok(false) };
         // It takes old lists for good enough, and says so only in words.
         let said = String::from_utf8_lossy(&output.stderr);
         let is_done = output.is_success() && !said.contains("Failed to fetch");
@@ -69,8 +77,7 @@ pub(super) fn update(machine: &mut Machine, apt: &AptGet<'_>) -> Result<Lists, F
         let seconds = seconds.unwrap_or(longest).clamp(0, longest);
         machine.sleep(Duration::from_secs(seconds.unsigned_abs()))?;
     }
-    lists.after = fetched(machine)?;
-    Ok(lists)
+    Ok(true)
 }
 
 /// When the lists were fetched.

@@ -140,8 +140,8 @@ fn check(params: &Params) -> Vec<Diagnostic> {
     complaints
 }
 
-pub(super) struct Apt {
-    pub(super) params: Params,
+struct Apt {
+    params: Params,
 }
 
 impl Task for Apt {
@@ -302,7 +302,12 @@ impl Apt {
         }
         let is_package =
             |name: &std::ffi::OsString| Path::new(name).extension().is_some_and(|it| it == "deb");
-        if machine.list(archives)?.iter().any(is_package) {
+        let mut is_needed = machine.list(archives)?.iter().any(is_package);
+        // What apt keeps of the lists so as to read them faster goes too.
+        for name in ["pkgcache.bin", "srcpkgcache.bin"] {
+            is_needed |= machine.stat(&archives.with_file_name(name), Follow::Yes)?.is_some();
+        }
+        if is_needed {
             apt.run(machine, &["clean"])?;
         }
         Ok(())
@@ -315,6 +320,15 @@ impl Apt {
         }
         Ok(Outcome::default().with("stdout", said).with("stderr", ""))
     }
+}
+
+/// Fetches the lists of packages, with the `update_cache_retries` of a task; a dry run does not.
+pub(super) fn fetch_lists(
+    machine: &mut Machine,
+    params: &Params,
+    environment: &[(String, String)],
+) -> Result<(), Failure> {
+    lists::fetch(machine, &AptGet { params, environment }).map(drop)
 }
 
 fn requests(names: &[String]) -> Result<Vec<Request>, Failure> {

@@ -108,7 +108,7 @@ impl Task for Keys {
             Err(stop) => return stop.told(),
         };
         if !params.flag("create", true)
-            && let Err(stop) = file.must_exist(Some("`create: true` makes it"))
+            && let Err(stop) = file.must_exist(machine, Some("`create: true` makes it"))
         {
             return stop.told();
         }

@@ -177,7 +177,7 @@ impl Job<'_> {
                 (Found::Nothing, Some(script)) => {
                     script.enable(machine, self.environment, wanted)?;
                 }
-                (Found::Nothing, None) => return Err(missing(given)),
+                (Found::Nothing, None) => return Err(missing(machine, given)),
             }
             outcome = outcome.with("enabled", wanted);
         }
@@ -197,13 +197,18 @@ impl Job<'_> {
                 let hint = "`enabled` and `masked` say what becomes of it at the next start";
                 return Err(Failure { hint: Some(hint.into()), ..Failure::new(why) });
             }
+            if matches!(found, Found::Masked) && state != "stopped" {
+                let why = format!("the unit `{name}` is masked, and cannot be started");
+                let hint = Some("`masked: false` lifts that".into());
+                return Err(Failure { hint, ..Failure::new(why) });
+            }
             let path = match (&found, &script) {
                 (Found::Unit(unit), _) => unit.path.clone(),
                 (Found::Masked, _) => PathBuf::from("/etc/systemd/system").join(&name),
                 (Found::Nothing, Some(script)) => script.path.clone(),
                 // What generators make of other files only systemd knows.
                 (Found::Nothing, None) if is_loaded(&status) => PathBuf::from(RUNS).join(&name),
-                (Found::Nothing, None) => return Err(missing(given)),
+                (Found::Nothing, None) => return Err(missing(machine, given)),
             };
             outcome = outcome.with("state", self.settle(machine, &name, &path, &status, state)?);
         }
@@ -301,8 +306,8 @@ fn is_loaded(status: &IndexMap<String, String>) -> bool {
     status.get("LoadState").is_some_and(|state| state == "loaded")
 }
 
-fn missing(name: &str) -> Failure {
-    Failure::new(format!("Could not find the requested service {name}: host"))
+fn missing(machine: &Machine, name: &str) -> Failure {
+    machine.absence(format!("Could not find the requested service {name}: host")).into()
 }
 
 fn complaint(what: &str, output: &Output) -> Failure {
