@@ -123,10 +123,15 @@ const fn off(name: &'static str, make: Make) -> Entry {
     Entry { name, is_default: false, make }
 }
 
-/// `on NAME TYPE`, and `options` where the collector takes some.
+/// `on NAME TYPE`, `options` where the collector takes some, and `links` where it shares those.
 macro_rules! entry {
     ($when:ident $name:ident $type:ident) => {
         $when(stringify!($name), |roots, _| Box::new($name::$type::new(roots)))
+    };
+    ($when:ident $name:ident $type:ident options links) => {
+        $when(stringify!($name), |roots, options| {
+            Box::new($name::$type::new(roots, &options.$name, &options.links))
+        })
     };
     ($when:ident $name:ident $type:ident options) => {
         $when(stringify!($name), |roots, options| {
@@ -173,8 +178,8 @@ pub const COLLECTORS: &[Entry] = &[
     entry!(on meminfo Meminfo),
     entry!(off meminfo_numa MeminfoNuma),
     entry!(off mountstats Mountstats),
-    entry!(on netclass Netclass options),
-    entry!(on netdev Netdev options),
+    entry!(on netclass Netclass options links),
+    entry!(on netdev Netdev options links),
     entry!(on netstat Netstat options),
     entry!(off network_route NetworkRoute),
     entry!(on nfs Nfs),

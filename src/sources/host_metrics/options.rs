@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::links::SharedLinks;
 use super::{
     arp, bcache, cgroup_usage, cpu, diskstats, exec, filesystem, hwmon, interrupts, netclass,
     netdev, netstat,
@@ -62,4 +63,8 @@ pub struct Options {
     pub top_processes: top_processes::Options,
     /// Paging and page faults.
     pub vmstat: vmstat::Options,
+    /// No setting: the answer that the collectors of interfaces share.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub links: SharedLinks,
 }
