@@ -181,7 +181,10 @@ impl Netclass {
         self.labels.begin();
         self.round += 1;
         let round = self.round;
-        for link in links.iter().filter(|link| self.options.devices.allows(&link.name)) {
+        for link in links {
+            if !self.options.devices.allows(&link.name) {
+                continue;
+            }
             let known = self.remembered.get_mut(&link.name).filter(|known| known.is_of(link));
             match known {
                 Some(known) => known.round = round,
