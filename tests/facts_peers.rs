@@ -29,7 +29,7 @@ const FACTER: &str = "disks dmi fips_enabled identity is_virtual kernel kernelma
     kernelversion memory.system.total memory.system.total_bytes networking.fqdn \
     networking.hostname networking.ip networking.ip6 networking.mac networking.mtu \
     networking.netmask networking.netmask6 networking.network networking.network6 \
-    networking.primary networking.scope6 os partitions path processors.count processors.models processors.physicalcount \
+    networking.primary networking.scope6 os path processors.count processors.models processors.physicalcount \
     processors.cores processors.threads ssh system_uptime.days timezone virtual";
 
 #[cfg(test)]
