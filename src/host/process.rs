@@ -147,7 +147,7 @@ pub struct Stat<'t> {
 impl<'t> Stat<'t> {
     /// Reads the line. The name stands in brackets and may hold anything, even `)`.
     ///
-    /// - Source: fields 2, 4, 14, 15, 20, 22, 23 and 24 of proc_pid_stat(5).
+    /// - Source: fields 2, 4, 14, 15, 20, 22, 23 and 24 of `proc_pid_stat(5)`.
     pub fn parse(text: &'t str) -> Option<Self> {
         let (before, rest) = text.rsplit_once(") ")?;
         let (_, name) = before.split_once('(')?;

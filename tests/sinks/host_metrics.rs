@@ -3,14 +3,12 @@
 use crate::bucket::Store;
 use crate::harness::{Bench, lines};
 use crate::installed::has;
-use crate::receiver::{Receiver, Reply};
+use crate::receiver::Receiver;
 use crate::s3::unpacked;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 /// A bench whose config is a `facts` file with these exports, of a host that is polled each 100 ms.
 fn bench(export: &Value) -> Bench {
@@ -51,7 +49,7 @@ fn a_bucket_gets_a_text_of_all_snapshots_that_prometheus_can_take_in() {
             let text = unpacked(key, body);
             assert!(text.ends_with("# EOF\n"), "{text}");
             let times = times(&text, "node_load1");
-            assert!(times.is_sorted() && times.iter().all(|time| seen.insert(time.to_string())));
+            assert!(times.is_sorted() && times.iter().all(|time| seen.insert((*time).to_owned())));
         }
         assert!(seen.len() >= 4, "{seen:?}");
         if compression == "none" && has("promtool") {
@@ -99,34 +97,4 @@ fn a_bucket_a_file_and_a_server_get_the_same_values_with_time_and_host() {
     let file = fs::read_dir(dir.path().join("testhost")).unwrap();
     let file = file.map(|entry| entry.unwrap().path()).next().unwrap();
     assert_eq!(values(&lines(&file)), of_bucket);
-}
-
-#[test]
-fn a_change_of_state_outlives_an_agent_that_is_killed_before_anybody_has_heard_of_it() {
-    let listens = Arc::new(AtomicBool::new(false));
-    let ear = Arc::clone(&listens);
-    let receiver = Receiver::new(move |_, _, _| match ear.load(SeqCst) {
-        true => Reply::Says(200, None),
-        false => Reply::Says(503, None),
-    });
-    let bench = Bench::new(json!({}), json!({ "type": "blackhole" }));
-    let sink = json!({ "url": receiver.url, "buffer": { "type": "disk" },
-                       "retry": { "initial": "10ms", "max": "50ms" } });
-    let facts = json!({
-        "interval": "100ms", "collect": ["loadavg"], "alerts": [{ "http": sink }],
-        "thresholds": [{ "name": "always", "expr": "node_load1", "critical": { "above": -1 } }],
-    });
-    fs::write(bench.path("config/facts.json"), facts.to_string()).unwrap();
-    let agent = bench.start(&[]);
-    let kept = bench.path("data/transforms/facts.thresholds");
-    let is_kept = || fs::read_to_string(&kept).is_ok_and(|text| text.contains("critical"));
-    bench.wait_until("it counts as said", is_kept);
-    agent.kill();
-    assert_eq!(receiver.taken(), [""; 0]);
-    listens.store(true, SeqCst);
-    let agent = bench.start(&[]);
-    bench.wait_until("it is said", || !receiver.taken().is_empty());
-    agent.stop();
-    let told = receiver.taken();
-    assert!(told.iter().all(|it| it.starts_with("always node_load1 is critical")), "{told:?}");
 }

@@ -130,7 +130,7 @@ impl Run<'_> {
         let known = self.variables.len();
         let value = self.pipeline(&block.of, dot)?;
         if block.way == Way::Range {
-            self.range(block, value, dot)?;
+            self.range(block, &value, dot)?;
         } else {
             let variables = block.variables.iter().cloned();
             self.variables.extend(variables.map(|name| (name, value.clone())));
@@ -147,7 +147,7 @@ impl Run<'_> {
     }
 
     /// Goes through what is in a value, each time with its place or name and itself.
-    fn range(&mut self, block: &Block, of: Value, dot: Option<&Value>) -> Result<(), String> {
+    fn range(&mut self, block: &Block, of: &Value, dot: Option<&Value>) -> Result<(), String> {
         let items = of.items()?;
         if items.is_empty() {
             return self.nodes(&block.otherwise, dot);

@@ -249,7 +249,7 @@ mod tests {
         command
     }
 
-    fn collector(commands: Value) -> Exec {
+    fn collector(commands: &Value) -> Exec {
         let options = serde_json::from_value(json!({ "commands": commands })).unwrap();
         Exec::new(&Roots::live(), &options)
     }
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn metrics_and_plugins_are_told_beside_each_other() {
         let plugin = "echo 'DISK WARNING - 81% | /var=81%;80;90;0;100 t=1.5s'; exit 1";
-        let mut exec = collector(json!({
+        let mut exec = collector(&json!({
             "queue": sh("echo '# TYPE queue gauge'; echo 'queue{name=\"a\"} 7'", json!({})),
             "disk": sh(plugin, json!({ "format": "nagios" })),
         }));
@@ -290,7 +290,7 @@ mod tests {
     fn a_program_that_hangs_fails_or_raves_costs_only_itself() {
         let soon = json!({ "timeout": "300ms" });
         let plugin = json!({ "timeout": "300ms", "format": "nagios" });
-        let mut exec = collector(json!({
+        let mut exec = collector(&json!({
             "fails": sh("echo a 1; exit 1", json!({})),
             "good": sh("echo b 2", json!({})),
             "hangs": sh("echo c 3; sleep 1000", soon),
@@ -317,12 +317,12 @@ mod tests {
         let count = dir.path().join("count");
         let script = format!("echo x >> {}; echo a 1", count.display());
         let runs = || std::fs::read_to_string(&count).unwrap().lines().count();
-        let mut exec = collector(json!({ "a": sh(&script, json!({ "interval": "1h" })) }));
+        let mut exec = collector(&json!({ "a": sh(&script, json!({ "interval": "1h" })) }));
         for _ in 0..3 {
             assert!(told(&mut exec).contains(&"a 1".to_owned()));
         }
         assert_eq!(runs(), 1);
-        let mut exec = collector(json!({ "a": sh(&script, json!({ "interval": "0s" })) }));
+        let mut exec = collector(&json!({ "a": sh(&script, json!({ "interval": "0s" })) }));
         told(&mut exec);
         told(&mut exec);
         assert_eq!(runs(), 3);

@@ -2,7 +2,7 @@
 //!
 //! Processes of one name are told of together, so that series stay few while processes come and go.
 //!
-//! Source: `/proc/PID/stat` (proc_pid_stat(5)) and `/proc/PID/io`, which others than root may only
+//! Source: `/proc/PID/stat` (`proc_pid_stat(5)`) and `/proc/PID/io`, which others than root may only
 //! read of their own processes.
 
 use std::collections::{BTreeSet, HashMap};
