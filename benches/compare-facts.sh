@@ -5,11 +5,23 @@
 #
 #   benches/compare-facts.sh [SCRAPES] [RUNS]      default: 300 scrapes over one connection, 2 runs
 #
-# DRIFTLESS names a binary that is built already.
+# DRIFTLESS names a binary that is built already. INTERFACES=200 adds so many interfaces, as root, in
+# a network that is gone afterwards.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 driftless=${DRIFTLESS:-$PWD/target/release/driftless}
 [ -n "${DRIFTLESS:-}" ] || cargo build --release --quiet
+if [ -n "${INTERFACES:-}" ] && [ -z "${IN_OWN_NETWORK:-}" ]; then
+    export DRIFTLESS=$driftless IN_OWN_NETWORK=1
+    exec unshare --net --mount bash -c '
+        mount -t sysfs sysfs /sys
+        ip link set lo up
+        for n in $(seq 1 2 "$INTERFACES"); do
+            ip link add "veth$n" up type veth peer name "veth$((n + 1))"
+            ip link set "veth$((n + 1))" up
+        done
+        exec "$@"' bash "benches/compare-facts.sh" "$@"
+fi
 peer=$(command -v prometheus-node-exporter || command -v node_exporter || true)
 
 python3 - "${1:-300}" "${2:-2}" "$driftless" "$peer" <<'PY'

@@ -55,6 +55,11 @@ pub const TARGETS: &[Target] = &[
         expr::go_template::hostile::rule_template,
         expr::go_template::hostile::rule_templates,
     ),
+    bytes(
+        "plugin",
+        sources::host_metrics::hostile::plugin,
+        sources::host_metrics::hostile::plugins,
+    ),
     bytes("config", config, configs),
     bytes("bus", host::bus::hostile::message, host::bus::hostile::messages),
     bytes("acl", host::acl::hostile::list, host::acl::hostile::lists),

@@ -186,6 +186,57 @@ fn facts_rules_alerts_as_prometheus_would_and_once() {
 }
 
 #[test]
+fn facts_export_sends_the_same_metrics_to_a_bucket_a_file_and_a_server() {
+    let example = Example::copy("facts-export");
+    example.replace("facts.yml", "/var/log/metrics", &example.path("").to_string_lossy());
+    // What answers here reads plain text.
+    example.replace("facts.yml", "compression: zstd", "compression: none");
+    example.replace("facts.yml", "compression: gzip", "compression: none");
+    let mut received = Vec::new();
+    for address in ["127.0.0.1:9000", "127.0.0.1:8080"] {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let own = server.local_addr().unwrap().to_string();
+        example.replace("facts.yml", address, &own);
+        received.push(requests(server));
+    }
+    let agent = example.agent(&["--once"]);
+    let put = received[0].iter().find(|(head, _)| head.starts_with("put ")).unwrap().0;
+    let target = put.split(' ').nth(1).unwrap();
+    assert!(target.starts_with("/metrics/") && target.ends_with(".openmetrics"), "{target}");
+    let (post, _) = received[1].iter().find(|(head, _)| head.starts_with("post ")).unwrap();
+    assert!(post.starts_with("post /metrics "), "{post}");
+    assert!(agent.wait().success());
+    let files = fs::read_dir(example.path("")).unwrap().map(|entry| entry.unwrap().path());
+    let mut files = files.filter(|path| path.extension().is_some_and(|it| it == "ndjson"));
+    let file = files.next();
+    let text = fs::read_to_string(file.unwrap()).unwrap();
+    let first: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert!(first["timestamp"].is_string() && first["host"].is_string(), "{first}");
+}
+
+#[test]
+fn facts_beyond_tells_of_programs_and_of_what_they_say() {
+    let example = Example::copy("facts-beyond");
+    let port = free_port();
+    example.replace("facts.yml", "127.0.0.1:9100", &format!("127.0.0.1:{port}"));
+    let alerts = example.path("alerts.jsonl");
+    example.replace("facts.yml", "/var/log/driftless/alerts.jsonl", &alerts.to_string_lossy());
+    let _agent = example.agent(&[]);
+    let wanted = [
+        "queue_jobs ",
+        "driftless_plugin_status{name=\"root\"} 0",
+        "driftless_plugin_value{label=\"/\",name=\"root\",unit=\"%\"} 42",
+        "driftless_top_processes_resident_bytes{name=",
+    ];
+    let mut told = String::new();
+    let is_there = || {
+        told = get(port, "/metrics");
+        wanted.iter().all(|line| told.contains(line))
+    };
+    assert!(support::process::comes_about(is_there), "not all of {wanted:?} is told");
+}
+
+#[test]
 fn facts_inventory_tells_what_the_host_is_once_and_then_what_has_changed() {
     let example = Example::copy("facts-inventory");
     let record = example.path("inventory.jsonl");

@@ -97,5 +97,29 @@ fn checks_are_told_as_a_nagios_plugin_tells_them() {
     let (status, told) = check("1000", &[]);
     assert!(status == 3 && told.contains("ok        load node_load1 is "), "{told}");
     let (status, told) = check("1000", &["lod", "--nagios"]);
-    assert!(status == 3 && told.starts_with("UNKNOWN - there is no check `lod`"), "{told}");
+    assert!(
+        status == 3 && told.starts_with("UNKNOWN - there is no check or alert `lod`"),
+        "{told}"
+    );
+}
+
+#[test]
+fn alerts_of_rule_files_are_told_beside_the_checks() {
+    let config = tempfile::tempdir().unwrap();
+    let facts_yml = "collect: [loadavg]\nrule_files: [rules.yml]\nalerts: [console: {}]\n";
+    std::fs::write(config.path().join("facts.yml"), facts_yml).unwrap();
+    let rules = "groups: [{name: g, rules: [\
+        {record: load, expr: node_load1 * 2}, \
+        {alert: Loaded, expr: load >= 0, for: 1h, labels: {severity: critical}}, \
+        {alert: Overloaded, expr: load > 1000000}]}]\n";
+    std::fs::write(config.path().join("rules.yml"), rules).unwrap();
+    let check = |more: &[&str]| {
+        let arguments = ["check", "--config", config.path().to_str().unwrap()];
+        let run = facts(&[&arguments[..], more].concat());
+        (run.status.code().unwrap(), String::from_utf8(run.stdout).unwrap())
+    };
+    let (status, told) = check(&["--nagios"]);
+    assert!(status == 2 && told.starts_with("CRITICAL - Loaded {severity="), "{told}");
+    let (status, told) = check(&["Overloaded"]);
+    assert_eq!((status, &*told), (0, "ok        Overloaded: nothing of the kind\n"));
 }

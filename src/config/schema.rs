@@ -80,8 +80,9 @@ impl Components<'_> {
                 ]
             }
             FileKind::Facts => {
-                let sinks = json!({"type": "array", "items": self.one_sink(Map::new())});
-                vec![("export", sinks.clone()), ("alerts", sinks)]
+                let list = |sink: Value| json!({"type": "array", "items": sink});
+                let sinks = list(self.one_sink(Map::new()));
+                vec![("export", sinks), ("alerts", list(self.alerts()))]
             }
             FileKind::Apply => {
                 vec![("audit", json!({"type": "array", "items": self.one_sink(Map::new())}))]
@@ -175,13 +176,39 @@ impl Components<'_> {
         steps.collect()
     }
 
+    /// As [`Self::one_sink`], where `http` may speak as Alertmanager does.
+    fn alerts(&mut self) -> Value {
+        let mut sinks = self.all(Role::Sink);
+        let mut spoken = sinks.iter().find(|(name, _)| *name == "alertmanager").cloned();
+        if let Some((_, spoken)) = &mut spoken {
+            let format = json!({"const": "alertmanager", "description": "How alerts are told."});
+            extend(spoken, [("format".to_owned(), format)].into_iter().collect());
+            require(spoken, "format");
+        }
+        for (name, schema) in &mut sinks {
+            if *name == "http"
+                && let Some((_, spoken)) = &spoken
+            {
+                *schema = json!({"anyOf": [schema, spoken]});
+            }
+        }
+        self.one_of(sinks, Map::new())
+    }
+
     /// `type: {settings}`, or only the type; `beside` may stand next to it.
     fn one_sink(&mut self, beside: Map<String, Value>) -> Value {
+        let sinks = self.all(Role::Sink);
+        self.one_of(sinks, beside)
+    }
+
+    fn one_of(&mut self, mut sinks: Vec<(&str, Value)>, beside: Map<String, Value>) -> Value {
         let buffer = self.buffer();
-        let mut sinks = self.all(Role::Sink);
         for (_, schema) in &mut sinks {
-            let beside_its_own = [("buffer".to_owned(), buffer.clone())];
-            extend(schema, beside_its_own.into_iter().collect());
+            let beside_its_own = || [("buffer".to_owned(), buffer.clone())].into_iter().collect();
+            match schema.get_mut("anyOf").and_then(Value::as_array_mut) {
+                Some(forms) => forms.iter_mut().for_each(|form| extend(form, beside_its_own())),
+                None => extend(schema, beside_its_own()),
+            }
         }
         let names: Vec<&str> = sinks.iter().map(|(name, _)| *name).collect();
         let one_of: Vec<Value> = names.iter().map(|name| json!({"required": [name]})).collect();

@@ -116,7 +116,7 @@ impl<'a> Series<'a> {
 
 /// Whether the value has the shape of the kind, and no label's name is there twice or is one that
 /// the kind needs for itself.
-fn fits(kind: MetricKind, sample: &Sample) -> bool {
+pub(super) fn fits(kind: MetricKind, sample: &Sample) -> bool {
     let (shape, reserved) = match (&sample.value, kind) {
         (SampleValue::Histogram { .. }, MetricKind::Histogram) => (true, Some("le")),
         (SampleValue::Summary { .. }, MetricKind::Summary) => (true, Some("quantile")),
@@ -134,7 +134,13 @@ fn fits(kind: MetricKind, sample: &Sample) -> bool {
 
 /// In OpenMetrics a counter's samples end in `_total`, and its family is called without; what
 /// only grows and does not end so is of no known kind there.
-fn push_header(format: Format, name: &str, kind: MetricKind, help: &str, out: &mut Vec<u8>) {
+pub(super) fn push_header(
+    format: Format,
+    name: &str,
+    kind: MetricKind,
+    help: &str,
+    out: &mut Vec<u8>,
+) {
     let is_open = format == Format::OpenMetrics;
     let base = name.strip_suffix("_total").filter(|_| is_open && kind == MetricKind::Counter);
     let kind = match (kind, base) {
@@ -159,7 +165,7 @@ fn push_header(format: Format, name: &str, kind: MetricKind, help: &str, out: &m
     out.extend_from_slice(kind);
 }
 
-fn push_sample(format: Format, name: &str, sample: &Sample, out: &mut Vec<u8>) {
+pub(super) fn push_sample(format: Format, name: &str, sample: &Sample, out: &mut Vec<u8>) {
     let mut line = |suffix: &str, extra: Option<(&str, f64)>, value: f64| {
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(suffix.as_bytes());
@@ -244,7 +250,7 @@ fn push_escaped(text: &str, quoted: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(rest);
 }
 
-fn metric_name(name: &str) -> Cow<'_, str> {
+pub(super) fn metric_name(name: &str) -> Cow<'_, str> {
     valid(name, |byte, first| is_word(byte, first) || byte == b':')
 }
 

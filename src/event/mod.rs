@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod log;
 pub mod lookup;
 pub mod metric;
+pub mod metric_history;
 pub mod moment;
 pub mod number;
 pub mod pack;

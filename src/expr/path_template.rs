@@ -5,6 +5,7 @@
 //! record says.
 
 use crate::event::log::{Origin, RecordRef};
+use crate::event::metric::Taken;
 use chrono::DateTime;
 use chrono::format::{Item, StrftimeItems};
 use schemars::JsonSchema;
@@ -206,6 +207,26 @@ fn record_field(inner: &str) -> Option<&str> {
 }
 
 impl PathRenderer {
+    /// The path of metrics that were taken then and there. They have no fields.
+    pub fn render_metrics(&mut self, taken: &Taken) -> &str {
+        self.slot = Some(self.template.slot(taken.time_ns));
+        self.spell_times(taken.time_ns);
+        // What comes next from a record's origin is spelled anew.
+        self.origin = None;
+        self.path.clear();
+        let mut times = self.times.iter();
+        for part in &*self.template.parts {
+            match part {
+                Part::Literal(text) => self.path.push_str(text),
+                Part::Time(_) => self.path.push_str(times.next().map_or("", |time| time)),
+                Part::Host => push_component(&mut self.path, taken.host.as_bytes()),
+                Part::Source => push_component(&mut self.path, taken.source.as_bytes()),
+                Part::Field(_) => push_component(&mut self.path, b""),
+            }
+        }
+        &self.path
+    }
+
     /// The record's path.
     pub fn render(&mut self, record: &RecordRef<'_>) -> &str {
         let slot = self.template.slot(record.time_ns());

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod acl;
 pub mod audit;
+pub mod brief;
 pub mod bus;
 pub mod capabilities;
 pub mod clock;

@@ -18,6 +18,8 @@ pub enum Subject {
     Route,
     /// Sockets.
     Sockets,
+    /// Whatever has a family of its own, such as wireless interfaces.
+    Generic,
 }
 
 /// The kernel answers at once; one that does not is no reason to wait for ever.
@@ -80,6 +82,7 @@ fn open(subject: Subject) -> io::Result<OwnedFd> {
     let protocol = match subject {
         Subject::Route => SockProtocol::NetlinkRoute,
         Subject::Sockets => SockProtocol::NetlinkSockDiag,
+        Subject::Generic => SockProtocol::NetlinkGeneric,
     };
     let socket =
         socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, Some(protocol))?;

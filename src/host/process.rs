@@ -1,4 +1,4 @@
-//! What this process itself takes of the host.
+//! What processes take of the host, and this one in particular.
 
 use std::fs;
 
@@ -37,8 +37,6 @@ pub struct Usage {
 impl OwnProcess {
     /// This process. The host's start is read now, since it does not change.
     pub fn new(roots: &Roots) -> Self {
-        let constant = |name| sysconf(name).ok().flatten().and_then(|value| value.try_into().ok());
-        let ticks: Option<u32> = constant(SysconfVar::CLK_TCK).and_then(|t: u64| t.try_into().ok());
         let boot = fs::read_to_string(roots.procfs.join("stat")).ok();
         let boot = boot.as_deref().and_then(|text| {
             text.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
@@ -46,8 +44,8 @@ impl OwnProcess {
         Self {
             stat: HeldFile::new(roots.procfs.join("self/stat")),
             descriptors: roots.procfs.join("self/fd"),
-            ticks_per_second: f64::from(ticks.unwrap_or(100)),
-            page_bytes: constant(SysconfVar::PAGE_SIZE).unwrap_or(4096),
+            ticks_per_second: ticks_per_second(),
+            page_bytes: page_bytes(),
             boot_seconds: boot,
         }
     }
@@ -58,14 +56,16 @@ impl OwnProcess {
     ///   `/proc/stat`.
     pub fn usage(&mut self) -> Option<Usage> {
         let open_descriptors = fs::read_dir(&self.descriptors).ok().map(Iterator::count);
-        let [user, system, start, virtual_bytes, pages] = parse(&self.stat.text().ok()?)?;
+        let text = self.stat.text().ok()?;
+        let stat = Stat::parse(&text)?;
         let seconds = |ticks: u64| ticks as f64 / self.ticks_per_second;
+        let started = seconds(stat.start_ticks);
         Some(Usage {
-            cpu_seconds: seconds(user + system),
-            resident_bytes: pages * self.page_bytes,
-            virtual_bytes,
+            cpu_seconds: seconds(stat.user_ticks) + seconds(stat.system_ticks),
+            resident_bytes: stat.resident_pages.saturating_mul(self.page_bytes),
+            virtual_bytes: stat.virtual_bytes,
             open_descriptors,
-            start_seconds: self.boot_seconds.map(|boot| boot as f64 + seconds(start)),
+            start_seconds: self.boot_seconds.map(|boot| boot as f64 + started),
         })
     }
 
@@ -109,13 +109,62 @@ impl OwnProcess {
     }
 }
 
-/// utime, stime, starttime, vsize and rss. The name in front may hold anything, even `)`.
-fn parse(text: &str) -> Option<[u64; 5]> {
-    let (_, rest) = text.rsplit_once(") ")?;
-    let words: Vec<&str> = rest.split_ascii_whitespace().collect();
-    // The state, which follows the name, is field 3.
-    let field = |number: usize| words.get(number - 3)?.parse().ok();
-    Some([field(14)?, field(15)?, field(22)?, field(23)?, field(24)?])
+/// Ticks of processor time in a second, as `/proc` counts them.
+pub fn ticks_per_second() -> f64 {
+    constant(SysconfVar::CLK_TCK).and_then(|ticks| ticks.try_into().ok()).map_or(100.0, u32::into)
+}
+
+/// Bytes of a page of memory.
+pub fn page_bytes() -> u64 {
+    constant(SysconfVar::PAGE_SIZE).unwrap_or(4096)
+}
+
+fn constant(name: SysconfVar) -> Option<u64> {
+    sysconf(name).ok().flatten()?.try_into().ok()
+}
+
+/// What `/proc/PID/stat` says of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat<'t> {
+    /// The name of its program, cut to 15 bytes.
+    pub name: &'t str,
+    /// The number of the process that started it.
+    pub parent: u32,
+    /// Processor time of its own.
+    pub user_ticks: u64,
+    /// Processor time that the kernel spent for it.
+    pub system_ticks: u64,
+    /// Its threads.
+    pub threads: u64,
+    /// When it began, since the host did.
+    pub start_ticks: u64,
+    /// Memory that is mapped, in bytes.
+    pub virtual_bytes: u64,
+    /// Memory that is in RAM, in pages.
+    pub resident_pages: u64,
+}
+
+impl<'t> Stat<'t> {
+    /// Reads the line. The name stands in brackets and may hold anything, even `)`.
+    ///
+    /// - Source: fields 2, 4, 14, 15, 20, 22, 23 and 24 of `proc_pid_stat(5)`.
+    pub fn parse(text: &'t str) -> Option<Self> {
+        let (before, rest) = text.rsplit_once(") ")?;
+        let (_, name) = before.split_once('(')?;
+        let words: Vec<&str> = rest.split_ascii_whitespace().collect();
+        // The state, which follows the name, is field 3.
+        let field = |number: usize| words.get(number - 3)?.parse().ok();
+        Some(Self {
+            name,
+            parent: words.get(1)?.parse().ok()?,
+            user_ticks: field(14)?,
+            system_ticks: field(15)?,
+            threads: field(20)?,
+            start_ticks: field(22)?,
+            virtual_bytes: field(23)?,
+            resident_pages: field(24)?,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -125,8 +174,18 @@ mod tests {
     #[test]
     fn a_name_with_brackets_and_spaces_shifts_no_field() {
         let text = "7 (a) b (c) R 1 1 1 0 -1 4194560 0 0 0 0 140 15 0 0 20 0 1 0 9000 8192 3 18446";
-        assert_eq!(parse(text), Some([140, 15, 9000, 8192, 3]));
-        assert_eq!(parse("7 (a) R 1"), None);
+        let stat = Stat {
+            name: "a) b (c",
+            parent: 1,
+            user_ticks: 140,
+            system_ticks: 15,
+            threads: 1,
+            start_ticks: 9000,
+            virtual_bytes: 8192,
+            resident_pages: 3,
+        };
+        assert_eq!(Stat::parse(text), Some(stat));
+        assert_eq!(Stat::parse("7 (a) R 1"), None);
     }
 
     #[test]

@@ -8,11 +8,11 @@ use crate::topology::component::{BuildContext, Fault, Source, SourceConfig};
 use crate::topology::context::SourceContext;
 use crate::topology::output::Output;
 use crate::topology::settings::Period;
-use crate::topology::telemetry::Telemetry;
 use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -60,34 +60,30 @@ impl Source for InternalMetrics {
     async fn run(self: Box<Self>, out: Output, mut cx: SourceContext) -> Result<(), Fault> {
         let mut process = OwnProcess::new(&Roots::live());
         if cx.env.once {
-            return out.send(snapshot(&cx.env.telemetry, &mut process), 0).await;
+            return out.send(snapshot(&cx, &mut process), 0).await;
         }
         let mut ticks = interval(self.0);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // At most one is under way, so that a sink that is away gets the newest when it is back.
-        let mut open = 0usize;
+        // At most one is under way, so that a sink that is away gets none that are old. What a sink
+        // has taken may wait there for long, as for an object that is not full.
+        let mut under_way = FuturesUnordered::new();
         loop {
             tokio::select! {
                 biased;
                 () = cx.stop.requested() => return Ok(()),
-                Some(receipt) = cx.receipts.recv() => open -= usize::from(receipt.last).min(open),
-                _ = ticks.tick(), if open == 0 => {
-                    open = usize::from(!out.sinks().is_empty());
-                    let batch = snapshot(&cx.env.telemetry, &mut process);
-                    let stop = cx.stop.clone();
-                    tokio::select! {
-                        sent = out.send(batch, 0) => sent?,
-                        () = stop.requested() => return Ok(()),
-                    }
+                _ = ticks.tick(), if under_way.is_empty() => {
+                    under_way.push(out.send(snapshot(&cx, &mut process), 0));
                 }
+                Some(sent) = under_way.next() => sent?,
+                Some(_) = cx.receipts.recv() => {}
             }
         }
     }
 }
 
-fn snapshot(telemetry: &Telemetry, process: &mut OwnProcess) -> Batch {
-    let mut families = telemetry.families();
+fn snapshot(cx: &SourceContext, process: &mut OwnProcess) -> Batch {
+    let mut families = cx.env.telemetry.families();
     families.extend(process.families());
     families.sort_by(|one, other| one.name.cmp(&other.name));
-    Batch::Metrics(MetricBatch { families: Arc::new(families) })
+    Batch::Metrics(MetricBatch::new(families).taken(cx.env.taken_by(&cx.name)))
 }

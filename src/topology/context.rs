@@ -8,6 +8,7 @@ use super::once::Deliveries;
 use super::runs::Runs;
 use super::telemetry::{ComponentTelemetry, Telemetry};
 use crate::event::ack::{Receipt, SinkId};
+use crate::event::metric::Taken;
 use crate::event::secret::{Masker, Secrets};
 use crate::event::task::SharedTaskSet;
 use crate::host::clock;
@@ -47,6 +48,14 @@ pub struct Environment {
     pub runs: Runs,
     /// Whether sources end at the end of what is there now, as `--once` asks.
     pub once: bool,
+}
+
+impl Environment {
+    /// That metrics are taken now, by the component of this name.
+    pub fn taken_by(&self, component: &Arc<str>) -> Taken {
+        let (host, source) = (Arc::clone(&self.host), Arc::clone(component));
+        Taken { time_ns: clock::now_ns(), host, source }
+    }
 }
 
 /// A table or another file that a component reads when it is built may have this much.

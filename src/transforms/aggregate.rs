@@ -1,6 +1,8 @@
 //! `aggregate`: makes one sample of those that came in an interval.
 
-use crate::event::metric::{Family, Labels, MetricBatch, MetricKind, Sample, SampleValue, Text};
+use crate::event::metric::{
+    Family, Labels, MetricBatch, MetricKind, Sample, SampleValue, Taken, Text,
+};
 use crate::event::{Batch, Kinds};
 use crate::topology::component::{
     BuildContext, Fault, Outputs, Remember, Transform, TransformConfig,
@@ -84,6 +86,8 @@ struct Aggregate {
     due: Option<Duration>,
     held_since: Option<u64>,
     families: BTreeMap<Text, Gathered>,
+    /// When and where the newest of it was taken.
+    taken: Option<Taken>,
 }
 
 /// What came of one family in this interval.
@@ -110,6 +114,7 @@ impl Aggregate {
             due: None,
             held_since: None,
             families: BTreeMap::new(),
+            taken: None,
         }
     }
 
@@ -155,7 +160,8 @@ impl Aggregate {
             family
         };
         let families = std::mem::take(&mut self.families).into_iter().map(family).collect();
-        out.emit(Batch::Metrics(MetricBatch { families: Arc::new(families) }));
+        let taken = self.taken.take();
+        out.emit(Batch::Metrics(MetricBatch { families: Arc::new(families), taken }));
     }
 }
 
@@ -188,6 +194,7 @@ impl Transform for Aggregate {
     fn transform(&mut self, batch: Batch, out: &mut Outputs) -> Result<(), Fault> {
         let Batch::Metrics(metrics) = batch else { return Ok(()) };
         metrics.families.iter().for_each(|family| self.take(family));
+        self.taken = metrics.taken;
         self.held_since.get_or_insert(out.number());
         self.due.get_or_insert(self.now + self.interval);
         Ok(())
@@ -241,7 +248,7 @@ mod tests {
                 let labels = vec![("cpu".into(), (*cpu).into()), ("mode".into(), "idle".into())];
                 family.push(labels, *value);
             }
-            let batch = MetricBatch { families: Arc::new(vec![family]) };
+            let batch = MetricBatch::new(vec![family]);
             aggregate.transform(Batch::Metrics(batch), &mut out).unwrap();
         }
         assert!(out.take().0.is_empty() && aggregate.held_since() == Some(7));

@@ -4,6 +4,14 @@
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+#[path = "../support/installed.rs"]
+mod installed;
+#[cfg(test)]
+mod interfaces;
+#[cfg(test)]
+#[path = "../support/network.rs"]
+mod own_network;
+#[cfg(test)]
 mod peer;
 #[cfg(test)]
 #[path = "../support/skip.rs"]

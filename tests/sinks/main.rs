@@ -20,6 +20,8 @@ mod file;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod host_metrics;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 #[path = "../support/installed.rs"]

@@ -1,4 +1,4 @@
-//! `driftless facts check`: how the checks of a config are now, for people and for Nagios.
+//! `driftless facts check`: how the checks and alerts of a config are now, for people and for Nagios.
 
 use super::super::Exit;
 use super::super::session::Session;
@@ -15,19 +15,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Show how the checks of a config are now: those named, or all. The exit status is 0 where all is
-/// well, 1 for warning, 2 for critical and 3 where it is not known.
+/// Show how the checks and alerts of a config are now: those named, or all. The exit status is 0
+/// where all is well, 1 for warning, 2 for critical and 3 where it is not known.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A check is made once, on this host, without an agent: what takes time (`for`, `clear_for`,
 `flap`) does not count. One that looks back (`rate(x[5m])`) needs --wait 5m.
+An alert of `rule_files` is critical where its label `severity` is critical, page, error or
+emergency, well where that is none or info, and a warning else.
 
 Examples:
   driftless facts check
   driftless facts check 'disk space' --nagios
   driftless facts check --config /etc/driftless/config --wait 5m")]
 pub(super) struct Args {
-    /// Names of checks.
+    /// Names of checks and alerts.
     names: Vec<String>,
     /// Directories or files of the config; the installed config where none is given.
     #[arg(long, value_name = "PATH")]
@@ -70,18 +72,25 @@ fn look(args: &Args, shell: &Shell) -> Result<(String, Exit), Vec<Diagnostic>> {
         let Some(settings) = node.spec.get("settings") else { continue };
         let more: threshold::Config = from_node(settings, "`threshold`")?;
         match &mut checks {
-            Some(checks) => checks.checks.extend(more.checks),
+            Some(checks) => {
+                checks.checks.extend(more.checks);
+                checks.groups.extend(more.groups);
+            }
             None => checks = Some(more),
         }
     }
     let Some(checks) = checks else {
         let complaint = Diagnostic::new("the config has no checks", None);
-        return Err(vec![complaint.hint("`thresholds` in facts.yml says what is watched")]);
+        let hint = "`thresholds` and `rule_files` in facts.yml say what is watched";
+        return Err(vec![complaint.hint(hint)]);
     };
+    let rules = checks.groups.iter().flat_map(|group| &group.rules);
+    let alerts = rules.filter_map(|rule| rule.alert.as_deref());
+    let known = checks.checks.iter().map(|check| check.name.as_str()).chain(alerts);
     for name in &args.names {
-        if !checks.checks.iter().any(|check| check.name == *name) {
-            let complaint = Diagnostic::new(format!("there is no check `{name}`"), None);
-            let known = checks.checks.iter().map(|check| check.name.as_str());
+        if !known.clone().any(|known| known == name) {
+            let complaint = Diagnostic::new(format!("there is no check or alert `{name}`"), None);
+            let known = known.clone();
             return Err(vec![match nearest(name, known) {
                 Some(meant) => complaint.hint(format!("did you mean `{meant}`?")),
                 None => complaint.hint("`driftless facts check` shows all"),
@@ -94,7 +103,8 @@ fn look(args: &Args, shell: &Shell) -> Result<(String, Exit), Vec<Diagnostic>> {
         let collectors = host.collectors();
         hosts.push(collectors.map_err(|fault| vec![Diagnostic::new(fault.to_string(), None)])?);
     }
-    let mut glance = Glance::new(&checks);
+    let mut glance = Glance::new(&checks)
+        .map_err(|reason| vec![Diagnostic::new(format!("`threshold`: {reason}"), None)])?;
     gather(&mut hosts, &mut glance, args.wait.0);
     let wanted = |name: &str| args.names.is_empty() || args.names.iter().any(|it| it == name);
     let findings = glance.findings(now_ms(), wanted);
@@ -113,7 +123,7 @@ fn gather(hosts: &mut [Collectors], glance: &mut Glance<'_>, wait: Duration) {
     loop {
         for collectors in &mut *hosts {
             let families = Arc::new(collectors.collect(|_| true));
-            glance.take(&MetricBatch { families }, now_ms());
+            glance.take(&MetricBatch::new(families), now_ms());
         }
         let left = wait.saturating_sub(begun.elapsed());
         if left.is_zero() {
@@ -142,12 +152,12 @@ fn word(standing: Standing) -> &'static str {
 }
 
 /// A line each.
-fn listed(findings: &[Finding<'_>]) -> String {
+fn listed(findings: &[Finding]) -> String {
     findings.iter().map(|it| format!("{:8}  {}\n", word(it.standing), told(it))).collect()
 }
 
-fn told(finding: &Finding<'_>) -> String {
-    let mut text = finding.check.name.clone();
+fn told(finding: &Finding) -> String {
+    let mut text = finding.name.clone();
     if finding.labels.iter().next().is_some() {
         text.push_str(&format!(" {}", finding.labels));
     }
@@ -163,7 +173,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// `STATE - what is wrong | 'name'=value;warning;critical`
-fn nagios(findings: &[Finding<'_>]) -> String {
+fn nagios(findings: &[Finding]) -> String {
     let worst = findings.first().map_or(Standing::Unknown, |finding| finding.standing);
     let bad: Vec<String> =
         findings.iter().filter(|it| it.standing != Standing::Ok).map(told).collect();
@@ -177,15 +187,15 @@ fn nagios(findings: &[Finding<'_>]) -> String {
 }
 
 /// A value that is a number, with the ranges in which it is well.
-fn performance(finding: &Finding<'_>) -> Option<String> {
+fn performance(finding: &Finding) -> Option<String> {
     let value = finding.value.filter(|value| value.is_finite())?;
-    let mut name = finding.check.name.clone();
+    let mut name = finding.name.clone();
     for (_, label) in finding.labels.iter() {
         name.push_str(&format!(" {label}"));
     }
     // Neither a quote nor a sign of equality may stand in a name.
     let name = one_line(&name).replace('\'', "''").replace('=', ":");
-    let [warning, critical] = [&finding.check.warning, &finding.check.critical].map(range);
+    let [warning, critical] = finding.levels.each_ref().map(range);
     Some(format!("'{name}'={value};{warning};{critical}"))
 }
 

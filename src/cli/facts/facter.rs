@@ -1,8 +1,13 @@
 //! Facts under Facter's names, in its shapes and words.
 
+use crate::event::hex::hex;
 use crate::host::facts::Facts;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid};
 use serde_json::{Map, Value, json};
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// All of them, and the host's external facts among them, as Facter has it.
@@ -33,8 +38,7 @@ pub(super) fn facts(facts: &Facts) -> Value {
         "path": std::env::var("PATH").ok(),
         "processors": processors(&get("cpu")),
         "ssh": each(&get("ssh_host_keys"), |key| {
-            json!({"fingerprints": {"sha256": key["fingerprint"]}, "key": key["public"],
-                   "type": key["type"]})
+            json!({"fingerprints": fingerprints(key), "key": key["public"], "type": key["type"]})
         }),
         "system_uptime": uptime(get("uptime_seconds").as_u64().unwrap_or(0)),
         "timezone": crate::host::clock::zone_at(crate::host::clock::now()).name,
@@ -120,6 +124,22 @@ fn dmi(dmi: &Value) -> Value {
             "version": dmi["product_version"],
         },
     })
+}
+
+/// As records of DNS have them (RFC 4255): the number of the key's kind, that of the sum, the sum.
+fn fingerprints(key: &Value) -> Option<Value> {
+    let number = match key["type"].as_str()? {
+        "ssh-rsa" => 1,
+        "ssh-dss" => 2,
+        "ssh-ed25519" => 4,
+        kind if kind.starts_with("ecdsa-") => 3,
+        _ => return None,
+    };
+    let public = STANDARD.decode(key["public"].as_str()?).ok()?;
+    Some(json!({
+        "sha1": format!("SSHFP {number} 1 {}", hex(&Sha1::digest(&public))),
+        "sha256": format!("SSHFP {number} 2 {}", hex(&Sha256::digest(&public))),
+    }))
 }
 
 fn identity() -> Value {
@@ -208,6 +228,9 @@ fn interface(link: &Value) -> Value {
             all[format!("ip{end}")] = shown["address"].clone();
             all[format!("netmask{end}")] = shown["netmask"].clone();
             all[format!("network{end}")] = shown["network"].clone();
+            if six {
+                all["scope6"] = shown["scope6"].clone();
+            }
         }
         match all[format!("bindings{end}")].as_array_mut() {
             Some(bindings) => bindings.push(shown),
@@ -220,17 +243,31 @@ fn interface(link: &Value) -> Value {
 fn address(binding: &Value) -> Option<Value> {
     let (text, prefix) = (binding["address"].as_str()?, binding["prefix"].as_u64()?);
     let prefix = u32::try_from(prefix).ok()?;
-    let (netmask, network) = if let Ok(address) = text.parse::<Ipv4Addr>() {
+    let (netmask, network, scope) = if let Ok(address) = text.parse::<Ipv4Addr>() {
         let mask = u32::MAX.checked_shl(32_u32.checked_sub(prefix)?).unwrap_or(0);
         let network = Ipv4Addr::from(u32::from(address) & mask);
-        (Ipv4Addr::from(mask).to_string(), network.to_string())
+        (Ipv4Addr::from(mask).to_string(), network.to_string(), None)
     } else {
         let address = text.parse::<Ipv6Addr>().ok()?;
         let mask = u128::MAX.checked_shl(128_u32.checked_sub(prefix)?).unwrap_or(0);
         let network = Ipv6Addr::from(u128::from(address) & mask);
-        (Ipv6Addr::from(mask).to_string(), network.to_string())
+        (Ipv6Addr::from(mask).to_string(), network.to_string(), Some(scope(address)))
     };
-    Some(json!({"address": text, "netmask": netmask, "network": network}))
+    let mut shown = json!({"address": text, "netmask": netmask, "network": network});
+    if let Some(scope) = scope {
+        shown["scope6"] = scope.into();
+    }
+    Some(shown)
+}
+
+/// How far an address leads.
+fn scope(address: Ipv6Addr) -> &'static str {
+    match address.segments()[0] {
+        _ if address.is_loopback() => "host",
+        0xfe80..=0xfebf => "link",
+        0xfec0..=0xfeff => "site",
+        _ => "global",
+    }
 }
 
 fn os(get: &impl Fn(&str) -> Value) -> Value {

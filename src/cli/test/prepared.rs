@@ -273,7 +273,7 @@ fn metrics(given: &[GivenMetric]) -> MetricBatch {
         families[at].push(labels, metric.value);
     }
     families.sort_by(|a, b| a.name.cmp(&b.name));
-    MetricBatch { families: Arc::new(families) }
+    MetricBatch::new(families)
 }
 
 impl Prepared {

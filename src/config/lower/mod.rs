@@ -207,7 +207,10 @@ impl Lowering {
         let mut seen: Vec<Arc<str>> = Vec::new();
         for node in list {
             let place = Key { name: what.into(), span: node.span.clone().or(span.cloned()) };
-            let Some((type_key, settings)) = self.typed(&place, node) else { continue };
+            let Some((mut type_key, mut settings)) = self.typed(&place, node) else { continue };
+            if what == "alerts" && &*type_key.name == "http" {
+                self.alerts_over_http(&mut type_key, &mut settings);
+            }
             let before = seen.iter().filter(|name| **name == type_key.name).count();
             let name = match before {
                 0 => type_key.name.to_string(),
@@ -222,6 +225,21 @@ impl Lowering {
             let inputs = list_of([(from, type_key.span.clone())]);
             self.add(prefix, &key, Role::Sink, &type_key, settings, Some(inputs));
         }
+    }
+
+    /// `http: {url: URL, format: alertmanager}` is the sink that speaks as that does.
+    fn alerts_over_http(&mut self, type_key: &mut Key, settings: &mut Node) {
+        let Some((key, format)) = settings.take("format") else { return };
+        if format.as_str() == Some("alertmanager") {
+            type_key.name = "alertmanager".into();
+            return;
+        }
+        let found =
+            format.as_str().map_or_else(|| format.kind().to_owned(), |it| format!("`{it}`"));
+        let message = format!("`format`: found {found}, expected `alertmanager`");
+        let place = format.span.or(key.span);
+        let hint = "without `format`, each change of a state is sent as JSON";
+        self.complaints.push(Diagnostic::new(message, place).hint(hint));
     }
 
     /// The one entry of `{type: {settings}}`; those of [`BESIDE`] may stand beside it.

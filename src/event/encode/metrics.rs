@@ -1,16 +1,16 @@
 //! Samples as records, for places that take no metrics as such.
 
-use super::{Encoding, csv, json, logfmt, separate};
+use super::{Encoding, Extra, csv, json, logfmt, separate};
 use crate::event::exposition;
 use crate::event::log::FieldRef;
-use crate::event::metric::{Family, MetricBatch, Sample, SampleValue};
+use crate::event::metric::{Family, MetricBatch, Sample, SampleValue, Taken};
 use crate::event::number::push_float;
 use crate::event::time::write_rfc3339;
 use std::borrow::Cow;
 
 /// Appends every sample.
 pub(super) fn encode(
-    encoding: &Encoding,
+    (encoding, extra): (&Encoding, Extra),
     batch: &MetricBatch,
     scratch: &mut Vec<u8>,
     out: &mut Vec<u8>,
@@ -20,26 +20,28 @@ pub(super) fn encode(
         exposition::encode(&batch.families, out);
         return;
     }
+    let origin = Origin { taken: batch.taken.as_ref(), extra };
     for family in batch.families.iter() {
         for sample in &family.samples {
             match encoding {
                 Encoding::Text | Encoding::Ndjson => {
-                    object(family, sample, scratch, out);
+                    object(origin, family, sample, scratch, out);
                     out.push(b'\n');
                 }
                 Encoding::Json => {
                     separate(out);
-                    object(family, sample, scratch, out);
+                    object(origin, family, sample, scratch, out);
                 }
                 Encoding::Logfmt => {
                     let start = out.len();
-                    for (name, text) in flat(family, sample) {
+                    for (name, text) in flat(origin, family, sample) {
                         logfmt::pair(out, start, &name, text.as_bytes());
                     }
                     out.push(b'\n');
                 }
                 Encoding::Csv(columns) => {
-                    let cells = flat(family, sample);
+                    // Whoever names a column wants it.
+                    let cells = flat(Origin { extra: Extra::Origin, ..origin }, family, sample);
                     let cell = |name: &String| {
                         let found = cells.iter().find(|(known, _)| known == name);
                         found.map_or(&b""[..], |(_, text)| text.as_bytes())
@@ -51,15 +53,44 @@ pub(super) fn encode(
     }
 }
 
-/// One sample: name, kind, labels and value; buckets and quantiles by their bounds.
-fn object(family: &Family, sample: &Sample, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
+/// What is known of all samples of a batch, and whether it is told.
+#[derive(Clone, Copy)]
+struct Origin<'a> {
+    taken: Option<&'a Taken>,
+    extra: Extra,
+}
+
+impl<'a> Origin<'a> {
+    /// The sample's own time, else the batch's, in nanoseconds.
+    fn time_ns(self, sample: &Sample) -> Option<i64> {
+        let own = sample.timestamp_ms.and_then(|ms| ms.checked_mul(1_000_000));
+        own.or_else(|| Some(self.taken.filter(|_| self.extra == Extra::Origin)?.time_ns))
+    }
+
+    fn host(self) -> Option<&'a str> {
+        Some(&self.taken.filter(|_| self.extra == Extra::Origin)?.host)
+    }
+}
+
+/// One sample: time and host, name, kind, labels and value; buckets and quantiles by their bounds.
+fn object(
+    origin: Origin<'_>,
+    family: &Family,
+    sample: &Sample,
+    scratch: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) {
     out.push(b'{');
     let start = out.len();
-    if let Some(time_ns) = sample.timestamp_ms.and_then(|ms| ms.checked_mul(1_000_000)) {
+    if let Some(time_ns) = origin.time_ns(sample) {
         scratch.clear();
         write_rfc3339(scratch, time_ns);
         json::entry(out, start, "timestamp");
         json::string(scratch, out);
+    }
+    if let Some(host) = origin.host() {
+        json::entry(out, start, "host");
+        json::string(host.as_bytes(), out);
     }
     json::entry(out, start, "name");
     json::string(family.name.as_bytes(), out);
@@ -146,9 +177,20 @@ fn kind(family: &Family) -> &'static str {
 }
 
 /// The sample without nesting: labels beside the rest. Of a distribution sum and count are kept.
-fn flat<'a>(family: &'a Family, sample: &'a Sample) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
-    let mut pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> =
-        vec![("name".into(), (&*family.name).into()), ("kind".into(), kind(family).into())];
+fn flat<'a>(
+    origin: Origin<'a>,
+    family: &'a Family,
+    sample: &'a Sample,
+) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+    let mut pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
+    if let Some(time_ns) = origin.time_ns(sample) {
+        let mut time = Vec::new();
+        write_rfc3339(&mut time, time_ns);
+        pairs.push(("timestamp".into(), String::from_utf8(time).unwrap_or_default().into()));
+    }
+    pairs.extend(origin.host().map(|host| ("host".into(), host.into())));
+    pairs.push(("name".into(), (&*family.name).into()));
+    pairs.push(("kind".into(), kind(family).into()));
     pairs.extend(sample.labels.iter().map(|(name, text)| ((&**name).into(), (&**text).into())));
     match &sample.value {
         SampleValue::Number(value) => pairs.push(("value".into(), text(*value))),

@@ -29,7 +29,7 @@ use serde::Deserialize;
 pub enum Encoding {
     /// The line as it was read, byte for byte, as long as no transform changed the record; a
     /// changed record is one line of JSON, or its `message` where that is all it has. Metrics are
-    /// written in Prometheus's text format.
+    /// written in Prometheus's text format, which says nothing of when they were taken.
     #[default]
     Text,
     /// One JSON object a line.
@@ -189,7 +189,8 @@ impl Encoder {
 
     /// Appends a batch of metrics; but for [`Encoding::Text`] each sample is a record of its own.
     pub fn encode_metrics(&mut self, batch: &MetricBatch, out: &mut Vec<u8>) {
-        metrics::encode(&self.encoding, batch, &mut self.scratch.text, out);
+        let how = (&self.encoding, self.extra);
+        metrics::encode(how, batch, &mut self.scratch.text, out);
     }
 
     /// Runs of untouched records stand in the chunk as they are to be written: they are found

@@ -313,7 +313,7 @@ fn an_encoding_is_one_word_or_has_settings() {
 
 #[test]
 fn a_sample_is_a_record_of_its_own() {
-    use crate::event::metric::{Family, MetricKind, Sample, SampleValue};
+    use crate::event::metric::{Family, MetricKind, Sample, SampleValue, Taken};
     let mut family = Family::new("up", MetricKind::Gauge, "Whether it is up.");
     family.push(vec![("job".into(), "a\"b".into())], f64::INFINITY);
     family.samples.push(Sample {
@@ -321,15 +321,17 @@ fn a_sample_is_a_record_of_its_own() {
         value: SampleValue::Histogram { buckets: vec![(0.5, 2)], sum: 0.75, count: 3 },
         timestamp_ms: Some(1500),
     });
-    let metrics = MetricBatch { families: Arc::new(vec![family]) };
+    let metrics = MetricBatch::new(vec![family]);
+    let taken = Taken { time_ns: 2_000_000_000, host: "web1".into(), source: "m".into() };
+    let metrics = metrics.taken(taken);
     let mut out = Vec::new();
     Encoder::new(&Encoding::Ndjson, Extra::Origin).encode_metrics(&metrics, &mut out);
     assert_eq!(
         lines(&out),
         [
-            json!({"name": "up", "kind": "gauge", "labels": {"job": "a\"b"}, "value": "+Inf"}),
+            json!({"timestamp": "1970-01-01T00:00:02Z", "host": "web1", "name": "up", "kind": "gauge", "labels": {"job": "a\"b"}, "value": "+Inf"}),
             json!({
-                "timestamp": "1970-01-01T00:00:01.500Z", "name": "up", "kind": "gauge",
+                "timestamp": "1970-01-01T00:00:01.500Z", "host": "web1", "name": "up", "kind": "gauge",
                 "labels": {}, "buckets": {"0.5": 2}, "sum": 0.75, "count": 3,
             }),
         ]
@@ -338,6 +340,11 @@ fn a_sample_is_a_record_of_its_own() {
     Encoder::new(&Encoding::Logfmt, Extra::Nothing).encode_metrics(&metrics, &mut out);
     let first = String::from_utf8(out).unwrap();
     assert!(first.starts_with("name=up kind=gauge job=\"a\\\"b\" value=+Inf\n"), "{first}");
+    let mut out = Vec::new();
+    let table = csv(&["timestamp", "host", "name", "value"]);
+    Encoder::new(&table, Extra::Nothing).encode_metrics(&metrics, &mut out);
+    let first = String::from_utf8(out).unwrap();
+    assert!(first.starts_with("1970-01-01T00:00:02Z,web1,up,+Inf\n"), "{first}");
 }
 
 #[test]

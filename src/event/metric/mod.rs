@@ -7,6 +7,7 @@ pub use self::labels::Labels;
 pub use self::text::Text;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
@@ -115,9 +116,53 @@ impl Family {
 pub struct MetricBatch {
     /// The families, sorted by name.
     pub families: Arc<Vec<Family>>,
+    /// When and where it was taken, which counts for samples that have no time of their own.
+    pub taken: Option<Taken>,
+}
+
+/// When and where metrics were taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Nanoseconds since the epoch.
+    pub time_ns: i64,
+    /// The node's name.
+    pub host: Arc<str>,
+    /// The component that they come from.
+    pub source: Arc<str>,
+}
+
+impl Taken {
+    /// The same, so much later.
+    #[must_use]
+    pub fn later(&self, by: Duration) -> Self {
+        let by = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
+        Self { time_ns: self.time_ns.saturating_add(by), ..self.clone() }
+    }
+
+    /// In milliseconds since the epoch.
+    pub fn time_ms(&self) -> i64 {
+        self.time_ns.div_euclid(1_000_000)
+    }
 }
 
 impl MetricBatch {
+    /// Families, sorted by name, of which nobody says when they were taken.
+    pub fn new(families: impl Into<Arc<Vec<Family>>>) -> Self {
+        Self { families: families.into(), taken: None }
+    }
+
+    /// When and where it was taken; `now_ns` and nowhere, where nobody says.
+    pub fn taken_or(&self, now_ns: i64) -> Taken {
+        let nobody = || Taken { time_ns: now_ns, host: "".into(), source: "".into() };
+        self.taken.clone().unwrap_or_else(nobody)
+    }
+
+    /// The same, taken then and there.
+    #[must_use]
+    pub fn taken(self, taken: Taken) -> Self {
+        Self { taken: Some(taken), ..self }
+    }
+
     /// Number of samples.
     pub fn len(&self) -> usize {
         self.families.iter().map(|family| family.samples.len()).sum()

@@ -1,7 +1,7 @@
 //! Metrics as bytes.
 
 use super::wire::{Taker, put, put_bytes, put_float, put_signed, put_size};
-use crate::event::metric::{Family, MetricBatch, MetricKind, Sample, SampleValue, Text};
+use crate::event::metric::{Family, MetricBatch, MetricKind, Sample, SampleValue, Taken, Text};
 use std::sync::Arc;
 
 const KINDS: [MetricKind; 5] = [
@@ -13,7 +13,7 @@ const KINDS: [MetricKind; 5] = [
 ];
 
 pub(super) fn pack(batch: &MetricBatch, out: &mut Vec<u8>) {
-    let MetricBatch { families } = batch;
+    let MetricBatch { families, taken } = batch;
     put_size(out, families.len());
     for Family { name, help, kind, samples } in families.iter() {
         put_bytes(out, name.as_bytes());
@@ -21,6 +21,11 @@ pub(super) fn pack(batch: &MetricBatch, out: &mut Vec<u8>) {
         put_size(out, KINDS.iter().position(|known| known == kind).unwrap_or(KINDS.len() - 1));
         put_size(out, samples.len());
         samples.iter().for_each(|sample| pack_sample(sample, out));
+    }
+    if let Some(Taken { time_ns, host, source }) = taken {
+        put_signed(out, *time_ns);
+        put_bytes(out, host.as_bytes());
+        put_bytes(out, source.as_bytes());
     }
 }
 
@@ -64,7 +69,14 @@ fn pack_sample(sample: &Sample, out: &mut Vec<u8>) {
 pub(super) fn unpack(bytes: &[u8]) -> Option<MetricBatch> {
     let mut taker = Taker::new(bytes);
     let families = (0..taker.count()?).map(|_| family(&mut taker)).collect::<Option<Vec<_>>>()?;
-    Some(MetricBatch { families: Arc::new(families) })
+    // Whoever packed it before there was more than families ended here.
+    let taken = if taker.rest().is_empty() { None } else { Some(taken(&mut taker)?) };
+    Some(MetricBatch { families: Arc::new(families), taken })
+}
+
+fn taken(taker: &mut Taker<'_>) -> Option<Taken> {
+    let time_ns = taker.signed()?;
+    Some(Taken { time_ns, host: taker.text()?.into(), source: taker.text()?.into() })
 }
 
 fn family(taker: &mut Taker<'_>) -> Option<Family> {
@@ -120,10 +132,13 @@ mod tests {
         summary.samples[0].value =
             SampleValue::Summary { quantiles: vec![(0.5, 2.0)], sum: 4.0, count: 2 };
         families.push(summary);
-        let batch = MetricBatch { families: Arc::new(families) };
-        let mut out = Vec::new();
-        pack(&batch, &mut out);
-        assert_eq!(unpack(&out), Some(batch));
+        let batch = MetricBatch::new(families);
+        let taken = Taken { time_ns: -7, host: "h".into(), source: "facts.host".into() };
+        for batch in [batch.clone(), batch.taken(taken)] {
+            let mut out = Vec::new();
+            pack(&batch, &mut out);
+            assert_eq!(unpack(&out), Some(batch));
+        }
     }
 
     proptest! {

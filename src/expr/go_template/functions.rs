@@ -1,17 +1,19 @@
 //! The functions of templates.
 
-use super::Value;
 use super::printf::{general, printf, shortest};
+use super::value::{Sample, Value};
 use chrono::{DateTime, Utc};
 use regex::Regex;
 use std::cmp::Ordering;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 /// A function. The words are Prometheus's and Go's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Function {
     And,
     Eq,
+    First,
     Ge,
     Gt,
     Humanize,
@@ -20,6 +22,7 @@ pub(super) enum Function {
     HumanizePercentage,
     HumanizeTimestamp,
     Index,
+    Label,
     Le,
     Len,
     Lt,
@@ -29,12 +32,16 @@ pub(super) enum Function {
     Or,
     Print,
     Printf,
+    Query,
     ReReplaceAll,
+    SortByLabel,
     StripDomain,
     StripPort,
+    StrValue,
     Title,
     ToLower,
     ToUpper,
+    Value,
 }
 
 const MANY: usize = 64;
@@ -43,9 +50,10 @@ const MANY: usize = 64;
 const MOST_REPLACED: usize = 1 << 24;
 
 /// Functions by name, with how many arguments they take.
-const FUNCTIONS: [(&str, Function, RangeInclusive<usize>); 25] = [
+const FUNCTIONS: [(&str, Function, RangeInclusive<usize>); 31] = [
     ("and", Function::And, 1..=MANY),
     ("eq", Function::Eq, 2..=MANY),
+    ("first", Function::First, 1..=1),
     ("ge", Function::Ge, 2..=2),
     ("gt", Function::Gt, 2..=2),
     ("humanize", Function::Humanize, 1..=1),
@@ -54,6 +62,7 @@ const FUNCTIONS: [(&str, Function, RangeInclusive<usize>); 25] = [
     ("humanizePercentage", Function::HumanizePercentage, 1..=1),
     ("humanizeTimestamp", Function::HumanizeTimestamp, 1..=1),
     ("index", Function::Index, 2..=2),
+    ("label", Function::Label, 2..=2),
     ("le", Function::Le, 2..=2),
     ("len", Function::Len, 1..=1),
     ("lt", Function::Lt, 2..=2),
@@ -63,30 +72,28 @@ const FUNCTIONS: [(&str, Function, RangeInclusive<usize>); 25] = [
     ("or", Function::Or, 1..=MANY),
     ("print", Function::Print, 1..=MANY),
     ("printf", Function::Printf, 1..=MANY),
+    ("query", Function::Query, 1..=1),
     ("reReplaceAll", Function::ReReplaceAll, 3..=3),
+    ("sortByLabel", Function::SortByLabel, 2..=2),
     ("stripDomain", Function::StripDomain, 1..=1),
     ("stripPort", Function::StripPort, 1..=1),
+    ("strvalue", Function::StrValue, 1..=1),
     ("title", Function::Title, 1..=1),
     ("toLower", Function::ToLower, 1..=1),
     ("toUpper", Function::ToUpper, 1..=1),
+    ("value", Function::Value, 1..=1),
 ];
 
-/// What there is in Prometheus and not here, since there is no server to ask and no page to show.
-pub(super) const UNSUPPORTED: [&str; 14] = [
+/// What there is in Prometheus and not here, since there is no page to show.
+pub(super) const UNSUPPORTED: [&str; 8] = [
     "args",
     "externalURL",
-    "first",
     "graphLink",
-    "label",
     "parseDuration",
     "pathPrefix",
-    "query",
     "safeHtml",
-    "sortByLabel",
-    "strvalue",
     "tableLink",
     "toTime",
-    "value",
 ];
 
 impl Function {
@@ -110,6 +117,7 @@ pub(super) fn call(function: Function, arguments: &[Value]) -> Result<Value, Str
     let number = || argument(0)?.number();
     let text = |at| argument(at).map(Value::shown);
     let shown = |text: String| Ok(Value::Text(text));
+    let sample = |at| argument(at)?.sample();
     match function {
         Function::And => pick(arguments, |value| !value.is_true()),
         Function::Or => pick(arguments, Value::is_true),
@@ -130,9 +138,29 @@ pub(super) fn call(function: Function, arguments: &[Value]) -> Result<Value, Str
                 _ => order.is_some_and(Ordering::is_ge),
             }))
         }
+        Function::First => match argument(0)?.list()?.first() {
+            Some(first) => Ok(Value::Sample(Arc::clone(first))),
+            None => Err("`first` of nothing: the query gave no series".to_owned()),
+        },
+        Function::Label => {
+            let (name, sample) = (text(0)?, sample(1)?);
+            shown(sample.labels.get(&name).cloned().unwrap_or_default())
+        }
+        // It is asked where it can be.
+        Function::Query => Err("`query` cannot be asked here".to_owned()),
+        Function::SortByLabel => {
+            let (name, mut list) = (text(0)?, argument(1)?.list()?.to_vec());
+            list.sort_by(|a, b| a.labels.get(&name).cmp(&b.labels.get(&name)));
+            Ok(Value::List(list))
+        }
+        Function::StrValue => {
+            shown(sample(0)?.labels.get("__value__").cloned().unwrap_or_default())
+        }
+        Function::Value => Ok(Value::Float(sample(0)?.value)),
         Function::Index => argument(0)?.clone().field(&text(1)?),
         Function::Len => match argument(0)? {
             Value::Text(text) => Ok(Value::Int(text.len().try_into().unwrap_or(i64::MAX))),
+            Value::List(list) => Ok(Value::Int(list.len().try_into().unwrap_or(i64::MAX))),
             Value::Map(map) => Ok(Value::Int(map.len().try_into().unwrap_or(i64::MAX))),
             other => Err(format!("`{}` has no length", other.shown())),
         },
@@ -170,6 +198,20 @@ fn pick(values: &[Value], decides: impl Fn(&Value) -> bool) -> Result<Value, Str
 }
 
 impl Value {
+    fn list(&self) -> Result<&[Arc<Sample>], String> {
+        match self {
+            Self::List(list) => Ok(list),
+            other => Err(format!("`{}` is not what `query` gives", other.shown())),
+        }
+    }
+
+    fn sample(&self) -> Result<&Sample, String> {
+        match self {
+            Self::Sample(sample) => Ok(sample),
+            other => Err(format!("`{}` is no series that `query` gave", other.shown())),
+        }
+    }
+
     fn number(&self) -> Result<f64, String> {
         match self {
             Self::Float(value) => Ok(*value),

@@ -1,47 +1,45 @@
 //! Templates of Prometheus's rules: `{{ $labels.instance }} has {{ $value | humanize }}`.
 //!
 //! Go's `text/template` as far as labels and annotations of rules need it: variables, pipelines,
-//! `if`, `with`, and the functions that Prometheus adds. What asks a server (`query`), goes round
-//! in loops (`range`) or defines templates is an error when the template is read.
+//! `if`, `with`, `range`, and the functions that Prometheus adds, `query` among them. What defines
+//! templates is an error when a template is read.
 
 mod functions;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod hostile;
 mod parse;
 mod printf;
+mod queries;
 #[cfg(test)]
 mod tests;
+mod value;
 
-use crate::expr::promql::Labels;
-use functions::call;
-use parse::{Block, Command, Node, Pipeline, Term};
+use crate::expr::promql::{Element, Labels};
+use functions::{Function, call};
+use parse::{Block, Command, Node, Pipeline, Term, Way};
+pub use queries::HOLE;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use value::{Sample, Value};
 
 /// What is made of one text may have so many bytes.
 const LONGEST: usize = 64 << 10;
+/// How often what stands in `range` is gone through, at most.
+const MOST_TURNS: usize = 10_000;
 
 /// A text with `{{ }}` in it.
 #[derive(Clone, Debug)]
 pub struct Template(Vec<Node>);
 
 /// What a template can read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Scope<'s> {
     /// `$labels`.
     pub labels: &'s Labels,
     /// `$value`.
     pub value: f64,
-}
-
-/// A value within a template.
-#[derive(Clone, Debug, PartialEq)]
-enum Value {
-    Text(String),
-    Float(f64),
-    Int(i64),
-    Bool(bool),
-    Map(Arc<BTreeMap<String, String>>),
+    /// What `query` gives.
+    pub ask: &'s dyn Fn(&str) -> Result<Vec<Element>, String>,
 }
 
 impl Template {
@@ -51,6 +49,15 @@ impl Template {
     /// What is wrong with it, or not there.
     pub fn new(text: &str) -> Result<Self, String> {
         parse::parse(text).map(Self)
+    }
+
+    /// What its `query` asks, so that it is known of which series values are needed: each text is
+    /// an expression, in which [`HOLE`] stands for what `printf` puts there.
+    ///
+    /// # Errors
+    /// Where that cannot be known before.
+    pub fn queries(&self) -> Result<Vec<String>, String> {
+        queries::of(&self.0)
     }
 
     /// The text that becomes of it.
@@ -67,6 +74,8 @@ impl Template {
         let nothing = map(&Labels::default());
         let mut run = Run {
             out: String::new(),
+            ask: scope.ask,
+            turns: 0,
             variables: vec![
                 ("labels".to_owned(), labels.clone()),
                 ("externalLabels".to_owned(), nothing.clone()),
@@ -83,15 +92,18 @@ impl Template {
     }
 }
 
-struct Run {
+struct Run<'s> {
     out: String,
+    ask: &'s dyn Fn(&str) -> Result<Vec<Element>, String>,
+    /// How often something in `range` was gone through.
+    turns: usize,
     /// The newest last.
     variables: Vec<(String, Value)>,
     /// What `.` has at the beginning.
     root: BTreeMap<String, Value>,
 }
 
-impl Run {
+impl Run<'_> {
     /// `dot` is what `with` has made of `.`.
     fn nodes(&mut self, nodes: &[Node], dot: Option<&Value>) -> Result<(), String> {
         for node in nodes {
@@ -117,17 +129,46 @@ impl Run {
     fn block(&mut self, block: &Block, dot: Option<&Value>) -> Result<(), String> {
         let known = self.variables.len();
         let value = self.pipeline(&block.of, dot)?;
-        if let Some(name) = &block.variable {
-            self.variables.push((name.clone(), value.clone()));
-        }
-        if value.is_true() {
-            let inner = if block.is_with { Some(&value) } else { dot };
-            self.nodes(&block.then, inner)?;
+        if block.way == Way::Range {
+            self.range(block, &value, dot)?;
         } else {
-            self.nodes(&block.otherwise, dot)?;
+            let variables = block.variables.iter().cloned();
+            self.variables.extend(variables.map(|name| (name, value.clone())));
+            if value.is_true() {
+                let inner = if block.way == Way::With { Some(&value) } else { dot };
+                self.nodes(&block.then, inner)?;
+            } else {
+                self.nodes(&block.otherwise, dot)?;
+            }
         }
         // What was set within is unknown behind it.
         self.variables.truncate(known);
+        Ok(())
+    }
+
+    /// Goes through what is in a value, each time with its place or name and itself.
+    fn range(&mut self, block: &Block, of: &Value, dot: Option<&Value>) -> Result<(), String> {
+        let items = of.items()?;
+        if items.is_empty() {
+            return self.nodes(&block.otherwise, dot);
+        }
+        let known = self.variables.len();
+        for (key, item) in items {
+            self.turns += 1;
+            if self.turns > MOST_TURNS {
+                return Err(format!("`range` goes round more than {MOST_TURNS} times"));
+            }
+            match block.variables.as_slice() {
+                [of_item] => self.variables.push((of_item.clone(), item.clone())),
+                [of_key, of_item, ..] => {
+                    self.variables.push((of_key.clone(), key));
+                    self.variables.push((of_item.clone(), item.clone()));
+                }
+                [] => {}
+            }
+            self.nodes(&block.then, Some(&item))?;
+            self.variables.truncate(known);
+        }
         Ok(())
     }
 
@@ -151,6 +192,10 @@ impl Run {
                 let mut arguments: Vec<Value> =
                     terms.iter().map(|term| self.term(term, dot)).collect::<Result<_, _>>()?;
                 arguments.extend(piped);
+                if *function == Function::Query {
+                    let text = arguments.first().map(Value::shown).unwrap_or_default();
+                    return Ok(Value::List((self.ask)(&text)?.iter().map(Sample::of).collect()));
+                }
                 match call(*function, &arguments)? {
                     // Variables could double each other without an end.
                     Value::Text(text) if text.len() > LONGEST => Err(too_long()),
@@ -189,38 +234,4 @@ impl Run {
 
 fn too_long() -> String {
     format!("the text has more than {LONGEST} bytes")
-}
-
-impl Value {
-    /// A label that is not there is empty.
-    fn field(self, name: &str) -> Result<Self, String> {
-        match self {
-            Self::Map(map) => Ok(Self::Text(map.get(name).cloned().unwrap_or_default())),
-            other => Err(format!("`{}` has no `.{name}`", other.shown())),
-        }
-    }
-
-    fn is_true(&self) -> bool {
-        match self {
-            Self::Text(text) => !text.is_empty(),
-            Self::Float(value) => *value != 0.0,
-            Self::Int(value) => *value != 0,
-            Self::Bool(value) => *value,
-            Self::Map(map) => !map.is_empty(),
-        }
-    }
-
-    /// As a template writes it.
-    fn shown(&self) -> String {
-        match self {
-            Self::Text(text) => text.clone(),
-            Self::Float(value) => printf::shortest(*value),
-            Self::Int(value) => value.to_string(),
-            Self::Bool(value) => value.to_string(),
-            Self::Map(map) => {
-                let pairs: Vec<String> = map.iter().map(|(k, v)| format!("{k}:{v}")).collect();
-                format!("map[{}]", pairs.join(" "))
-            }
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! Reads a template.
 
-use super::Value;
 use super::functions::{Function, UNSUPPORTED};
+use super::value::Value;
 use crate::event::fault::nearest;
 
 /// A part of a template.
@@ -14,13 +14,22 @@ pub(super) enum Node {
     Block(Block),
 }
 
-/// `if` or `with`.
+/// What a block does with its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    If,
+    /// `.` is the value within.
+    With,
+    /// `.` is each thing that is in the value.
+    Range,
+}
+
+/// `if`, `with` or `range`.
 #[derive(Clone, Debug)]
 pub(super) struct Block {
-    /// Whether `.` is the value within.
-    pub(super) is_with: bool,
-    /// The variable that is set to the value.
-    pub(super) variable: Option<String>,
+    pub(super) way: Way,
+    /// The variables that are set to the value; of `range`, up to two.
+    pub(super) variables: Vec<String>,
     /// The value that it depends on.
     pub(super) of: Pipeline,
     pub(super) then: Vec<Node>,
@@ -74,13 +83,13 @@ pub(super) fn parse(text: &str) -> Result<Vec<Node>, String> {
         }
         let mut parser = Parser { tokens: lex(&action)?, next: 0, depth: 0 };
         match parser.keyword() {
-            Some(word @ ("if" | "with")) => {
+            Some(word @ ("if" | "with" | "range")) => {
                 let block = Open::begin(word, &mut parser, std::mem::take(&mut nodes), &open)?;
                 open.push(block);
             }
             Some("else") => {
                 let Some(block) = open.last_mut().filter(|block| block.then.is_none()) else {
-                    return Err("`else` is not within `if` or `with`".to_owned());
+                    return Err("`else` is not within `if`, `with` or `range`".to_owned());
                 };
                 block.then = Some(std::mem::take(&mut nodes));
                 if let Some(word @ ("if" | "with")) = parser.keyword() {
@@ -93,7 +102,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Node>, String> {
                 // `else if` has no end of its own.
                 loop {
                     let Some(block) = open.pop() else {
-                        return Err("`end` without `if` or `with`".to_owned());
+                        return Err("`end` without `if`, `with` or `range`".to_owned());
                     };
                     let more = block.more;
                     nodes = block.close(nodes);
@@ -104,8 +113,8 @@ pub(super) fn parse(text: &str) -> Result<Vec<Node>, String> {
             }
             Some(word) => return Err(format!("`{word}` is not supported in templates")),
             None => {
-                let (variable, pipeline) = parser.declaration()?;
-                nodes.push(match variable {
+                let (mut variables, pipeline) = parser.declaration(1)?;
+                nodes.push(match variables.pop() {
                     Some(name) => Node::Let(name, pipeline),
                     None => Node::Show(pipeline),
                 });
@@ -114,15 +123,15 @@ pub(super) fn parse(text: &str) -> Result<Vec<Node>, String> {
         parser.end()?;
     }
     match open.last() {
-        Some(_) => Err("`if` or `with` has no `{{ end }}`".to_owned()),
+        Some(_) => Err("`if`, `with` or `range` has no `{{ end }}`".to_owned()),
         None => Ok(nodes),
     }
 }
 
 /// A block whose end is not reached.
 struct Open {
-    is_with: bool,
-    variable: Option<String>,
+    way: Way,
+    variables: Vec<String>,
     of: Pipeline,
     /// What came before it.
     before: Vec<Node>,
@@ -143,8 +152,13 @@ impl Open {
         if open.len() == DEEPEST {
             return Err("blocks are nested too deep".to_owned());
         }
-        let (variable, of) = parser.declaration()?;
-        Ok(Self { is_with: word == "with", variable, of, before, then: None, more: 0 })
+        let (way, most) = match word {
+            "range" => (Way::Range, 2),
+            "with" => (Way::With, 1),
+            _ => (Way::If, 1),
+        };
+        let (variables, of) = parser.declaration(most)?;
+        Ok(Self { way, variables, of, before, then: None, more: 0 })
     }
 
     fn close(self, last: Vec<Node>) -> Vec<Node> {
@@ -152,8 +166,8 @@ impl Open {
             Some(then) => (then, last),
             None => (last, Vec::new()),
         };
-        let Self { is_with, variable, of, mut before, .. } = self;
-        before.push(Node::Block(Block { is_with, variable, of, then, otherwise }));
+        let Self { way, variables, of, mut before, .. } = self;
+        before.push(Node::Block(Block { way, variables, of, then, otherwise }));
         before
     }
 }
@@ -205,7 +219,7 @@ fn closing(text: &str) -> Option<usize> {
     None
 }
 
-const SIGNS: [&str; 5] = [":=", "|", "(", ")", "="];
+const SIGNS: [&str; 6] = [":=", "|", "(", ")", "=", ","];
 
 fn lex(action: &str) -> Result<Vec<Token>, String> {
     let mut tokens = Vec::new();
@@ -334,16 +348,25 @@ impl Parser {
         }
     }
 
-    /// `$name := pipeline`, or a pipeline alone.
-    fn declaration(&mut self) -> Result<(Option<String>, Pipeline), String> {
-        if let (Some(Token::Variable(name, fields)), Some(Token::Sign(":="))) =
-            (self.peek().cloned(), self.tokens.get(self.next + 1))
+    /// `$name := pipeline`, with up to `most` names, or a pipeline alone.
+    fn declaration(&mut self, most: usize) -> Result<(Vec<String>, Pipeline), String> {
+        let begun = self.next;
+        let mut names = Vec::new();
+        while names.len() < most
+            && let Some(Token::Variable(name, fields)) = self.peek().cloned()
             && fields.is_empty()
         {
-            self.next += 2;
-            return Ok((Some(name), self.pipeline()?));
+            self.next += 1;
+            names.push(name);
+            if self.takes(":=") {
+                return Ok((names, self.pipeline()?));
+            }
+            if !self.takes(",") {
+                break;
+            }
         }
-        Ok((None, self.pipeline()?))
+        self.next = begun;
+        Ok((Vec::new(), self.pipeline()?))
     }
 
     fn pipeline(&mut self) -> Result<Pipeline, String> {

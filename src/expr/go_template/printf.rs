@@ -1,6 +1,6 @@
 //! Go's `printf` for text and numbers.
 
-use super::Value;
+use super::value::Value;
 use crate::event::number::push_float;
 
 /// A field may be so wide, and a number have so many digits.
@@ -82,6 +82,8 @@ impl Field {
                     Value::Int(_) => "int",
                     Value::Bool(_) => "bool",
                     Value::Map(_) => "map[string]string",
+                    Value::List(_) => "template.queryResult",
+                    Value::Sample(_) => "*template.sample",
                 };
                 format!("%!{verb}({kind}={})", value.shown())
             }

@@ -1,6 +1,6 @@
 //! The samples of the last while that expressions look at, and no others.
 
-use super::ast::{Expr, Matcher, Selector, millis};
+use super::ast::{Expr, Matcher, Selector, Test, millis};
 use super::labels::Labels;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -61,6 +61,19 @@ impl Ring {
         });
         let wanted = wanted.collect();
         Self { wanted, series: HashMap::new(), max_bytes, bytes: 0, refused: 0 }
+    }
+
+    /// Makes room for a further expression, in which labels are still unknown where `hole` stands.
+    pub fn want(&mut self, expression: &Expr, hole: &str) {
+        let is_known = |matcher: &Matcher| !match &matcher.test {
+            Test::Is(text) | Test::IsNot(text) => text.contains(hole),
+            Test::Fits(pattern) | Test::FitsNot(pattern) => pattern.as_str().contains(hole),
+        };
+        self.wanted.extend(expression.looks().into_iter().map(|look| Wanted {
+            name: look.selector.name().map(str::to_owned),
+            matchers: look.selector.matchers.iter().filter(|it| is_known(it)).cloned().collect(),
+            reach_ms: look.reach_ms,
+        }));
     }
 
     /// Whether a metric of this name may be looked at.

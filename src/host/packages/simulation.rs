@@ -23,6 +23,28 @@ pub enum Action {
     Purge,
 }
 
+/// An installed package of which apt would install another version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upgrade {
+    /// Its name.
+    pub name: String,
+    /// Where the new version comes from: `Debian-Security:12/stable-security`, several with commas
+    /// between them.
+    pub origin: String,
+}
+
+/// The packages that are installed and would be so in another version.
+pub fn upgrades(said: &str) -> Vec<Upgrade> {
+    let upgrade = |line: &str| {
+        let (name, rest) = line.strip_prefix("Inst ")?.split_once(" [")?;
+        let (_, new) = rest.split_once("] (")?;
+        let origin = new.split_once(' ').map_or("", |(_, rest)| rest);
+        let origin = origin.split(" [").next().unwrap_or_default();
+        Some(Upgrade { name: name.to_owned(), origin: origin.to_owned() })
+    };
+    said.lines().filter_map(upgrade).collect()
+}
+
 /// All steps, in apt's order.
 pub fn steps(said: &str) -> Vec<Step> {
     said.lines().filter_map(step).collect()

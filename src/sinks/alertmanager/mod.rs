@@ -55,7 +55,8 @@ use std::time::Duration;
 ///     labels: {site: north}
 /// ```
 ///
-/// In `facts.yml` it is `alerts: [alertmanager: {url: URL}]`.
+/// In `facts.yml` it is `alerts: [alertmanager: {url: URL}]`, or `http: {url: URL, format:
+/// alertmanager}`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {

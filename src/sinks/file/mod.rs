@@ -292,8 +292,14 @@ impl Encode for ByPath {
             // No key: the path is known, and the header is up to the file.
             return self.encode_all(requests.to(""), batch);
         }
-        let Batch::Logs(logs) = batch else {
-            return Err(Fault::fatal("metrics need a `path` that is the same for all"));
+        let logs = match batch {
+            Batch::Logs(logs) => logs,
+            Batch::Metrics(metrics) => {
+                let taken = metrics.taken_or(clock::now_ns());
+                let request = requests.to(self.renderer.render_metrics(&taken));
+                return self.encode_all(request, batch);
+            }
+            Batch::Tasks(_) => return Ok(()),
         };
         let Some(first) = logs.records().next() else { return Ok(()) };
         let slot = self.template.slot(first.time_ns());

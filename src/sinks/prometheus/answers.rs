@@ -163,7 +163,7 @@ mod tests {
     }
 
     fn batch(families: Vec<Family>) -> MetricBatch {
-        MetricBatch { families: Arc::new(families) }
+        MetricBatch::new(families)
     }
 
     fn nobody_to_ask() -> Answers {

@@ -4,14 +4,16 @@ use super::again::{Again, PATIENCE};
 use super::letters::Records;
 use super::manifest::{Manifests, pieces};
 use super::partition::{Coming, Object, Partition};
+use crate::event::Kind;
 use crate::event::ack::Ack;
 use crate::event::encode::Encoder;
 use crate::event::encode::compress::Compression;
 use crate::event::log::LogBatch;
+use crate::event::metric::MetricBatch;
 use crate::expr::path_template::{PathRenderer, PathTemplate};
 use crate::host::clock;
 use crate::topology::once::Fate;
-use indexmap::IndexMap;
+use indexmap::{Equivalent, IndexMap};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -36,8 +38,18 @@ pub(super) struct Made {
     pub(super) compression: Compression,
     /// How their names end.
     pub(super) extension: String,
+    /// The same for metrics, and whether they become one text in OpenMetrics.
+    pub(super) metrics: MadeOfMetrics,
     /// Whether records are kept for the dead letters.
     pub(super) keeps_letters: bool,
+}
+
+/// What objects of metrics are made of.
+pub(super) struct MadeOfMetrics {
+    /// How their names end.
+    pub(super) extension: String,
+    /// Whether they become one text in OpenMetrics.
+    pub(super) is_history: bool,
 }
 
 impl Made {
@@ -45,6 +57,14 @@ impl Made {
     pub(super) fn begin(&self) -> io::Result<Partition> {
         let letters = self.keeps_letters.then(Records::new).transpose()?;
         Partition::new(self.compression, &self.encoder, letters)
+    }
+
+    /// One for `kind`. Of metrics nothing is kept for the dead letters, which are records.
+    fn begin_for(&self, kind: Kind) -> io::Result<Partition> {
+        match kind {
+            Kind::Metrics => Partition::new(self.compression, &self.encoder, None),
+            _ => self.begin(),
+        }
     }
 
     /// Makes an object ready for its next record.
@@ -68,12 +88,38 @@ pub(super) struct Gathering {
 /// The objects, by how far they are.
 struct Open {
     limits: Limits,
-    /// By prefix, the oldest first.
-    partitions: IndexMap<String, Partition>,
+    /// The oldest first.
+    partitions: IndexMap<Slot, Partition>,
     ready: VecDeque<Object>,
     /// Different for each object, of any run.
     salt: String,
     objects: u64,
+}
+
+/// What is gathered together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Slot {
+    kind: Kind,
+    prefix: String,
+}
+
+/// A [`Slot`] that is looked for.
+#[derive(Hash)]
+struct Sought<'s> {
+    kind: Kind,
+    prefix: &'s str,
+}
+
+impl<'s> Sought<'s> {
+    fn logs(prefix: &'s str) -> Self {
+        Self { kind: Kind::Logs, prefix }
+    }
+}
+
+impl Equivalent<Slot> for Sought<'_> {
+    fn equivalent(&self, slot: &Slot) -> bool {
+        self.kind == slot.kind && self.prefix == slot.prefix
+    }
 }
 
 impl Gathering {
@@ -127,18 +173,39 @@ impl Gathering {
             && !self.made.keeps_letters
             && logs.records().all(|record| self.template.slot(record.time_ns()) == slot);
         if together {
-            let partition = self.open.to(self.renderer.render(&first), &self.made, batch)?;
+            let partition =
+                self.open.to(Sought::logs(self.renderer.render(&first)), &self.made, batch)?;
             self.scratch.clear();
             self.made.encoder.encode(logs, &mut self.scratch);
             return partition.add_all(logs, &self.scratch, batch);
         }
         for record in logs.records() {
-            let partition = self.open.to(self.renderer.render(&record), &self.made, batch)?;
+            let partition =
+                self.open.to(Sought::logs(self.renderer.render(&record)), &self.made, batch)?;
             self.scratch.clear();
             self.made.encoder.encode_record(&record, &mut self.scratch);
             partition.add(&record, &self.scratch, batch)?;
         }
         Ok(())
+    }
+
+    /// Adds a snapshot of metrics to the object of its prefix.
+    pub(super) fn take_metrics(&mut self, metrics: &MetricBatch, ack: &Ack) -> io::Result<()> {
+        let batch = Coming { ack, records: metrics.len() as u64, can_be_told: false };
+        let taken = metrics.taken_or(clock::now_ns());
+        let prefix = self.renderer.render_metrics(&taken);
+        let sought = Sought { kind: Kind::Metrics, prefix };
+        let partition = self.open.to(sought, &self.made, batch)?;
+        let encoded = if self.made.metrics.is_history {
+            None
+        } else {
+            self.scratch.clear();
+            self.made.encoder.encode_metrics(metrics, &mut self.scratch);
+            Some(&*self.scratch)
+        };
+        partition.add_metrics(metrics, &taken, encoded, batch)?;
+        self.open.partitions.values_mut().for_each(|partition| partition.holds(batch));
+        self.open.end_full(&self.made)
     }
 
     fn gather_again(&mut self, id: u64, logs: &LogBatch, batch: Coming<'_>) -> io::Result<()> {
@@ -173,7 +240,7 @@ impl Gathering {
     /// becomes an object of its own.
     fn give_up_again(&mut self, now: Instant) -> io::Result<()> {
         for (prefix, partition) in self.again.give_up(now) {
-            self.open.end_one(prefix, partition, &self.made)?;
+            self.open.end_one(Slot { kind: Kind::Logs, prefix }, partition, &self.made)?;
         }
         Ok(())
     }
@@ -208,15 +275,22 @@ impl Gathering {
 impl Open {
     /// The object that is being gathered for this prefix, ready for its next record. For a new one
     /// too many, the one that has waited longest ends.
-    fn to(&mut self, prefix: &str, made: &Made, batch: Coming<'_>) -> io::Result<&mut Partition> {
-        let at = match self.partitions.get_index_of(prefix) {
+    fn to(
+        &mut self,
+        sought: Sought<'_>,
+        made: &Made,
+        batch: Coming<'_>,
+    ) -> io::Result<&mut Partition> {
+        let at = match self.partitions.get_index_of(&sought) {
             Some(at) => at,
             None => {
                 while self.partitions.len() >= self.limits.partitions {
                     self.partitions[0].holds(batch);
                     self.end(0, made)?;
                 }
-                self.partitions.insert_full(prefix.to_owned(), made.begin()?).0
+                let Sought { kind, prefix } = sought;
+                let slot = Slot { kind, prefix: prefix.to_owned() };
+                self.partitions.insert_full(slot, made.begin_for(kind)?).0
             }
         };
         let partition = &mut self.partitions[at];
@@ -244,16 +318,20 @@ impl Open {
     }
 
     fn end(&mut self, at: usize, made: &Made) -> io::Result<()> {
-        let Some((prefix, partition)) = self.partitions.shift_remove_index(at) else {
+        let Some((slot, partition)) = self.partitions.shift_remove_index(at) else {
             return Ok(());
         };
-        self.end_one(prefix, partition, made)
+        self.end_one(slot, partition, made)
     }
 
-    fn end_one(&mut self, prefix: String, partition: Partition, made: &Made) -> io::Result<()> {
+    fn end_one(&mut self, slot: Slot, partition: Partition, made: &Made) -> io::Result<()> {
         self.objects += 1;
         let salt = format!("{}-{}", self.salt, self.objects);
-        let object = partition.end(&made.encoder, prefix, (&salt, &made.extension))?;
+        let extension = match slot.kind {
+            Kind::Metrics => &made.metrics.extension,
+            _ => &made.extension,
+        };
+        let object = partition.end(&made.encoder, slot.prefix, (&salt, extension))?;
         self.ready.push_back(object);
         Ok(())
     }

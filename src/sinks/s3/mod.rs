@@ -1,4 +1,4 @@
-//! `s3`: puts records as objects into a bucket.
+//! `s3`: puts records and metrics as objects into a bucket.
 
 mod again;
 mod gathering;
@@ -22,7 +22,7 @@ use crate::net::tls::TlsSettings;
 use crate::topology::component::{BuildContext, BuiltSink, Fault, SinkConfig};
 use crate::topology::delivery::{Concurrency, RateLimit};
 use crate::topology::settings::{BatchSettings, ByteSize, Period, RetrySettings};
-use gathering::{Limits, Made};
+use gathering::{Limits, Made, MadeOfMetrics};
 use indexmap::IndexMap;
 use manifest::Manifests;
 use run::S3;
@@ -36,7 +36,7 @@ const LEAST_PART_BYTES: u64 = 5 << 20;
 /// The most parts that an object can have.
 const MOST_PARTS: u64 = 10_000;
 
-/// Puts records as objects into a bucket of S3, or of a server that speaks as S3 does.
+/// Puts records and metrics as objects into a bucket of S3, or of a server that speaks as S3 does.
 ///
 /// Records are gathered by the prefix of their key, and each prefix's become an object once they
 /// are enough or old enough (`batch`, measured as stored). An object counts as delivered once the
@@ -56,6 +56,12 @@ const MOST_PARTS: u64 = 10_000;
 /// there, and lines that had arrived are left out: none stands there twice. That holds for files
 /// that are read, transforms that remember nothing, and no buffer on disk in front of the sink;
 /// else, or where a file is gone or settings changed meanwhile, some lines may stand in two objects.
+///
+/// Metrics are gathered in the same way, apart from records: an object holds each snapshot of its
+/// time. With `encoding: text` it is one text in OpenMetrics, each value with its time, as
+/// `promtool tsdb create-blocks-from openmetrics` reads it; with others, each value is a record.
+/// Its name begins with the time of the first, as in `20260301T120000Z-`. Metrics that the server
+/// will never take are dropped, whatever `dead_letter` says.
 ///
 /// ```yaml
 /// sinks:
@@ -79,13 +85,21 @@ const MOST_PARTS: u64 = 10_000;
 ///     prefix: app/%Y-%m-%d/
 ///     endpoint: https://minio.example.com:9000
 ///     auth: {access_key: shipper, secret_key: "{{ secrets.MINIO_KEY }}"}
+///   metrics:
+///     type: s3
+///     inputs: [facts.host]
+///     bucket: metrics
+///     prefix: "{{ host }}/%Y/%m/%d/"
+///     encoding: text
+///     interval: 5m
 /// ```
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The bucket.
     pub bucket: String,
-    /// What keys begin with. `%Y/%m/%d` and other strftime codes mean the record's time in UTC;
+    /// What keys begin with. `%Y/%m/%d` and other strftime codes mean the record's time in UTC, or
+    /// that of the snapshot of metrics;
     /// `{{ host }}`, `{{ source }}` and `{{ FIELD }}` become one component each, a missing field
     /// `_`. A key is this and the object's name: end it with `/` for what looks like a folder.
     pub prefix: PathTemplate,
@@ -104,7 +118,8 @@ pub struct Config {
     /// Who speaks to the server.
     #[serde(default)]
     pub auth: S3Auth,
-    /// How records are written. All but untouched text carry `timestamp`, `host` and `path`.
+    /// How records are written. All but untouched text carry `timestamp`, `host` and `path`. For
+    /// metrics, `text` is OpenMetrics.
     #[serde(default = "ndjson")]
     pub encoding: Encoding,
     /// How objects are compressed.
@@ -117,6 +132,9 @@ pub struct Config {
     /// When an object is put: `bytes` as they are stored, so compressed. By default 10MiB and 5m.
     #[serde(default = "default_batch")]
     pub batch: BatchSettings,
+    /// How often what was gathered is put, in the place of `age` of `batch`.
+    #[serde(default)]
+    pub interval: Option<Period>,
     /// Prefixes that are gathered for at the same time, at most. For a further one, the object that
     /// has waited longest is put. From 1.
     #[serde(default = "default_max_partitions")]
@@ -256,7 +274,7 @@ impl Acl {
 
 impl SinkConfig for Config {
     fn takes(&self) -> Kinds {
-        Kinds::LOGS
+        Kinds::LOGS.union(Kinds::METRICS)
     }
 
     fn dead_letter(&self) -> Option<&str> {
@@ -283,9 +301,19 @@ impl SinkConfig for Config {
 
     /// By prefix, since an object is named after all of its records.
     fn preview(&self, _: &BuildContext, batch: &Batch) -> Result<Vec<(String, Vec<u8>)>, Fault> {
-        let Batch::Logs(logs) = batch else { return Ok(Vec::new()) };
         let mut encoder = Encoder::new(&self.encoding, Extra::Origin);
         let mut renderer = self.prefix.renderer();
+        let logs = match batch {
+            Batch::Logs(logs) => logs,
+            Batch::Metrics(metrics) => {
+                let Some(taken) = &metrics.taken else { return Ok(Vec::new()) };
+                let key = format!("s3://{}/{}", self.bucket, renderer.render_metrics(taken));
+                let mut text = Vec::new();
+                encoder.encode_metrics(metrics, &mut text);
+                return Ok(vec![(key, text)]);
+            }
+            Batch::Tasks(_) => return Ok(Vec::new()),
+        };
         let mut parts: IndexMap<String, Vec<u8>> = IndexMap::new();
         for record in logs.records() {
             let key = format!("s3://{}/{}", self.bucket, renderer.render(&record));
@@ -306,20 +334,28 @@ impl Config {
         if self.batch.bytes.0.div_ceil(self.part_bytes.0) > MOST_PARTS / 2 {
             return Err("`batch`: `bytes` has too many parts; make `part_bytes` larger".to_owned());
         }
-        let extension = self.extension.clone().unwrap_or_else(|| {
+        if self.interval.is_some_and(|interval| interval.0.is_zero()) {
+            return Err("`interval` is 0s, expected a time such as `5m`".to_owned());
+        }
+        let extension = |of_text: &str| {
             let name = match &self.encoding {
-                Encoding::Text => "log",
+                Encoding::Text => of_text,
                 Encoding::Ndjson => "ndjson",
                 Encoding::Json => "json",
                 Encoding::Logfmt => "logfmt",
                 Encoding::Csv(_) => "csv",
             };
-            format!(".{name}{}", self.compression.extension())
-        });
+            let made = || format!(".{name}{}", self.compression.extension());
+            self.extension.clone().unwrap_or_else(made)
+        };
+        let metrics = MadeOfMetrics {
+            extension: extension("openmetrics"),
+            is_history: self.encoding == Encoding::Text,
+        };
         let limits = Limits {
             bytes: self.batch.bytes.as_usize(),
             records: self.batch.records,
-            age: self.batch.age.0,
+            age: self.interval.unwrap_or(self.batch.age).0,
             partitions: self.max_partitions,
             gathered_bytes: self.max_gathered_bytes.as_usize(),
         };
@@ -327,7 +363,8 @@ impl Config {
             encoder: Encoder::new(&self.encoding, Extra::Origin),
             is_array: self.encoding == Encoding::Json,
             compression: self.compression,
-            extension,
+            extension: extension("log"),
+            metrics,
             keeps_letters: false,
         };
         Ok(S3 {

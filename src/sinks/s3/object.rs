@@ -72,6 +72,9 @@ impl Identity {
             .collect();
         files.sort_by(|(one, _), (other, _)| one.cmp(other));
         let mut hash = Sha256::new();
+        if files.is_empty() {
+            hash.update(salt);
+        }
         for ((host, source, path), range) in files {
             if path.is_none() {
                 hash.update(salt);

@@ -7,13 +7,20 @@ use crate::event::ack::Ack;
 use crate::event::encode::Encoder;
 use crate::event::encode::compress::{Compression, Writer};
 use crate::event::log::{LogBatch, RecordRef};
+use crate::event::metric::{MetricBatch, Taken};
+use crate::event::metric_history::History;
 use crate::topology::request::Share;
+use chrono::DateTime;
 use std::io::{self, Write};
 use tokio::time::Instant;
 
 /// The object that is being gathered for one prefix.
 pub(super) struct Partition {
     writer: Writer<Vec<u8>>,
+    /// Of metrics: when and where the first of them were taken.
+    taken: Option<Taken>,
+    /// Of metrics that are to be text, which is put together once all are there.
+    history: Option<History>,
     /// Since when something waits.
     pub(super) since: Instant,
     pub(super) records: u64,
@@ -69,6 +76,8 @@ impl Partition {
         writer.write_all(&head)?;
         Ok(Self {
             writer,
+            taken: None,
+            history: None,
             since: Instant::now(),
             records: 0,
             identity: Identity::default(),
@@ -81,7 +90,7 @@ impl Partition {
 
     /// What it takes as it is stored, but for what the compression still holds back.
     pub(super) fn stored_bytes(&self) -> usize {
-        self.writer.written().len()
+        self.writer.written().len() + self.history.as_ref().map_or(0, History::bytes)
     }
 
     /// What it takes here.
@@ -131,6 +140,29 @@ impl Partition {
         self.writer.write_all(encoded)
     }
 
+    /// Adds a snapshot of metrics; `encoded` is its form where no history is made of them.
+    pub(super) fn add_metrics(
+        &mut self,
+        metrics: &MetricBatch,
+        taken: &Taken,
+        encoded: Option<&[u8]>,
+        batch: Coming<'_>,
+    ) -> io::Result<()> {
+        self.taken.get_or_insert_with(|| taken.clone());
+        self.count(metrics.len() as u64, batch);
+        match encoded {
+            Some(encoded) => self.writer.write_all(encoded),
+            None => {
+                let history = self.history.get_or_insert_default();
+                let left_out = history.add(metrics, taken.time_ms());
+                if left_out > 0 {
+                    tracing::debug!(left_out, "samples that are in the object already");
+                }
+                Ok(())
+            }
+        }
+    }
+
     fn count(&mut self, records: u64, batch: Coming<'_>) {
         self.records += records;
         self.fresh += records;
@@ -153,12 +185,21 @@ impl Partition {
         prefix: String,
         (salt, extension): (&str, &str),
     ) -> io::Result<Object> {
-        let name = self.identity.name(salt);
+        let name = match &self.taken {
+            None => self.identity.name(salt),
+            Some(Taken { time_ns, host, source }) => {
+                let time = DateTime::from_timestamp_nanos(*time_ns).format("%Y%m%dT%H%M%SZ");
+                format!("{time}-{}", self.identity.name(&format!("{salt} {host} {source}")))
+            }
+        };
         let key = format!("{prefix}{name}{extension}");
         self.end_as(encoder, prefix, key)
     }
 
     fn end_as(mut self, encoder: &Encoder, prefix: String, key: String) -> io::Result<Object> {
+        if let Some(history) = self.history.take() {
+            history.encode(|text| self.writer.write_all(text))?;
+        }
         let mut end = Vec::new();
         encoder.end(&mut end);
         self.writer.write_all(&end)?;

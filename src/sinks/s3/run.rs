@@ -56,12 +56,14 @@ impl StreamSink for S3 {
             tokio::select! {
                 next = input.next() => {
                     let Some((batch, ack, _)) = next.map(Envelope::open) else { break };
-                    let Batch::Logs(logs) = &batch else {
-                        return Err(Fault::fatal("a bucket takes log records only"));
-                    };
                     cx.telemetry.received(&batch);
                     let started = Instant::now();
-                    gathering.take(logs, &ack).map_err(|error| unwritable(&error))?;
+                    let taken = match &batch {
+                        Batch::Logs(logs) => gathering.take(logs, &ack),
+                        Batch::Metrics(metrics) => gathering.take_metrics(metrics, &ack),
+                        Batch::Tasks(_) => return Err(Fault::fatal("a bucket takes no tasks")),
+                    };
+                    taken.map_err(|error| unwritable(&error))?;
                     cx.telemetry.busy(started.elapsed());
                     // Its shares are with the objects that it went into.
                     ack.settle(Outcome::Delivered);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
 
-use crate::event::metric::{Family, Labels, MetricKind, Text};
+use crate::event::metric::{Family, Labels, MetricKind, Sample, Text};
 use crate::host::sysfs;
 
 /// The labels given, which must be sorted by name.
@@ -67,9 +67,16 @@ impl KnownNames {
 pub struct Families {
     places: HashMap<Text, usize>,
     list: Vec<Family>,
+    /// Samples that each will probably have.
+    room: usize,
 }
 
 impl Families {
+    /// None yet, each with room for so many samples once it is there.
+    pub fn with_room(samples: usize) -> Self {
+        Self { room: samples, ..Self::default() }
+    }
+
     /// Adds a sample to the family `name`. The first one's kind and help are the family's.
     pub fn add(
         &mut self,
@@ -82,13 +89,25 @@ impl Families {
         let place = match self.places.get(&name) {
             Some(place) => *place,
             None => {
-                self.list.push(Family::new(name.clone(), kind, help));
+                self.list.push(Family::new(name.clone(), kind, help).with_room(self.room));
                 self.places.insert(name, self.list.len() - 1);
                 self.list.len() - 1
             }
         };
         if let Some(family) = self.list.get_mut(place) {
             family.push(labels, value);
+        }
+    }
+
+    /// Adds a sample as it is to the family that is called as `family` is.
+    pub fn add_sample(&mut self, family: &Family, sample: Sample) {
+        let place = *self.places.entry(family.name.clone()).or_insert_with(|| {
+            let (name, help) = (family.name.clone(), family.help.clone());
+            self.list.push(Family::new(name, family.kind, help));
+            self.list.len() - 1
+        });
+        if let Some(family) = self.list.get_mut(place) {
+            family.samples.push(sample);
         }
     }
 
@@ -112,6 +131,18 @@ impl Families {
         value: f64,
     ) {
         self.add((name, MetricKind::Counter), help, labels, value);
+    }
+
+    /// Adds a counter's sample, where there is a value.
+    pub fn counter_of(
+        &mut self,
+        (name, help): (&'static str, &'static str),
+        labels: &Labels,
+        value: Option<f64>,
+    ) {
+        if let Some(value) = value {
+            self.counter(name, help, labels.clone(), value);
+        }
     }
 
     /// Adds what the files of a folder say. A file that is absent or holds no number adds nothing.

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::COLLECTORS;
 use super::options::Options;
 use crate::event::exposition;
+use crate::host::packages::simulation::upgrades;
 use crate::host::roots::Roots;
 
 /// A collector, a file that it reads, and what may stand there.
@@ -14,6 +15,9 @@ const FILES: &[(&str, &str, &str)] = &[
     ("arp", "proc/net/arp", "IP HW\n10.0.0.1 0x1 0x2 aa:bb:cc:dd:ee:ff * eth0\n"),
     ("bonding", "sys/class/net/bonding_masters", "bond0 bond1\n"),
     ("buddyinfo", "proc/buddyinfo", "Node 0, zone DMA 1 0 1\n"),
+    ("cgroup_usage", "sys/fs/cgroup/a.slice/cpu.stat", "user_usec 7\nthrottled_usec 1\n"),
+    ("cgroup_usage", "sys/fs/cgroup/a.slice/io.stat", "8:0 rbytes=1 wbytes=2 rios=3\n"),
+    ("cgroup_usage", "sys/fs/cgroup/a.slice/io.pressure", "some avg10=0.00 total=14\n"),
     ("cgroups", "proc/cgroups", "#subsys_name\ncpu\t3\t172\t1\n"),
     ("cpu", "proc/cpuinfo", "processor\t: 0\ncpu MHz\t: 1\nflags\t: aes\n\nprocessor : 1\n"),
     ("cpu", "proc/stat", "cpu 1 2\ncpu0 1 2 3 4 5 6 7 8 9 10\nintr 7\n"),
@@ -50,8 +54,10 @@ const FILES: &[(&str, &str, &str)] = &[
     ("nfs", "proc/net/rpc/nfs", "net 1 2 3 4\nrpc 1 2 3\nproc4 2 1 2\n"),
     ("nfsd", "proc/net/rpc/nfsd", "rc 0 6 1\nth 8 0 0.000\nproc4ops 3 0 0 1\n"),
     ("os", "etc/os-release", "ID=debian\nNAME=\"A \\\"B\\\"\"\nVERSION_ID=12.5\n"),
+    ("packages", "var/lib/dpkg/status", "Package: a\nStatus: hold ok installed\n\nPackage: b\n"),
     ("pressure", "proc/pressure/io", "some avg10=0.00 total=14\nfull avg10=0.00 total=1\n"),
     ("processes", "proc/7/stat", "7 (a b) S 2 0 0 0 -1 2 0 0 0 0 14 0 0 0 20 0 1 0 24\n"),
+    ("reboot", "run/reboot-required.pkgs", "linux-image\nlibc6\n"),
     ("schedstat", "proc/schedstat", "version 15\ncpu0 1 2 3 4 5 6 7 8 9\n"),
     ("slabinfo", "proc/slabinfo", "slabinfo\n# name\ntw_sock 1 2 3 4 5 : tunables\n"),
     ("sockstat", "proc/net/sockstat", "TCP: inuse 4 mem 1\n"),
@@ -62,6 +68,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("tcpstat", "proc/net/tcp", "sl\n0: 0:1F90 0:0 0A 00000001:00000010 00\n"),
     ("textfile", "text/a.prom", "# TYPE a counter\na{x=\"1\"} 2\n"),
     ("time", "sys/devices/system/clocksource/clocksource0/current_clocksource", "tsc\n"),
+    ("top_processes", "proc/7/stat", "7 (a b) S 2 0 0 0 -1 2 0 0 0 0 14 0 0 0 20 0 1 0 24 1 2\n"),
     ("udp_queues", "proc/net/udp", "sl\n0: 0:16 0:0 0A 00000015:00000001 00\n"),
     ("vmstat", "proc/vmstat", "pgpgin 1\noom_kill 0\n"),
     ("xfrm", "proc/net/xfrm_stat", "XfrmInError 1\n"),
@@ -72,14 +79,22 @@ const FILES: &[(&str, &str, &str)] = &[
     ("zoneinfo", "proc/zoneinfo", "Node 0, zone DMA\n high 14\n protection: (0, 9)\n pagesets\n"),
 ];
 
+/// Files without which some collectors read nothing.
+const BESIDE: &[(&str, &str)] =
+    &[("cgroup_usage", "sys/fs/cgroup/cgroup.controllers"), ("reboot", "run/reboot-required")];
+
 /// The first byte chooses the file, the others are what stands there.
 pub(crate) fn kernel_file(input: &[u8], root: &Path) {
     let Some((which, content)) = input.split_first() else { return };
     let (name, file, _) = FILES[usize::from(*which) % FILES.len()];
-    let path = root.join(file);
-    let folder = path.parent().unwrap_or(root);
-    if fs::create_dir_all(folder).is_err() || fs::write(&path, content).is_err() {
-        return;
+    let beside = BESIDE.iter().filter(|(collector, _)| *collector == name);
+    let files = beside.map(|(_, file)| (*file, &b""[..])).chain([(file, content)]);
+    for (file, content) in files {
+        let path = root.join(file);
+        let folder = path.parent().unwrap_or(root);
+        if fs::create_dir_all(folder).is_err() || fs::write(&path, content).is_err() {
+            return;
+        }
     }
     let mut options = Options::default();
     options.cpu.info = true;
@@ -96,6 +111,26 @@ pub(crate) fn kernel_file(input: &[u8], root: &Path) {
             exposition::encode(&families, &mut Vec::new());
         }
     }
+}
+
+/// What a plugin of Nagios prints, apt says that it would do, or the kernel tells of wireless
+/// interfaces.
+pub(crate) fn plugin(input: &[u8]) {
+    super::wifi::hostile(input);
+    let text = String::from_utf8_lossy(input);
+    let families = super::nagios::families(&text, "x");
+    assert_eq!(exposition::encode(&families, &mut Vec::new()), 0, "no series is there twice");
+    upgrades(&text);
+}
+
+/// What plugins, apt and the kernel tell.
+pub(crate) fn plugins() -> Vec<Vec<u8>> {
+    let texts = [
+        "DISK OK | /=2643MB;5948;5958;0;5968 'a b''c'=1.5s\nmore | x=3c load=-0,5\ny=U\n",
+        "Inst libc6 [2.36-9] (2.36-10 Debian-Security:12/stable-security [amd64])\nInst a (1 b)\n",
+    ];
+    let texts = texts.map(|text| text.as_bytes().to_vec());
+    texts.into_iter().chain(super::wifi::answers()).collect()
 }
 
 /// What the kernel writes.

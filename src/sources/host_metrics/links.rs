@@ -1,12 +1,26 @@
 //! The network interfaces as the kernel tells of them over netlink, all in one answer.
 
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::host::netlink::{Netlink, Subject, attributes, text, u16_at, u32_at, u64_at};
 
 const GET_LINK: u16 = 18;
 /// `struct ifinfomsg`, which stands before the attributes.
 const FIXED_BYTES: usize = 16;
+/// `struct ifinfomsg`, and `IFLA_EXT_MASK` with `RTEXT_FILTER_SKIP_STATS`: without the counters of
+/// IPv6 and of virtual functions, which nobody reads here and which cost most of the answer.
+fn question() -> [u8; FIXED_BYTES + 8] {
+    const EXT_MASK: u16 = 29;
+    const SKIP_STATS: u32 = 8;
+    let mut body = [0; FIXED_BYTES + 8];
+    body[FIXED_BYTES..][..2].copy_from_slice(&8_u16.to_ne_bytes());
+    body[FIXED_BYTES..][2..4].copy_from_slice(&EXT_MASK.to_ne_bytes());
+    body[FIXED_BYTES..][4..].copy_from_slice(&SKIP_STATS.to_ne_bytes());
+    body
+}
+
 /// How many counters `struct rtnl_link_stats64` has that are used here.
 pub(super) const COUNTERS: usize = 24;
 /// Kernels before 4.6 do not count what nobody took, and tell one less.
@@ -56,9 +70,11 @@ pub(super) struct Link {
     pub(super) carrier_changes: [u32; 3],
     /// Other names of it.
     pub(super) other_names: Vec<String>,
+    /// What went through it, in the order of `struct rtnl_link_stats64`.
+    pub(super) counters: Option<[u64; COUNTERS]>,
 }
 
-/// Asks for all interfaces, in the kernel's order.
+/// Asks for all interfaces.
 #[derive(Debug)]
 pub(super) struct Links {
     netlink: Netlink,
@@ -71,35 +87,59 @@ impl Default for Links {
 }
 
 impl Links {
-    /// The interfaces as they are now.
+    /// The interfaces as they are now, by name, so that nothing has to be sorted that is made of
+    /// them.
     ///
     /// - Errors: those of the socket; the next call opens another.
     pub(super) fn read(&mut self) -> io::Result<Vec<Link>> {
         let mut links = Vec::new();
-        self.netlink.dump(GET_LINK, &[0; FIXED_BYTES], |body| links.extend(parse(body)))?;
+        self.netlink.dump(GET_LINK, &question(), |body| links.extend(parse(body)))?;
+        links.sort_unstable_by(|one: &Link, other| one.name.cmp(&other.name));
         Ok(links)
     }
 }
 
-impl Links {
-    /// Shows the name of each interface and its counters, in the order of `struct
-    /// rtnl_link_stats64`, as they are now.
+/// One answer for all who ask at the same moment, as the collectors of a scrape do.
+#[derive(Clone, Debug, Default)]
+pub struct SharedLinks(Arc<Mutex<Shared>>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    links: Links,
+    found: Vec<Link>,
+    /// When that was, if it was.
+    asked: Option<Instant>,
+    /// Who has had it, bit by bit.
+    had: u8,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Asker {
+    /// `netclass`.
+    Classes = 1,
+    /// `netdev`.
+    Counters = 2,
+}
+
+/// An older answer is not of the same moment.
+const MOMENT: Duration = Duration::from_millis(100);
+
+impl SharedLinks {
+    /// Shows the interfaces as they are at this moment, by name. Who asks again gets a new answer.
     ///
-    /// - Errors: as for [`Self::read`]; some may have been shown by then.
-    pub(super) fn each(&mut self, mut show: impl FnMut(&str, &[u64; COUNTERS])) -> io::Result<()> {
-        self.netlink.dump(GET_LINK, &[0; FIXED_BYTES], |body| {
-            let (mut name, mut counted) = (&[][..], None);
-            for (kind, value) in attributes(body.get(FIXED_BYTES..).unwrap_or_default()) {
-                match kind {
-                    3 => name = value.strip_suffix(&[0]).unwrap_or(value),
-                    23 => counted = counters(value),
-                    _ => {}
-                }
-            }
-            if let Some(counted) = counted.filter(|_| !name.is_empty()) {
-                show(&String::from_utf8_lossy(name), &counted);
-            }
-        })
+    /// - Errors: as for [`Links::read`].
+    pub(super) fn read<T>(&self, asker: Asker, look: impl FnOnce(&[Link]) -> T) -> io::Result<T> {
+        let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let bit = asker as u8;
+        let is_new = shared.had & bit == 0;
+        if !is_new || shared.asked.is_none_or(|asked| asked.elapsed() >= MOMENT) {
+            shared.asked = None;
+            shared.found = shared.links.read()?;
+            (shared.asked, shared.had) = (Some(Instant::now()), 0);
+        }
+        shared.had |= bit;
+        Ok(look(&shared.found))
     }
 }
 
@@ -128,6 +168,7 @@ fn parse(body: &[u8]) -> Option<Link> {
             16 => link.state = state(byte()),
             17 => link.mode = byte(),
             20 => link.alias = text(value),
+            23 => link.counters = counters(value),
             27 => link.group = number(),
             // Set as often as somebody wants it so; the flags say only what was set by hand.
             30 if number() > 0 => link.flags |= PROMISCUOUS,
@@ -198,6 +239,22 @@ mod tests {
         assert_eq!(lo.link.to_string(), text("iflink"));
         assert_eq!(lo.queue_length.to_string(), text("tx_queue_len"));
         assert_eq!(lo.group.to_string(), text("netdev_group"));
+    }
+
+    #[test]
+    fn an_answer_is_one_for_those_who_ask_at_the_same_moment_and_new_for_who_asks_again() {
+        let shared = SharedLinks::default();
+        let asked = |asker| {
+            shared
+                .read(asker, |links| assert!(links.iter().any(|link| link.name == "lo")))
+                .unwrap();
+            shared.0.lock().unwrap().asked
+        };
+        let first = asked(Asker::Classes);
+        let second = asked(Asker::Counters);
+        assert!(first == second || second > first.map(|first| first + MOMENT));
+        assert!(asked(Asker::Counters) > second);
+        assert_eq!(shared.0.lock().unwrap().had, Asker::Counters as u8);
     }
 
     #[test]

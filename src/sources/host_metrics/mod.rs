@@ -3,6 +3,7 @@
 //! A collector is one file: the kernel's files it holds, a pure function that parses their text,
 //! and the families it makes of them. Names, kinds, labels, values and default filters are
 //! `node_exporter`'s (1.12), so that dashboards and rules made for it hold; help texts are our own.
+//! What it has no collector for is told under `driftless_*`.
 //! Time and success of each collector are the runner's business.
 
 pub mod arp;
@@ -11,6 +12,7 @@ pub mod bcachefs;
 pub mod bonding;
 pub mod btrfs;
 pub mod buddyinfo;
+pub mod cgroup_usage;
 pub mod cgroups;
 pub mod collector;
 pub mod conntrack;
@@ -24,6 +26,7 @@ pub mod dmmultipath;
 pub mod drbd;
 pub mod edac;
 pub mod entropy;
+pub mod exec;
 pub mod families;
 pub mod fibrechannel;
 pub mod filefd;
@@ -45,6 +48,7 @@ pub mod mdadm;
 pub mod meminfo;
 pub mod meminfo_numa;
 pub mod mountstats;
+mod nagios;
 pub mod netclass;
 pub mod netdev;
 pub mod netstat;
@@ -54,12 +58,14 @@ pub mod nfsd;
 pub mod nvme;
 pub mod options;
 pub mod os;
+pub mod packages;
 pub mod pcidevice;
 pub mod powersupplyclass;
 pub mod pressure;
 pub mod processes;
 pub mod qdisc;
 pub mod rapl;
+pub mod reboot;
 mod rpc;
 pub mod runner;
 pub mod schedstat;
@@ -79,10 +85,12 @@ pub mod textfile;
 pub mod thermal_zone;
 pub mod time;
 pub mod timex;
+pub mod top_processes;
 pub mod udp_queues;
 pub mod uname;
 pub mod vmstat;
 pub mod watchdog;
+pub mod wifi;
 pub mod xfrm;
 pub mod xfs;
 pub mod zfs;
@@ -115,10 +123,15 @@ const fn off(name: &'static str, make: Make) -> Entry {
     Entry { name, is_default: false, make }
 }
 
-/// `on NAME TYPE`, and `options` where the collector takes some.
+/// `on NAME TYPE`, `options` where the collector takes some, and `links` where it shares those.
 macro_rules! entry {
     ($when:ident $name:ident $type:ident) => {
         $when(stringify!($name), |roots, _| Box::new($name::$type::new(roots)))
+    };
+    ($when:ident $name:ident $type:ident options links) => {
+        $when(stringify!($name), |roots, options| {
+            Box::new($name::$type::new(roots, &options.$name, &options.links))
+        })
     };
     ($when:ident $name:ident $type:ident options) => {
         $when(stringify!($name), |roots, options| {
@@ -128,7 +141,7 @@ macro_rules! entry {
 }
 
 /// All collectors, by name: those that `node_exporter` runs unasked (`on`), and those that it runs
-/// when it is told to (`off`).
+/// when it is told to, with those that it does not have (`off`).
 pub const COLLECTORS: &[Entry] = &[
     entry!(on arp Arp options),
     entry!(on bcache Bcache options),
@@ -136,6 +149,7 @@ pub const COLLECTORS: &[Entry] = &[
     entry!(on bonding Bonding),
     entry!(on btrfs Btrfs),
     entry!(off buddyinfo Buddyinfo),
+    entry!(off cgroup_usage CgroupUsage options),
     entry!(off cgroups Cgroups),
     entry!(on conntrack Conntrack),
     entry!(on cpu Cpu options),
@@ -147,6 +161,7 @@ pub const COLLECTORS: &[Entry] = &[
     entry!(off drbd Drbd),
     entry!(on edac Edac),
     entry!(on entropy Entropy),
+    entry!(off exec Exec options),
     entry!(on fibrechannel Fibrechannel),
     entry!(on filefd Filefd),
     entry!(on filesystem Filesystem options),
@@ -163,20 +178,22 @@ pub const COLLECTORS: &[Entry] = &[
     entry!(on meminfo Meminfo),
     entry!(off meminfo_numa MeminfoNuma),
     entry!(off mountstats Mountstats),
-    entry!(on netclass Netclass options),
-    entry!(on netdev Netdev options),
+    entry!(on netclass Netclass options links),
+    entry!(on netdev Netdev options links),
     entry!(on netstat Netstat options),
     entry!(off network_route NetworkRoute),
     entry!(on nfs Nfs),
     entry!(on nfsd Nfsd),
     entry!(on nvme Nvme),
     entry!(on os Os),
+    entry!(off packages Packages),
     entry!(off pcidevice Pcidevice),
     entry!(on powersupplyclass PowerSupplyClass options),
     entry!(on pressure Pressure),
     entry!(off processes Processes),
     entry!(off qdisc Qdisc options),
     entry!(on rapl Rapl options),
+    entry!(off reboot Reboot),
     entry!(on schedstat Schedstat),
     entry!(on selinux Selinux),
     entry!(off slabinfo Slabinfo options),
@@ -193,10 +210,12 @@ pub const COLLECTORS: &[Entry] = &[
     entry!(on thermal_zone ThermalZone),
     entry!(on time Time),
     entry!(on timex Timex),
+    entry!(off top_processes TopProcesses options),
     entry!(on udp_queues UdpQueues),
     entry!(on uname Uname),
     entry!(on vmstat Vmstat options),
     entry!(on watchdog Watchdog),
+    entry!(off wifi Wifi),
     entry!(off xfrm Xfrm),
     entry!(on xfs Xfs),
     entry!(on zfs Zfs),

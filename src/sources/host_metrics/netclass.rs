@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::collector::{CollectError, Collector, reading};
 use super::families::{Families, KnownLabels, labels};
 use super::filter::Filter;
-use super::links::{Link, Links, UP};
+use super::links::{Asker, Link, SharedLinks, UP};
 use crate::event::metric::{Family, Labels, MetricKind};
 use crate::host::roots::Roots;
 use crate::host::sysfs;
@@ -120,10 +120,11 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 /// the network, so it is done again only when an interface changes, or after a minute.
 pub struct Netclass {
     folder: PathBuf,
-    links: Option<Links>,
+    links: Option<SharedLinks>,
     options: Options,
     /// By name.
     remembered: HashMap<String, Remembered>,
+    round: u64,
     labels: KnownLabels,
 }
 
@@ -131,18 +132,21 @@ pub struct Netclass {
 struct Remembered {
     link: Link,
     read: Instant,
+    /// The last round in which the interface was there.
+    round: u64,
     values: Vec<(&'static str, i64)>,
     duplex: String,
 }
 
 impl Netclass {
     /// The collector for a host.
-    pub fn new(roots: &Roots, options: &Options) -> Self {
+    pub fn new(roots: &Roots, options: &Options, links: &SharedLinks) -> Self {
         Self {
             folder: roots.sysfs.join("class/net"),
-            links: roots.is_live().then(Links::default),
+            links: roots.is_live().then(|| links.clone()),
             options: options.clone(),
             remembered: HashMap::new(),
+            round: 0,
             labels: KnownLabels::default(),
         }
     }
@@ -173,20 +177,25 @@ impl Netclass {
         }
     }
 
-    fn add_from_netlink(&mut self, links: Vec<Link>, families: &mut Families) {
+    fn add_from_netlink(&mut self, links: &[Link], families: &mut Families) {
         self.labels.begin();
-        let mut remembered = HashMap::with_capacity(links.len());
+        self.round += 1;
+        let round = self.round;
         for link in links {
             if !self.options.devices.allows(&link.name) {
                 continue;
             }
-            let known = self.remembered.remove(&link.name);
-            let known = known.filter(|known| known.is_of(&link));
-            let known = known.unwrap_or_else(|| self.read(&link));
-            self.add_link(&link, &known, families);
-            remembered.insert(link.name, known);
+            let known = self.remembered.get_mut(&link.name).filter(|known| known.is_of(link));
+            match known {
+                Some(known) => known.round = round,
+                None => drop(self.remembered.insert(link.name.clone(), self.read(link))),
+            }
+            let Self { remembered, options, labels, .. } = self;
+            if let Some(known) = remembered.get(&link.name) {
+                add_link(options, labels, (link, known), families);
+            }
         }
-        self.remembered = remembered;
+        self.remembered.retain(|_, known| known.round == round);
     }
 
     fn read(&self, link: &Link) -> Remembered {
@@ -196,56 +205,62 @@ impl Netclass {
         Remembered {
             link: link.clone(),
             read: Instant::now(),
+            round: self.round,
             values: files.into_iter().filter_map(value).collect(),
             duplex: sysfs::text(folder.join("duplex")).unwrap_or_default(),
         }
     }
+}
 
-    fn add_link(&mut self, link: &Link, known: &Remembered, families: &mut Families) {
-        let labels = self.labels.get([("device", &link.name)]);
-        for (file, value) in &known.values {
-            self.options.add(&labels, file, *value, families);
-        }
-        let [changes, up, down] = link.carrier_changes;
-        let values = [
-            ("carrier_changes", changes),
-            ("carrier_down_count", down),
-            ("carrier_up_count", up),
-            ("flags", link.flags),
-            ("ifindex", link.index),
-            ("iflink", link.link),
-            ("link_mode", u32::from(link.mode)),
-            ("mtu", link.mtu),
-            ("netdev_group", link.group),
-            ("tx_queue_len", link.queue_length),
-            ("type", u32::from(link.hardware)),
-        ];
-        for (file, value) in values {
-            self.options.add(&labels, file, i64::from(value), families);
-        }
-        let is_up = link.flags & UP != 0;
-        if is_up {
-            self.options.add(&labels, "carrier", i64::from(link.carrier), families);
-            self.options.add(&labels, "dormant", i64::from(link.is_dormant), families);
-        }
-        let info = Info {
-            address: &link.address,
-            is_up,
-            broadcast: &link.broadcast,
-            device: &link.name,
-            duplex: &known.duplex,
-            alias: &link.alias,
-            state: link.state,
-        };
-        info.add(&mut self.labels, families);
-        for name in &link.other_names {
-            families.gauge(
-                "node_network_altnames_info",
-                "Another name of an interface; always 1.",
-                self.labels.get([("altname", name), ("device", &link.name)]),
-                1.0,
-            );
-        }
+fn add_link(
+    options: &Options,
+    known_labels: &mut KnownLabels,
+    (link, known): (&Link, &Remembered),
+    families: &mut Families,
+) {
+    let labels = known_labels.get([("device", &link.name)]);
+    for (file, value) in &known.values {
+        options.add(&labels, file, *value, families);
+    }
+    let [changes, up, down] = link.carrier_changes;
+    let values = [
+        ("carrier_changes", changes),
+        ("carrier_down_count", down),
+        ("carrier_up_count", up),
+        ("flags", link.flags),
+        ("ifindex", link.index),
+        ("iflink", link.link),
+        ("link_mode", u32::from(link.mode)),
+        ("mtu", link.mtu),
+        ("netdev_group", link.group),
+        ("tx_queue_len", link.queue_length),
+        ("type", u32::from(link.hardware)),
+    ];
+    for (file, value) in values {
+        options.add(&labels, file, i64::from(value), families);
+    }
+    let is_up = link.flags & UP != 0;
+    if is_up {
+        options.add(&labels, "carrier", i64::from(link.carrier), families);
+        options.add(&labels, "dormant", i64::from(link.is_dormant), families);
+    }
+    let info = Info {
+        address: &link.address,
+        is_up,
+        broadcast: &link.broadcast,
+        device: &link.name,
+        duplex: &known.duplex,
+        alias: &link.alias,
+        state: link.state,
+    };
+    info.add(known_labels, families);
+    for name in &link.other_names {
+        families.gauge(
+            "node_network_altnames_info",
+            "Another name of an interface; always 1.",
+            known_labels.get([("altname", name), ("device", &link.name)]),
+            1.0,
+        );
     }
 }
 
@@ -306,11 +321,13 @@ impl Info<'_> {
 impl Collector for Netclass {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
         let mut families = Families::default();
-        match self.links.as_mut().map(Links::read) {
-            Some(links) => {
-                let links = links.map_err(reading(&self.folder))?;
-                self.add_from_netlink(links, &mut families);
-            }
+        match self.links.clone() {
+            Some(links) => links
+                .read(Asker::Classes, |links| {
+                    families = Families::with_room(links.len());
+                    self.add_from_netlink(links, &mut families);
+                })
+                .map_err(reading(&self.folder))?,
             None => self.add_from_files(&mut families),
         }
         if families.is_empty() {
@@ -351,7 +368,7 @@ mod tests {
 
     #[test]
     fn netlink_and_the_files_say_the_same_of_this_host() {
-        let live = || Netclass::new(&Roots::live(), &Options::default());
+        let live = || Netclass::new(&Roots::live(), &Options::default(), &SharedLinks::default());
         if !live().folder.exists() {
             return;
         }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::collector::{CollectError, Collector, Malformed, reading};
 use super::families::KnownLabels;
 use super::filter::Filter;
-use super::links::{COUNTERS, Links};
+use super::links::{Asker, COUNTERS, SharedLinks};
 use crate::event::metric::{Family, Labels, MetricKind};
 use crate::host::{proc::HeldFile, roots::Roots};
 
@@ -45,73 +45,78 @@ pub struct Options {
 /// host's.
 pub struct Netdev {
     file: HeldFile,
-    links: Option<Links>,
+    links: Option<SharedLinks>,
     options: Options,
     labels: KnownLabels,
-    /// How many interfaces were told of last.
-    told: usize,
+    /// What was found last: its memory is used again.
+    found: Vec<Found>,
 }
 
 impl Netdev {
     /// The collector for a host.
-    pub fn new(roots: &Roots, options: &Options) -> Self {
+    pub fn new(roots: &Roots, options: &Options, links: &SharedLinks) -> Self {
         Self {
             file: HeldFile::new(roots.procfs.join("net/dev")),
-            links: roots.is_live().then(Links::default),
+            links: roots.is_live().then(|| links.clone()),
             options: options.clone(),
             labels: KnownLabels::default(),
-            told: 0,
+            found: Vec::new(),
         }
     }
 }
 
 impl Collector for Netdev {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let Self { file, links, options, labels, told } = self;
+        let Self { file, links, options, labels, found } = self;
         labels.begin();
-        let mut found = Found::new(*told);
-        let mut add = |found: &mut Found, device: &str, values: &[u64]| {
+        let mut add = |found: &mut Vec<Found>, device: &str, values: &[u64]| {
             if options.devices.allows(device) {
-                found.add(&labels.get([("device", device)]), values);
+                let mut found_values = [0; COLUMNS.len()];
+                let known = values.len().min(COLUMNS.len());
+                found_values[..known].copy_from_slice(&values[..known]);
+                let labels = labels.get([("device", device)]);
+                found.push(Found { labels, values: found_values, known });
             }
         };
-        let asked = links.as_mut().map(|links| {
-            links.each(|device, counters| add(&mut found, device, &columns(counters)))
+        found.clear();
+        let asked = links.as_ref().map(|links| {
+            links.read(Asker::Counters, |links| {
+                for link in links {
+                    if let Some(counters) = &link.counters {
+                        add(found, &link.name, &columns(counters));
+                    }
+                }
+            })
         });
         if !matches!(asked, Some(Ok(()))) {
-            found = Found::new(*told);
+            found.clear();
             let path = file.shared_path();
             let text = file.text().map_err(reading(&path))?;
             for line in text.lines().skip(2) {
                 let (device, values) = parse(line).map_err(|line| line.of(&path))?;
-                add(&mut found, device, &values);
+                add(found, device, &values);
             }
         }
-        *told = found.devices;
-        out.extend(found.families);
+        // Once here, and not once for each family that is made of them.
+        found.sort_unstable_by(|one, other| one.labels.cmp(&other.labels));
+        out.extend(COLUMNS.iter().enumerate().map(|(at, (name, help))| {
+            let family = Family::new(*name, MetricKind::Counter, *help);
+            let mut family = family.with_room(found.len());
+            for Found { labels, values, .. } in found.iter().filter(|it| at < it.known) {
+                family.push(labels.clone(), values[at] as f64);
+            }
+            family
+        }));
         Ok(())
     }
 }
 
-/// What was found so far.
+/// What was found of an interface.
 struct Found {
-    families: [Family; COLUMNS.len()],
-    devices: usize,
-}
-
-impl Found {
-    /// Nothing yet, with room for so many interfaces.
-    fn new(room: usize) -> Self {
-        let counter = |(name, help)| Family::new(name, MetricKind::Counter, help).with_room(room);
-        Self { families: COLUMNS.map(counter), devices: 0 }
-    }
-
-    fn add(&mut self, labels: &Labels, values: &[u64]) {
-        self.devices += 1;
-        for (family, value) in self.families.iter_mut().zip(values) {
-            family.push(labels.clone(), *value as f64);
-        }
-    }
+    labels: Labels,
+    values: [u64; COLUMNS.len()],
+    /// How many of them are known.
+    known: usize,
 }
 
 /// The kernel's counters, put together as `/proc/net/dev` has them.

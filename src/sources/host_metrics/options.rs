@@ -3,11 +3,14 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::links::SharedLinks;
 use super::{
-    arp, bcache, cpu, diskstats, filesystem, hwmon, interrupts, netclass, netdev, netstat,
+    arp, bcache, cgroup_usage, cpu, diskstats, exec, filesystem, hwmon, interrupts, netclass,
+    netdev, netstat,
 };
 use super::{
-    powersupplyclass, qdisc, rapl, slabinfo, stat, sysctl, systemd, tapestats, textfile, vmstat,
+    powersupplyclass, qdisc, rapl, slabinfo, stat, sysctl, systemd, tapestats, textfile,
+    top_processes, vmstat,
 };
 
 /// What the collectors are told; where nothing is said, each does as `node_exporter` does unasked.
@@ -18,10 +21,14 @@ pub struct Options {
     pub arp: arp::Options,
     /// Fast disks as caches of slow ones.
     pub bcache: bcache::Options,
+    /// What control groups and units take.
+    pub cgroup_usage: cgroup_usage::Options,
     /// Processors.
     pub cpu: cpu::Options,
     /// Disks.
     pub diskstats: diskstats::Options,
+    /// Programs that are run for what they say.
+    pub exec: exec::Options,
     /// File systems.
     pub filesystem: filesystem::Options,
     /// Sensors.
@@ -52,6 +59,12 @@ pub struct Options {
     pub tapestats: tapestats::Options,
     /// Files that other programs leave for a scrape.
     pub textfile: textfile::Options,
+    /// The programs that take most.
+    pub top_processes: top_processes::Options,
     /// Paging and page faults.
     pub vmstat: vmstat::Options,
+    /// No setting: the answer that the collectors of interfaces share.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub links: SharedLinks,
 }

@@ -2,7 +2,6 @@
 //! not ask.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -123,7 +122,7 @@ impl SourceConfig for Config {
         true
     }
 
-    fn build(&self, _: &BuildContext) -> Result<Box<dyn Source>, Fault> {
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Source>, Fault> {
         if self.interval.0 < SHORTEST_INTERVAL {
             let message = format!("`interval` is {}; it can be from 100ms on", self.interval);
             return Err(Fault::fatal(message));
@@ -131,6 +130,7 @@ impl SourceConfig for Config {
         if self.timeout.0.is_zero() {
             return Err(Fault::fatal("`timeout` is 0s; expected a time such as `5s`"));
         }
+        self.options.exec.check(&cx.env.masker).map_err(Fault::fatal)?;
         let (interval, timeout) = (self.interval.0, self.timeout.0);
         Ok(Box::new(Host { collectors: self.collectors()?, interval, timeout }))
     }
@@ -180,7 +180,8 @@ impl Host {
                 () = cx.stop.requested() => break,
             }
         }
-        Ok(Batch::Metrics(MetricBatch { families: Arc::new(self.collectors.gather()) }))
+        let taken = cx.env.taken_by(&cx.name);
+        Ok(Batch::Metrics(MetricBatch::new(self.collectors.gather()).taken(taken)))
     }
 }
 

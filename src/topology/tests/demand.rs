@@ -30,7 +30,7 @@ impl Source for Polled {
                 demand = cx.demands.next() => {
                     let up = Family::single("up", MetricKind::Gauge, "", 1.0);
                     let families = Arc::new(vec![up]);
-                    out.answer(Batch::Metrics(MetricBatch { families }), &demand).await?;
+                    out.answer(Batch::Metrics(MetricBatch::new(families)), &demand).await?;
                 }
             }
         }

@@ -4,7 +4,7 @@ mod series;
 #[cfg(test)]
 mod tests;
 
-use crate::event::metric::{MetricBatch, MetricKind};
+use crate::event::metric::{MetricBatch, MetricKind, Taken};
 use crate::event::{Batch, Kinds};
 use crate::expr::condition::Condition;
 use crate::topology::component::{
@@ -128,7 +128,9 @@ impl TransformConfig for Config {
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Transform>, Fault> {
         let constants = cx.env.constants.load();
-        Ok(Box::new(LogToMetric::new(self, &constants).map_err(Fault::fatal)?))
+        let mut transform = LogToMetric::new(self, &constants).map_err(Fault::fatal)?;
+        transform.begun = Some(cx.env.taken_by(&cx.name));
+        Ok(Box::new(transform))
     }
 }
 
@@ -137,6 +139,8 @@ struct LogToMetric {
     interval: Duration,
     expire_after: Duration,
     now: Duration,
+    /// When it began, which `now` is counted from, and where.
+    begun: Option<Taken>,
     /// When the totals are given on next; `None` while there are none.
     due: Option<Duration>,
     /// The first batch that no totals were given on for.
@@ -166,6 +170,7 @@ impl LogToMetric {
             interval: config.interval.0,
             expire_after: config.expire_after.0,
             now: Duration::ZERO,
+            begun: None,
             due: None,
             held_since: None,
         })
@@ -182,7 +187,8 @@ impl LogToMetric {
         families.extend(series::overflow(&self.metrics));
         families.sort_by(|a, b| a.name.cmp(&b.name));
         self.due = (!families.is_empty()).then_some(self.now + self.interval);
-        out.emit(Batch::Metrics(MetricBatch { families: Arc::new(families) }));
+        let taken = self.begun.as_ref().map(|begun| begun.later(self.now));
+        out.emit(Batch::Metrics(MetricBatch { families: Arc::new(families), taken }));
     }
 }
 

@@ -42,14 +42,19 @@ pub(super) struct KeptAlert {
 }
 
 impl Threshold {
-    /// What the next start has to know. The same for as long as nothing changes.
-    pub(super) fn standings(&self) -> Option<Vec<u8>> {
+    /// When what is kept says that it was: nothing where nothing is on its way, so that it stays the
+    /// same for as long as nothing changes.
+    pub(super) fn kept_at_ms(&self) -> Option<i64> {
+        let mut series = self.checks.iter().flat_map(|watched| watched.series.values());
+        let turns = series.any(Series::is_turning) || self.rules.are_pending();
+        let now_ms = self.now_ms();
+        turns.then(|| now_ms - now_ms.rem_euclid(STEP_MS))
+    }
+
+    /// What the next start has to know.
+    pub(super) fn standings(&self, at_ms: Option<i64>) -> Option<Vec<u8>> {
         let checks: Vec<KeptCheck> = self.checks.iter().map(kept_check).collect();
         let alerts = self.rules.kept();
-        let turns = checks.iter().flat_map(|it| &it.series).any(|(_, series)| series.is_turning())
-            || alerts.iter().any(|alert| alert.fired_ms.is_none());
-        let now_ms = self.now_ms();
-        let at_ms = turns.then(|| now_ms - now_ms.rem_euclid(STEP_MS));
         // Nothing in it cannot be written.
         serde_json::to_vec(&Kept { at_ms, checks, alerts }).ok()
     }

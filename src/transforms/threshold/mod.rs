@@ -12,6 +12,7 @@ mod tests;
 
 use crate::event::metric::MetricBatch;
 use crate::event::{Batch, Kinds};
+use crate::expr::go_template::HOLE;
 use crate::expr::promql::{Element, Labels, Ring, Value, evaluate};
 use crate::topology::component::{
     BuildContext, Fault, Outputs, Remember, Transform, TransformConfig,
@@ -66,7 +67,8 @@ use std::time::Duration;
 /// Rules are Prometheus's own: `rule_files` are read as they are, and an alert pends, fires and
 /// resolves when it would there. A record of one has `from` and `to` as `ok` and `firing`, and
 /// `annotations`. Windows begin empty at a start; until they are full again, no alert of before
-/// is resolved. In templates there is no `query` and no `range`.
+/// is resolved. What a template asks by `query` must name its metrics in the text, or in that of a
+/// `printf`.
 ///
 /// A second output, `NAME.standing`, says once a minute what is bad, and for 15 minutes what no
 /// longer is: for the sink [`alertmanager`](../sinks/alertmanager.md), which must hear that again
@@ -115,6 +117,19 @@ fn memory() -> ByteSize {
     ByteSize(16 << 20)
 }
 
+impl Config {
+    /// Room for what checks, rules and the templates of rules look at.
+    fn ring(&self) -> Ring {
+        let rules = self.groups.iter().flat_map(|group| &group.rules);
+        let checks = self.checks.iter().map(|check| &check.expr.parsed);
+        let expressions = checks.chain(rules.clone().map(|rule| &rule.expr.parsed));
+        let mut ring = Ring::new(expressions, self.memory.as_usize());
+        let texts = rules.flat_map(|rule| rule.labels.values().chain(rule.annotations.values()));
+        texts.flat_map(|text| &text.queries).for_each(|query| ring.want(query, HOLE));
+        ring
+    }
+}
+
 impl TransformConfig for Config {
     fn takes(&self) -> Kinds {
         Kinds::METRICS
@@ -155,8 +170,8 @@ struct Threshold {
     /// When it was last said what is bad, counted as `now`.
     said: Option<Duration>,
     standing: Arc<str>,
-    /// What was given to keep last.
-    kept: Vec<u8>,
+    /// When what was given to keep last says that it was, if anything was given.
+    kept_at: Option<Option<i64>>,
     interval: Duration,
     /// When the run began, in milliseconds since the epoch.
     begun_ms: i64,
@@ -179,6 +194,8 @@ struct Watched {
     was_heard: bool,
     /// Whether it has been said that the expression cannot be computed.
     is_broken: bool,
+    /// Whether what is to be kept of it is another than when that was last asked for.
+    is_changed: bool,
 }
 
 impl Threshold {
@@ -196,15 +213,13 @@ impl Threshold {
                 return Err(format!("`{}` is there twice", check.name));
             }
         }
-        let rules = config.groups.iter().flat_map(|group| &group.rules);
-        let expressions = config.checks.iter().map(|check| &check.expr.parsed);
-        let expressions = expressions.chain(rules.map(|rule| &rule.expr.parsed));
-        let ring = Ring::new(expressions, config.memory.as_usize());
+        let ring = config.ring();
         let watched = |check: &Check| Watched {
             check: check.clone(),
             series: BTreeMap::new(),
             was_heard: false,
             is_broken: false,
+            is_changed: false,
         };
         Ok(Self {
             checks: config.checks.iter().map(watched).collect(),
@@ -214,7 +229,7 @@ impl Threshold {
             resend: config.resend.0,
             said: None,
             standing: STANDING.into(),
-            kept: Vec::new(),
+            kept_at: None,
             interval: config.interval.0,
             begun_ms,
             now: Duration::ZERO,
@@ -280,8 +295,9 @@ impl Threshold {
 
     fn say_what_stands(&mut self, at_ms: i64, out: &mut Outputs) {
         let mut standing = self.rules.standing(at_ms);
-        for Watched { check, series, .. } in &mut self.checks {
+        for Watched { check, series, is_changed, .. } in &mut self.checks {
             for (labels, series) in series {
+                *is_changed |= series.has_old_news(at_ms);
                 let all = series.standing(at_ms);
                 standing.extend(all.iter().map(|it| Event::standing(check, labels.clone(), it)));
             }
@@ -306,6 +322,7 @@ impl Watched {
         let elements: Vec<Element> =
             elements.into_iter().filter(|element| !element.value.is_nan()).collect();
         let mut missing: HashSet<Labels> = self.series.keys().cloned().collect();
+        let (known, was_heard) = (self.series.len(), self.was_heard);
         self.was_heard |= !elements.is_empty();
         if !self.was_heard && self.series.is_empty() && !is_pending {
             // Nothing was ever there; that too is silence.
@@ -318,23 +335,29 @@ impl Watched {
                 continue;
             }
             let series = self.series.entry(labels.clone()).or_insert_with(|| Series::new(at_ms));
+            let before = series.clone();
             let change = series.value(&self.check, value, at_ms);
+            self.is_changed |= !series.is_kept_as(before);
             events.extend(change.map(|change| Event::change(&self.check, labels, &change)));
         }
         let is_heard = missing.len() < self.series.len();
         for labels in missing {
             let Some(series) = self.series.get_mut(&labels) else { continue };
+            let before = series.clone();
             let gives_way = is_heard && series.stands_in();
             let change = if gives_way {
                 series.give_way(at_ms)
             } else {
                 series.silence(&self.check, at_ms, newest_ms)
             };
+            self.is_changed |= !series.is_kept_as(before);
             if gives_way || series.is_forgotten(at_ms) {
                 self.series.remove(&labels);
+                self.is_changed = true;
             }
             events.extend(change.map(|change| Event::change(&self.check, labels, &change)));
         }
+        self.is_changed |= self.series.len() != known || self.was_heard != was_heard;
     }
 }
 
@@ -370,9 +393,16 @@ impl Remember for Threshold {
     }
 
     fn to_keep(&mut self) -> Option<Vec<u8>> {
-        let bytes = self.standings()?;
-        let is_new = bytes != self.kept;
-        is_new.then(|| self.kept.clone_from(&bytes)).map(|()| bytes)
+        let at_ms = self.kept_at_ms();
+        let mut is_changed = self.rules.take_changed();
+        for watched in &mut self.checks {
+            is_changed |= std::mem::take(&mut watched.is_changed);
+        }
+        if !is_changed && self.kept_at == Some(at_ms) {
+            return None;
+        }
+        self.kept_at = Some(at_ms);
+        self.standings(at_ms)
     }
 
     // What a record is made of is remembered, but no record waits.

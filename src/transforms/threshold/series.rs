@@ -69,7 +69,7 @@ pub(super) struct Standing {
 }
 
 /// A series of a check. Kept over a restart.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Series {
     /// What was said.
     state: State,
@@ -93,7 +93,7 @@ pub(super) struct Series {
 }
 
 /// Whether a level is reached.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Reached {
     is: bool,
     /// Since when the value asks for the opposite.
@@ -194,6 +194,18 @@ impl Series {
     /// The check that it stands for has series now.
     pub(super) fn give_way(&mut self, at_ms: i64) -> Option<Change> {
         self.go(State::Ok, None, None, None, at_ms)
+    }
+
+    /// Whether what is kept of it is the same as what was kept of `before`.
+    pub(super) fn is_kept_as(&self, mut before: Self) -> bool {
+        before.last = self.last;
+        *self == before
+    }
+
+    /// Whether one of its bad states ended so long ago that nobody has to hear of it any more.
+    pub(super) fn has_old_news(&self, at_ms: i64) -> bool {
+        let is_old = |ended_ms: i64| at_ms - ended_ms >= SAID_FOR_MS;
+        self.ended.iter().any(|it| it.ended_ms.is_none_or(is_old))
     }
 
     /// The bad state that it is in, and those that have ended a while ago.

@@ -5,7 +5,6 @@ use crate::event::Batch;
 use crate::event::metric::{Family, MetricBatch, MetricKind, Sample, SampleValue};
 use crate::topology::component::{Outputs, Remember, Transform};
 use proptest::prelude::*;
-use std::sync::Arc;
 use std::time::Duration;
 
 struct Run(Threshold);
@@ -28,7 +27,7 @@ impl Run {
     fn take(&mut self, seconds: u64, families: Vec<Family>) -> Vec<String> {
         let mut out = Outputs::default();
         self.0.tick(Duration::from_secs(seconds), &mut out).unwrap();
-        let batch = MetricBatch { families: Arc::new(families) };
+        let batch = MetricBatch::new(families);
         self.0.transform(Batch::Metrics(batch), &mut out).unwrap();
         said(&mut out)
     }
@@ -227,7 +226,7 @@ fn what_is_bad_is_said_again_and_what_no_longer_is_for_a_while() {
         family.push(vec![("n".into(), "a".into())], value);
         let mut out = Outputs::default();
         run.0.tick(Duration::from_secs(second), &mut out).unwrap();
-        let metrics = MetricBatch { families: Arc::new(vec![family]) };
+        let metrics = MetricBatch::new(vec![family]);
         run.0.transform(Batch::Metrics(metrics), &mut out).unwrap();
         for (output, batch) in out.take().0 {
             let Batch::Logs(logs) = batch else { panic!("no logs") };
@@ -274,6 +273,35 @@ proptest! {
         run.at(0, &one(if begins_bad { 90.0 } else { 60.0 }));
         for (value, step) in walk.into_iter().zip(1..) {
             prop_assert_eq!(run.at(step * 15, &one(value)), NOTHING);
+        }
+    }
+}
+
+proptest! {
+    /// What was kept last is always what would be kept now, though it is not written at each check.
+    #[test]
+    fn whatever_changes_is_kept_and_nothing_is_written_for_its_own_sake(
+        steps in prop::collection::vec((prop::option::weighted(0.8, 0..12i32), 1..200u64), 1..60),
+    ) {
+        let yaml = "checks: [{name: c, expr: x, warning: {above: 5, for: 60s}, critical: {above: 8}, \
+            no_data: {after: 2m}, flap: {changes: 4, within: 10m}}]\n\
+            groups: [{name: g, rules: [{alert: A, expr: x > 6, for: 60s, keep_firing_for: 2m, \
+            annotations: {summary: 'at {{ $value }}'}}]}]";
+        let config: Config = serde_yaml::from_str(yaml).unwrap();
+        let mut run = Run(Threshold::new(&config, 1_700_000_000_000).unwrap());
+        let (mut second, mut kept) = (0, Vec::new());
+        for (value, pause) in steps {
+            second += pause;
+            match value {
+                Some(value) => drop(run.at(second, &one(f64::from(value)))),
+                None => drop(run.at(second, &[])),
+            }
+            if let Some(bytes) = run.0.to_keep() {
+                kept = bytes;
+            }
+            prop_assert_eq!(run.0.to_keep(), None);
+            let now = run.0.standings(run.0.kept_at_ms()).unwrap();
+            prop_assert_eq!(&kept, &now);
         }
     }
 }

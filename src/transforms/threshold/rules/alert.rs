@@ -6,15 +6,23 @@ use super::super::series::SAID_FOR_MS;
 use super::config::{Group, Rule, Text};
 use super::{Moment, Outcome, elements, millis};
 use crate::expr::go_template::Scope;
-use crate::expr::promql::{Element, Expr, Labels, Ring};
+use crate::expr::promql::{Element, Expr, Labels, Ring, parse};
 use std::collections::{BTreeMap, HashSet};
 
 /// What a run before has kept of an alert that pended is of no use after so long an absence.
 const FORGOTTEN_AFTER_MS: i64 = 3_600_000;
 
+/// What the `query` of a template gives.
+type Ask<'a> = &'a dyn Fn(&str) -> Result<Vec<Element>, String>;
+
+fn ask(text: &str, ring: &Ring, at_ms: i64) -> Result<Vec<Element>, String> {
+    let expr = parse(text).map_err(|problem| problem.to_string())?;
+    elements(&expr, ring, at_ms, 0)
+}
+
 /// A rule with its alerts.
-pub(super) struct AlertRule {
-    pub(super) name: String,
+pub(in super::super) struct AlertRule {
+    pub(in super::super) name: String,
     group: String,
     text: String,
     expr: Expr,
@@ -26,7 +34,9 @@ pub(super) struct AlertRule {
     alerts: BTreeMap<Labels, Alert>,
     /// Alerts that have ended: with when, in milliseconds since the epoch.
     ended: Vec<(Labels, Alert, i64)>,
-    pub(super) is_broken: bool,
+    pub(in super::super) is_broken: bool,
+    /// Whether what is to be kept of its alerts is another than when that was last asked for.
+    is_changed: bool,
 }
 
 /// An alert.
@@ -63,6 +73,7 @@ impl AlertRule {
             alerts: BTreeMap::new(),
             ended: Vec::new(),
             is_broken: false,
+            is_changed: false,
         }
     }
 
@@ -75,22 +86,27 @@ impl AlertRule {
         outcome: &mut Outcome,
     ) -> Result<(), String> {
         let elements = elements(&self.expr, ring, now.at_ms, limit)?;
+        let asked: &Ring = ring;
+        let ask: Ask<'_> = &|text| ask(text, asked, now.at_ms);
         let mut present = HashSet::new();
         let mut found = Vec::new();
         for element in &elements {
-            let labels = self.labels_of(element);
+            let labels = self.labels_of(element, ask);
             if !present.insert(labels.clone()) {
                 return Err(format!("several alerts have the labels {labels}"));
             }
-            let annotations = rendered(&self.annotations, element);
+            let annotations = rendered(&self.annotations, element, ask);
             found.push((labels, element.value, annotations.collect::<Vec<_>>()));
         }
+        let known = self.alerts.len();
         for (labels, value, annotations) in found {
             let alert = self.alerts.entry(labels).or_insert_with(|| Alert::new(now.at_ms));
+            self.is_changed |= alert.annotations != annotations;
             (alert.value, alert.annotations) = (value, annotations);
             (alert.gone_ms, alert.is_restored) = (None, false);
         }
-        let window_ms = self.expr.longest_window_ms();
+        self.is_changed |= self.alerts.len() != known;
+        let window_ms = self.window_ms();
         // Until its windows are full again, nothing is known of an alert of the run before.
         let is_blind = now.at_ms - now.first_ms <= window_ms;
         let (pending_for_ms, keep_ms) = (self.pending_for_ms, self.keep_firing_for_ms);
@@ -116,6 +132,7 @@ impl AlertRule {
             }
             ended.push(labels.clone());
         }
+        self.is_changed |= !events.is_empty() || !ended.is_empty();
         for (labels, alert, change, since_ms) in events {
             outcome.events.push(self.event(labels, &alert, Told::Change(change, since_ms)));
         }
@@ -146,12 +163,32 @@ impl AlertRule {
         }
     }
 
-    fn labels_of(&self, element: &Element) -> Labels {
+    fn labels_of(&self, element: &Element, ask: Ask<'_>) -> Labels {
         let mut labels = element.labels.nameless();
         self.group_labels.iter().for_each(|(name, value)| labels.set(name, value));
-        rendered(&self.labels, element).for_each(|(name, value)| labels.set(&name, &value));
+        rendered(&self.labels, element, ask).for_each(|(name, value)| labels.set(&name, &value));
         labels.set("alertname", &self.name);
         labels
+    }
+
+    /// How far it looks back, in milliseconds.
+    pub(in super::super) fn window_ms(&self) -> i64 {
+        self.expr.longest_window_ms()
+    }
+
+    /// The alerts whose series are there, whatever `for` says, with their values.
+    pub(in super::super) fn active(&self) -> impl Iterator<Item = (&Labels, f64)> {
+        let alerts = self.alerts.iter().filter(|(_, alert)| alert.gone_ms.is_none());
+        alerts.map(|(labels, alert)| (labels, alert.value))
+    }
+
+    pub(super) fn is_pending(&self) -> bool {
+        self.alerts.values().any(|alert| alert.fired_ms.is_none())
+    }
+
+    /// Whether what is to be kept of its alerts is another than when this was last asked.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.is_changed)
     }
 
     /// Every alert that fires, and those that have ended a while ago.
@@ -283,8 +320,9 @@ fn series(name: &str, labels: &Labels, state: Option<&str>) -> Labels {
 fn rendered<'t>(
     texts: &'t [(String, Text)],
     element: &'t Element,
+    ask: Ask<'t>,
 ) -> impl Iterator<Item = (String, String)> + 't {
-    let scope = Scope { labels: &element.labels, value: element.value };
+    let scope = Scope { labels: &element.labels, value: element.value, ask };
     texts.iter().map(move |(name, text)| {
         let made = text.template.render(scope);
         let told = |reason: String| format!("<error expanding template: {reason}>");

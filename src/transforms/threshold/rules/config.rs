@@ -1,6 +1,7 @@
 //! Rules as Prometheus's rule files have them.
 
-use crate::expr::go_template::Template;
+use crate::expr::go_template::{HOLE, Template};
+use crate::expr::promql::{Expr, parse};
 use crate::topology::settings::Period;
 use crate::transforms::threshold::check::Expression;
 use indexmap::IndexMap;
@@ -65,13 +66,32 @@ pub struct Text {
     pub text: String,
     /// As it was read.
     pub template: Template,
+    /// What it asks of the host's metrics.
+    pub queries: Vec<Expr>,
 }
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let template = Template::new(&text).map_err(de::Error::custom)?;
-        Ok(Self { text, template })
+        let queries = template.queries().map_err(de::Error::custom)?;
+        let queries = queries.iter().map(|query| read_query(query)).collect::<Result<_, _>>();
+        Ok(Self { text, template, queries: queries.map_err(de::Error::custom)? })
+    }
+}
+
+/// A query of a template, of which not all is known yet.
+fn read_query(text: &str) -> Result<Expr, String> {
+    let expr = parse(text)
+        .map_err(|problem| format!("`query`: {}", problem.to_string().replace(HOLE, "…")))?;
+    let is_named = |name: Option<&str>| name.is_some_and(|name| !name.contains(HOLE));
+    match expr.looks().iter().all(|look| is_named(look.selector.name())) {
+        true => Ok(expr),
+        false => {
+            Err("`query`: the name of a metric must stand in the text, so that it is known of \
+                      which series values are needed"
+                .to_owned())
+        }
     }
 }
 

@@ -9,7 +9,7 @@ mod tests;
 use super::event::Event;
 use super::keep::KeptAlert;
 use crate::expr::promql::{Element, Expr, Labels, Ring, Value, evaluate};
-use alert::AlertRule;
+pub(super) use alert::AlertRule;
 use config::Kind;
 pub use config::{Group, Rule, Text};
 use std::collections::HashSet;
@@ -99,12 +99,27 @@ impl Rules {
 
     /// The alerts that are pending or fire, for the next start.
     pub(super) fn kept(&self) -> Vec<KeptAlert> {
+        self.alerts().flat_map(AlertRule::kept).collect()
+    }
+
+    /// The rules that alert.
+    pub(super) fn alerts(&self) -> impl Iterator<Item = &AlertRule> {
         let rules = self.groups.iter().flat_map(|group| &group.rules);
-        let alerts = rules.filter_map(|rule| match rule {
+        rules.filter_map(|rule| match rule {
             RunningRule::Alert(alert) => Some(alert),
             RunningRule::Record(_) => None,
-        });
-        alerts.flat_map(AlertRule::kept).collect()
+        })
+    }
+
+    /// Whether an alert pends.
+    pub(super) fn are_pending(&self) -> bool {
+        self.alerts().any(AlertRule::is_pending)
+    }
+
+    /// Whether what is to be kept of alerts is another than when this was last asked.
+    pub(super) fn take_changed(&mut self) -> bool {
+        let changed = |is_any: bool, rule: &mut AlertRule| is_any | rule.take_changed();
+        self.alerts_mut().fold(false, changed)
     }
 
     /// Takes up what the run before has kept, which ended so many milliseconds ago.
