@@ -63,6 +63,8 @@ pub const TARGETS: &[Target] = &[
         sinks::apply::tasks::keys_hostile::file,
         sinks::apply::tasks::keys_hostile::files,
     ),
+    bytes("signature", net::git::hostile::signature, net::git::hostile::signatures),
+    bytes("signers", net::git::hostile::signers, net::git::hostile::signer_files),
     bytes("capabilities", host::capabilities::hostile::rights, host::capabilities::hostile::all),
     files("segment", topology::buffer::hostile::segment, topology::buffer::hostile::segments),
     files(
