@@ -3,8 +3,11 @@
 use crate::event::fault::Diagnostic;
 use crate::event::tree::Span;
 use anstyle::{AnsiColor, Style};
+use regex::Regex;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
+use std::sync::LazyLock;
 
 /// More of a line than this wraps on most terminals, and then the caret points at nothing.
 const WIDEST_SNIPPET: usize = 160;
@@ -163,11 +166,13 @@ fn sorted(faults: &[Diagnostic]) -> Vec<&Diagnostic> {
 
 fn write_snippet(out: &mut dyn Write, span: &Span, colour: Colour) -> io::Result<()> {
     let (line, column) = span.line_column();
-    let text: Vec<char> = span.line_text().chars().collect();
+    let line_text = span.line_text();
+    let before: String = line_text.chars().take(column - 1).collect();
+    let text: Vec<char> = without_passwords(line_text).chars().collect();
     if text.is_empty() {
         return Ok(());
     }
-    let at = (column - 1).min(text.len());
+    let at = without_passwords(&before).chars().count().min(text.len());
     let from = if at > WIDEST_SNIPPET / 2 && text.len() > WIDEST_SNIPPET {
         at - WIDEST_SNIPPET / 2
     } else {
@@ -175,7 +180,7 @@ fn write_snippet(out: &mut dyn Write, span: &Span, colour: Colour) -> io::Result
     };
     let shown: String = text.iter().skip(from).take(WIDEST_SNIPPET).collect();
     let marked = span.file.text.get(span.start..span.end).unwrap_or_default();
-    let length = marked.lines().next().unwrap_or_default().chars().count();
+    let length = without_passwords(marked.lines().next().unwrap_or_default()).chars().count();
     let length = length.clamp(1, (WIDEST_SNIPPET - (at - from)).max(1));
     let number = line.to_string();
     let (gutter, indent) = (" ".repeat(number.len()), " ".repeat(at - from));
@@ -183,6 +188,14 @@ fn write_snippet(out: &mut dyn Write, span: &Span, colour: Colour) -> io::Result
     let bar = colour.paint(blue, "|");
     writeln!(out, " {} {bar} {}", colour.paint(blue, &number), printable(&shown))?;
     writeln!(out, " {gutter} {bar} {indent}{}", colour.paint(red, &"^".repeat(length)))
+}
+
+/// A line without the passwords in its URLs, which no masker knows: they are shown when they are
+/// refused.
+fn without_passwords(line: &str) -> Cow<'_, str> {
+    static LOGIN: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r#"(://[^\s/@:'"]*:)[^\s/'"]+@"#).ok());
+    LOGIN.as_ref().map_or(Cow::Borrowed(line), |login| login.replace_all(line, "${1}***@"))
 }
 
 /// A file's text must not steer the terminal; every character keeps its column.
@@ -288,6 +301,22 @@ mod tests {
      1 |  x�]0;y�
        |  ^
     ");
+    }
+
+    #[test]
+    fn a_password_in_an_url_is_not_shown_and_the_mark_stays_below_its_place() {
+        let line = "a: {url: \"https://me:hunter2@x.org/\", to: http://me@x.org:80/, no: yes}";
+        let shown = |marked| {
+            text(&[Diagnostic::new("no", Some(span("a.yml", line, marked)))], Colour::Never)
+        };
+        insta::assert_snapshot!(shown("\"https://me:hunter2@x.org/\"") + &shown("no: yes"), @r#"
+        error: a.yml:1:10: no
+         1 | a: {url: "https://me:***@x.org/", to: http://me@x.org:80/, no: yes}
+           |          ^^^^^^^^^^^^^^^^^^^^^^^
+        error: a.yml:1:64: no
+         1 | a: {url: "https://me:***@x.org/", to: http://me@x.org:80/, no: yes}
+           |                                                            ^^^^^^^
+        "#);
     }
 
     #[test]

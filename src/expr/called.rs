@@ -1,7 +1,7 @@
-//! The filters and tests that an expression or template calls, held against those that there are:
-//! the library notices an unknown one only when it comes to it.
+//! The filters, tests and look-ups that an expression or template calls, held against those that
+//! there are: the library notices an unknown one only when it comes to it.
 
-use super::{filters, jinja::Problem, suggest, tests};
+use super::{filters, jinja::Problem, lookups, suggest, tests};
 use minijinja::machinery::{Token, tokenize};
 use minijinja::{Environment, ErrorKind};
 use std::collections::HashSet;
@@ -33,14 +33,14 @@ fn names(entries: Vec<&'static super::call::Entry>) -> impl Iterator<Item = &'st
     entries.into_iter().flat_map(|entry| entry.names.iter().copied())
 }
 
-/// Complains about the first filter or test in `text` that is not known. Text that cannot be read
-/// is complained about elsewhere.
+/// Complains about the first filter, test or look-up in `text` that is not known. Text that cannot
+/// be read is complained about elsewhere.
 pub(super) fn check(
     text: &str,
     is_expression: bool,
     environment: &Environment<'_>,
 ) -> Result<(), Problem> {
-    if !text.contains('|') && !text.contains("is") && !text.contains("filter") {
+    if !["|", "is", "filter", "lookup", "query"].iter().any(|word| text.contains(word)) {
         return Ok(());
     }
     let tokens: Result<Vec<_>, _> =
@@ -59,6 +59,9 @@ pub(super) fn check(
                 let negated = matches!(token(at + 1), Some(Token::Ident("not")));
                 test(at + 1 + usize::from(negated))
             }
+            Some(Token::Ident("lookup" | "query")) if !follows_dot => {
+                look_up(token(at + 1), token(at + 2))
+            }
             _ => None,
         };
         if let Some(problem) = found {
@@ -66,6 +69,16 @@ pub(super) fn check(
         }
     }
     Ok(())
+}
+
+/// What is wrong with a look-up whose name is written out: one that is worked out is judged then.
+fn look_up(open: Option<&Token<'_>>, name: Option<&Token<'_>>) -> Option<Problem> {
+    let name: &str = match (open?, name?) {
+        (Token::ParenOpen, Token::Str(name)) => name,
+        (Token::ParenOpen, Token::String(name)) => name,
+        _ => return None,
+    };
+    if lookups::is_known(name) { None } else { Some(lookups::unknown(name)) }
 }
 
 /// The name that begins at token number `at`, its collection's prefix included.
@@ -132,6 +145,12 @@ mod unit {
                 "there is no filter `ansible.builtin.uper`",
                 Some("did you mean `upper`?"),
             ),
+            (
+                "{{ lookup('flie', 'a') }}",
+                "there is no look-up `flie`",
+                Some("did you mean `file`?"),
+            ),
+            ("query(\"zzzzzzz\")", "there is no look-up `zzzzzzz`", None),
         ] {
             let found = complaint(text);
             assert_eq!(found, Some((message.to_owned(), hint.map(str::to_owned))), "{text}");
@@ -148,6 +167,8 @@ mod unit {
             "{% raw %}{{ a | uper }}{% endraw %} is nope | uper {# a | uper #}",
             "{% filter upper %}this is text{% endfilter %}",
             "a | default('x') is defined",
+            "lookup('ansible.builtin.file', 'a') ~ query('vars', 'b')",
+            "lookup(kind, 'a') ~ x.lookup('nope') ~ lookup",
         ] {
             assert_eq!(complaint(text), None, "{text}");
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -91,6 +92,13 @@ impl Host {
     pub(super) fn apply(&self, arguments: &[&str]) -> Ran {
         let output = self.driftless(&[&["apply", "config"], arguments].concat());
         Ran::of(&output)
+    }
+
+    /// The same as another user; `None` where that one may not start the program.
+    pub(super) fn apply_as(&self, uid: u32, arguments: &[&str]) -> Option<Ran> {
+        let mut command = self.command(&[&["apply", "config"], arguments].concat());
+        let output = command.uid(uid).gid(uid).output().ok()?;
+        Some(Ran::of(&output))
     }
 
     /// Starts `driftless agent` on the config.

@@ -7,6 +7,8 @@ mod host;
 #[cfg(test)]
 mod playbook;
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod sandbox;
 
 use host::{Host, Ran, SECRET, records};

@@ -145,6 +145,13 @@ pub fn query(
     Ok(find(name, terms.to_vec(), options, scope)?)
 }
 
+/// What is said of a look-up that is not there.
+pub(super) fn unknown(name: &str) -> Problem {
+    let all = entries().flat_map(|(_, entries)| entries).flat_map(|entry| entry.names);
+    let near = super::suggest::nearest(name, all.copied());
+    super::suggest::problem(format!("there is no look-up `{name}`"), near)
+}
+
 /// Whether there is a look-up of this name.
 pub fn is_known(name: &str) -> bool {
     named(name).is_some()
@@ -163,11 +170,7 @@ fn find(
     options: IndexMap<String, Value>,
     scope: &Scope,
 ) -> Result<Vec<Value>, Error> {
-    let Some(look_up) = named(name) else {
-        let all = entries().flat_map(|(_, entries)| entries).flat_map(|entry| entry.names);
-        let near = super::suggest::nearest(name, all.copied());
-        return Err(super::suggest::error(format!("there is no look-up `{name}`"), near));
-    };
+    let look_up = named(name).ok_or_else(|| unknown(name).into_error())?;
     for value in terms.iter().chain(options.values()) {
         super::call::refuse_undefined(value)?;
     }

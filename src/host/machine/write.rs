@@ -127,7 +127,9 @@ impl Machine {
         let said = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
         let said = String::from_utf8_lossy(said);
         let how = output.how_it_ended();
-        Err(Fault::new(format!("`{shown}` objects to the new content ({how}): {}", said.trim())))
+        let said = said.trim();
+        let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+        Err(Fault::new(format!("`{shown}` objects to the new content ({how}){said}")))
     }
 
     /// Makes sure that `path` is a directory; its parent must be one. `attributes` count for a

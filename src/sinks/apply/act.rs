@@ -197,21 +197,20 @@ impl Executor<'_> {
     }
 
     fn become_user(&mut self, job: &Job<'_>, scope: &Scope) -> Result<(), Failure> {
-        let Some(user) = job.keywords.user.as_ref().filter(|_| job.switches.becomes) else {
-            return Ok(());
-        };
-        let rendered = scope.engine().render_node(user, scope)?;
-        let name = rendered.scalar_text().unwrap_or_default();
-        if name.is_empty() {
+        if !job.switches.becomes {
             return Ok(());
         }
+        let user = job.keywords.user.as_ref();
+        let rendered = user.map(|user| scope.engine().render_node(user, scope)).transpose()?;
+        let name = rendered.as_ref().and_then(Node::scalar_text).filter(|name| !name.is_empty());
+        let name = name.unwrap_or("root");
         if name != "root" && !job.module.runs_as() {
             let why = format!("`{}` cannot run as the user `{name}`", job.module.name);
             let hint = "commands can; of files, `owner`, `group` and `mode` say whose they are";
             return Err(Failure { hint: Some(hint.into()), ..Failure::new(why) });
         }
-        // Whoever is not root already is told by what it may not do.
-        if name != "root" && job.module.starts_programs() {
+        // The rest leaves the host alone, which anybody may.
+        if job.module.starts_programs() || !job.module.runs_as() {
             self.machine.run_commands_as(Some(name))?;
         }
         Ok(())
