@@ -26,7 +26,7 @@ pub struct Settings {
     /// The branch to follow. Default, where neither `tag` nor `commit` is given: the one that the
     /// repository itself has as its main branch.
     pub branch: Option<String>,
-    /// A tag to follow, wherever it is moved to.
+    /// A tag to follow. Like a branch it may move on, not back.
     pub tag: Option<String>,
     /// One commit to stay at: its full name of 40 digits.
     pub commit: Option<String>,
