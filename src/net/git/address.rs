@@ -180,7 +180,7 @@ fn over_ssh(
 
 impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let parsed = String::deserialize(deserializer)?.parse();
+        let parsed = String::deserialize(deserializer)?.parse::<Self>();
         // The reader of configs names the key itself.
         parsed.map_err(|why: String| de::Error::custom(why.trim_start_matches("`url` ")))
     }
