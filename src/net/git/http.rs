@@ -1,6 +1,7 @@
 //! A line over HTTP: git's smart protocol, as gitprotocol-http(5) has it.
 
 use super::settings::Settings;
+use crate::net::auth::Auth;
 use crate::net::http::{client_through, shown, unanswered};
 use bytes::{Buf as _, Bytes};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
@@ -32,7 +33,7 @@ impl Http {
         let client = client_through(left, &settings.tls, settings.proxy.as_deref())?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| format!("no thread to fetch on: {error}"))?;
-        let header = settings.auth.as_ref().map(|auth| auth.header()).transpose()?.flatten();
+        let header = settings.auth.as_ref().map(Auth::header).transpose()?.flatten();
         let login = header.map(|(name, value)| {
             let name = HeaderName::from_bytes(name.as_bytes())
                 .map_err(|_| format!("`{name}` is no name of a header"))?;

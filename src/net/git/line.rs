@@ -102,7 +102,7 @@ struct Bounded<S> {
 
 impl<S: Read> Read for Bounded<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer).map_err(told)?;
+        let count = self.inner.read(buffer).map_err(|error| told(&error))?;
         self.left = self
             .left
             .checked_sub(count as u64)
@@ -113,16 +113,16 @@ impl<S: Read> Read for Bounded<S> {
 
 impl<S: Write> Write for Bounded<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.inner.write(bytes).map_err(told)
+        self.inner.write(bytes).map_err(|error| told(&error))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush().map_err(told)
+        self.inner.flush().map_err(|error| told(&error))
     }
 }
 
 /// The library takes the text of an error for a C string.
-fn told(error: io::Error) -> io::Error {
+fn told(error: &io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
             io::Error::other("no answer in time")
