@@ -54,10 +54,8 @@ impl Session {
         let (revision, note) = match follow::active(git, &data_dir) {
             Ok(Some(revision)) => {
                 let commit = &revision.commit[..12];
-                (
-                    Some(revision.clone()),
-                    format!("this is the commit {commit} of {url}, as the agent has it"),
-                )
+                let note = format!("this is the commit {commit} of {url}, as the agent has it");
+                (Some(revision), note)
             }
             Ok(None) => (
                 None,
