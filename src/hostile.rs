@@ -74,6 +74,8 @@ pub const TARGETS: &[Target] = &[
         host::packages::public_keys::hostile::file,
         host::packages::public_keys::hostile::files,
     ),
+    bytes("signature", net::git::hostile::signature, net::git::hostile::signatures),
+    bytes("signers", net::git::hostile::signers, net::git::hostile::signer_files),
     bytes("capabilities", host::capabilities::hostile::rights, host::capabilities::hostile::all),
     files("segment", topology::buffer::hostile::segment, topology::buffer::hostile::segments),
     files(

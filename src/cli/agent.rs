@@ -1,11 +1,13 @@
 //! `driftless agent`: runs everything that the config says, until told to stop.
 
 use super::Exit;
+use super::follow::{Candidate, Follow, Looked, Start, log_notes, log_refusal, of_config, start};
 use super::runtime::{self, Signals, Told};
 use super::session::{Session, Stamp};
 use super::shell::{LogFormat, LogLevel, Output, Shell};
 use crate::config::files::AgentFile;
-use crate::config::load::Config;
+use crate::config::load::{Config, Revision};
+use crate::event::fault::Diagnostic;
 use crate::event::task::SharedTaskSet;
 use crate::host::open_files;
 use crate::topology::context::Environment;
@@ -23,7 +25,8 @@ const CONFIG_POLL: Duration = Duration::from_secs(2);
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Run everything that the config says, until SIGTERM. SIGHUP, or a change to the config's files,
-/// loads it anew; what did not change keeps running.
+/// loads it anew; what did not change keeps running. Where agent.yml names a git repository, so does
+/// a new revision there.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  driftless agent\n  driftless agent --config ./config --once")]
 pub struct Args {
@@ -45,11 +48,16 @@ pub struct Args {
 pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
     let session = Session::new(&args.config);
     let stamp = session.stamp();
-    let config = match session.load_or_complain(shell, Output::Text) {
+    let masker = shell.masker.clone();
+    let config = match session.load_at(None, &masker) {
         Ok(config) => config,
-        Err(exit) => return exit,
+        Err(complaints) => return shell.complain(&complaints, Output::Text),
     };
     shell.start_logging(args.log_level, args.log_format);
+    let Start { config, revision, follow } = match start(&session, config, &masker, args.once) {
+        Ok(start) => start,
+        Err(message) => return shell.fail(&message),
+    };
     if let Err(error) = open_files::allow_many() {
         tracing::warn!("the limit of open files stays as it is: {error}");
     }
@@ -66,8 +74,13 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
             .map_err(|complaints| shell.complain(&complaints, Output::Text))?;
         let signals = Signals::new().map_err(|error| shell.fail(&error.to_string()))?;
         let loads = loads(&env).map_err(|error| shell.fail(&error.to_string()))?;
-        let settings = config.agent;
-        let agent = Agent { session: &session, env, tasks, topology, settings, stamp, loads };
+        if let Some(follow) = &follow {
+            let registered = follow.register(&env.telemetry);
+            registered.map_err(|error| shell.fail(&error.to_string()))?;
+        }
+        let (session, settings) = (&session, config.agent);
+        let agent =
+            Agent { session, env, tasks, topology, settings, stamp, loads, revision, follow };
         Ok(if args.once { agent.once(signals).await } else { agent.serve(signals).await })
     };
     let end = runtime::run(start());
@@ -96,6 +109,9 @@ struct Agent<'s> {
     settings: AgentFile,
     stamp: Stamp,
     loads: IntCounterVec,
+    /// What of the repository is active.
+    revision: Option<Revision>,
+    follow: Option<Follow>,
 }
 
 impl Agent<'_> {
@@ -120,11 +136,19 @@ impl Agent<'_> {
             tokio::select! {
                 told = signals.next() => match told {
                     Told::Stop => break,
-                    Told::Reload => self.reload("SIGHUP"),
+                    Told::Reload => {
+                        self.reload("SIGHUP");
+                        self.follow.iter_mut().for_each(Follow::again);
+                    }
                 },
+                looked = seen(&mut self.follow) => {
+                    self.looked(looked);
+                    self.prune();
+                }
                 _ = poll.tick() => {
                     if self.session.stamp() != self.stamp {
                         self.reload("the config changed");
+                        self.follow.iter_mut().for_each(Follow::again);
                     }
                 }
             }
@@ -146,22 +170,62 @@ impl Agent<'_> {
     /// Loads the config anew. A bad one is refused, and the old one goes on.
     fn reload(&mut self, reason: &str) {
         self.stamp = self.session.stamp();
-        let outcome =
-            self.session.load(&self.env.masker).and_then(|config| self.go_over_to(config));
-        match outcome {
-            Ok(()) => self.loads.with_label_values(&["taken"]).inc(),
-            Err(complaints) => {
-                self.loads.with_label_values(&["refused"]).inc();
-                for complaint in &complaints {
-                    let hint = complaint.hint.as_deref();
-                    tracing::error!(reason, complaint = %complaint, hint, "config refused");
-                }
-            }
+        let revision = self.revision.clone();
+        if let Err(complaints) = self.load(revision) {
+            log_refusal(reason, &complaints);
         }
     }
 
-    fn go_over_to(&mut self, config: Config) -> Result<(), Vec<crate::event::fault::Diagnostic>> {
+    /// Goes over to the config with this revision.
+    fn load(&mut self, revision: Option<Revision>) -> Result<(), Vec<Diagnostic>> {
+        let config = self.session.load_at(revision.as_ref(), &self.env.masker);
+        let outcome = config.and_then(|config| self.go_over_to(config));
+        let result = if outcome.is_ok() { "taken" } else { "refused" };
+        self.loads.with_label_values(&[result]).inc();
+        if outcome.is_ok() {
+            self.revision = revision.filter(|_| self.follow.is_some());
+        }
+        outcome
+    }
+
+    /// Takes a new revision, or stays with the one that is active.
+    fn looked(&mut self, looked: Looked) {
+        let refused = match looked {
+            Looked::Active => return self.follow.iter_mut().for_each(Follow::is_newest),
+            Looked::Refused => return self.follow.iter().for_each(Follow::is_still_refused),
+            Looked::Failed(commit, failure) => (commit, failure),
+            Looked::New(candidate) => {
+                let revision = self.follow.as_ref().map(|follow| follow.revision(&candidate));
+                match self.load(revision) {
+                    Ok(()) => return self.taken(candidate),
+                    Err(complaints) => {
+                        log_refusal("a new revision", &complaints);
+                        (Some(candidate.commit), of_config(&complaints))
+                    }
+                }
+            }
+        };
+        if let Some(follow) = &mut self.follow {
+            follow.refuse(refused.0, &refused.1);
+        }
+    }
+
+    fn taken(&mut self, candidate: Candidate) {
+        if let Some(follow) = &mut self.follow {
+            follow.take(candidate);
+        }
+    }
+
+    /// A run may still be busy with files of an older revision.
+    fn prune(&mut self) {
+        if !self.env.runs.is_running() {
+            self.follow.iter_mut().for_each(Follow::prune);
+        }
+    }
+
+    fn go_over_to(&mut self, config: Config) -> Result<(), Vec<Diagnostic>> {
         let before = (self.env.secrets.load_full(), self.env.constants.load_full());
+        log_notes(&config);
         self.env.secrets.store(Arc::new(config.secrets));
         self.env.constants.store(Arc::new(config.constants));
         match self.topology.reload(&config.graph) {
@@ -172,14 +236,15 @@ impl Agent<'_> {
                     stopped = changes.stopped,
                     "config loaded"
                 );
+                self.follow_on(&config.agent);
                 if !self.settings.starts_like(&config.agent) {
                     tracing::warn!(
                         "`data_dir`, `host` and `memory_limit` count from the next start"
                     );
                 }
                 let kept = self.settings.clone();
-                self.settings =
-                    AgentFile { shutdown_timeout: config.agent.shutdown_timeout, ..kept };
+                let AgentFile { shutdown_timeout, git, .. } = config.agent;
+                self.settings = AgentFile { shutdown_timeout, git, ..kept };
                 self.tasks.send_if_modified(|current| {
                     let changed = *current != config.tasks;
                     *current = config.tasks;
@@ -193,5 +258,26 @@ impl Agent<'_> {
                 Err(complaints)
             }
         }
+    }
+
+    /// Follows what the config says from now on.
+    fn follow_on(&mut self, agent: &AgentFile) {
+        match (&agent.git, &mut self.follow) {
+            (Some(settings), Some(follow)) => follow.set(settings),
+            (None, Some(_)) => {
+                tracing::info!("no repository is followed any more");
+                self.follow = None;
+            }
+            (Some(_), None) => tracing::warn!("`git` counts from the next start"),
+            (None, None) => {}
+        }
+    }
+}
+
+/// What the next look shows; never anything where no repository is followed.
+async fn seen(follow: &mut Option<Follow>) -> Looked {
+    match follow {
+        Some(follow) => follow.seen().await,
+        None => std::future::pending().await,
     }
 }

@@ -114,6 +114,7 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
+    shell.note(&config.notes, Output::Text);
     let plan = match plan(args, &session, config, shell) {
         Ok(plan) => plan,
         Err(exit) => return exit,

@@ -34,7 +34,10 @@ enum Format {
 
 pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
     match Session::new(&args.paths).load_or_complain(shell, Output::Text) {
-        Ok(config) => shell.print(&draw(&config.graph, args.format)),
+        Ok(config) => {
+            shell.note(&config.notes, Output::Text);
+            shell.print(&draw(&config.graph, args.format))
+        }
         Err(exit) => exit,
     }
 }

@@ -10,6 +10,7 @@ pub mod completions;
 pub mod docs;
 mod extra_vars;
 pub mod facts;
+mod follow;
 mod found;
 pub mod graph;
 pub mod logs;

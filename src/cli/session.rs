@@ -2,9 +2,11 @@
 //! environment that its components run in.
 
 use super::Exit;
+use super::follow;
 use super::shell::{Output, Shell};
 use crate::config::discover::FileKind;
-use crate::config::load::{Config, Surroundings, load, load_topology};
+use crate::config::files::AgentFile;
+use crate::config::load::{Config, Revision, Surroundings, load, load_topology};
 use crate::config::secrets::Places;
 use crate::event::fault::Diagnostic;
 use crate::event::secret::Masker;
@@ -42,9 +44,43 @@ impl Session {
         Self { engine: Arc::new(Engine::new()), facts: Arc::new(Facts::new(Roots::live())), paths }
     }
 
-    /// Reads the config anew. `masker` learns its secrets, whether it is right or not.
+    /// Reads the config anew. `masker` learns its secrets, whether it is right or not. Where it
+    /// follows a repository, this is what the agent has taken from there last.
     pub(super) fn load(&self, masker: &Masker) -> Result<Config, Vec<Diagnostic>> {
-        self.load_with(masker, |surroundings| load(&self.paths, surroundings))
+        let config = self.load_at(None, masker)?;
+        let Some(git) = &config.agent.git else { return Ok(config) };
+        let data_dir = data_dir(&config.agent);
+        let url = &git.url;
+        let (revision, note) = match follow::active(git, &data_dir) {
+            Ok(Some(revision)) => {
+                let commit = &revision.commit[..12];
+                let note = format!("this is the commit {commit} of {url}, as the agent has it");
+                (Some(revision), note)
+            }
+            Ok(None) => (
+                None,
+                format!("only agent.yml is looked at: the agent has taken nothing from {url} yet"),
+            ),
+            Err(error) => {
+                (None, format!("only agent.yml is looked at: what the agent has of {url}: {error}"))
+            }
+        };
+        let mut config = match &revision {
+            Some(revision) => self.load_at(Some(revision), masker)?,
+            None => config,
+        };
+        config.notes.insert(0, Diagnostic::new(note, None));
+        Ok(config)
+    }
+
+    /// Reads the config anew, and everything but the agent's own settings from `revision` where it
+    /// follows a repository.
+    pub(super) fn load_at(
+        &self,
+        revision: Option<&Revision>,
+        masker: &Masker,
+    ) -> Result<Config, Vec<Diagnostic>> {
+        self.load_with(masker, |surroundings| load(&self.paths, revision, surroundings))
     }
 
     /// Takes a topology that the program itself has put together.
@@ -70,7 +106,7 @@ impl Session {
             secret_places: Places { environment: secret, files: Vec::new() },
             masker: Masker::default(),
         };
-        load(&self.paths, &surroundings)
+        load(&self.paths, None, &surroundings)
     }
 
     fn load_with(
@@ -88,7 +124,8 @@ impl Session {
             masker: masker.clone(),
         };
         let config = load(&surroundings)?;
-        if !config.secrets.is_empty()
+        let login = config.agent.git.as_ref().and_then(|git| git.auth.as_ref());
+        if (!config.secrets.is_empty() || login.is_some())
             && let Err(error) = core_dump::forbid()
         {
             let message =
@@ -134,7 +171,7 @@ impl Session {
         let (tasks_in, tasks) = watch::channel(config.tasks.clone());
         let environment = Environment {
             host: config.host.as_str().into(),
-            data_dir: config.agent.data_dir.clone().unwrap_or_else(standard_data_dir),
+            data_dir: data_dir(&config.agent),
             keeps_state: true,
             memory: Memory::new(limit),
             telemetry,
@@ -195,6 +232,11 @@ pub(super) fn standard_config() -> PathBuf {
         Some(home) if !system.exists() => home,
         _ => system.to_owned(),
     }
+}
+
+/// Where the agent keeps its state.
+pub(super) fn data_dir(agent: &AgentFile) -> PathBuf {
+    agent.data_dir.clone().unwrap_or_else(standard_data_dir)
 }
 
 /// `/var/lib/driftless` as root, else `$XDG_STATE_HOME/driftless`.

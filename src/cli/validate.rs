@@ -3,7 +3,7 @@
 use super::Exit;
 use super::session::Session;
 use super::shell::{Output, Shell};
-use crate::sinks::apply::notes::notes;
+use crate::sinks::apply::notes;
 use crate::topology::run::Topology;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,7 +35,8 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
     if let Err(complaints) = Topology::check(&config.graph, &environment) {
         return shell.complain(&complaints, args.output);
     }
-    let mut notes = config.tasks.as_deref().map(notes).unwrap_or_default();
+    let mut notes = config.notes;
+    notes.extend(config.tasks.as_deref().map(notes::notes).unwrap_or_default());
     notes.extend(Topology::notes(&config.graph));
     let noted = shell.note(&notes, args.output);
     match args.output {

@@ -79,7 +79,7 @@ impl FileKind {
             Some(Self::Facts)
         } else if has(&["sinks", "transforms"]) {
             Some(Self::Topology)
-        } else if has(&["data_dir", "memory_limit"]) {
+        } else if has(&["data_dir", "memory_limit", "git"]) {
             Some(Self::Agent)
         } else {
             None
@@ -105,14 +105,25 @@ pub struct Files {
     pub found: Vec<Found>,
     /// What could not be read.
     pub complaints: Vec<Diagnostic>,
+    /// Files of the kind that was not wanted, unread.
+    pub left_out: Vec<PathBuf>,
 }
 
 /// Finds and reads all files of the config at `path`.
 pub fn discover(path: &Path) -> Files {
+    discover_but(path, None)
+}
+
+/// The same, without the files of one kind.
+pub fn discover_but(path: &Path, unwanted: Option<FileKind>) -> Files {
     let mut files = Files::default();
     if path.is_dir() {
         for (kind, file) in list(path, &mut files.complaints) {
-            files.read(kind, &file);
+            if Some(kind) == unwanted {
+                files.left_out.push(file);
+            } else {
+                files.read(kind, &file);
+            }
         }
         if files.found.is_empty() && files.complaints.is_empty() {
             let message = format!("`{}` holds no config file", path.display());

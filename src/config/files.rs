@@ -2,6 +2,7 @@
 //! these types.
 
 use crate::event::tree::{Node, Value};
+use crate::net::git::settings::Settings as GitSettings;
 use crate::sources::host_metrics;
 use crate::topology::settings::{ByteSize, Period};
 use crate::transforms::threshold;
@@ -10,8 +11,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::path::PathBuf;
 
-/// Settings of the agent itself (`agent.yml`). All but `shutdown_timeout` hold from one start to
-/// the next; a reload that changes them says so.
+/// Settings of the agent itself (`agent.yml`). All but `shutdown_timeout` and `git` hold from one
+/// start to the next; a reload that changes them says so.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AgentFile {
@@ -28,6 +29,10 @@ pub struct AgentFile {
     pub memory_limit: Option<ByteSize>,
     /// How long everything may take to drain after SIGTERM. Default: `30s`.
     pub shutdown_timeout: Option<Period>,
+    /// The repository that the host is kept as: everything but this file then comes from there, and
+    /// an `agent.yml` there does not count. No variables are known in this file then, and secrets
+    /// only in `git.auth`.
+    pub git: Option<GitSettings>,
 }
 
 impl AgentFile {

@@ -2,7 +2,7 @@
 
 use super::assemble::assemble;
 use super::component::Reader;
-use super::discover::{FileKind, Files, Found, discover};
+use super::discover::{FileKind, Files, Found, discover, discover_but};
 use super::files::{AgentFile, ApplyFile};
 use super::lower::{Lowering, Written};
 use super::merge::merged;
@@ -56,13 +56,29 @@ pub struct Config {
     pub constants: serde_json::Map<String, serde_json::Value>,
     /// The node's name.
     pub host: String,
+    /// What is worth knowing and no fault.
+    pub notes: Vec<Diagnostic>,
 }
 
-/// Loads the config at `paths`, each a directory or a file.
+/// A revision of the repository that a config says the host is kept as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revision {
+    /// The commit's full name.
+    pub commit: String,
+    /// The directory with its config.
+    pub root: PathBuf,
+}
+
+/// Loads the config at `paths`, each a directory or a file. Where it follows a repository, only the
+/// agent's own settings are read there, and everything else in `revision`, if there is one yet.
 ///
 /// # Errors
 /// Everything that is wrong in any file, at once.
-pub fn load(paths: &[PathBuf], surroundings: &Surroundings<'_>) -> Result<Config, Vec<Diagnostic>> {
+pub fn load(
+    paths: &[PathBuf],
+    revision: Option<&Revision>,
+    surroundings: &Surroundings<'_>,
+) -> Result<Config, Vec<Diagnostic>> {
     let mut files = Files::default();
     for path in paths {
         let more = discover(path);
@@ -70,9 +86,36 @@ pub fn load(paths: &[PathBuf], surroundings: &Surroundings<'_>) -> Result<Config
         files.complaints.extend(more.complaints);
         files.complaints.extend(misplaced(path));
     }
+    let mut notes = Vec::new();
+    let mut origin_paths = paths.to_vec();
+    let follows = files.found.iter().any(follows);
+    if follows {
+        let local = files.found.extract_if(.., |file| file.kind != FileKind::Agent);
+        notes.extend(local.map(|file| left_out(&file.path, "`git` has everything else come from")));
+        if let Some(revision) = revision {
+            let more = discover_but(&revision.root, Some(FileKind::Agent));
+            let unread = more.left_out.iter();
+            notes.extend(unread.map(|path| left_out(path, "`agent.yml` is never taken from")));
+            files.found.extend(more.found);
+            files.complaints.extend(more.complaints);
+            files.complaints.extend(misplaced(&revision.root));
+            origin_paths = vec![revision.root.clone()];
+        }
+    }
     let is_whole = files.complaints.is_empty();
-    let origin = Origin::of(paths, &files.found);
-    Loading { surroundings, complaints: files.complaints, is_whole }.run(files.found, origin)
+    let commit = revision.filter(|_| follows).map(|revision| revision.commit.clone());
+    let origin = Origin::of(&origin_paths, &files.found).with_commit(commit);
+    let loading = Loading { surroundings, complaints: files.complaints, is_whole };
+    loading.run(files.found, origin).map(|config| Config { notes, ..config })
+}
+
+/// Whether this file has the host kept as a repository says.
+fn follows(file: &Found) -> bool {
+    file.kind == FileKind::Agent && file.node.get("git").is_some()
+}
+
+fn left_out(path: &std::path::Path, why: &str) -> Diagnostic {
+    Diagnostic::new(format!("`{}` is not read: {why} the repository", path.display()), None)
 }
 
 /// Takes a topology that the program itself has put together, as if a file said it.
@@ -118,6 +161,7 @@ impl Loading<'_> {
         let named = agent_node.as_ref().and_then(|node| self.host(node, &scope));
         let host_name = named.unwrap_or_else(|| self.surroundings.host.clone());
         let scope = scope.with_fixed("host", host(&host_name));
+        let agent_scope = scope.clone();
         let vars_node = self.merged(&mut found, FileKind::Vars, &scope).unwrap_or_else(empty);
         let vars = Arc::new(variables(&vars_node, &mut self.complaints));
         let scope = scope.with_vars(Arc::clone(&vars));
@@ -129,7 +173,11 @@ impl Loading<'_> {
             topology: self.merged(&mut found, FileKind::Topology, &scope),
         };
         let secret_names = secret_names(&vars);
-        let agent = kinds.agent.as_ref().and_then(|node| self.agent(node, &secret_names, &scope));
+        let follows = kinds.agent.as_ref().is_some_and(|node| node.get("git").is_some());
+        // What comes out of the repository has no say in which repository that is.
+        let agent_scope = if follows { &agent_scope } else { &scope };
+        let agent = kinds.agent.as_ref();
+        let agent = agent.and_then(|node| self.agent(node, &secret_names, agent_scope));
         let tasks_node = kinds.apply.clone();
         let groups = agent.as_ref().map(|agent| agent.groups.clone()).unwrap_or_default();
         let apply = kinds.apply.as_ref().and_then(|node| self.apply_file(node.clone()));
@@ -170,7 +218,8 @@ impl Loading<'_> {
         let constants = constants(&scope, shown, &self.surroundings.facts, readers);
         let agent = agent.unwrap_or_default();
         let tasks = tasks.map(Arc::new);
-        Ok(Config { agent, graph, tasks, groups, secrets, constants, host: host_name })
+        let (host, notes) = (host_name, Vec::new());
+        Ok(Config { agent, graph, tasks, groups, secrets, constants, host, notes })
     }
 
     fn merged(&mut self, found: &mut Vec<Found>, kind: FileKind, scope: &Scope) -> Option<Node> {
@@ -186,24 +235,46 @@ impl Loading<'_> {
         rendered.ok()?.as_str().map(str::to_owned)
     }
 
-    /// The agent's own settings. None of them takes a secret: they are paths, sizes and times.
+    /// The agent's own settings. They are paths, sizes and times, and take no secrets; all but the
+    /// login to a repository.
     fn agent(
         &mut self,
         node: &Node,
         secret_names: &HashSet<String>,
         scope: &Scope,
     ) -> Option<AgentFile> {
-        if let Some(place) = first_mention(node, secret_names) {
-            let complaint = Diagnostic::new("no setting of the agent takes a secret", place);
-            self.complaints.push(complaint);
+        let login = node.get("git").and_then(|git| git.get("auth"));
+        let mut others = node.clone();
+        if let Some((key, mut git)) = others.take("git") {
+            git.take("auth");
+            if let Value::Map(entries) = &mut others.value {
+                entries.push((key, git));
+            }
+        }
+        if let Some(place) = first_mention(&others, secret_names) {
+            let message = "no setting of the agent but `git.auth` takes a secret";
+            self.complaints.push(Diagnostic::new(message, place));
             return None;
         }
-        match self.surroundings.engine.render_node(node, scope) {
+        let before = self.complaints.len();
+        let (secrets, _) = self.secrets(login.into_iter());
+        if self.complaints.len() > before {
+            return None;
+        }
+        match self.surroundings.engine.render_node(node, &scope.with_secrets(secrets)) {
             Ok(node) => {
                 // It names no components.
                 let is_whole = self.is_whole;
-                let file = self.typed(node);
+                let git = node.get("git").cloned();
+                let file: Option<AgentFile> = self.typed(node);
                 self.is_whole = is_whole;
+                let settings = file.as_ref().and_then(|file| file.git.as_ref());
+                if let (Some(settings), Some(node)) = (settings, git)
+                    && let Err((key, why)) = settings.check()
+                {
+                    let span = node.get(key).unwrap_or(&node).span.clone();
+                    self.complaints.push(Diagnostic::new(why, span));
+                }
                 file
             }
             Err(problem) => {

@@ -18,6 +18,7 @@ const REVISION_BYTES: usize = 6;
 /// What a desired state belongs to.
 pub(super) struct Origin {
     base: PathBuf,
+    commit: Option<String>,
     hash: Sha256,
 }
 
@@ -28,12 +29,20 @@ impl Origin {
         for file in files {
             add(&mut hash, &file.path, &file.node);
         }
-        Self { base: base_of(paths), hash }
+        Self { base: base_of(paths), commit: None, hash }
     }
 
-    /// What a config is called where no commit names it: the beginning of a hash over its files
-    /// and those that its tasks come from.
+    /// The same, named by a commit.
+    pub(super) fn with_commit(self, commit: Option<String>) -> Self {
+        Self { commit, ..self }
+    }
+
+    /// What a config is called: as its commit is, and where there is none the beginning of a hash
+    /// over its files and those that its tasks come from.
     fn revision(mut self, library: &Library) -> String {
+        if let Some(commit) = self.commit {
+            return commit;
+        }
         for (path, node) in library.files() {
             add(&mut self.hash, path, node);
         }

@@ -213,3 +213,19 @@ pub(super) fn clock_discipline() -> Result<(libc::timex, i32), Errno> {
     };
     Errno::result(state).map(|state| (told, state))
 }
+
+/// Has libgit2 read the settings of a repository itself and of nothing else, and speak `scheme`
+/// by `transport`. To be called before anything else of libgit2 is.
+pub(super) fn set_up_libgit2(
+    scheme: &str,
+    transport: fn(&git2::Remote<'_>) -> Result<git2::transport::Transport, git2::Error>,
+) -> Result<(), git2::Error> {
+    use git2::ConfigLevel::{Global, ProgramData, System, XDG};
+    for level in [ProgramData, System, XDG, Global] {
+        // SAFETY: the library reads these paths without a lock when it opens a repository; the one
+        // caller does this once, and opens none before.
+        unsafe { git2::opts::set_search_path(level, "")? };
+    }
+    // SAFETY: as above, for the list of transports, which is read when something is fetched.
+    unsafe { git2::transport::register(scheme, transport) }
+}

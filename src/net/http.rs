@@ -23,9 +23,26 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// # Errors
 /// What is wrong with the certificates, in a user's words.
 pub(super) fn client(timeout: Duration, tls: &TlsSettings) -> Result<Client, String> {
+    client_through(timeout, tls, None)
+}
+
+/// The same, through the proxy at this address, or the one that the environment names.
+///
+/// # Errors
+/// As above.
+pub(super) fn client_through(
+    timeout: Duration,
+    tls: &TlsSettings,
+    proxy: Option<&str>,
+) -> Result<Client, String> {
     let mut config = tls.client_config()?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Client::builder()
+    let builder = Client::builder();
+    let builder = match proxy {
+        Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy).map_err(|_| "no such proxy")?),
+        None => builder,
+    };
+    builder
         .user_agent(USER_AGENT)
         .timeout(timeout)
         .connect_timeout(CONNECT_TIMEOUT.min(timeout))

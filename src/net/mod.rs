@@ -4,6 +4,7 @@ pub mod auth;
 pub mod endpoint;
 pub mod endpoints;
 pub mod fetch;
+pub mod git;
 pub mod http;
 pub mod link;
 pub mod listen;

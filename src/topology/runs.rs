@@ -47,6 +47,11 @@ impl Runs {
         self.0.send_modify(|progress| progress.ended = ended);
     }
 
+    /// Whether one is under way.
+    pub fn is_running(&self) -> bool {
+        self.0.borrow().running
+    }
+
     /// Whether the last one failed.
     pub fn last_failed(&self) -> bool {
         self.0.borrow().failed

@@ -1,0 +1,182 @@
+//! Whose signature a revision must have.
+
+use super::installed::has;
+use super::world::{World, ssh_key};
+use std::fs;
+use std::process::Command;
+
+/// A repository whose commits are signed by the key `ours`, and a host that wants that.
+fn signed_world(line: &str) -> World {
+    let world = World::empty();
+    let key = ssh_key(&world, "ours");
+    let line = format!("max@example.com {line}{key}\n");
+    fs::write(world.path("allowed_signers"), line).unwrap();
+    world.follow(
+        &world.bare().display().to_string(),
+        ", verify: {allowed_signers: DIR/allowed_signers}",
+    );
+    sign_by(&world, "ours");
+    world
+}
+
+fn sign_by(world: &World, key: &str) {
+    let key = world.path(key).with_extension("pub").display().to_string();
+    world.git(&["config", "gpg.format", "ssh"]);
+    world.git(&["config", "user.signingkey", &key]);
+}
+
+/// One look; what was said, and whether there was a revision to run.
+fn once(world: &World) -> (String, bool) {
+    let ran = world.driftless(&["agent", "--config", "config", "--once"]).output().unwrap();
+    (String::from_utf8(ran.stderr).unwrap(), ran.status.success())
+}
+
+#[test]
+fn a_revision_that_is_not_signed_as_it_must_be_is_never_written() {
+    let world = signed_world("");
+    world.write_word("one");
+    let first = world.commit_with(&["-S"]);
+    let (said, is_fine) = once(&world);
+    assert!(is_fine && said.contains("max@example.com"), "{said}");
+    assert_eq!(world.word(), "one");
+
+    world.commit_word("unsigned");
+    let (said, _) = once(&world);
+    assert!(said.contains("it is not signed"), "{said}");
+
+    ssh_key(&world, "theirs");
+    sign_by(&world, "theirs");
+    world.git(&["reset", "-q", "--hard", &first]);
+    world.write_word("by others");
+    world.commit_with(&["-S"]);
+    let (said, _) = once(&world);
+    assert!(said.contains("a key that is not among the allowed signers"), "{said}");
+
+    sign_by(&world, "ours");
+    world.git(&["reset", "-q", "--hard", &first]);
+    world.write_word("signed");
+    let signed = world.commit_with(&["-S"]);
+    let content = world.git(&["cat-file", "commit", &signed]) + "\n";
+    let tampered = world.make_commit(&content.replace("a change", "another change"));
+    world.git(&["reset", "-q", "--hard", &tampered]);
+    world.push();
+    let (said, _) = once(&world);
+    assert!(said.contains("its signature does not belong to it"), "{said}");
+
+    // The right key, over the right content, for another purpose.
+    let (head, end) = content.split_once("\ngpgsig ").unwrap();
+    let (_, message) = end.split_once("\n\n").unwrap();
+    let payload = format!("{head}\n\n{message}");
+    fs::write(world.path("payload"), &payload).unwrap();
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-Y", "sign", "-n", "file", "-f"])
+        .args([world.path("ours"), world.path("payload")])
+        .output();
+    assert!(made.unwrap().status.success());
+    let signature = fs::read_to_string(world.path("payload.sig")).unwrap();
+    let header = signature.trim().replace('\n', "\n ");
+    let misused = world.make_commit(&format!("{head}\ngpgsig {header}\n\n{message}"));
+    world.git(&["reset", "-q", "--hard", &misused]);
+    world.push();
+    let (said, _) = once(&world);
+    assert!(said.contains("it is signed for `file`, not for `git`"), "{said}");
+
+    assert_eq!(world.revisions(), [first]);
+    assert_eq!(world.word(), "one");
+    world.git(&["reset", "-q", "--hard", &signed]);
+    world.push();
+    once(&world);
+    assert_eq!(world.word(), "signed");
+}
+
+#[test]
+fn a_key_counts_only_for_what_and_when_its_line_says() {
+    for (line, why) in [
+        ("namespaces=\"file\" ", "may not sign for git"),
+        ("valid-before=\"20200101Z\" ", "was not valid any more by then"),
+        ("valid-after=\"29990101Z\" ", "was not valid yet by then"),
+    ] {
+        let world = signed_world(line);
+        world.write_word("one");
+        world.commit_with(&["-S"]);
+        let (said, is_fine) = once(&world);
+        assert!(!is_fine && said.contains(why), "{said}");
+    }
+}
+
+#[test]
+fn what_ran_before_signatures_were_asked_for_does_not_run_after() {
+    let world = World::new("");
+    assert!(once(&world).1);
+    fs::remove_file(world.path("root/motd")).unwrap();
+    fs::write(world.path("allowed_signers"), format!("max {}\n", ssh_key(&world, "ours"))).unwrap();
+    world.follow(
+        &world.bare().display().to_string(),
+        ", verify: {allowed_signers: DIR/allowed_signers}",
+    );
+    let (said, is_fine) = once(&world);
+    assert!(!is_fine && said.contains("it is not signed"), "{said}");
+    assert_eq!(world.word(), "");
+}
+
+#[test]
+fn a_signed_tag_vouches_for_its_commit_under_its_own_name_only() {
+    let world = signed_world("");
+    let url = world.bare().display().to_string();
+    world.commit_word("one");
+    world.git(&["tag", "-s", "-m", "the first", "v1"]);
+    world.git(&["push", "-q", "origin", "v1"]);
+    world.follow(&url, ", tag: v1, verify: {allowed_signers: DIR/allowed_signers}");
+    let (said, is_fine) = once(&world);
+    assert!(is_fine, "{said}");
+    assert_eq!(world.word(), "one");
+
+    world.git(&["push", "-q", "origin", "refs/tags/v1:refs/tags/v2"]);
+    world.follow(&url, ", tag: v2, verify: {allowed_signers: DIR/allowed_signers}");
+    let (said, _) = once(&world);
+    assert!(said.contains("the tag `v2`: it was made as `v1`"), "{said}");
+}
+
+#[test]
+fn a_signature_by_openpgp_counts_where_its_key_is_in_the_file() {
+    if !has("gpg") || !has("gpgv") {
+        return;
+    }
+    let world = World::empty();
+    let gpg = |arguments: &[&str]| {
+        let mut command = Command::new("gpg");
+        command.env("GNUPGHOME", world.path("gnupg")).args([
+            "--batch",
+            "--quiet",
+            "--passphrase",
+            "",
+        ]);
+        let output = command.args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    fs::create_dir(world.path("gnupg")).unwrap();
+    Command::new("chmod").arg("700").arg(world.path("gnupg")).status().unwrap();
+    gpg(&["--quick-generate-key", "Max <max@example.com>", "ed25519", "sign", "never"]);
+    fs::write(world.path("keys.gpg"), gpg(&["--export", "max@example.com"])).unwrap();
+    fs::write(world.path("none.gpg"), []).unwrap();
+    let wrapper = world.path("gpg.sh");
+    let script =
+        format!("#!/bin/sh\nGNUPGHOME={} exec gpg \"$@\"\n", world.path("gnupg").display());
+    fs::write(&wrapper, script).unwrap();
+    Command::new("chmod").arg("755").arg(&wrapper).status().unwrap();
+    world.git(&["config", "gpg.program", wrapper.to_str().unwrap()]);
+    world.git(&["config", "user.signingkey", "max@example.com"]);
+    world.write_word("one");
+    world.commit_with(&["-S"]);
+    let url = world.bare().display().to_string();
+    world.follow(&url, ", verify: {openpgp: DIR/none.gpg}");
+    let (said, is_fine) = once(&world);
+    assert!(!is_fine && said.contains("OpenPGP signature"), "{said}");
+    world.follow(&url, ", verify: {openpgp: DIR/keys.gpg}");
+    let (said, is_fine) = once(&world);
+    assert!(is_fine && said.contains("Max <max@example.com>"), "{said}");
+    assert_eq!(world.word(), "one");
+    let mut stop = Command::new("gpgconf");
+    stop.env("GNUPGHOME", world.path("gnupg")).args(["--kill", "all"]).status().unwrap();
+}
