@@ -1,7 +1,7 @@
 //! What metrics were over a while, series by series: many snapshots as one text in OpenMetrics.
 
 use super::exposition::{Format, fits, metric_name, push_header, push_sample};
-use super::metric::{Labels, MetricBatch, MetricKind, Sample, SampleValue, Text};
+use super::metric::{Labels, MetricBatch, MetricKind, Sample, SampleValue, Taken, Text};
 use std::collections::BTreeMap;
 
 /// What a series takes beside its values, about.
@@ -32,7 +32,7 @@ impl History {
     /// is not newer than the last one of its series is left out, as is one that does not have the
     /// shape of its family's kind. Gives the number of those.
     pub fn add(&mut self, batch: &MetricBatch, now_ms: i64) -> usize {
-        let taken_ms = batch.taken.as_ref().map_or(now_ms, |taken| taken.time_ms());
+        let taken_ms = batch.taken.as_ref().map_or(now_ms, Taken::time_ms);
         let mut left_out = 0;
         for family in batch.families.iter() {
             let kept = self.families.entry(metric_name(&family.name).into_owned());

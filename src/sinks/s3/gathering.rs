@@ -104,7 +104,7 @@ struct Slot {
 }
 
 /// A [`Slot`] that is looked for.
-#[derive(Hash)]
+#[derive(Clone, Copy, Hash)]
 struct Sought<'s> {
     kind: Kind,
     prefix: &'s str,

@@ -298,7 +298,7 @@ mod tests {
         dropping_chain(&json!({"nftables": all}), connection).is_some()
     }
 
-    fn port(right: Value) -> Value {
+    fn port(right: &Value) -> Value {
         json!({"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": right}})
     }
 
@@ -306,10 +306,10 @@ mod tests {
     fn a_policy_cuts_what_no_rule_accepts() {
         assert!(!cuts("accept", &[], &[]));
         assert!(cuts("drop", &[], &[]));
-        assert!(cuts("drop", &[json!([port(json!({"set": [80, 443]})), {"accept": null}])], &[]));
+        assert!(cuts("drop", &[json!([port(&json!({"set": [80, 443]})), {"accept": null}])], &[]));
         assert!(!cuts(
             "drop",
-            &[json!([port(json!({"set": [80, {"range": [20, 30]}]})), {"accept": null}])],
+            &[json!([port(&json!({"set": [80, {"range": [20, 30]}]})), {"accept": null}])],
             &[]
         ));
         let state = |op: &str, right: Value| json!({"match": {"op": op, "left": {"ct": {"key": "state"}}, "right": right}});
@@ -329,13 +329,13 @@ mod tests {
     #[test]
     fn a_rule_that_drops_comes_before_one_that_accepts() {
         let drops =
-            json!([port(json!(22)), {"counter": {"packets": 0, "bytes": 0}}, {"drop": null}]);
+            json!([port(&json!(22)), {"counter": {"packets": 0, "bytes": 0}}, {"drop": null}]);
         let accepts = json!([{"accept": null}]);
         assert!(cuts("accept", &[drops.clone(), accepts.clone()], &[]));
         assert!(!cuts("accept", &[accepts.clone(), drops.clone()], &[]));
         let jumps = json!([{"jump": {"target": "more"}}]);
-        assert!(cuts("accept", &[jumps.clone()], &[drops]));
-        assert!(!cuts("drop", &[jumps.clone()], &[accepts]));
+        assert!(cuts("accept", std::slice::from_ref(&jumps), &[drops]));
+        assert!(!cuts("drop", std::slice::from_ref(&jumps), &[accepts]));
         assert!(cuts("drop", &[jumps], &[]));
     }
 
