@@ -84,7 +84,8 @@ fn processes_are_signalled_and_end_and_driftless_is_not_among_them() {
         {APPLY}{}/share/driftless apply /srv/config --dry-run --output json | sed s/^/DRY\\ / || true
         pgrep -c -x -f 'sleep 7777'
         /share/driftless apply /srv/config --output json | sed s/^/RUN\\ / || true
-        pgrep -x -f 'sleep 7777' || echo gone; pgrep stubborn || echo gone; cat /run/told
+        pgrep -x -f 'sleep 7777' || echo gone; pgrep stubborn || echo gone
+        for wait in $(seq 100); do [ -e /run/told ] && break; sleep 0.05; done; cat /run/told
         ",
         tasks(list)
     );

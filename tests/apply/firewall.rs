@@ -94,7 +94,7 @@ fn a_table_of_nftables_is_loaded_kept_and_repaired_and_others_stay() {
         return;
     }
     let prepare = format!("# may mount\n{NEEDS_FILTER}nft 'table ip other {{ chain c {{ }}; }}'\n");
-    let look = "nft list ruleset; cat /etc/nftables.d/inet-filter.nft | head -3; stat -c %a /etc/nftables.d/inet-filter.nft";
+    let look = "nft list ruleset; head -n 3 /etc/nftables.d/inet-filter.nft; stat -c %a /etc/nftables.d/inet-filter.nft";
     let Some(said) = converged_filter(&prepare, &nft("", TABLE), look) else { return };
     insta::assert_snapshot!(said);
     let drifted = format!(
