@@ -8,6 +8,7 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 /// The day of the last change of a password is left out, and files that are copies of old ones.
 const LOOK: &str = r"
@@ -87,7 +88,17 @@ const STEPS: &[(&str, &str)] = &[
 
 /// `None` where this machine does not let us make roots.
 pub(super) fn said_in_root(script: &str) -> Option<String> {
+    said_in_root_with(script, &[])
+}
+
+/// The same with copies of these directories in `/share`: a root has a `/tmp` of its own, where they
+/// may well lie.
+pub(super) fn said_in_root_with(script: &str, directories: &[&Path]) -> Option<String> {
     let share = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    for directory in directories {
+        let copied = Command::new("cp").arg("-r").arg(directory).arg(share.path()).status();
+        assert!(copied.unwrap().success(), "{} cannot be copied", directory.display());
+    }
     let program = Path::new(env!("CARGO_BIN_EXE_driftless"));
     if fs::hard_link(program, share.path().join("driftless")).is_err() {
         fs::copy(program, share.path().join("driftless")).unwrap();

@@ -1,6 +1,6 @@
 //! What tasks tell of mounts and services, held against Ansible's own modules.
 
-use crate::accounts::{said_in_root, tasks};
+use crate::accounts::{said_in_root_with, tasks};
 use crate::fetched::fetched;
 use serde_json::Value;
 
@@ -51,7 +51,7 @@ END
 /// Runs a task, and Ansible's module of that name; the facts of both.
 fn told(prepare: &str, module: &str, args: &str) -> Option<[Value; 2]> {
     let ansible = fetched("ansible", "ansible/modules/mount_facts.py")?;
-    let ansible = ansible.ancestors().nth(3)?.display();
+    let ansible = ansible.ancestors().nth(2)?;
     let list = format!(
         "  - {module}: {args}
     register: told
@@ -61,11 +61,11 @@ fn told(prepare: &str, module: &str, args: &str) -> Option<[Value; 2]> {
     let script = format!(
         r#"{prepare}{}/share/driftless apply /srv/config >&2
         cat /srv/ours; echo
-        export PYTHONPATH={ansible}
+        export PYTHONPATH=/share
         printf '{{"ANSIBLE_MODULE_ARGS": %s}}' '{args}' | python3 -W ignore -m ansible.modules.{module}"#,
         tasks(&list)
     );
-    let said = said_in_root(&script)?;
+    let said = said_in_root_with(&script, &[ansible])?;
     let (ours, theirs) = said.split_once('\n').unwrap();
     let theirs: Value = serde_json::from_str(theirs.trim()).unwrap();
     Some([serde_json::from_str(ours).unwrap(), theirs["ansible_facts"].clone()])

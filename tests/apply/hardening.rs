@@ -1,8 +1,9 @@
 //! The list of tasks that a host is hardened with, from a root that nobody has hardened to one where
 //! nothing is left to do.
 
-use crate::accounts::{APPLY, reports, said_in_root};
+use crate::accounts::{APPLY, reports, said_in_root_with};
 use crate::installed::has;
+use std::path::Path;
 
 /// What the list installs, as far as nothing of it can be fetched here: packages with their units, and
 /// an `sshd` that looks at nothing but the form of its settings.
@@ -51,9 +52,9 @@ fn a_host_that_nobody_has_hardened_becomes_one_where_nothing_is_left_to_do() {
     {
         return;
     }
-    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/config-examples/hardening");
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config-examples/hardening");
     let script = format!(
-        "cp -r {example}/* /srv/config/
+        "cp -r /share/hardening/* /srv/config/
         {STOCK} {APPLY}
         look >/tmp/before
         /share/driftless apply /srv/config --dry-run --output json | sed s/^/DRY\\ / || true
@@ -69,7 +70,7 @@ fn a_host_that_nobody_has_hardened_becomes_one_where_nothing_is_left_to_do() {
         look | diff /tmp/after - >&2
         echo STARTED; cat /srv/started 2>/dev/null || true"
     );
-    let Some(said) = said_in_root(&script) else { return };
+    let Some(said) = said_in_root_with(&script, &[&example]) else { return };
     let [dry, run, again] =
         ["DRY", "RUN", "AGAIN"].map(|kind| reports(&said, kind).collect::<Vec<_>>());
     let mut wrong = String::new();
