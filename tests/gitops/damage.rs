@@ -56,8 +56,11 @@ fn killed_at_any_moment_it_goes_on_with_a_whole_revision() {
             assert!(text.ends_with("}\n"), "{commit}: {text}\n{}", world.log());
         }
     }
+    // A word that only this agent can have taken: one that was told to end before it listens would be
+    // killed by that.
+    world.commit_word("last");
     let agent = world.agent(&[]);
-    world.wait_for_word("word19");
+    world.wait_for_word("last");
     world.wait_until("nothing half is left", || {
         world.revisions().iter().all(|name| !name.ends_with(".new"))
     });
