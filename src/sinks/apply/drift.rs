@@ -94,6 +94,8 @@ impl Drift {
             let due = self.due.iter().filter(|(_, at)| **at <= now);
             let due: BTreeSet<TaskKey> = due.map(|(key, _)| key.clone()).collect();
             if !due.is_empty() {
+                // Once only: a run that fails before it comes to them leaves them to the interval.
+                self.due.retain(|key, _| !due.contains(key));
                 return Ok(due);
             }
             let wake = self.due.values().min().copied().unwrap_or(self.next_poll);
