@@ -37,7 +37,7 @@ fn a_change_of_state_that_no_sink_has_at_a_kill_is_told_by_the_next_start_and_on
     let agent = bench.start(&[]);
     bench.wait_until("both are told", || receiver.taken().len() >= 2);
     assert!(agent.stop().success());
-    let told = ["full is critical: 3, threshold 5", "full is ok: 90, threshold 5"];
+    let told = ["full free is critical: 3, threshold 5", "full free is ok: 90, threshold 5"];
     assert_eq!(receiver.taken(), told, "{}", bench.said());
     let left = fs::read_dir(bench.path("data/untold")).unwrap().count();
     assert_eq!(left, 0, "all is told");
@@ -46,5 +46,5 @@ fn a_change_of_state_that_no_sink_has_at_a_kill_is_told_by_the_next_start_and_on
     bench.append("{\"free\":2}\n");
     bench.wait_until("it is bad again", || receiver.taken().len() >= 3);
     assert!(agent.stop().success());
-    assert_eq!(receiver.taken()[2..], ["full is critical: 2, threshold 5"]);
+    assert_eq!(receiver.taken()[2..], ["full free is critical: 2, threshold 5"]);
 }
