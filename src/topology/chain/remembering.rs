@@ -174,12 +174,12 @@ impl Chain {
         mut pieces: Vec<Piece>,
         now: Duration,
     ) -> Result<Vec<Piece>, Fault> {
-        for at in from..transforms.len() {
+        for (at, transform) in transforms.iter_mut().enumerate().skip(from) {
             let mut next = Vec::new();
             for piece in pieces {
                 // Only the default output leads to the next transform of a chain.
                 if piece.output.is_empty() {
-                    self.one(&mut *transforms[at], memory, at, piece, now, &mut next)?;
+                    self.one(&mut **transform, memory, at, piece, now, &mut next)?;
                 } else {
                     piece.ack.settle(Outcome::Delivered);
                 }
