@@ -25,12 +25,12 @@ const ANSIBLE: &str = "all_ipv4_addresses all_ipv6_addresses apparmor architectu
     date_time.tz_offset date_time.year memory_mb.real.total memory_mb.swap.total";
 
 /// The same for Facter.
-const FACTER: &str = "disks dmi fips_enabled identity is_virtual kernel kernelmajversion kernelrelease \
+const FACTER: &str = "disks dmi filesystems fips_enabled identity is_virtual kernel kernelmajversion kernelrelease \
     kernelversion memory.system.total memory.system.total_bytes networking.fqdn \
     networking.hostname networking.ip networking.ip6 networking.mac networking.mtu \
     networking.netmask networking.netmask6 networking.network networking.network6 \
     networking.primary networking.scope6 os path processors.count processors.models processors.physicalcount \
-    processors.cores processors.threads ssh system_uptime.days timezone virtual";
+    processors.cores processors.isa processors.speed processors.threads ssh system_uptime.days timezone virtual";
 
 #[cfg(test)]
 fn ours(format: &str) -> Value {

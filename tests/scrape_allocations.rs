@@ -57,9 +57,8 @@ use driftless::sources::host_metrics::COLLECTORS;
 use driftless::sources::host_metrics::options::Options;
 use driftless::sources::host_metrics::runner::Collectors;
 
-/// Collectors whose values come in many samples or lie in a few files each, on every host. Not those
-/// of network interfaces, which take the kernel's answer apart into names and addresses.
-const HOT: [&str; 19] = [
+/// Collectors whose values come in many samples or lie in a few files each, on every host.
+const HOT: [&str; 21] = [
     "conntrack",
     "cpu",
     "diskstats",
@@ -68,6 +67,8 @@ const HOT: [&str; 19] = [
     "filesystem",
     "loadavg",
     "meminfo",
+    "netclass",
+    "netdev",
     "netstat",
     "pressure",
     "schedstat",

@@ -9,7 +9,7 @@ use crate::config::files::AgentFile;
 use crate::config::load::{Config, Revision};
 use crate::event::fault::Diagnostic;
 use crate::event::task::SharedTaskSet;
-use crate::host::open_files;
+use crate::host::{open_files, own_text};
 use crate::topology::context::Environment;
 use crate::topology::run::Topology;
 use prometheus::{IntCounterVec, Opts};
@@ -130,6 +130,7 @@ impl Agent<'_> {
 
     async fn serve(mut self, mut signals: Signals) -> Exit {
         tracing::info!(host = &*self.env.host, "running");
+        own_text::give_back();
         let mut poll = tokio::time::interval(CONFIG_POLL);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -230,6 +231,7 @@ impl Agent<'_> {
         self.env.constants.store(Arc::new(config.constants));
         match self.topology.reload(&config.graph) {
             Ok(changes) => {
+                own_text::give_back();
                 tracing::info!(
                     kept = changes.kept,
                     started = changes.started,

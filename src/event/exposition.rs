@@ -67,11 +67,12 @@ fn push_group(format: Format, name: &str, group: &[Family], out: &mut Vec<u8>) -
     let kind = group[0].kind;
     let total: usize = group.iter().map(|family| family.samples.len()).sum();
     let mut series = Series::new(group);
+    let names = series.names();
     let mut samples = group
         .iter()
         .filter(|family| family.kind == kind)
         .flat_map(|family| &family.samples)
-        .filter(|sample| fits(kind, sample) && series.is_new(sample))
+        .filter(|sample| fits_as(names, kind, sample) && series.is_new(sample))
         .peekable();
     if samples.peek().is_none() {
         return total;
@@ -79,7 +80,7 @@ fn push_group(format: Format, name: &str, group: &[Family], out: &mut Vec<u8>) -
     push_header(format, name, kind, &group[0].help, out);
     let mut written = 0;
     for sample in samples {
-        push_sample(format, name, sample, out);
+        push_named(format, name, names, sample, out);
         written += 1;
     }
     total - written
@@ -93,16 +94,39 @@ enum Series<'a> {
     Seen(HashSet<Vec<(Cow<'a, str>, &'a str)>>),
 }
 
+/// What is known of the names of labels.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// They may stand as they are, and each is there once.
+    Good,
+    /// Nothing.
+    Any,
+}
+
 impl<'a> Series<'a> {
     fn new(group: &'a [Family]) -> Self {
-        let all = || group.iter().flat_map(|family| &family.samples).map(|sample| &sample.labels);
-        let in_order = all().zip(all().skip(1)).all(|(one, next)| one < next);
-        let plain = |labels: &Labels| {
-            labels.is_sorted_by(|one, next| one.0 < next.0)
-                && labels.iter().all(|(name, _)| matches!(label_name(name), Cow::Borrowed(_)))
+        let mut before: Option<&Labels> = None;
+        let mut follows = |labels: &'a Labels| {
+            let is_good = match before {
+                // The names are mostly the very ones of the series before.
+                Some(before) => {
+                    before < labels && (have_same_names(before, labels) || good(labels))
+                }
+                None => good(labels),
+            };
+            before = Some(labels);
+            is_good
         };
-        let ascending = in_order && all().all(plain);
-        if ascending { Self::Ascending } else { Self::Seen(HashSet::new()) }
+        let mut samples = group.iter().flat_map(|family| &family.samples);
+        let is_ascending = samples.all(|sample| follows(&sample.labels));
+        if is_ascending { Self::Ascending } else { Self::Seen(HashSet::new()) }
+    }
+
+    fn names(&self) -> Names {
+        match self {
+            Self::Ascending => Names::Good,
+            Self::Seen(_) => Names::Any,
+        }
     }
 
     fn is_new(&mut self, sample: &'a Sample) -> bool {
@@ -111,6 +135,26 @@ impl<'a> Series<'a> {
         let mut written: Vec<_> = written.collect();
         written.sort();
         seen.insert(written)
+    }
+}
+
+fn have_same_names(one: &Labels, other: &Labels) -> bool {
+    one.len() == other.len()
+        && one.iter().zip(other).all(|((name, _), (other, _))| name.is_very(other))
+}
+
+/// Whether names may stand as they are, and each is there once.
+fn good(labels: &Labels) -> bool {
+    labels.is_sorted_by(|one, next| one.0 < next.0)
+        && labels.iter().all(|(name, _)| matches!(label_name(name), Cow::Borrowed(_)))
+}
+
+/// As [`fits`], which has less to look at where the names are known.
+fn fits_as(names: Names, kind: MetricKind, sample: &Sample) -> bool {
+    let is_number = matches!(sample.value, SampleValue::Number(_));
+    match (names, kind) {
+        (Names::Good, MetricKind::Counter | MetricKind::Gauge | MetricKind::Untyped) => is_number,
+        _ => fits(kind, sample),
     }
 }
 
@@ -166,10 +210,14 @@ pub(super) fn push_header(
 }
 
 pub(super) fn push_sample(format: Format, name: &str, sample: &Sample, out: &mut Vec<u8>) {
+    push_named(format, name, Names::Any, sample, out);
+}
+
+fn push_named(format: Format, name: &str, names: Names, sample: &Sample, out: &mut Vec<u8>) {
     let mut line = |suffix: &str, extra: Option<(&str, f64)>, value: f64| {
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(suffix.as_bytes());
-        push_labels(format, &sample.labels, extra, out);
+        push_labels(format, (names, &sample.labels), extra, out);
         out.push(b' ');
         push_float(value, out);
         if let Some(time) = sample.timestamp_ms {
@@ -203,14 +251,17 @@ pub(super) fn push_sample(format: Format, name: &str, sample: &Sample, out: &mut
 
 fn push_labels(
     format: Format,
-    labels: &[(Text, Text)],
+    (names, labels): (Names, &[(Text, Text)]),
     extra: Option<(&str, f64)>,
     out: &mut Vec<u8>,
 ) {
     let mut separator = b'{';
     for (name, value) in labels {
         out.push(separator);
-        out.extend_from_slice(label_name(name).as_bytes());
+        match names {
+            Names::Good => out.extend_from_slice(name.as_bytes()),
+            Names::Any => out.extend_from_slice(label_name(name).as_bytes()),
+        }
         out.extend_from_slice(b"=\"");
         push_escaped(value, true, out);
         out.push(b'"');

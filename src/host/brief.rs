@@ -2,8 +2,8 @@
 
 use std::io::{self, Read as _};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,11 +28,71 @@ pub enum End {
     TimedOut,
 }
 
+/// Programs that end with whoever lets them run. Clones are the same ones.
+#[derive(Clone, Debug, Default)]
+pub struct Programs(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// The groups of those that run.
+    groups: Vec<Pid>,
+    is_over: bool,
+}
+
+impl Programs {
+    /// Kills those that run with all that they have started, and lets no other begin.
+    pub fn end(&self) {
+        let mut state = self.state();
+        state.is_over = true;
+        for group in state.groups.drain(..) {
+            // A group that is gone needs no signal.
+            killpg(group, Signal::SIGKILL).ok();
+        }
+    }
+
+    /// Whether they have been ended.
+    pub fn are_over(&self) -> bool {
+        self.state().is_over
+    }
+
+    /// The same as [`run`], of one of these.
+    ///
+    /// # Errors
+    /// As for [`run`], and where these have been ended.
+    pub fn run(&self, program: &Program, most_bytes: u64, limit: Duration) -> io::Result<End> {
+        run_command(&mut command(program)?, most_bytes, limit, self)
+    }
+
+    /// Starts one. Nobody can end the others in between, and pass over this one.
+    fn start(&self, command: &mut Command) -> io::Result<(Child, Option<Pid>)> {
+        let mut state = self.state();
+        if state.is_over {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let child = command.spawn()?;
+        let group = i32::try_from(child.id()).ok().map(Pid::from_raw);
+        state.groups.extend(group);
+        Ok((child, group))
+    }
+
+    fn forget(&self, group: Option<Pid>) {
+        self.state().groups.retain(|known| Some(*known) != group);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Runs `program`, whose errors nobody reads. What it prints beyond `most_bytes` is left out.
 ///
 /// # Errors
 /// Where it cannot be started, or the system cannot tell how it ended.
 pub fn run(program: &Program, most_bytes: u64, limit: Duration) -> io::Result<End> {
+    Programs::default().run(program, most_bytes, limit)
+}
+
+fn command(program: &Program) -> io::Result<Command> {
     let (name, arguments) = program.argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(name);
     if program.is_environment_cleared {
@@ -44,22 +104,20 @@ pub fn run(program: &Program, most_bytes: u64, limit: Duration) -> io::Result<En
     if let Some(directory) = &program.directory {
         command.current_dir(directory);
     }
-    run_command(command.args(arguments), most_bytes, limit)
+    command.args(arguments);
+    Ok(command)
 }
 
-/// The same of a command that has its arguments.
+/// The same of a command that has its arguments, as one of `programs`.
 pub(super) fn run_command(
     command: &mut Command,
     most_bytes: u64,
     limit: Duration,
+    programs: &Programs,
 ) -> io::Result<End> {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()?;
-    let group = i32::try_from(child.id()).map(Pid::from_raw);
+    let command =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+    let (mut child, group) = programs.start(command)?;
     let (done, printed) = mpsc::channel();
     if let Some(output) = child.stdout.take() {
         thread::spawn(move || {
@@ -81,8 +139,9 @@ pub(super) fn run_command(
     let ended = matches!(child.try_wait(), Ok(Some(_)));
     if !ended || printed.is_none() {
         // It may have ended just now, and left something behind that holds its output.
-        group.ok().and_then(|group| killpg(group, Signal::SIGKILL).ok());
+        group.and_then(|group| killpg(group, Signal::SIGKILL).ok());
     }
+    programs.forget(group);
     let status = child.wait()?;
     Ok(match printed {
         Some(text) if ended => {
@@ -99,6 +158,16 @@ mod tests {
     fn sh(script: &str, most_bytes: u64) -> io::Result<End> {
         let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
         run(&Program::new(argv), most_bytes, Duration::from_secs(1))
+    }
+
+    fn assert_gone(pid: &str) {
+        let stat = format!("/proc/{}/stat", pid.trim());
+        let is_gone = || std::fs::read_to_string(&stat).map_or(true, |text| text.contains(") Z "));
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !is_gone() {
+            assert!(Instant::now() < deadline, "what it started lives on");
+            thread::yield_now();
+        }
     }
 
     #[test]
@@ -125,14 +194,32 @@ mod tests {
             assert!(matches!(sh(&script, 100).unwrap(), End::TimedOut));
             assert!(begun.elapsed() < Duration::from_secs(50));
             let pid = std::fs::read_to_string(&pid).unwrap();
-            let stat = format!("/proc/{}/stat", pid.trim());
-            let is_gone =
-                || std::fs::read_to_string(&stat).map_or(true, |text| text.contains(") Z "));
-            let deadline = Instant::now() + Duration::from_secs(20);
-            while !is_gone() {
-                assert!(Instant::now() < deadline, "what it started lives on");
-                thread::yield_now();
-            }
+            assert_gone(&pid);
         }
+    }
+
+    #[test]
+    fn what_runs_is_killed_with_all_that_it_started_when_it_is_over_and_nothing_begins_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let pid = dir.path().join("pid");
+        let script = format!("sleep 1000 & echo $! > {}; wait", pid.display());
+        let argv = ["/bin/sh", "-c", &script].map(str::to_owned).to_vec();
+        let programs = Programs::default();
+        let running = thread::spawn({
+            let programs = programs.clone();
+            move || programs.run(&Program::new(argv), 100, Duration::from_secs(500))
+        });
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let started = || std::fs::read_to_string(&pid).ok().filter(|text| text.ends_with('\n'));
+        while started().is_none() {
+            assert!(Instant::now() < deadline, "it does not begin");
+            thread::yield_now();
+        }
+        programs.end();
+        let end = running.join().unwrap().unwrap();
+        assert!(matches!(end, End::Itself { status, .. } if !status.success()), "{end:?}");
+        assert_gone(&started().unwrap());
+        let late = programs.run(&Program::new(vec!["/bin/true".to_owned()]), 1, Duration::ZERO);
+        assert_eq!(late.unwrap_err().kind(), io::ErrorKind::Interrupted);
     }
 }

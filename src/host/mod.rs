@@ -16,6 +16,7 @@ pub mod mounts;
 pub mod netlink;
 pub mod open_files;
 pub mod os_release;
+pub mod own_text;
 pub mod packages;
 pub mod proc;
 pub mod process;

@@ -229,3 +229,14 @@ pub(super) fn set_up_libgit2(
     // SAFETY: as above, for the list of transports, which is read when something is fetched.
     unsafe { git2::transport::register(scheme, transport) }
 }
+
+/// Lets go of the pages from `start` to `end`, which are mapped from a file, privately, and were
+/// never written to.
+pub(super) fn forget_file_pages(start: usize, end: usize) -> Result<(), Errno> {
+    let length = end.saturating_sub(start);
+    let place = std::ptr::with_exposed_provenance_mut::<libc::c_void>(start);
+    // SAFETY: a page of such a mapping reads the same before and after, since it comes back from
+    // the file when it is touched. The one caller gives the kernel's own words on where the
+    // program's code is mapped, which stays there for as long as it runs.
+    Errno::result(unsafe { libc::madvise(place, length, libc::MADV_DONTNEED) }).map(drop)
+}

@@ -112,9 +112,10 @@ pub trait Remember {
         0
     }
 
-    /// What it has to know after a restart, if that is another than when this was last asked. It
-    /// is kept once what it has emitted so far is on its way, and given to the next one that is
-    /// built ([`BuildContext::kept`]).
+    /// What it has to know after a restart, if that is another than when this was last asked, which
+    /// is after each batch and each tick. It is kept, and given to the next one that is built
+    /// ([`BuildContext::kept`]). What was emitted on the default output since the last time is kept
+    /// beside it until every sink has it, and sent again after a crash.
     fn to_keep(&mut self) -> Option<Vec<u8>> {
         None
     }

@@ -36,6 +36,7 @@ pub(crate) mod testing;
 pub mod text;
 pub mod trial;
 mod units;
+mod untold;
 
 #[cfg(test)]
 mod tests;

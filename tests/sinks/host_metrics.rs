@@ -98,3 +98,22 @@ fn a_bucket_a_file_and_a_server_get_the_same_values_with_time_and_host() {
     let file = file.map(|entry| entry.unwrap().path()).next().unwrap();
     assert_eq!(values(&lines(&file)), of_bucket);
 }
+
+#[test]
+fn a_program_that_tells_metrics_ends_with_the_agent_and_with_it_all_that_it_has_started() {
+    let bench = bench(&json!([{ "blackhole": {} }]));
+    let pid = bench.path("pid");
+    let script = format!("sleep 1000 & echo $! > {}; wait", pid.display());
+    let exec = json!({ "command": ["/bin/sh", "-c", script], "timeout": "10m" });
+    let facts = json!({ "interval": "100ms", "collect": ["exec"],
+        "options": { "exec": { "commands": { "slow": exec } } },
+        "export": [{ "blackhole": {} }] });
+    fs::write(bench.path("config/facts.json"), facts.to_string()).unwrap();
+    let agent = bench.start(&[]);
+    let started = || fs::read_to_string(&pid).ok().filter(|text| text.ends_with('\n'));
+    bench.wait_until("the program runs", || started().is_some());
+    assert!(agent.stop().success(), "{}", bench.said());
+    let stat = format!("/proc/{}/stat", started().unwrap().trim());
+    let is_gone = || fs::read_to_string(&stat).map_or(true, |text| text.contains(") Z "));
+    bench.wait_until("what it has started is gone", is_gone);
+}

@@ -65,3 +65,5 @@ mod stub;
 mod syslog;
 #[cfg(test)]
 mod syslog_ng;
+#[cfg(test)]
+mod threshold;

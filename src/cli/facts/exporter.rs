@@ -7,7 +7,7 @@ use crate::cli::runtime::{self, Signals, Told};
 use crate::cli::session::Session;
 use crate::cli::shell::{LogFormat, LogLevel, Output, Shell};
 use crate::event::tree::{Key, Node, Value};
-use crate::host::open_files;
+use crate::host::{open_files, own_text};
 use crate::topology::run::Topology;
 use clap::ValueEnum;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -103,6 +103,7 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
     let start = async || {
         let mut topology = Topology::start(&config.graph, Arc::new(environment))
             .map_err(|complaints| shell.complain(&complaints, Output::Text))?;
+        own_text::give_back();
         let mut signals = Signals::new().map_err(|error| shell.fail(&error.to_string()))?;
         loop {
             tokio::select! {

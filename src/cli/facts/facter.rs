@@ -22,6 +22,7 @@ pub(super) fn facts(facts: &Facts) -> Value {
         "cloud": get("cloud").as_str().map(|cloud| json!({"provider": cloud})),
         "disks": each(&get("disks"), disk),
         "dmi": dmi(&get("dmi")),
+        "filesystems": filesystems(&get("filesystems")),
         "fips_enabled": get("fips"),
         "identity": identity(),
         "is_virtual": virt["role"] == "guest",
@@ -36,7 +37,7 @@ pub(super) fn facts(facts: &Facts) -> Value {
         "os": os(&get),
         "partitions": partitions(&get("partitions")),
         "path": std::env::var("PATH").ok(),
-        "processors": processors(&get("cpu")),
+        "processors": processors(&get),
         "ssh": each(&get("ssh_host_keys"), |key| {
             json!({"fingerprints": fingerprints(key), "key": key["public"], "type": key["type"]})
         }),
@@ -341,14 +342,39 @@ fn partitions(partitions: &Value) -> Value {
     Value::Object(entries.map(entry).collect())
 }
 
-fn processors(cpu: &Value) -> Value {
+fn filesystems(kinds: &Value) -> Option<String> {
+    let kinds: Vec<&str> = kinds.as_array()?.iter().filter_map(Value::as_str).collect();
+    (!kinds.is_empty()).then(|| kinds.join(","))
+}
+
+/// `2.45 GHz`
+fn frequency(megahertz: u64) -> String {
+    match megahertz {
+        0..1000 => format!("{megahertz}.00 MHz"),
+        _ => {
+            let hundredths = (megahertz + 5) / 10;
+            format!("{}.{:02} GHz", hundredths / 100, hundredths % 100)
+        }
+    }
+}
+
+/// What `uname -p` says: only where the distribution has taught it to.
+fn instruction_set(get: &impl Fn(&str) -> Value) -> Value {
+    let family = get("os")["family"].as_str().unwrap_or_default().to_owned();
+    if ["redhat", "suse"].contains(&family.as_str()) { get("arch") } else { "unknown".into() }
+}
+
+fn processors(get: &impl Fn(&str) -> Value) -> Value {
+    let cpu = get("cpu");
     let count = cpu["count"].as_u64().unwrap_or(0);
     let models = vec![cpu["model"].clone(); usize::try_from(count).unwrap_or(0)];
     json!({
         "cores": cpu["cores_per_socket"],
         "count": count,
+        "isa": instruction_set(get),
         "models": if cpu["model"].is_null() { Value::Null } else { models.into() },
         "physicalcount": cpu["sockets"],
+        "speed": cpu["speed_mhz"].as_u64().map(frequency),
         "threads": cpu["threads_per_core"],
     })
 }
@@ -384,6 +410,7 @@ mod tests {
         assert_eq!(size(25_276_063_744), "23.54 GiB");
         assert_eq!(size(1000), "1000 bytes");
         assert_eq!(capacity(6_127_632_384, 25_276_063_744), "24.24%");
+        assert_eq!((frequency(2445), frequency(800)), ("2.45 GHz".into(), "800.00 MHz".into()));
         assert_eq!((capacity(0, 0), capacity(7, 7)), ("100%".into(), "100%".into()));
     }
 

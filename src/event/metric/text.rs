@@ -23,6 +23,11 @@ impl Text {
     pub fn shared(text: &str) -> Self {
         Self(Kept::Shared(text.into()))
     }
+
+    /// Whether it lies where the other does, and so reads the same. `false` says nothing.
+    pub fn is_very(&self, other: &Self) -> bool {
+        std::ptr::eq(&raw const **self, &raw const **other)
+    }
 }
 
 impl Deref for Text {
@@ -62,7 +67,8 @@ impl Borrow<str> for Text {
 
 impl PartialEq for Text {
     fn eq(&self, other: &Self) -> bool {
-        **self == **other
+        // The names of labels are mostly the very same ones.
+        self.is_very(other) || **self == **other
     }
 }
 
@@ -94,7 +100,7 @@ impl PartialOrd for Text {
 
 impl Ord for Text {
     fn cmp(&self, other: &Self) -> Ordering {
-        (**self).cmp(&**other)
+        if self.is_very(other) { Ordering::Equal } else { (**self).cmp(&**other) }
     }
 }
 

@@ -6,9 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::Host;
 
-/// `cpu.{count,vendor,model,sockets,cores_per_socket,threads_per_core}`: how many processors the
-/// kernel runs on, what the first one calls itself, and how they are made up (`null` where the architecture does
-/// not tell).
+/// `cpu.{count,vendor,model,sockets,cores_per_socket,threads_per_core,speed_mhz}`: how many
+/// processors the kernel runs on, what the first one calls itself, how they are made up, and in
+/// whole megahertz how fast the last one is at this moment (`null` where the architecture does not
+/// tell).
 /// - Source: `/proc/cpuinfo`.
 pub(super) fn cpu(host: &Host) -> Value {
     let text = host.proc("cpuinfo").unwrap_or_default();
@@ -20,6 +21,9 @@ pub(super) fn cpu(host: &Host) -> Value {
     let number = |key| all(key).next().and_then(|value| value.parse::<usize>().ok());
     let sockets = all("physical id").collect::<BTreeSet<_>>().len();
     let (cores, siblings) = (number("cpu cores"), number("siblings"));
+    // On PowerPC it is the `clock`, with the unit behind it.
+    let speed = all("cpu MHz").chain(all("clock")).last();
+    let whole = |speed: &str| speed.split(|it: char| !it.is_ascii_digit()).next()?.parse().ok();
     let threads = siblings.zip(cores).map(|(siblings, cores)| siblings / cores.max(1));
     json!({
         "count": (count > 0).then_some(count),
@@ -28,6 +32,7 @@ pub(super) fn cpu(host: &Host) -> Value {
         "sockets": (sockets > 0).then_some(sockets),
         "cores_per_socket": cores,
         "threads_per_core": threads,
+        "speed_mhz": speed.and_then(whole).filter(|speed: &u64| *speed > 0),
     })
 }
 

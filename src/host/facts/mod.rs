@@ -83,7 +83,7 @@ enum Holds {
 use Holds::{Now, ThisBoot};
 
 /// Every fact by its name, in the order of the alphabet.
-const FACTS: [(&str, Holds, Gather); 37] = [
+const FACTS: [(&str, Holds, Gather); 38] = [
     ("apparmor", Now, security::apparmor),
     ("arch", ThisBoot, os::arch),
     ("boot_id", ThisBoot, os::boot_id),
@@ -97,6 +97,7 @@ const FACTS: [(&str, Holds, Gather); 37] = [
     ("dmi", ThisBoot, hardware::dmi),
     ("dns", Now, network::dns),
     ("external", Now, own::external),
+    ("filesystems", Now, storage::filesystems),
     ("fips", ThisBoot, security::fips),
     ("fqdn", Now, network::fqdn),
     ("groups", Now, users::groups),

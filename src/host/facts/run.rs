@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::host::brief::{End, run_command};
+use crate::host::brief::{End, Programs, run_command};
 
 /// What is printed beyond this is left out.
 const MOST_BYTES: u64 = 16 << 20;
@@ -14,7 +14,7 @@ const MOST_BYTES: u64 = 16 << 20;
 pub(super) fn output_of(program: &Path, arguments: &[&str], limit: Duration) -> Option<String> {
     let mut command = Command::new(program);
     command.args(arguments).env("LC_ALL", "C.UTF-8");
-    match run_command(&mut command, MOST_BYTES, limit).ok()? {
+    match run_command(&mut command, MOST_BYTES, limit, &Programs::default()).ok()? {
         End::Itself { status, text } if status.success() => Some(text),
         _ => None,
     }

@@ -45,6 +45,17 @@ pub(super) fn mounts(host: &Host) -> Value {
     Value::Object(mounts.iter().zip(&answers).map(entry).collect::<Map<_, _>>())
 }
 
+/// `filesystems`: the kinds that the kernel can mount from a disk, sorted.
+/// - Source: `/proc/filesystems`.
+pub(super) fn filesystems(host: &Host) -> Value {
+    let text = host.proc("filesystems").unwrap_or_default();
+    // What needs no disk has a word before its name.
+    let kinds = text.lines().map(str::trim).filter(|kind| !kind.contains(char::is_whitespace));
+    let mut kinds: Vec<&str> = kinds.filter(|kind| !["", "fuseblk"].contains(kind)).collect();
+    kinds.sort_unstable();
+    json!(kinds)
+}
+
 /// The mounts that hold somebody's files.
 fn table(host: &Host) -> Vec<Mount> {
     let table = std::fs::read(host.roots.procfs.join("self/mountinfo")).unwrap_or_default();
@@ -136,6 +147,15 @@ mod tests {
     use super::*;
     use crate::host::roots::Roots;
     use std::fs;
+
+    #[test]
+    fn kinds_of_file_systems_are_those_that_lie_on_disks() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("proc")).unwrap();
+        let text = "nodev\tsysfs\n\txfs\n\text4\nnodev\ttmpfs\n\tfuseblk\n\n";
+        fs::write(root.path().join("proc/filesystems"), text).unwrap();
+        assert_eq!(filesystems(&Host::of(Roots::below(root.path()))), json!(["ext4", "xfs"]));
+    }
 
     #[test]
     fn a_disk_is_told_with_its_partitions_and_what_is_on_them() {

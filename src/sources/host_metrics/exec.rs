@@ -14,7 +14,7 @@ use super::nagios;
 use crate::event::exposition_read::read;
 use crate::event::metric::Family;
 use crate::event::secret::{Masker, SecretText};
-use crate::host::brief::{End, run};
+use crate::host::brief::{End, Programs};
 use crate::host::clock;
 use crate::host::program::Program;
 use crate::host::roots::Roots;
@@ -31,6 +31,10 @@ const TOGETHER: usize = 8;
 pub struct Options {
     /// By the name that their metrics have in the label `name`.
     pub commands: BTreeMap<String, Command>,
+    /// No setting: those that run, which end with the source.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub programs: Programs,
 }
 
 /// A program to run.
@@ -105,7 +109,10 @@ impl Command {
 }
 
 /// Runs the programs, and holds what they said.
-pub struct Exec(Vec<Member>);
+pub struct Exec {
+    members: Vec<Member>,
+    programs: Programs,
+}
 
 struct Member {
     name: String,
@@ -129,7 +136,8 @@ impl Exec {
     /// The collector; `roots` do not matter for programs.
     pub fn new(_: &Roots, options: &Options) -> Self {
         let commands = options.commands.clone().into_iter();
-        Self(commands.map(|(name, command)| Member { name, command, last: None }).collect())
+        let members = commands.map(|(name, command)| Member { name, command, last: None });
+        Self { members: members.collect(), programs: options.programs.clone() }
     }
 }
 
@@ -139,9 +147,13 @@ impl Member {
         self.last.as_ref().is_none_or(|(when, _)| when.elapsed() >= interval)
     }
 
-    fn run(&mut self) {
+    fn run(&mut self, programs: &Programs) {
         let begun = Instant::now();
-        let end = run(&self.command.program(), MOST_BYTES, self.command.timeout.0);
+        let end = programs.run(&self.command.program(), MOST_BYTES, self.command.timeout.0);
+        if programs.are_over() {
+            // Nobody wants to know any more, and that it was killed is no news.
+            return;
+        }
         let understood = match (&end, self.command.format) {
             (Err(error), _) => Err(format!("it cannot be run: {error}")),
             (Ok(End::TimedOut), _) => {
@@ -184,16 +196,17 @@ fn metrics(text: &str, name: &str) -> Result<Vec<Family>, String> {
 
 impl Collector for Exec {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let mut due: Vec<&mut Member> = self.0.iter_mut().filter(|it| it.is_due()).collect();
+        let Self { members, programs } = self;
+        let mut due: Vec<&mut Member> = members.iter_mut().filter(|it| it.is_due()).collect();
         for some in due.chunks_mut(TOGETHER) {
             thread::scope(|scope| {
                 for member in some {
-                    scope.spawn(|| member.run());
+                    scope.spawn(|| member.run(programs));
                 }
             });
         }
         let mut families = Families::default();
-        for Member { name, last, .. } in &self.0 {
+        for Member { name, last, .. } in members.iter() {
             let Some((_, ran)) = last else { continue };
             let labels = labels([("name", name)]);
             families.gauge(

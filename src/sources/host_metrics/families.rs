@@ -67,16 +67,9 @@ impl KnownNames {
 pub struct Families {
     places: HashMap<Text, usize>,
     list: Vec<Family>,
-    /// Samples that each will probably have.
-    room: usize,
 }
 
 impl Families {
-    /// None yet, each with room for so many samples once it is there.
-    pub fn with_room(samples: usize) -> Self {
-        Self { room: samples, ..Self::default() }
-    }
-
     /// Adds a sample to the family `name`. The first one's kind and help are the family's.
     pub fn add(
         &mut self,
@@ -89,7 +82,7 @@ impl Families {
         let place = match self.places.get(&name) {
             Some(place) => *place,
             None => {
-                self.list.push(Family::new(name.clone(), kind, help).with_room(self.room));
+                self.list.push(Family::new(name.clone(), kind, help));
                 self.places.insert(name, self.list.len() - 1);
                 self.list.len() - 1
             }

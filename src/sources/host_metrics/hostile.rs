@@ -7,7 +7,7 @@ use std::path::Path;
 use super::COLLECTORS;
 use super::options::Options;
 use crate::event::exposition;
-use crate::host::packages::simulation::upgrades;
+use crate::host::packages::{dnf::updates, simulation::upgrades};
 use crate::host::roots::Roots;
 
 /// A collector, a file that it reads, and what may stand there.
@@ -18,6 +18,11 @@ const FILES: &[(&str, &str, &str)] = &[
     ("cgroup_usage", "sys/fs/cgroup/a.slice/cpu.stat", "user_usec 7\nthrottled_usec 1\n"),
     ("cgroup_usage", "sys/fs/cgroup/a.slice/io.stat", "8:0 rbytes=1 wbytes=2 rios=3\n"),
     ("cgroup_usage", "sys/fs/cgroup/a.slice/io.pressure", "some avg10=0.00 total=14\n"),
+    ("cgroup_usage", "sys/fs/cgroup/a.slice/cpu.max", "max 100000\n"),
+    ("cgroup_usage", "sys/fs/cgroup/a.slice/memory.events", "low 0\noom_kill 3\n"),
+    ("cgroup_usage", "sys/fs/cgroup/a.slice/memory.current", "4096\n"),
+    ("cgroup_usage", "sys/fs/cgroup/a.slice/memory.max", "max\n"),
+    ("cgroup_usage", "sys/fs/cgroup/a.slice/pids.current", "7\n"),
     ("cgroups", "proc/cgroups", "#subsys_name\ncpu\t3\t172\t1\n"),
     ("cpu", "proc/cpuinfo", "processor\t: 0\ncpu MHz\t: 1\nflags\t: aes\n\nprocessor : 1\n"),
     ("cpu", "proc/stat", "cpu 1 2\ncpu0 1 2 3 4 5 6 7 8 9 10\nintr 7\n"),
@@ -57,6 +62,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("packages", "var/lib/dpkg/status", "Package: a\nStatus: hold ok installed\n\nPackage: b\n"),
     ("pressure", "proc/pressure/io", "some avg10=0.00 total=14\nfull avg10=0.00 total=1\n"),
     ("processes", "proc/7/stat", "7 (a b) S 2 0 0 0 -1 2 0 0 0 0 14 0 0 0 20 0 1 0 24\n"),
+    ("reboot", "run/reboot-required", "*** restart ***\n"),
     ("reboot", "run/reboot-required.pkgs", "linux-image\nlibc6\n"),
     ("schedstat", "proc/schedstat", "version 15\ncpu0 1 2 3 4 5 6 7 8 9\n"),
     ("slabinfo", "proc/slabinfo", "slabinfo\n# name\ntw_sock 1 2 3 4 5 : tunables\n"),
@@ -69,6 +75,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("textfile", "text/a.prom", "# TYPE a counter\na{x=\"1\"} 2\n"),
     ("time", "sys/devices/system/clocksource/clocksource0/current_clocksource", "tsc\n"),
     ("top_processes", "proc/7/stat", "7 (a b) S 2 0 0 0 -1 2 0 0 0 0 14 0 0 0 20 0 1 0 24 1 2\n"),
+    ("top_processes", "proc/7/io", "rchar: 9\nread_bytes: 4096\nwrite_bytes: 512\n"),
     ("udp_queues", "proc/net/udp", "sl\n0: 0:16 0:0 0A 00000015:00000001 00\n"),
     ("vmstat", "proc/vmstat", "pgpgin 1\noom_kill 0\n"),
     ("xfrm", "proc/net/xfrm_stat", "XfrmInError 1\n"),
@@ -79,16 +86,20 @@ const FILES: &[(&str, &str, &str)] = &[
     ("zoneinfo", "proc/zoneinfo", "Node 0, zone DMA\n high 14\n protection: (0, 9)\n pagesets\n"),
 ];
 
-/// Files without which some collectors read nothing.
-const BESIDE: &[(&str, &str)] =
-    &[("cgroup_usage", "sys/fs/cgroup/cgroup.controllers"), ("reboot", "run/reboot-required")];
+/// Files without which some collectors read nothing, with what stands there.
+const BESIDE: &[(&str, &str, &str)] = &[
+    ("cgroup_usage", "sys/fs/cgroup/cgroup.controllers", ""),
+    ("reboot", "run/reboot-required", ""),
+    ("top_processes", "proc/7/stat", "7 (a b) S 2 0 0 0 -1 2 0 0 0 0 14 0 0 0 20 0 1 0 24 1 2\n"),
+];
 
 /// The first byte chooses the file, the others are what stands there.
 pub(crate) fn kernel_file(input: &[u8], root: &Path) {
     let Some((which, content)) = input.split_first() else { return };
     let (name, file, _) = FILES[usize::from(*which) % FILES.len()];
-    let beside = BESIDE.iter().filter(|(collector, _)| *collector == name);
-    let files = beside.map(|(_, file)| (*file, &b""[..])).chain([(file, content)]);
+    let beside = BESIDE.iter().filter(|(collector, ..)| *collector == name);
+    let beside = beside.map(|(_, file, content)| (*file, content.as_bytes()));
+    let files = beside.chain([(file, content)]);
     for (file, content) in files {
         let path = root.join(file);
         let folder = path.parent().unwrap_or(root);
@@ -113,7 +124,7 @@ pub(crate) fn kernel_file(input: &[u8], root: &Path) {
     }
 }
 
-/// What a plugin of Nagios prints, apt says that it would do, or the kernel tells of wireless
+/// What a plugin of Nagios prints, apt or dnf says that it would do, or the kernel tells of wireless
 /// interfaces.
 pub(crate) fn plugin(input: &[u8]) {
     super::wifi::hostile(input);
@@ -121,6 +132,7 @@ pub(crate) fn plugin(input: &[u8]) {
     let families = super::nagios::families(&text, "x");
     assert_eq!(exposition::encode(&families, &mut Vec::new()), 0, "no series is there twice");
     upgrades(&text);
+    updates(&text);
 }
 
 /// What plugins, apt and the kernel tell.
@@ -128,6 +140,7 @@ pub(crate) fn plugins() -> Vec<Vec<u8>> {
     let texts = [
         "DISK OK | /=2643MB;5948;5958;0;5968 'a b''c'=1.5s\nmore | x=3c load=-0,5\ny=U\n",
         "Inst libc6 [2.36-9] (2.36-10 Debian-Security:12/stable-security [amd64])\nInst a (1 b)\n",
+        "alpha.noarch 2.0-1 local\na-very-long-name.noarch\n  2.0-1 local\nObsoleting Packages\n",
     ];
     let texts = texts.map(|text| text.as_bytes().to_vec());
     texts.into_iter().chain(super::wifi::answers()).collect()

@@ -93,9 +93,22 @@ impl Links {
     /// - Errors: those of the socket; the next call opens another.
     pub(super) fn read(&mut self) -> io::Result<Vec<Link>> {
         let mut links = Vec::new();
-        self.netlink.dump(GET_LINK, &question(), |body| links.extend(parse(body)))?;
-        links.sort_unstable_by(|one: &Link, other| one.name.cmp(&other.name));
-        Ok(links)
+        self.read_into(&mut links).map(|()| links)
+    }
+
+    /// The same, in the memory of what was read before.
+    fn read_into(&mut self, links: &mut Vec<Link>) -> io::Result<()> {
+        let mut known = 0;
+        self.netlink.dump(GET_LINK, &question(), |body| {
+            if links.len() == known {
+                links.push(Link::default());
+            }
+            let is_one = links.get_mut(known).is_some_and(|link| parse(body, link).is_some());
+            known += usize::from(is_one);
+        })?;
+        links.truncate(known);
+        links.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        Ok(())
     }
 }
 
@@ -134,8 +147,9 @@ impl SharedLinks {
         let bit = asker as u8;
         let is_new = shared.had & bit == 0;
         if !is_new || shared.asked.is_none_or(|asked| asked.elapsed() >= MOMENT) {
-            shared.asked = None;
-            shared.found = shared.links.read()?;
+            let Shared { links, found, asked, .. } = &mut *shared;
+            *asked = None;
+            links.read_into(found)?;
             (shared.asked, shared.had) = (Some(Instant::now()), 0);
         }
         shared.had |= bit;
@@ -143,31 +157,44 @@ impl SharedLinks {
     }
 }
 
-fn parse(body: &[u8]) -> Option<Link> {
+/// What a message says of an interface, in the memory of what `link` was; `None`, and half of it
+/// there, where the message tells of none.
+fn parse(body: &[u8], link: &mut Link) -> Option<()> {
     let flags = u32_at(body, 8)?;
     let index = u32_at(body, 4)?;
-    let mut link = Link {
+    let hardware = u16_at(body, 2)?;
+    let mut before = std::mem::take(link);
+    for text in [&mut before.name, &mut before.address, &mut before.broadcast, &mut before.alias] {
+        text.clear();
+    }
+    before.other_names.clear();
+    *link = Link {
         index,
-        hardware: u16_at(body, 2)?,
+        hardware,
         flags: flags & !MOMENTARY,
         is_dormant: flags & DORMANT != 0,
         link: index,
         state: state(0),
+        name: before.name,
+        address: before.address,
+        broadcast: before.broadcast,
+        alias: before.alias,
+        other_names: before.other_names,
         ..Link::default()
     };
     for (kind, value) in attributes(body.get(FIXED_BYTES..)?) {
         let number = || u32_at(value, 0).unwrap_or(0);
         let byte = || value.first().copied().unwrap_or(0);
         match kind {
-            1 => link.address = address(value),
-            2 => link.broadcast = address(value),
-            3 => link.name = text(value),
+            1 => push_address(value, &mut link.address),
+            2 => push_address(value, &mut link.broadcast),
+            3 => push_text(value, &mut link.name),
             4 => link.mtu = number(),
             5 => link.link = number(),
             13 => link.queue_length = number(),
             16 => link.state = state(byte()),
             17 => link.mode = byte(),
-            20 => link.alias = text(value),
+            20 => push_text(value, &mut link.alias),
             23 => link.counters = counters(value),
             27 => link.group = number(),
             // Set as often as somebody wants it so; the flags say only what was set by hand.
@@ -178,12 +205,12 @@ fn parse(body: &[u8]) -> Option<Link> {
             48 => link.carrier_changes[2] = number(),
             52 => {
                 let names = attributes(value).filter(|(kind, _)| *kind == 53);
-                link.other_names = names.map(|(_, name)| text(name)).collect();
+                link.other_names.extend(names.map(|(_, name)| text(name)));
             }
             _ => {}
         }
     }
-    (!link.name.is_empty()).then_some(link)
+    (!link.name.is_empty()).then_some(())
 }
 
 fn counters(value: &[u8]) -> Option<[u64; COUNTERS]> {
@@ -198,16 +225,20 @@ fn counters(value: &[u8]) -> Option<[u64; COUNTERS]> {
     Some(counters)
 }
 
-fn address(bytes: &[u8]) -> String {
+/// Text without the zero at its end.
+fn push_text(value: &[u8], out: &mut String) {
+    let end = value.iter().position(|byte| *byte == 0).unwrap_or(value.len());
+    out.push_str(&String::from_utf8_lossy(value.get(..end).unwrap_or_default()));
+}
+
+fn push_address(bytes: &[u8], out: &mut String) {
     let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half & 0xf)]);
-    let mut out = String::with_capacity(bytes.len() * 3);
     for (at, byte) in bytes.iter().enumerate() {
         if at > 0 {
             out.push(':');
         }
         out.extend([digit(byte >> 4), digit(*byte)]);
     }
-    out
 }
 
 fn state(code: u8) -> &'static str {
@@ -259,6 +290,11 @@ mod tests {
 
     #[test]
     fn an_address_is_written_in_pairs_of_digits() {
+        let address = |bytes: &[u8]| {
+            let mut out = String::new();
+            push_address(bytes, &mut out);
+            out
+        };
         assert_eq!(address(&[2, 66, 172]), "02:42:ac");
         assert_eq!(address(&[]), "");
     }

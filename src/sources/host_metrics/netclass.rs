@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::collector::{CollectError, Collector, reading};
-use super::families::{Families, KnownLabels, labels};
+use super::families::labels;
 use super::filter::Filter;
 use super::links::{Asker, Link, SharedLinks, UP};
 use crate::event::metric::{Family, Labels, MetricKind};
@@ -25,8 +25,13 @@ pub struct Options {
     pub ignore_invalid_speed: bool,
 }
 
+/// How many values an interface may have.
+const VALUES: usize = 17;
+/// Which of them is the speed.
+const SPEED: usize = 14;
+
 /// File, family, kind, what it says. The kernel writes some in hexadecimal.
-const FILES: [(&str, &str, MetricKind, &str); 17] = {
+const FILES: [(&str, &str, MetricKind, &str); VALUES] = {
     use MetricKind::{Counter, Gauge};
     [
         (
@@ -125,18 +130,24 @@ pub struct Netclass {
     /// By name.
     remembered: HashMap<String, Remembered>,
     round: u64,
-    labels: KnownLabels,
 }
 
-/// What only files tell, and for which state of the interface they told it.
+/// What does not have to be made again for an interface that has not changed.
 struct Remembered {
+    /// How it was then.
     link: Link,
     read: Instant,
     /// The last round in which the interface was there.
     round: u64,
-    values: Vec<(&'static str, i64)>,
-    duplex: String,
+    /// What only files tell.
+    values: Values,
+    labels: Labels,
+    info: Labels,
+    other_names: Vec<Labels>,
 }
+
+/// Values in the order of [`FILES`].
+type Values = [Option<i64>; VALUES];
 
 impl Netclass {
     /// The collector for a host.
@@ -147,23 +158,19 @@ impl Netclass {
             options: options.clone(),
             remembered: HashMap::new(),
             round: 0,
-            labels: KnownLabels::default(),
         }
     }
 
-    fn add_from_files(&self, families: &mut Families) {
-        for device in sysfs::names(&self.folder) {
+    fn told_by_files(&self) -> Told {
+        let devices = sysfs::names(&self.folder);
+        let mut told = Told::with_room(devices.len());
+        for device in devices {
             let folder = self.folder.join(&device);
             if !folder.is_dir() || !self.options.devices.allows(&device) {
                 continue;
             }
-            let labels = labels([("device", &device)]);
-            for (file, ..) in FILES {
-                if let Some(value) = sysfs::text(folder.join(file)).and_then(|text| number(&text)) {
-                    self.options.add(&labels, file, value, families);
-                }
-            }
             let text = |file| sysfs::text(folder.join(file)).unwrap_or_default();
+            let values = FILES.map(|(file, ..)| number(&text(file)));
             let info = Info {
                 address: &text("address"),
                 is_up: number(&text("flags")).is_some_and(|flags| flags & 1 == 1),
@@ -173,12 +180,14 @@ impl Netclass {
                 alias: &text("ifalias"),
                 state: &text("operstate"),
             };
-            info.add(&mut KnownLabels::default(), families);
+            let labels = labels([("device", &device)]);
+            told.add(&self.options, &labels, (info.labels(), info.state), &values);
         }
+        told
     }
 
-    fn add_from_netlink(&mut self, links: &[Link], families: &mut Families) {
-        self.labels.begin();
+    fn told_by_netlink(&mut self, links: &[Link]) -> Told {
+        let mut told = Told::with_room(links.len());
         self.round += 1;
         let round = self.round;
         for link in links {
@@ -190,99 +199,138 @@ impl Netclass {
                 Some(known) => known.round = round,
                 None => drop(self.remembered.insert(link.name.clone(), self.read(link))),
             }
-            let Self { remembered, options, labels, .. } = self;
-            if let Some(known) = remembered.get(&link.name) {
-                add_link(options, labels, (link, known), families);
+            if let Some(known) = self.remembered.get(&link.name) {
+                let info = (known.info.clone(), link.state);
+                told.add(&self.options, &known.labels, info, &known.values_with(link));
+                for labels in &known.other_names {
+                    told.other_names.push(labels.clone(), 1.0);
+                }
             }
         }
         self.remembered.retain(|_, known| known.round == round);
+        told
     }
 
     fn read(&self, link: &Link) -> Remembered {
         let folder = self.folder.join(&link.name);
-        let files = ["addr_assign_type", "dev_id", "name_assign_type", "speed"];
-        let value = |file| Some((file, number(&sysfs::text(folder.join(file))?)?));
+        let value = |file| number(&sysfs::text(folder.join(file))?);
+        let mut values = [None; VALUES];
+        for (slot, (file, ..)) in values.iter_mut().zip(FILES) {
+            if ["addr_assign_type", "dev_id", "name_assign_type", "speed"].contains(&file) {
+                *slot = value(file);
+            }
+        }
+        let info = Info {
+            address: &link.address,
+            is_up: link.flags & UP != 0,
+            broadcast: &link.broadcast,
+            device: &link.name,
+            duplex: &sysfs::text(folder.join("duplex")).unwrap_or_default(),
+            alias: &link.alias,
+            state: link.state,
+        };
+        let other_names =
+            link.other_names.iter().map(|name| labels([("altname", name), ("device", &link.name)]));
         Remembered {
             link: link.clone(),
             read: Instant::now(),
             round: self.round,
-            values: files.into_iter().filter_map(value).collect(),
-            duplex: sysfs::text(folder.join("duplex")).unwrap_or_default(),
+            values,
+            labels: labels([("device", &link.name)]),
+            info: info.labels(),
+            other_names: other_names.collect(),
         }
     }
 }
 
-fn add_link(
-    options: &Options,
-    known_labels: &mut KnownLabels,
-    (link, known): (&Link, &Remembered),
-    families: &mut Families,
-) {
-    let labels = known_labels.get([("device", &link.name)]);
-    for (file, value) in &known.values {
-        options.add(&labels, file, *value, families);
-    }
-    let [changes, up, down] = link.carrier_changes;
-    let values = [
-        ("carrier_changes", changes),
-        ("carrier_down_count", down),
-        ("carrier_up_count", up),
-        ("flags", link.flags),
-        ("ifindex", link.index),
-        ("iflink", link.link),
-        ("link_mode", u32::from(link.mode)),
-        ("mtu", link.mtu),
-        ("netdev_group", link.group),
-        ("tx_queue_len", link.queue_length),
-        ("type", u32::from(link.hardware)),
-    ];
-    for (file, value) in values {
-        options.add(&labels, file, i64::from(value), families);
-    }
-    let is_up = link.flags & UP != 0;
-    if is_up {
-        options.add(&labels, "carrier", i64::from(link.carrier), families);
-        options.add(&labels, "dormant", i64::from(link.is_dormant), families);
-    }
-    let info = Info {
-        address: &link.address,
-        is_up,
-        broadcast: &link.broadcast,
-        device: &link.name,
-        duplex: &known.duplex,
-        alias: &link.alias,
-        state: link.state,
-    };
-    info.add(known_labels, families);
-    for name in &link.other_names {
-        families.gauge(
-            "node_network_altnames_info",
-            "Another name of an interface; always 1.",
-            known_labels.get([("altname", name), ("device", &link.name)]),
-            1.0,
-        );
-    }
-}
-
 impl Remembered {
+    /// Whether nothing has changed of which something is made or read here.
     fn is_of(&self, link: &Link) -> bool {
-        let what = |link: &Link| (link.index, link.flags, link.carrier_changes, link.state);
+        let numbers = |link: &Link| (link.index, link.flags, link.carrier_changes, link.state);
+        let known = &self.link;
         self.read.elapsed() < REMEMBERED
-            && what(&self.link) == what(link)
-            && self.link.address == link.address
+            && numbers(known) == numbers(link)
+            && known.address == link.address
+            && known.broadcast == link.broadcast
+            && known.alias == link.alias
+            && known.other_names == link.other_names
+    }
+
+    /// What was read, and what netlink says now.
+    fn values_with(&self, link: &Link) -> Values {
+        let [assigned, _, _, _, _, device, _, _, _, _, _, _, named, _, speed, _, _] = self.values;
+        let [changes, up, down] = link.carrier_changes;
+        let is_up = link.flags & UP != 0;
+        let told = |value: u32| Some(i64::from(value));
+        [
+            assigned,
+            told(u32::from(link.carrier)).filter(|_| is_up),
+            told(changes),
+            told(down),
+            told(up),
+            device,
+            told(u32::from(link.is_dormant)).filter(|_| is_up),
+            told(link.flags),
+            told(link.index),
+            told(link.link),
+            told(u32::from(link.mode)),
+            told(link.mtu),
+            named,
+            told(link.group),
+            speed,
+            told(link.queue_length),
+            told(u32::from(link.hardware)),
+        ]
     }
 }
 
-impl Options {
-    fn add(&self, labels: &Labels, file: &str, value: i64, families: &mut Families) {
-        let known = FILES.iter().find(|(known, ..)| *known == file);
-        let Some((_, name, kind, help)) = known else { return };
-        let value = match file {
-            "speed" if value < 0 && self.ignore_invalid_speed => return,
-            "speed" => value as f64 * BYTES_PER_MEGABIT,
-            _ => value as f64,
-        };
-        families.add((*name, *kind), *help, labels.clone(), value);
+/// The families, as they come together.
+struct Told {
+    /// In the order of [`FILES`].
+    values: [Family; VALUES],
+    up: Family,
+    info: Family,
+    other_names: Family,
+}
+
+impl Told {
+    fn with_room(interfaces: usize) -> Self {
+        use MetricKind::Gauge;
+        let family = |name, kind, help| Family::new(name, kind, help).with_room(interfaces);
+        Self {
+            values: FILES.map(|(_, name, kind, help)| family(name, kind, help)),
+            up: family(
+                "node_network_up",
+                Gauge,
+                "Whether an interface is up and can be used: 1 yes, 0 no.",
+            ),
+            info: family("node_network_info", Gauge, "What an interface is; always 1."),
+            other_names: Family::new(
+                "node_network_altnames_info",
+                Gauge,
+                "Another name of an interface; always 1.",
+            ),
+        }
+    }
+
+    /// Adds an interface, with the labels that tell of it in words and its state.
+    fn add(
+        &mut self,
+        options: &Options,
+        labels: &Labels,
+        (info, state): (Labels, &str),
+        values: &Values,
+    ) {
+        for (at, (family, value)) in self.values.iter_mut().zip(values).enumerate() {
+            let Some(value) = value else { continue };
+            if at != SPEED {
+                family.push(labels.clone(), *value as f64);
+            } else if *value >= 0 || !options.ignore_invalid_speed {
+                family.push(labels.clone(), *value as f64 * BYTES_PER_MEGABIT);
+            }
+        }
+        self.up.push(labels.clone(), if state == "up" { 1.0 } else { 0.0 });
+        self.info.push(info, 1.0);
     }
 }
 
@@ -298,14 +346,8 @@ struct Info<'a> {
 }
 
 impl Info<'_> {
-    fn add(&self, known: &mut KnownLabels, families: &mut Families) {
-        families.gauge(
-            "node_network_up",
-            "Whether an interface is up and can be used: 1 yes, 0 no.",
-            known.get([("device", self.device)]),
-            if self.state == "up" { 1.0 } else { 0.0 },
-        );
-        let told = known.get([
+    fn labels(&self) -> Labels {
+        labels([
             ("address", self.address),
             ("adminstate", if self.is_up { "up" } else { "down" }),
             ("broadcast", self.broadcast),
@@ -313,27 +355,23 @@ impl Info<'_> {
             ("duplex", self.duplex),
             ("ifalias", self.alias),
             ("operstate", self.state),
-        ]);
-        families.gauge("node_network_info", "What an interface is; always 1.", told, 1.0);
+        ])
     }
 }
 
 impl Collector for Netclass {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
-        let mut families = Families::default();
-        match self.links.clone() {
+        let told = match self.links.clone() {
             Some(links) => links
-                .read(Asker::Classes, |links| {
-                    families = Families::with_room(links.len());
-                    self.add_from_netlink(links, &mut families);
-                })
+                .read(Asker::Classes, |links| self.told_by_netlink(links))
                 .map_err(reading(&self.folder))?,
-            None => self.add_from_files(&mut families),
-        }
-        if families.is_empty() {
+            None => self.told_by_files(),
+        };
+        if told.up.samples.is_empty() {
             return Err(CollectError::NoData);
         }
-        out.extend(Vec::from(families));
+        out.extend(told.values);
+        out.extend([told.up, told.info, told.other_names]);
         Ok(())
     }
 }

@@ -16,6 +16,7 @@ use super::options::Options;
 use super::runner::{Collectors, PATIENCE};
 use crate::event::metric::MetricBatch;
 use crate::event::{Batch, Kinds};
+use crate::host::brief::Programs;
 use crate::host::roots::Roots;
 use crate::topology::component::{BuildContext, Fault, Source, SourceConfig};
 use crate::topology::context::SourceContext;
@@ -132,7 +133,11 @@ impl SourceConfig for Config {
         }
         self.options.exec.check(&cx.env.masker).map_err(Fault::fatal)?;
         let (interval, timeout) = (self.interval.0, self.timeout.0);
-        Ok(Box::new(Host { collectors: self.collectors()?, interval, timeout }))
+        // Those of a run before have been ended.
+        let programs = Programs::default();
+        let mut config = self.clone();
+        config.options.exec.programs = programs.clone();
+        Ok(Box::new(Host { collectors: config.collectors()?, interval, timeout, programs }))
     }
 }
 
@@ -140,6 +145,14 @@ struct Host {
     collectors: Collectors,
     interval: Duration,
     timeout: Duration,
+    /// What collectors run.
+    programs: Programs,
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.programs.end();
+    }
 }
 
 /// What the way to the scrape takes of its time, at most.

@@ -4,6 +4,11 @@
 //! What is emitted may have been made of anything that was held, so it carries a share in every
 //! batch of which the transform may hold something. A batch is let go by the transform once
 //! nothing of it is held, and is delivered once all that it went into is.
+//!
+//! What a member has to know after a restart is kept before what it has said is sent, together
+//! with that: a crash in between loses neither.
+
+mod telling;
 
 use super::{Chain, Dropped, answer_with_nothing, count, give_up_on_moved};
 use crate::event::ack::{Ack, Outcome, SinkSet};
@@ -13,6 +18,7 @@ use crate::topology::component::{Fault, Outputs, Remember, Transform};
 use crate::topology::edge::{Envelope, Input};
 use crate::topology::retained::Retained;
 use crate::topology::supervise::MAX_CRASHES;
+use crate::topology::untold::Untold;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +39,12 @@ const LEAST_BYTES: usize = 1 << 20;
 pub(super) struct Memory {
     /// By member.
     retained: Vec<Retained>,
+    /// What members have said that the next start will not say again.
+    untold: Untold,
+    /// Whether that of the process before has been taken up.
+    is_taken_up: bool,
+    /// What members have to know after a restart, by member, and is not kept yet.
+    to_keep: Vec<(usize, Vec<u8>)>,
     /// What the run is at.
     at: Place,
     /// What the run before ended at.
@@ -75,14 +87,20 @@ impl Chain {
     ) -> Result<(), Fault> {
         self.begin(memory);
         let begun = Instant::now();
+        self.say_again(transforms, memory, begun.elapsed()).await?;
         loop {
             memory.at = Place::Between;
             let due = transforms.iter_mut().filter_map(|it| it.memory()?.due()).min();
-            let next = match due.and_then(|due| begun.checked_add(due)) {
-                Some(due) => timeout_at(due, input.next()).await.ok(),
-                None => Some(input.next().await),
+            let due = due.and_then(|due| begun.checked_add(due));
+            let next = tokio::select! {
+                next = next_by(due, input) => next,
+                () = memory.untold.hear() => {
+                    self.keep(memory).await;
+                    continue;
+                }
             };
             let now = begun.elapsed();
+            self.say_again(transforms, memory, now).await?;
             match next {
                 Some(Some(envelope)) => self.take(transforms, memory, envelope, now).await?,
                 Some(None) => break,
@@ -92,21 +110,11 @@ impl Chain {
                 }
             }
             self.relieve(transforms, memory, now).await?;
-            self.keep(transforms).await;
         }
         memory.at = Place::Tick;
         self.ask_all(transforms, memory, begun.elapsed(), &|it, out| it.flush(out)).await?;
-        self.keep(transforms).await;
+        self.see_told(memory).await;
         Ok(())
-    }
-
-    /// Keeps what members have to know after a restart.
-    async fn keep(&self, transforms: &mut Transforms) {
-        for (member, transform) in self.members.iter().zip(transforms) {
-            if let Some(bytes) = transform.memory().and_then(Remember::to_keep) {
-                member.build.keep(bytes).await;
-            }
-        }
     }
 
     /// Deals with what the run before has left. What it held is lost, and so read again.
@@ -115,12 +123,16 @@ impl Chain {
         memory.crashes = if failed_at == memory.failed_at { memory.crashes + 1 } else { 1 };
         if failed_at == Place::Tick && memory.crashes >= MAX_CRASHES {
             memory.crashes = 0;
-            let records = memory.retained.iter_mut().map(Retained::give_up).sum();
-            self.give_up_records(records);
+            let records: u64 = memory.retained.iter_mut().map(Retained::give_up).sum();
+            self.give_up_records(records + memory.untold.give_up());
         }
         memory.failed_at = failed_at;
         memory.retained.clear();
         memory.retained.resize_with(self.members.len(), Retained::default);
+        memory.to_keep.clear();
+        if !std::mem::replace(&mut memory.is_taken_up, true) {
+            self.take_up(&mut memory.untold);
+        }
     }
 
     /// Takes a batch through the chain and to the edges behind it.
@@ -143,7 +155,8 @@ impl Chain {
             demand.filter(|_| batch.kind() == Kind::Metrics).map(|_| ack.share(ack.sinks()));
         give_up_on_moved(&ack, &self.routes());
         let piece = Piece { output: "".into(), batch, ack };
-        let pieces = self.pass(transforms, &mut memory.retained, 0, vec![piece], now)?;
+        let pieces = self.pass(transforms, memory, 0, vec![piece], now)?;
+        self.keep(memory).await;
         self.give_on_pieces(pieces).await;
         if let Some(asked) = asked {
             // What was asked for has gone into what is remembered, and comes out with that.
@@ -156,7 +169,7 @@ impl Chain {
     fn pass(
         &self,
         transforms: &mut Transforms,
-        retained: &mut [Retained],
+        memory: &mut Memory,
         from: usize,
         mut pieces: Vec<Piece>,
         now: Duration,
@@ -166,8 +179,7 @@ impl Chain {
             for piece in pieces {
                 // Only the default output leads to the next transform of a chain.
                 if piece.output.is_empty() {
-                    let (transform, kept) = (&mut *transforms[at], &mut retained[at]);
-                    self.one(transform, kept, at, piece, now, &mut next)?;
+                    self.one(&mut *transforms[at], memory, at, piece, now, &mut next)?;
                 } else {
                     piece.ack.settle(Outcome::Delivered);
                 }
@@ -181,7 +193,7 @@ impl Chain {
     fn one(
         &self,
         transform: &mut dyn Transform,
-        retained: &mut Retained,
+        memory: &mut Memory,
         at: usize,
         piece: Piece,
         now: Duration,
@@ -208,13 +220,13 @@ impl Chain {
         }
         // Answers for no sink, and tells whose records they are that are given up here.
         let aside = ack.share(SinkSet::NONE);
-        let mut out = Outputs::of(retained.add(ack, batch.len() as u64));
-        if let Some(memory) = transform.memory() {
-            memory.tick(now, &mut out)?;
+        let mut out = Outputs::of(memory.retained[at].add(ack, batch.len() as u64));
+        if let Some(remembers) = transform.memory() {
+            remembers.tick(now, &mut out)?;
         }
         transform.transform(batch, &mut out)?;
         telemetry.busy(started.elapsed());
-        let dropped = self.emit(transform, retained, at, out, next);
+        let dropped = self.emit(transform, memory, at, out, next);
         dropped.iter().for_each(|(reason, records)| aside.leave_out(reason, *records));
         Ok(())
     }
@@ -223,24 +235,30 @@ impl Chain {
     fn emit(
         &self,
         transform: &mut dyn Transform,
-        retained: &mut Retained,
+        memory: &mut Memory,
         at: usize,
         out: Outputs,
         next: &mut Vec<Piece>,
     ) -> Dropped {
         let (emitted, dropped) = count(out, &self.telemetry[at]);
+        let to_keep = transform.memory().and_then(Remember::to_keep);
+        let retained = &mut memory.retained[at];
         let several = emitted.len() > 1;
         for (output, batch) in emitted {
             // What is made of no batch in particular, such as a total that did not change, is for
             // everybody.
             let nobody = retained.batches() == 0;
-            let ack = if nobody { Ack::unobserved(SinkSet::ALL) } else { retained.share() };
+            let mut ack = if nobody { Ack::unobserved(SinkSet::ALL) } else { retained.share() };
             if several {
                 ack.split();
+            }
+            if to_keep.is_some() && output.is_empty() {
+                ack = memory.untold.note(at, &batch, ack, self.reach());
             }
             next.push(Piece { output, batch, ack });
         }
         retained.release_before(transform.memory().and_then(|memory| memory.held_since()));
+        memory.to_keep.extend(to_keep.map(|bytes| (at, bytes)));
         dropped
     }
 
@@ -267,15 +285,16 @@ impl Chain {
         ask: Ask<'_>,
     ) -> Result<(), Fault> {
         self.at.store(at, std::sync::atomic::Ordering::Relaxed);
-        let (transform, retained) = (&mut *transforms[at], &mut memory.retained[at]);
-        let mut out = Outputs::of(retained.latest());
+        let transform = &mut *transforms[at];
+        let mut out = Outputs::of(memory.retained[at].latest());
         let Some(remembers) = transform.memory() else { return Ok(()) };
         let started = Instant::now();
         ask(remembers, &mut out)?;
         self.telemetry[at].busy(started.elapsed());
         let mut pieces = Vec::new();
-        self.emit(transform, retained, at, out, &mut pieces);
-        let pieces = self.pass(transforms, &mut memory.retained, at + 1, pieces, now)?;
+        self.emit(transform, memory, at, out, &mut pieces);
+        let pieces = self.pass(transforms, memory, at + 1, pieces, now)?;
+        self.keep(memory).await;
         self.give_on_pieces(pieces).await;
         Ok(())
     }
@@ -325,6 +344,14 @@ impl Chain {
         telemetry.dropped("crashes", records);
         let component = telemetry.name();
         tracing::error!(component, records, "failed on what it held again and again, dropped");
+    }
+}
+
+/// The next batch, `None` where the input has ended; neither where it is `due` before.
+async fn next_by(due: Option<Instant>, input: &Input) -> Option<Option<Envelope>> {
+    match due {
+        Some(due) => timeout_at(due, input.next()).await.ok(),
+        None => Some(input.next().await),
     }
 }
 

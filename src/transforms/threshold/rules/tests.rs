@@ -147,22 +147,25 @@ fn sample_labels(text: &str) -> Labels {
 #[test]
 fn unit_tests_of_rules_hold_here_and_in_prometheus() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/rules");
-    let path = directory.join("host.test.yml");
     let read = |path: &Path| std::fs::read_to_string(path).unwrap();
-    let file: UnitFile = serde_yaml::from_str(&read(&path)).unwrap();
-    let groups = file.rule_files.iter().flat_map(|name| {
-        let file: RuleFile = serde_yaml::from_str(&read(&directory.join(name))).unwrap();
-        file.groups
-    });
-    let groups: Vec<Group> = groups.collect();
-    let told = file.tests.iter().flat_map(|it| differences(it, &groups, file.evaluation_interval));
-    let told: Vec<String> = told.collect();
-    assert!(told.is_empty(), "{}", told.join("\n"));
-    let Ok(output) = Command::new("promtool").args(["test", "rules"]).arg(&path).output() else {
-        return println!("skipped: there is no promtool here");
-    };
-    let text = [output.stdout, output.stderr].concat();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&text));
+    for name in ["host.test.yml", "node.test.yml"] {
+        let path = directory.join(name);
+        let file: UnitFile = serde_yaml::from_str(&read(&path)).unwrap();
+        let groups = file.rule_files.iter().flat_map(|name| {
+            let file: RuleFile = serde_yaml::from_str(&read(&directory.join(name))).unwrap();
+            file.groups
+        });
+        let (groups, every): (Vec<Group>, _) = (groups.collect(), file.evaluation_interval);
+        let told = file.tests.iter().flat_map(|it| differences(it, &groups, every));
+        let told: Vec<String> = told.collect();
+        assert!(told.is_empty(), "{name}\n{}", told.join("\n"));
+        let Ok(output) = Command::new("promtool").args(["test", "rules"]).arg(&path).output()
+        else {
+            return println!("skipped: there is no promtool here");
+        };
+        let text = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&text));
+    }
 }
 
 #[test]
