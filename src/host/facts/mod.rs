@@ -83,7 +83,7 @@ enum Holds {
 use Holds::{Now, ThisBoot};
 
 /// Every fact by its name, in the order of the alphabet.
-const FACTS: [(&str, Holds, Gather); 37] = [
+const FACTS: [(&str, Holds, Gather); 38] = [
     ("apparmor", Now, security::apparmor),
     ("arch", ThisBoot, os::arch),
     ("boot_id", ThisBoot, os::boot_id),
@@ -117,6 +117,7 @@ const FACTS: [(&str, Holds, Gather); 37] = [
     ("service_manager", ThisBoot, os::service_manager),
     ("services", Now, packages::services),
     ("ssh_host_keys", Now, security::ssh_host_keys),
+    ("systemd", Now, packages::systemd),
     ("timezone", Now, os::timezone),
     ("uptime_seconds", Now, os::uptime_seconds),
     ("users", Now, users::users),
