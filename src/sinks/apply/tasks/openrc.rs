@@ -41,7 +41,7 @@ pub(super) static MODULE: Module = Module {
 /// A directory for each runlevel, with a link to the script of each service that starts in it.
 const RUNLEVELS: &str = "/etc/runlevels";
 
-/// Whether OpenRC is at work on this host, or is what would be at its start.
+/// Whether this manager is at work on the host, or is what would be at its start.
 pub(super) fn is_here(machine: &Machine) -> Result<bool, Failure> {
     for path in ["/run/openrc", "/sbin/openrc-run"] {
         if machine.stat(Path::new(path), Follow::Yes)?.is_some() {
