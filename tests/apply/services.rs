@@ -214,7 +214,7 @@ fn a_service_with_a_script_is_started_and_enabled_by_it_where_no_systemd_is_at_w
     assert!(said.contains("K01t-script") && !said.contains("runs"), "{said}");
 }
 
-/// What OpenRC leaves of a host to see, and a stand-in for the one program of it that is started.
+/// What that manager leaves of a host to see, and a stand-in for the one program of it that is started.
 const OPENRC: &str = r#"
     mkdir -p /run/openrc /etc/init.d /etc/runlevels/default /etc/runlevels/boot
     printf '#!/sbin/openrc-run\n' >/etc/init.d/t-open; chmod 755 /etc/init.d/t-open
