@@ -118,6 +118,7 @@ const FACTS: [(&str, Holds, Gather); 38] = [
     ("service_manager", ThisBoot, os::service_manager),
     ("services", Now, packages::services),
     ("ssh_host_keys", Now, security::ssh_host_keys),
+    ("systemd", Now, packages::systemd),
     ("timezone", Now, os::timezone),
     ("uptime_seconds", Now, os::uptime_seconds),
     ("users", Now, users::users),
