@@ -18,6 +18,7 @@ use crate::host::facts::{Facts, facts_value};
 use crate::topology::component::{Fault, StreamSink};
 use crate::topology::context::{Environment, SinkContext};
 use crate::topology::edge::{Envelope, Input};
+use crate::topology::runs::Recap;
 use async_trait::async_trait;
 use minijinja::Value;
 use std::collections::{BTreeSet, HashMap};
@@ -53,6 +54,7 @@ impl StreamSink for Apply {
                     None => break,
                 },
                 () = sleep_until(due), if current.is_some() && !env.once => None,
+                () = env.runs.asked(), if current.is_some() => None,
                 drifted = drifted(&mut drift), if current.is_some() => {
                     match drifted {
                         Ok(keys) => part = Some(keys),
@@ -76,7 +78,7 @@ impl StreamSink for Apply {
             }
             let Some(set) = current.clone() else { continue };
             let mut own = runner;
-            env.runs.begin();
+            let answers = env.runs.begin();
             let begun = Instant::now();
             let whole = part.is_none();
             let ran = tokio::task::spawn_blocking(move || {
@@ -94,9 +96,11 @@ impl StreamSink for Apply {
             cx.telemetry.busy(took);
             let failed = say_how_it_ended(&end, took, whole);
             if whole {
-                numbers.add(end.as_ref().ok(), took, clock::now());
-                env.runs.end(failed);
+                let now = clock::now();
+                numbers.add(end.as_ref().ok(), took, now);
                 due = Instant::now() + self.interval;
+                let next = now.saturating_add(self.interval).as_secs_f64();
+                env.runs.end_whole(recap(&end, took, &env.masker), answers, next);
             } else {
                 numbers.add_repairs(end.as_ref().ok());
                 env.runs.end(failed || env.runs.last_failed());
@@ -109,6 +113,41 @@ impl StreamSink for Apply {
         }
         env.runs.set_ended(true);
         Ok(())
+    }
+}
+
+/// What a whole run came to, for whoever has asked for it.
+fn recap(end: &Result<Report, String>, took: Duration, masker: &Masker) -> Recap {
+    let (at_seconds, duration_seconds) = (clock::now().as_secs_f64(), took.as_secs_f64());
+    let nothing = Recap { at_seconds, duration_seconds, failed: true, ..Recap::default() };
+    let report = match end {
+        Ok(report) => report,
+        Err(reason) => return Recap { failures: vec![reason.clone()], ..nothing },
+    };
+    let counts = report.recap();
+    let tasks = [
+        ("ok", counts.ok),
+        ("changed", counts.changed),
+        ("failed", counts.failed),
+        ("skipped", counts.skipped),
+        ("rescued", counts.rescued),
+        ("ignored", counts.ignored),
+        ("not_run", report.not_run.len()),
+    ];
+    let has_failed =
+        |task: &&TaskReport| task.status == Status::Failed && !task.ignored && !task.rescued;
+    let of_task = |task: &TaskReport| {
+        let message = task.message.as_deref().unwrap_or("failed");
+        let place = task.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+        masker.mask(&format!("{place}{}: {message}", task.name)).into_owned()
+    };
+    let failures = report.tasks.iter().filter(has_failed).map(of_task);
+    Recap {
+        revision: report.revision.clone(),
+        failed: report.has_failed(),
+        tasks: tasks.map(|(status, count)| (status.to_owned(), count as u64)).into(),
+        failures: failures.chain(report.stopped.clone()).collect(),
+        ..nothing
     }
 }
 
