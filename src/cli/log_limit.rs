@@ -222,7 +222,8 @@ mod tests {
     fn what_is_said_again_goes_on_to_be_summed_up_and_is_forgotten_once_it_is_not() {
         let limit = LogLimit::default();
         let say = || tracing::warn!("again");
-        let (told, later) = (heard(&limit, || (say(), say()).0), Instant::now() + WINDOW);
+        let (told, later) =
+            (heard(&limit, || [(); 2].iter().for_each(|()| say())), Instant::now() + WINDOW);
         assert_eq!(told.len(), 1);
         let summaries = due(&mut limit.known(), later, WINDOW);
         assert_eq!((summaries.len(), summaries[0].again), (1, 1));

@@ -45,8 +45,18 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
     if status.problems.is_empty() { shown } else { Exit::Failed }
 }
 
-const COLUMNS: [&str; 9] =
-    ["COMPONENT", "TYPE", "STATE", "IN", "IN BYTES", "OUT", "OUT BYTES", "ERRORS", "WAITING"];
+const COLUMNS: [&str; 10] = [
+    "COMPONENT",
+    "TYPE",
+    "STATE",
+    "IN",
+    "IN BYTES",
+    "OUT",
+    "OUT BYTES",
+    "ERRORS",
+    "WAITING",
+    "BEHIND",
+];
 
 /// Draws it for people.
 fn draw(status: &Status, colour: Colour) -> String {
@@ -123,6 +133,7 @@ fn add(table: &mut Table, component: &ComponentStatus) {
             bytes(component.sent_bytes),
             count(component.errors),
             bytes(component.waiting_bytes + component.disk_bytes),
+            component.behind_bytes.map_or_else(String::new, size),
         ],
         style,
     );
@@ -183,6 +194,18 @@ mod tests {
                 repairs: 0,
             }),
         };
-        insta::assert_snapshot!(draw(&status, Colour::Never), @"");
+        insta::assert_snapshot!(draw(&status, Colour::Never), @"
+        driftless 0.1.0 on web1: process 7, began 5 min ago
+        state in /var/lib/driftless
+        revision 0123456789abcdef
+        apply: last run 60 s ago: 12 ok (0.25 s), the next in 1740 s
+          drifted: apply.yml:3: motd
+
+        COMPONENT  TYPE  STATE      IN   IN BYTES  OUT  OUT BYTES  ERRORS  WAITING  BEHIND
+        logs.app   file  running     -          -    -          -       -        -
+        logs.out   http  failing  1234  120.5 KiB    -          -       3  2.0 KiB
+
+        logs.out is failing: refused
+        ");
     }
 }

@@ -154,6 +154,11 @@ mod tests {
             components: vec![component(events)],
             ..Status::default()
         };
-        insta::assert_snapshot!(draw(&status(100.0, 50), &status(102.0, 1050), Colour::Never), @"");
+        insta::assert_snapshot!(draw(&status(100.0, 50), &status(102.0, 1050), Colour::Never), @"
+        web1: process 7, began 102 s ago, 0 problems
+
+        COMPONENT  STATE    IN/S  BYTES/S  OUT/S   BYTES/S  WAITING  ERRORS/S
+        logs.app   running     -        -    500  48.8 KiB  2.0 KiB         -
+        ");
     }
 }

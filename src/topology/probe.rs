@@ -93,3 +93,41 @@ impl Probe {
         stuck
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::testing::{environment_in, number};
+    use std::path::Path;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_component_that_batches_wait_for_and_that_does_nothing_for_a_minute_is_stuck() {
+        let env = environment_in(Path::new("/nonexistent"));
+        let (probe, name) = (Probe::default(), Arc::from("logs.out"));
+        env.telemetry.edge(&name).enters(10);
+        let sink = env.telemetry.component(&name);
+        assert!(probe.ills(&env).is_empty());
+        tokio::time::advance(STANDS_TOO_LONG).await;
+        let ills = probe.ills(&env);
+        assert_eq!(ills, ["logs.out is stuck: 1 batches wait and nothing moves"]);
+        assert_eq!(probe.lacks(&env), ills);
+        sink.received(&number(1));
+        assert!(probe.ills(&env).is_empty(), "it moves");
+        env.runs.begin();
+        tokio::time::advance(STANDS_TOO_LONG).await;
+        assert!(probe.ills(&env).is_empty(), "a run takes as long as it takes");
+    }
+
+    #[test]
+    fn a_component_that_has_failed_is_ill_and_one_that_cannot_deliver_is_not() {
+        let env = environment_in(Path::new("/nonexistent"));
+        let (probe, name) = (Probe::default(), Arc::from("logs.out"));
+        let sink = env.telemetry.component(&name);
+        sink.not_at_work(State::Failing, "nobody is there");
+        assert!(probe.ills(&env).is_empty() && probe.lacks(&env).is_empty(), "not for long");
+        sink.not_at_work(State::Restarting, "no such directory");
+        assert_eq!(probe.ills(&env), ["logs.out has failed: no such directory"]);
+        sink.at_work();
+        assert!(probe.ills(&env).is_empty());
+    }
+}

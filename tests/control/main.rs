@@ -11,10 +11,14 @@ mod installed;
 #[cfg(test)]
 mod notify;
 #[cfg(test)]
+mod own_log;
+#[cfg(test)]
 #[path = "../support/process.rs"]
 mod process;
 #[cfg(test)]
 mod rig;
+#[cfg(test)]
+mod self_check;
 #[cfg(test)]
 #[path = "../support/skip.rs"]
 mod skip;
@@ -82,7 +86,7 @@ fn who_asks_where_no_agent_runs_is_told_so_with_a_code_of_its_own() {
 fn a_reload_says_what_was_taken_or_why_nothing_was() {
     let rig = Rig::new();
     let _agent = rig.start();
-    rig.write("config/topology.yml", "sources: {in: {type: file, include: [7, nine]}\n");
+    rig.write("config/topology.yml", "sources: {in: {type: fiel}}\n");
     let refused = rig.ask(&["reload"]);
     assert_eq!(refused.code, 1);
     let is_told = refused.err.contains("topology.yml:1") && refused.err.contains("old config");
@@ -122,6 +126,8 @@ fn a_desired_state_is_applied_when_somebody_asks_and_the_recap_is_shown() {
     let status = rig.status();
     assert_eq!(status["apply"]["drifted"][0].as_str().unwrap().rsplit(": ").next(), Some("motd"));
     assert_eq!(rig.ask(&["apply-now", "--no-wait"]).code, 0);
+    // Behind that one, so that nothing is made any more.
+    assert_eq!(rig.ask(&["apply-now"]).code, 0);
 
     fs::remove_file(&motd).unwrap();
     fs::create_dir(&motd).unwrap();

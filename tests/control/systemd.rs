@@ -3,6 +3,7 @@
 use crate::booted;
 use crate::installed::has;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -75,7 +76,7 @@ const SCRIPT: &str = r#"
     systemctl start driftless-observe || { systemctl status driftless-observe; exit 1; }
     wait_for grep -q 'a private line' /var/lib/driftless/out.log
     pid=$(systemctl show -P MainPID driftless-observe)
-    echo "OBSERVE $(awk '/^Uid/ {print $2} /^CapEff/ {print $2} /^NoNewPrivs/ {print $2}' /proc/$pid/status | tr '\n' ' ')"
+    echo "OBSERVE $(awk '/^Uid/ {print $2} /^CapEff/ {print $2} /^NoNewPrivs/ {print $2}' /proc/$pid/status | xargs)"
     stat -c 'SOCKET %U %a' /var/lib/driftless/control.sock
     systemctl reload driftless-observe && echo RELOAD taken
     systemctl stop driftless-observe
@@ -92,9 +93,25 @@ fn under_systemd_the_agent_is_ready_when_it_is_reloads_when_told_and_ends_in_ord
     if fs::hard_link(program, share.path().join("driftless")).is_err() {
         fs::copy(program, share.path().join("driftless")).unwrap();
     }
+    // Another user runs the program too.
+    fs::set_permissions(share.path(), fs::Permissions::from_mode(0o755)).unwrap();
     for name in ["driftless.service", "driftless-observe.service"] {
         fs::copy(packaging().join(name), share.path().join(name)).unwrap();
     }
     let Some(said) = booted::run(SCRIPT, share.path()) else { return };
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @"
+    STATE active, running
+    STATUS fine
+    WATCHDOG fed
+    RELOAD taken
+    RELOAD refused
+    STATE active, running; the last config was refused
+    RELOAD taken
+    everything was delivered
+    END success, 0 restarts
+    OBSERVE 4242 0000000000000404 1
+    SOCKET driftless 600
+    RELOAD taken
+    END success
+    ");
 }

@@ -9,6 +9,7 @@ use crate::cli::report;
 use crate::event::fault::{Diagnostic, nearest};
 use crate::topology::context::Environment;
 use crate::topology::run::Changes;
+use crate::topology::runs::Progress;
 use crate::topology::tap::{Side, Tap};
 use std::io;
 use std::path::Path;
@@ -18,7 +19,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
 /// Clients that are answered at a time; more have to wait.
@@ -150,7 +151,10 @@ impl Desk {
                             Err(message) => error(message),
                         }
                     }
-                    Ok(ask) => self.reply(ask).await,
+                    Ok(ask) => tokio::select! {
+                        reply = self.reply(ask) => reply,
+                        () = gone(&mut reader) => break,
+                    },
                     Err(message) => error(message),
                 },
                 // Silent for too long, gone, or at its end.
@@ -201,7 +205,13 @@ impl Desk {
 
     async fn reply(&self, ask: Ask) -> Reply {
         match ask {
-            Ask::Status => Reply::Status(Box::new(status(&self.env, &self.board))),
+            Ask::Status => {
+                let (env, board) = (Arc::clone(&self.env), Arc::clone(&self.board));
+                match spawn_blocking(move || status(&env, &board)).await {
+                    Ok(status) => Reply::Status(Box::new(status)),
+                    Err(_) => error(ENDING),
+                }
+            }
             Ask::Reload => match self.order(Order::Reload).await {
                 Some(Ok(Changes { kept, started, stopped })) => {
                     Reply::Taken { kept, started, stopped }
@@ -242,8 +252,13 @@ impl Desk {
         if !wait {
             return Reply::Accepted;
         }
-        match progress.wait_for(|progress| progress.answered >= number).await {
-            Ok(progress) => Reply::Ran(progress.last.as_deref().cloned().unwrap_or_default()),
+        let is_over = |progress: &Progress| progress.answered >= number || progress.ended;
+        match progress.wait_for(is_over).await {
+            Ok(progress) if progress.answered >= number => {
+                Reply::Ran(progress.last.as_deref().cloned().unwrap_or_default())
+            }
+            // A reload has taken the desired state away.
+            Ok(_) => error("the desired state is applied no more"),
             Err(_) => error(ENDING),
         }
     }
@@ -269,6 +284,14 @@ fn error(message: impl Into<String>) -> Reply {
 
 fn is_allowed(user: u32) -> bool {
     user == 0 || user == nix::unistd::geteuid().as_raw()
+}
+
+/// Returns once the client has hung up. What it asks meanwhile waits for its turn.
+async fn gone(reader: &mut BufReader<OwnedReadHalf>) {
+    let more = reader.fill_buf().await;
+    if more.is_ok_and(|more| !more.is_empty()) {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// The next request; `None` at the client's end.

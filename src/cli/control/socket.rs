@@ -89,8 +89,8 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         let error = listen(&data_dir).err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-        std::mem::forget(file);
-        drop(listener);
+        drop((listener, file));
+        drop(UnixListener::bind(path(&data_dir)).unwrap());
         assert!(path(&data_dir).exists(), "as after a crash");
         let again = listen(&data_dir).unwrap();
         assert_eq!(fs::read_dir(&data_dir).unwrap().count(), 1, "no litter");

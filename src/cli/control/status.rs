@@ -1,13 +1,15 @@
 //! How everything is, put together from what the agent counts and what it knows.
 
-use super::board::{Board, Load, Refused};
+use super::board::{Board, Listed, Load, Refused};
 use crate::event::metric::{Family, SampleValue, Text};
 use crate::host::clock;
+use crate::sources::file::status::{SourceStatus, sources};
 use crate::topology::context::Environment;
 use crate::topology::health::State;
 use crate::topology::runs::Recap;
 use crate::topology::tally::Tally;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// All of it. Times are in seconds since the epoch.
@@ -81,6 +83,8 @@ pub(in crate::cli) struct ComponentStatus {
     pub(in crate::cli) disk_bytes: u64,
     /// Of a source: records whose fate is not known yet.
     pub(in crate::cli) in_flight: u64,
+    /// Of a source of files: what is in them beyond its mark, which is written about once a second.
+    pub(in crate::cli) behind_bytes: Option<u64>,
 }
 
 /// How the desired state is.
@@ -98,12 +102,13 @@ pub(in crate::cli) struct ApplyStatus {
     pub(in crate::cli) repairs: u64,
 }
 
-/// Puts it together.
+/// Puts it together. Reads a few files.
 pub(super) fn status(env: &Environment, board: &Board) -> Status {
     let known = board.read();
     let families = env.telemetry.families();
     let tally = Tally::of(&families);
     let troubles = env.telemetry.health().all();
+    let behind = behind(env, &known.components);
     let components: Vec<ComponentStatus> = known
         .components
         .iter()
@@ -114,6 +119,7 @@ pub(super) fn status(env: &Environment, board: &Board) -> Status {
                 role: listed.role.to_owned(),
                 type_name: listed.type_name.clone(),
                 state: word(trouble.map(|trouble| trouble.state)).to_owned(),
+                behind_bytes: behind.get(name).copied(),
                 since_seconds: trouble.map(|trouble| trouble.since.as_secs_f64()),
                 reason: trouble.map(|it| it.reason.clone()).filter(|reason| !reason.is_empty()),
                 ..component(&tally, name)
@@ -149,6 +155,18 @@ pub(super) fn status(env: &Environment, board: &Board) -> Status {
     };
     status.problems = problems(&status);
     status
+}
+
+/// How far the sources of files are behind, by their marks on disk.
+fn behind(env: &Environment, components: &[Listed]) -> HashMap<String, u64> {
+    let is_sink = |name: &str| components.iter().any(|it| it.role == "sink" && it.name == name);
+    // A mark that cannot be read is for `logs status` to tell of.
+    let sources = sources(&env.data_dir, &is_sink).unwrap_or_default();
+    let lag = |source: SourceStatus| {
+        let bytes = source.files.iter().filter_map(|file| file.lag_bytes).sum();
+        (source.source, bytes)
+    };
+    sources.into_iter().map(lag).collect()
 }
 
 fn word(state: Option<State>) -> &'static str {

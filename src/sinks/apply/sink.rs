@@ -5,6 +5,7 @@ use super::drift::{Drift, Looked};
 use super::executor::{Action, Inputs, Observer, Pending, Selection};
 use super::numbers::Numbers;
 use super::part::{Left, TaskKey, refers_to};
+use super::recap;
 use super::record::run_recorded;
 use super::report::{Report, Status, TaskReport};
 use crate::event::Batch;
@@ -18,7 +19,6 @@ use crate::host::facts::{Facts, facts_value};
 use crate::topology::component::{Fault, StreamSink};
 use crate::topology::context::{Environment, SinkContext};
 use crate::topology::edge::{Envelope, Input};
-use crate::topology::runs::Recap;
 use async_trait::async_trait;
 use minijinja::Value;
 use std::collections::{BTreeSet, HashMap};
@@ -100,7 +100,7 @@ impl StreamSink for Apply {
                 numbers.add(end.as_ref().ok(), took, now);
                 due = Instant::now() + self.interval;
                 let next = now.saturating_add(self.interval).as_secs_f64();
-                env.runs.end_whole(recap(&end, took, &env.masker), answers, next);
+                env.runs.end_whole(recap::of(&end, took, &env.masker), answers, next);
             } else {
                 numbers.add_repairs(end.as_ref().ok());
                 env.runs.end(failed || env.runs.last_failed());
@@ -113,41 +113,6 @@ impl StreamSink for Apply {
         }
         env.runs.set_ended(true);
         Ok(())
-    }
-}
-
-/// What a whole run came to, for whoever has asked for it.
-fn recap(end: &Result<Report, String>, took: Duration, masker: &Masker) -> Recap {
-    let (at_seconds, duration_seconds) = (clock::now().as_secs_f64(), took.as_secs_f64());
-    let nothing = Recap { at_seconds, duration_seconds, failed: true, ..Recap::default() };
-    let report = match end {
-        Ok(report) => report,
-        Err(reason) => return Recap { failures: vec![reason.clone()], ..nothing },
-    };
-    let counts = report.recap();
-    let tasks = [
-        ("ok", counts.ok),
-        ("changed", counts.changed),
-        ("failed", counts.failed),
-        ("skipped", counts.skipped),
-        ("rescued", counts.rescued),
-        ("ignored", counts.ignored),
-        ("not_run", report.not_run.len()),
-    ];
-    let has_failed =
-        |task: &&TaskReport| task.status == Status::Failed && !task.ignored && !task.rescued;
-    let of_task = |task: &TaskReport| {
-        let message = task.message.as_deref().unwrap_or("failed");
-        let place = task.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
-        masker.mask(&format!("{place}{}: {message}", task.name)).into_owned()
-    };
-    let failures = report.tasks.iter().filter(has_failed).map(of_task);
-    Recap {
-        revision: report.revision.clone(),
-        failed: report.has_failed(),
-        tasks: tasks.map(|(status, count)| (status.to_owned(), count as u64)).into(),
-        failures: failures.chain(report.stopped.clone()).collect(),
-        ..nothing
     }
 }
 
