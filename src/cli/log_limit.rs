@@ -11,8 +11,14 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-/// What is the same within this time is said once.
-const WINDOW: Duration = Duration::from_secs(30);
+/// What is the same and comes again within this time is held back. An interval of a minute is within
+/// it; what was mended and breaks anew mostly is not.
+const QUIET: Duration = Duration::from_secs(120);
+
+/// How often it came is told after this time, and after twice as long each further time, up to a
+/// limit.
+const FIRST: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(600);
 
 /// So many different warnings and errors are known at a time. What comes beyond that is said each
 /// time: nothing is held back that nobody has seen.
@@ -31,7 +37,12 @@ pub(super) struct LogLimit(Arc<Mutex<Known>>);
 type Known = HashMap<(Identifier, String), Said>;
 
 struct Said {
+    /// When it was last told of.
     since: Instant,
+    /// When it last came.
+    last: Instant,
+    /// When it is told of next, if it comes again.
+    window: Duration,
     again: u64,
     level: Level,
     component: Option<String>,
@@ -59,13 +70,13 @@ impl LogLimit {
 
     /// Sums up what was said again, where its time is over.
     pub(super) fn sum_up(&self) {
-        let summaries = due(&mut self.known(), Instant::now(), WINDOW);
+        let summaries = due(&mut self.known(), Instant::now(), End::NotYet);
         summaries.iter().for_each(Summary::say);
     }
 
     /// Sums up all of it, at the end.
     pub(super) fn sum_up_all(&self) {
-        let summaries = due(&mut self.known(), Instant::now(), Duration::ZERO);
+        let summaries = due(&mut self.known(), Instant::now(), End::Now);
         summaries.iter().for_each(Summary::say);
     }
 
@@ -83,34 +94,47 @@ impl LogLimit {
         let mut known = self.known();
         let key = (metadata.callsite(), words.text);
         if let Some(said) = known.get_mut(&key) {
-            said.again += 1;
-            return false;
+            let is_news = now.saturating_duration_since(said.last) >= QUIET;
+            said.last = now;
+            if is_news {
+                said.window = FIRST;
+            } else {
+                said.again += 1;
+            }
+            return is_news;
         }
         if known.len() < MOST_KNOWN {
             let (level, component) = (*metadata.level(), words.component);
-            known.insert(key, Said { since: now, again: 0, level, component });
+            let said = Said { since: now, last: now, window: FIRST, again: 0, level, component };
+            known.insert(key, said);
         }
         true
     }
 }
 
-/// Takes out what is older than `window`. What was said again stays known, so that it goes on to be
-/// summed up; what was not may be said anew.
-fn due(known: &mut Known, now: Instant, window: Duration) -> Vec<Summary> {
+/// Whether nothing more will be said.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    NotYet,
+    Now,
+}
+
+/// Takes out what is to be told now of what came again, and forgets what came no more.
+fn due(known: &mut Known, now: Instant, end: End) -> Vec<Summary> {
     let mut summaries = Vec::new();
     known.retain(|(_, text), said| {
         let lasts = now.saturating_duration_since(said.since);
-        if lasts < window {
-            return true;
+        if said.again == 0 {
+            return now.saturating_duration_since(said.last) < QUIET;
         }
-        let again = std::mem::take(&mut said.again);
-        said.since = now;
-        if again > 0 {
+        if lasts >= said.window || end == End::Now {
             let (level, component) = (said.level, said.component.clone());
-            let seconds = lasts.as_secs();
+            let (again, seconds) = (std::mem::take(&mut said.again), lasts.as_secs());
             summaries.push(Summary { level, component, text: text.clone(), again, seconds });
+            said.since = now;
+            said.window = (said.window * 2).min(LONGEST);
         }
-        again > 0
+        true
     });
     summaries
 }
@@ -219,18 +243,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_again_goes_on_to_be_summed_up_and_is_forgotten_once_it_is_not() {
+    fn what_comes_again_and_again_is_told_of_ever_more_seldom_and_what_breaks_anew_at_once() {
         let limit = LogLimit::default();
-        let say = || tracing::warn!("again");
-        let (told, later) =
-            (heard(&limit, || [(); 2].iter().for_each(|()| say())), Instant::now() + WINDOW);
-        assert_eq!(told.len(), 1);
-        let summaries = due(&mut limit.known(), later, WINDOW);
-        assert_eq!((summaries.len(), summaries[0].again), (1, 1));
-        assert!(heard(&limit, say).is_empty(), "it is still the same");
-        assert_eq!(due(&mut limit.known(), later + WINDOW, WINDOW).len(), 1);
-        assert!(due(&mut limit.known(), later + 2 * WINDOW, WINDOW).is_empty());
-        assert_eq!(heard(&limit, say).len(), 1, "it is news again");
+        let says = || heard(&limit, || tracing::warn!("again")).len();
+        assert_eq!((says(), says()), (1, 0));
+        let mut now = Instant::now();
+        let mut told = Vec::new();
+        for second in 0..1200_u64 {
+            now += Duration::from_secs(1);
+            limit.known().values_mut().for_each(|said| (said.last, said.again) = (now, 1));
+            if !due(&mut limit.known(), now, End::NotYet).is_empty() {
+                told.push(second + 1);
+            }
+        }
+        assert_eq!(told, [10, 30, 70, 150, 310, 630]);
+        limit.known().values_mut().for_each(|said| said.last = Instant::now() - QUIET);
+        assert_eq!((says(), says()), (1, 0), "it was mended for a while");
+        due(&mut limit.known(), now, End::Now);
+        due(&mut limit.known(), now + QUIET, End::NotYet);
+        assert!(limit.known().is_empty(), "and is forgotten");
     }
 
     #[test]
@@ -244,7 +275,7 @@ mod tests {
             }
         });
         assert_eq!(limit.known().len(), MOST_KNOWN);
-        assert!(due(&mut limit.known(), now + 2 * WINDOW, WINDOW).is_empty());
+        assert!(due(&mut limit.known(), now + 2 * QUIET, End::NotYet).is_empty());
         assert!(limit.known().is_empty());
     }
 }
