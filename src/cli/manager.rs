@@ -50,7 +50,7 @@ impl Manager {
         while pulse.recv().await.is_some() {
             manager.alive();
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

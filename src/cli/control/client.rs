@@ -10,7 +10,7 @@ use crate::config::load::Config;
 use crate::event::fault::Diagnostic;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Which agent is meant.
 #[derive(Debug, clap::Args)]
@@ -52,7 +52,7 @@ impl At {
             Err(_) => session
                 .paths()
                 .iter()
-                .find_map(named_in)
+                .find_map(|path| named_in(path))
                 .unwrap_or_else(|| data_dir(&crate::config::files::AgentFile::default())),
         }
     }
@@ -102,7 +102,7 @@ impl At {
 }
 
 /// The `data_dir` that an agent's file below `path` names, whatever else is wrong there.
-fn named_in(path: &PathBuf) -> Option<PathBuf> {
+fn named_in(path: &Path) -> Option<PathBuf> {
     let found = discover(path).found.into_iter();
     let mut files = found.filter(|file| file.kind == FileKind::Agent);
     files.find_map(|file| file.node.get("data_dir")?.scalar_text().map(PathBuf::from))

@@ -223,9 +223,9 @@ impl Desk {
             Ask::Tap { .. } => error("a tap comes by itself"),
             Ask::ApplyNow { wait } => self.apply_now(wait).await,
             Ask::Drain { timeout_seconds } => {
-                let timeout = match timeout_seconds.map(Duration::try_from_secs_f64).transpose() {
-                    Ok(timeout) => timeout,
-                    Err(_) => return error("`timeout_seconds` is no length of time"),
+                let timeout = timeout_seconds.map(Duration::try_from_secs_f64).transpose();
+                let Ok(timeout) = timeout else {
+                    return error("`timeout_seconds` is no length of time");
                 };
                 match self.order(|answer| Order::Drain(timeout, answer)).await {
                     Some(delivered) => Reply::Drained { delivered },
