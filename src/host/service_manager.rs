@@ -1,4 +1,4 @@
-//! What the service manager that has started this process wants to hear of it: sd_notify(3).
+//! What the service manager that has started this process wants to hear of it: `sd_notify(3)`.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::ffi::OsStr;
@@ -50,7 +50,7 @@ impl ServiceManager {
         Ok(Self { socket, watchdog })
     }
 
-    /// How often it wants a sign of life: twice as often as it has to, as sd_watchdog_enabled(3)
+    /// How often it wants a sign of life: twice as often as it has to, as `sd_watchdog_enabled(3)`
     /// advises.
     pub fn sign_of_life_every(&self) -> Option<Duration> {
         self.watchdog.map(|limit| limit / 2)

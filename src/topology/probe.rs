@@ -28,9 +28,12 @@ const SIGNS_OF_LIFE: [&str; 5] = [
 /// Remembers what was seen at earlier questions.
 #[derive(Debug, Default)]
 pub struct Probe {
-    /// For each component that batches wait for: its counts, and since when they are these.
-    standing: Mutex<HashMap<Arc<str>, ([u64; 5], Instant)>>,
+    /// The components that batches wait for.
+    standing: Mutex<HashMap<Arc<str>, Standing>>,
 }
+
+/// Counts, and since when they are these.
+type Standing = ([u64; SIGNS_OF_LIFE.len()], Instant);
 
 impl Probe {
     /// Why the agent is not well, one line each: components that have failed and are not at work,
