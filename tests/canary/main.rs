@@ -104,7 +104,13 @@ impl Scene {
 
 fn files(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    let below = |path: PathBuf| match &path {
+        dir if dir.is_dir() => files(dir),
+        file if file.is_file() => vec![path],
+        // The socket of an agent that was killed.
+        _ => Vec::new(),
+    };
+    entries.flat_map(below).collect()
 }
 
 fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
