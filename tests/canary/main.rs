@@ -104,11 +104,12 @@ impl Scene {
 
 fn files(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    let below = |path: PathBuf| match &path {
-        dir if dir.is_dir() => files(dir),
-        file if file.is_file() => vec![path],
-        // The socket of an agent that was killed.
-        _ => Vec::new(),
+    let below = |path: PathBuf| {
+        if path.is_dir() {
+            return files(&path);
+        }
+        // The socket of an agent that was killed is no file to read.
+        if path.is_file() { vec![path] } else { Vec::new() }
     };
     entries.flat_map(below).collect()
 }
