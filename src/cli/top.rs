@@ -85,7 +85,8 @@ fn draw(before: &Status, now: &Status, colour: Colour) -> String {
     let at = now.at_seconds as u64;
     let began = ago(at, now.started_seconds as u64);
     let (host, problems) = (printable(&now.host), now.problems.len());
-    writeln!(out, "{host}: process {}, began {began}, {problems} problems", now.pid).ok();
+    let s = if problems == 1 { "" } else { "s" };
+    writeln!(out, "{host}: process {}, began {began}, {problems} problem{s}", now.pid).ok();
     if let Some(last) = now.apply.as_ref().and_then(|apply| apply.last.as_ref()) {
         let when = ago(at, last.at_seconds as u64);
         writeln!(out, "last apply {when}: {}", apply_now::line(last).trim_end()).ok();
