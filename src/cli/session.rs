@@ -44,6 +44,11 @@ impl Session {
         Self { engine: Arc::new(Engine::new()), facts: Arc::new(Facts::new(Roots::live())), paths }
     }
 
+    /// Where the config is.
+    pub(super) fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
     /// Reads the config anew. `masker` learns its secrets, whether it is right or not. Where it
     /// follows a repository, this is what the agent has taken from there last.
     pub(super) fn load(&self, masker: &Masker) -> Result<Config, Vec<Diagnostic>> {

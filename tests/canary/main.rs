@@ -104,7 +104,14 @@ impl Scene {
 
 fn files(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    let below = |path: PathBuf| {
+        if path.is_dir() {
+            return files(&path);
+        }
+        // The socket of an agent that was killed is no file to read.
+        if path.is_file() { vec![path] } else { Vec::new() }
+    };
+    entries.flat_map(below).collect()
 }
 
 fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {

@@ -3,7 +3,7 @@
 use super::exporter_flags::{Collectors, argument, truth};
 use super::web_config;
 use crate::cli::Exit;
-use crate::cli::runtime::{self, Signals, Told};
+use crate::cli::runtime::{Signals, Told, run_topology};
 use crate::cli::session::Session;
 use crate::cli::shell::{LogFormat, LogLevel, Output, Shell};
 use crate::event::tree::{Key, Node, Value};
@@ -100,24 +100,18 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
         Err(message) => return shell.fail(&message),
     };
     environment.keeps_state = false;
-    let start = async || {
-        let mut topology = Topology::start(&config.graph, Arc::new(environment))
-            .map_err(|complaints| shell.complain(&complaints, Output::Text))?;
+    let work = async |mut topology: Topology, mut signals: Signals| {
         own_text::give_back();
-        let mut signals = Signals::new().map_err(|error| shell.fail(&error.to_string()))?;
         loop {
             tokio::select! {
-                () = topology.finished() => return Ok(Exit::Failed),
+                () = topology.finished() => return Exit::Failed,
                 told = signals.next() => if told == Told::Stop { break },
             }
         }
         let drained = topology.stop(DRAIN_TIMEOUT).await;
-        Ok(if drained { Exit::Success } else { Exit::Failed })
+        if drained { Exit::Success } else { Exit::Failed }
     };
-    match runtime::run(start()) {
-        Ok(Ok(exit) | Err(exit)) => exit,
-        Err(message) => shell.fail(&message),
-    }
+    run_topology(&config.graph, Arc::new(environment), shell, work)
 }
 
 /// The exporter as a topology file would spell it out: the host, and an endpoint for each address.
