@@ -54,10 +54,11 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
         Err(complaints) => return shell.complain(&complaints, Output::Text),
     };
     shell.start_logging(args.log_level, args.log_format);
-    let Start { config, revision, follow } = match start(&session, config, &masker, args.once) {
-        Ok(start) => start,
-        Err(message) => return shell.fail(&message),
-    };
+    let Start { config, revision, mut follow, candidate } =
+        match start(&session, config, &masker, args.once) {
+            Ok(start) => start,
+            Err(message) => return shell.fail(&message),
+        };
     if let Err(error) = open_files::allow_many() {
         tracing::warn!("the limit of open files stays as it is: {error}");
     }
@@ -70,8 +71,18 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
     }
     let start = async || {
         let env = Arc::new(environment);
-        let topology = Topology::start(&config.graph, Arc::clone(&env))
-            .map_err(|complaints| shell.complain(&complaints, Output::Text))?;
+        let topology = match Topology::start(&config.graph, Arc::clone(&env)) {
+            Ok(topology) => topology,
+            Err(complaints) => {
+                if let (Some(follow), Some(candidate)) = (&mut follow, candidate) {
+                    follow.refuse(Some(candidate.commit), &of_config(&complaints, &env.masker));
+                }
+                return Err(shell.complain(&complaints, Output::Text));
+            }
+        };
+        if let (Some(follow), Some(candidate)) = (&mut follow, candidate) {
+            follow.take(candidate);
+        }
         let signals = Signals::new().map_err(|error| shell.fail(&error.to_string()))?;
         let loads = loads(&env).map_err(|error| shell.fail(&error.to_string()))?;
         if let Some(follow) = &follow {
@@ -171,14 +182,18 @@ impl Agent<'_> {
     fn reload(&mut self, reason: &str) {
         self.stamp = self.session.stamp();
         let revision = self.revision.clone();
-        if let Err(complaints) = self.load(revision) {
+        let config = self.session.load_at(revision.as_ref(), &self.env.masker);
+        if let Err(complaints) = self.take_over(config, revision) {
             log_refusal(reason, &complaints);
         }
     }
 
-    /// Goes over to the config with this revision.
-    fn load(&mut self, revision: Option<Revision>) -> Result<(), Vec<Diagnostic>> {
-        let config = self.session.load_at(revision.as_ref(), &self.env.masker);
+    /// Goes over to the config of this revision.
+    fn take_over(
+        &mut self,
+        config: Result<Config, Vec<Diagnostic>>,
+        revision: Option<Revision>,
+    ) -> Result<(), Vec<Diagnostic>> {
         let outcome = config.and_then(|config| self.go_over_to(config));
         let result = if outcome.is_ok() { "taken" } else { "refused" };
         self.loads.with_label_values(&[result]).inc();
@@ -193,14 +208,20 @@ impl Agent<'_> {
         let refused = match looked {
             Looked::Active => return self.follow.iter_mut().for_each(Follow::is_newest),
             Looked::Refused => return self.follow.iter().for_each(Follow::is_still_refused),
+            Looked::Waiting => return self.follow.iter().for_each(Follow::is_still_waiting),
             Looked::Failed(commit, failure) => (commit, failure),
             Looked::New(candidate) => {
                 let revision = self.follow.as_ref().map(|follow| follow.revision(&candidate));
-                match self.load(revision) {
+                let config = self.session.load_at(revision.as_ref(), &self.env.masker);
+                let turn = config.as_ref().ok().and_then(|config| config.turn);
+                if self.follow.as_mut().is_some_and(|follow| follow.waits(&candidate, turn)) {
+                    return;
+                }
+                match self.take_over(config, revision) {
                     Ok(()) => return self.taken(candidate),
                     Err(complaints) => {
                         log_refusal("a new revision", &complaints);
-                        (Some(candidate.commit), of_config(&complaints))
+                        (Some(candidate.commit), of_config(&complaints, &self.env.masker))
                     }
                 }
             }

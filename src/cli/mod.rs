@@ -8,6 +8,7 @@ mod apply_report;
 pub mod audit;
 pub mod completions;
 pub mod docs;
+mod elsewhere;
 mod extra_vars;
 pub mod facts;
 mod follow;
