@@ -266,13 +266,17 @@ fn from_git_daemon_with_a_warning_that_it_proves_nothing() {
     let world = World::new("");
     let port = free_port();
     let served: PathBuf = world.path("served");
-    let mut command = Command::new("git");
+    // `git daemon` would be a process that starts this one, and leaves it behind where it is killed.
+    let programs = Command::new("git").arg("--exec-path").output().unwrap().stdout;
+    let programs = PathBuf::from(String::from_utf8(programs).unwrap().trim());
+    let mut command = Command::new(programs.join("git-daemon"));
     command
-        .args(["daemon", "--export-all", "--listen=127.0.0.1", &format!("--port={port}")])
+        .args(["--export-all", "--listen=127.0.0.1", &format!("--port={port}")])
         .arg(format!("--base-path={}", served.display()))
         .arg(&served)
         .env("HOME", world.path(""))
         .stdin(Stdio::null())
+        .stdout(Stdio::null())
         .stderr(Stdio::null());
     let _daemon = Process::spawn(&mut command);
     assert!(comes_about(|| TcpStream::connect(("127.0.0.1", port)).is_ok()), "git daemon listens");
