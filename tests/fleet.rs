@@ -84,7 +84,7 @@ const DEBIAN: &str = r#"{"os": {"family": "debian"}, "arch": "x86_64"}"#;
 #[test]
 fn the_nearer_variables_win_and_all_others_stay() {
     let fleet = Fleet::new(&FLEET);
-    fleet.write("config/facts.json", DEBIAN);
+    fleet.write("debian.json", DEBIAN);
     for (host, says) in [
         ("web1.example.com", "+web1 8080 True web,debian"),
         ("web1", "+old 8080 True web,debian,old"),
@@ -92,7 +92,7 @@ fn the_nearer_variables_win_and_all_others_stay() {
         ("db1", "+vars.yml 80 True debian"),
     ] {
         let (said, code) =
-            fleet.said(&["apply", ".", "--dry-run", "--as", host, "--facts", "facts.json"]);
+            fleet.said(&["apply", ".", "--dry-run", "--as", host, "--facts", "../debian.json"]);
         assert!(said.contains(says), "{host}: {said}");
         assert_eq!(code, Some(2), "{said}");
         assert_eq!(fleet.told("told"), "", "a dry run");
@@ -147,7 +147,7 @@ fn a_file_of_any_kind_counts_only_where_its_condition_holds() {
     };
     assert_eq!(
         names(&["--host", "web1"]),
-        "config_dir secrets apply facts.host facts.console logs.a logs.out"
+        "apply.config apply.secrets apply.host facts.host facts.console logs.a logs.out"
     );
     assert_eq!(names(&["--host", "web2"]), "facts.host facts.console logs.a logs.out");
     assert_eq!(names(&["--host", "db1"]), "");
@@ -177,7 +177,7 @@ fn validate_tells_what_a_host_would_get_and_which_answers_are_not_its_own() {
     }
     assert!(!said.contains("of this machine"), "{said}");
     let (said, _) = fleet.said(&["validate", ".", "--host", "web1"]);
-    assert!(said.contains("the fact `os` is that of this machine, not of `web1`"), "{said}");
+    assert!(said.contains("`os` are those of this machine, not of `web1`"), "{said}");
     let (said, _) = fleet.said(&["validate", ".", "--host", "db7", "--groups", "db,cold"]);
     assert!(said.contains("`db7` belongs to db, cold"), "{said}");
     let (said, _) = fleet.said(&["validate", ".", "--host", "db7", "--output", "json"]);
@@ -217,7 +217,7 @@ fn what_is_wrong_with_groups_is_told_with_its_place() {
         ("group: {}", "did you mean `groups`?"),
         ("rollout: {percent: 200}", "fleet.yml:1:20: `percent`: found `200`"),
         ("rollout: {stages: [{after: soon}]}", "fleet.yml:1:28: "),
-        ("rollout: {percentage: 5}", "did you mean `percent`?"),
+        ("rollout: {percen: 5}", "did you mean `percent`?"),
     ] {
         let said = complaint(&[("fleet.yml", text)]);
         assert!(said.contains(says), "{text}: {said}");

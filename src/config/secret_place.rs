@@ -156,9 +156,11 @@ impl SecretPlace {
         let text = output(argv, self.timeout.map_or(TIMEOUT, |period| period.0))
             .map_err(|why| Diagnostic::new(format!("secrets: `{program}` {why}"), None))?;
         let named = PathBuf::from(self.to_string().replace('`', ""));
-        let is_json = text.trim_start().starts_with('{');
-        let is_yaml = is_json || (self.age.is_some() && !is_env);
-        let read = if is_yaml { secrets_file::from_yaml } else { secrets_file::from_env };
+        let read = match &self.age {
+            _ if text.trim_start().starts_with('{') => secrets_file::from_json,
+            Some(_) if !is_env => secrets_file::from_yaml,
+            _ => secrets_file::from_env,
+        };
         read(&named, &text).map_err(|fault| *fault)
     }
 }

@@ -140,11 +140,21 @@ fn unquote(value: &str) -> &str {
     quoted('"').or_else(|| quoted('\'')).unwrap_or(value)
 }
 
-/// One mapping from names to text. Places in it are given without the text around them.
+/// One mapping from names to text.
 pub(super) fn from_yaml(path: &Path, text: &str) -> Result<Vec<Named>, Box<Diagnostic>> {
+    from_mapping(path, text, Format::Yaml)
+}
+
+/// The same in JSON.
+pub(super) fn from_json(path: &Path, text: &str) -> Result<Vec<Named>, Box<Diagnostic>> {
+    from_mapping(path, text, Format::Json)
+}
+
+/// Places in it are given without the text around them.
+fn from_mapping(path: &Path, text: &str, format: Format) -> Result<Vec<Named>, Box<Diagnostic>> {
     let file = Arc::new(SourceFile::new(path.into(), text.to_owned()));
     let blind = |fault: &Diagnostic| Box::new(Diagnostic::new(fault.to_string(), None));
-    let tree = read_text(&file, Format::Yaml, Dialect::Yaml12)
+    let tree = read_text(&file, format, Dialect::Yaml12)
         .map_err(|faults| faults.first().map_or_else(|| blind(&unnamed(path)), blind))?;
     let Some(entries) = tree.as_map() else { return Err(blind(&unnamed(path))) };
     let secret = |name: &str, node: &Node| match node.scalar_text() {
