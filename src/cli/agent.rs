@@ -4,7 +4,7 @@ use super::Exit;
 use super::control::{Board, Control, Load, Order};
 use super::follow::{Candidate, Follow, Looked, Start, log_notes, log_refusal, of_config, start};
 use super::manager::Manager;
-use super::runtime::{Signals, Told, run_topology};
+use super::runtime::{Signals, Started, Told, run_topology};
 use super::session::{Session, Stamp};
 use super::shell::{LogFormat, LogLevel, Output, Shell};
 use crate::config::files::AgentFile;
@@ -56,10 +56,11 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
         Err(complaints) => return shell.complain(&complaints, Output::Text),
     };
     shell.start_logging(args.log_level, args.log_format);
-    let Start { config, revision, follow } = match start(&session, config, &masker, args.once) {
-        Ok(start) => start,
-        Err(message) => return shell.fail(&message),
-    };
+    let Start { config, revision, mut follow, candidate } =
+        match start(&session, config, &masker, args.once) {
+            Ok(start) => start,
+            Err(message) => return shell.fail(&message),
+        };
     if let Err(error) = open_files::allow_many() {
         tracing::warn!("the limit of open files stays as it is: {error}");
     }
@@ -82,7 +83,16 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
     let board = Arc::new(Board::new(&config.graph, commit));
     let (session, settings) = (&session, config.agent);
     let shared = Arc::clone(&env);
-    let work = async |topology: Topology, signals: Signals| {
+    let work = async |started: Started, signals: Signals| {
+        let topology = started.inspect_err(|complaints| {
+            if let (Some(follow), Some(candidate)) = (&mut follow, &candidate) {
+                let failure = of_config(complaints, &env.masker);
+                follow.refuse(Some(candidate.commit.clone()), &failure);
+            }
+        })?;
+        if let (Some(follow), Some(candidate)) = (&mut follow, candidate) {
+            follow.take(candidate);
+        }
         let manager = Manager::of_this_process();
         let agent = Agent {
             session,
@@ -97,7 +107,7 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
             board,
             manager,
         };
-        if args.once { agent.once(signals).await } else { agent.serve(signals).await }
+        Ok(if args.once { agent.once(signals).await } else { agent.serve(signals).await })
     };
     run_topology(&config.graph, shared, shell, work)
 }
@@ -220,7 +230,8 @@ impl Agent<'_> {
     fn reload(&mut self, reason: &str) -> Result<Changes, Vec<Diagnostic>> {
         self.stamp = self.session.stamp();
         let revision = self.revision.clone();
-        let loaded = self.load(revision);
+        let config = self.session.load_at(revision.as_ref(), &self.env.masker);
+        let loaded = self.take_over(config, revision);
         if let Err(complaints) = &loaded {
             log_refusal(reason, complaints);
         }
@@ -228,10 +239,13 @@ impl Agent<'_> {
         loaded
     }
 
-    /// Goes over to the config with this revision.
-    fn load(&mut self, revision: Option<Revision>) -> Result<Changes, Vec<Diagnostic>> {
+    /// Goes over to the config of this revision.
+    fn take_over(
+        &mut self,
+        config: Result<Config, Vec<Diagnostic>>,
+        revision: Option<Revision>,
+    ) -> Result<Changes, Vec<Diagnostic>> {
         self.manager.reloading();
-        let config = self.session.load_at(revision.as_ref(), &self.env.masker);
         let outcome = config.and_then(|config| self.go_over_to(config));
         let result = if outcome.is_ok() { "taken" } else { "refused" };
         self.manager.ready(&format!("running; the last config was {result}"));
@@ -253,14 +267,21 @@ impl Agent<'_> {
                 return self.follow.iter_mut().for_each(Follow::is_newest);
             }
             Looked::Refused => return self.follow.iter().for_each(Follow::is_still_refused),
+            Looked::Waiting => return self.follow.iter().for_each(Follow::is_still_waiting),
             Looked::Failed(commit, failure) => (commit, failure),
             Looked::New(candidate) => {
                 let revision = self.follow.as_ref().map(|follow| follow.revision(&candidate));
-                match self.load(revision) {
+                let config = self.session.load_at(revision.as_ref(), &self.env.masker);
+                let turn = config.as_ref().ok().and_then(|config| config.turn);
+                if self.follow.as_mut().is_some_and(|follow| follow.waits(&candidate, turn)) {
+                    self.board.refused(None);
+                    return;
+                }
+                match self.take_over(config, revision) {
                     Ok(_) => return self.taken(candidate),
                     Err(complaints) => {
                         log_refusal("a new revision", &complaints);
-                        (Some(candidate.commit), of_config(&complaints))
+                        (Some(candidate.commit), of_config(&complaints, &self.env.masker))
                     }
                 }
             }

@@ -5,11 +5,10 @@ mod status;
 mod status_table;
 
 use super::Exit;
-use super::runtime::{Signals, Told, run_topology};
+use super::runtime::{Signals, Started, Told, run_topology};
 use super::session::Session;
 use super::shell::{LogFormat, LogLevel, Output, Shell};
 use crate::event::tree::{Key, Node, SourceFile, Span, Value};
-use crate::topology::run::Topology;
 use clap::ValueEnum;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
@@ -113,18 +112,19 @@ fn stream(args: &Args, shell: &mut Shell) -> Exit {
         Err(message) => return shell.fail(&message),
     };
     environment.keeps_state = false;
-    let work = async |mut topology: Topology, mut signals: Signals| {
+    let work = async |started: Started, mut signals: Signals| {
+        let mut topology = started?;
         let mut reader_gone = tokio::task::spawn_blocking(wait_until_nobody_reads);
         loop {
             tokio::select! {
-                () = topology.finished() => return Exit::Success,
+                () = topology.finished() => return Ok(Exit::Success),
                 // `| head` has seen enough, which is no failure.
-                _ = &mut reader_gone => return Exit::Success,
+                _ = &mut reader_gone => return Ok(Exit::Success),
                 told = signals.next() => if told == Told::Stop { break },
             }
         }
         let drained = topology.stop(DRAIN_TIMEOUT).await;
-        if drained { Exit::Success } else { Exit::Failed }
+        Ok(if drained { Exit::Success } else { Exit::Failed })
     };
     run_topology(&config.graph, Arc::new(environment), shell, work)
 }

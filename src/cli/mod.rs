@@ -11,6 +11,7 @@ pub mod completions;
 mod control;
 pub mod docs;
 pub mod drain;
+mod elsewhere;
 mod extra_vars;
 pub mod facts;
 mod follow;

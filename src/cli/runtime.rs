@@ -3,6 +3,7 @@
 use super::Exit;
 use super::log_limit::LogLimit;
 use super::shell::{Output, Shell};
+use crate::event::fault::Diagnostic;
 use crate::topology::context::Environment;
 use crate::topology::graph::Graph;
 use crate::topology::run::Topology;
@@ -21,23 +22,24 @@ const BLOCKING: usize = 512;
 /// How often what was said again is summed up.
 const SUM_UP: Duration = Duration::from_secs(5);
 
+/// What a start has come to.
+pub(super) type Started = Result<Topology, Vec<Diagnostic>>;
+
 /// Starts the components of `graph`, and does with them what `work` says until that comes to an end.
 /// Signals are listened to first: one that comes while components start must not cut them off.
 pub(super) fn run_topology(
     graph: &Graph,
     env: Arc<Environment>,
     shell: &mut Shell,
-    work: impl AsyncFnOnce(Topology, Signals) -> Exit,
+    work: impl AsyncFnOnce(Started, Signals) -> Result<Exit, Vec<Diagnostic>>,
 ) -> Exit {
     let limit = shell.log_limit.clone();
     let start = async || {
         let sums_up = tokio::spawn(sum_up(limit.clone()));
         let signals = Signals::new().map_err(|error| shell.fail(&error.to_string()))?;
-        let topology = Topology::start(graph, env)
-            .map_err(|complaints| shell.complain(&complaints, Output::Text))?;
-        let exit = work(topology, signals).await;
+        let exit = work(Topology::start(graph, env), signals).await;
         sums_up.abort();
-        Ok(exit)
+        exit.map_err(|complaints| shell.complain(&complaints, Output::Text))
     };
     let end = run(start());
     limit.sum_up_all();

@@ -3,12 +3,11 @@
 use super::exporter_flags::{Collectors, argument, truth};
 use super::web_config;
 use crate::cli::Exit;
-use crate::cli::runtime::{Signals, Told, run_topology};
+use crate::cli::runtime::{Signals, Started, Told, run_topology};
 use crate::cli::session::Session;
 use crate::cli::shell::{LogFormat, LogLevel, Output, Shell};
 use crate::event::tree::{Key, Node, Value};
 use crate::host::{open_files, own_text};
-use crate::topology::run::Topology;
 use clap::ValueEnum;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
@@ -100,16 +99,17 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
         Err(message) => return shell.fail(&message),
     };
     environment.keeps_state = false;
-    let work = async |mut topology: Topology, mut signals: Signals| {
+    let work = async |started: Started, mut signals: Signals| {
+        let mut topology = started?;
         own_text::give_back();
         loop {
             tokio::select! {
-                () = topology.finished() => return Exit::Failed,
+                () = topology.finished() => return Ok(Exit::Failed),
                 told = signals.next() => if told == Told::Stop { break },
             }
         }
         let drained = topology.stop(DRAIN_TIMEOUT).await;
-        if drained { Exit::Success } else { Exit::Failed }
+        Ok(if drained { Exit::Success } else { Exit::Failed })
     };
     run_topology(&config.graph, Arc::new(environment), shell, work)
 }
