@@ -205,7 +205,9 @@ impl Loading<'_> {
         let own = agent_node.as_ref().map(|node| fleet::own_groups(node, &engine, &scope));
         let own = own.unwrap_or_default();
         let fleet = self.fleet(&mut found, &scope);
-        let groups = fleet::groups(&fleet, &own, &host_name, &engine, &scope, &mut self.complaints);
+        let all_own = [self.surroundings.groups.clone(), own.clone()].concat();
+        let groups =
+            fleet::groups(&fleet, &all_own, &host_name, &engine, &scope, &mut self.complaints);
         let turn = fleet
             .rollout
             .as_ref()
