@@ -23,3 +23,13 @@ release:
     cargo build --locked --release
     .ci/smoke target/release/driftless
     stat --format %s target/release/driftless
+
+# The Debian package, in target/debian/ (needs cargo-deb)
+deb: release
+    rm -rf target/deb
+    mkdir -p target/deb/man
+    target/release/driftless man --out target/deb/man
+    target/release/driftless completions bash >target/deb/driftless.bash
+    target/release/driftless completions zsh >target/deb/_driftless
+    target/release/driftless completions fish >target/deb/driftless.fish
+    cargo deb --no-build

@@ -4,7 +4,7 @@
 //! on noise; `fuzz/` runs the very same under cargo-fuzz. A body fails by a panic.
 
 use crate::cli::report::{Colour, write_json, write_text};
-use crate::config::load::{Surroundings, load_topology};
+use crate::config::load::{Naming, Surroundings, load_topology};
 use crate::config::read::{Dialect, Format, read_text};
 use crate::config::secrets::Places;
 use crate::event;
@@ -147,7 +147,13 @@ fn config(input: &[u8]) {
                 engine: Arc::new(Engine::new()),
                 facts: Arc::new(Facts::new(Roots::below(Path::new("/nonexistent")))),
                 host: "hostile".to_owned(),
-                secret_places: Places { environment: &|_| None, files: Vec::new() },
+                naming: Naming::OfConfig,
+                groups: Vec::new(),
+                secret_places: Places {
+                    environment: &|_| None,
+                    credentials: None,
+                    files: Vec::new(),
+                },
                 masker: Default::default(),
             };
             load_topology(node, &surroundings).err().unwrap_or_default()

@@ -52,6 +52,20 @@ fn a_scrape_tells_of_the_host_and_of_the_agent_itself() {
 }
 
 #[test]
+fn whoever_looks_after_the_agent_learns_beside_the_metrics_that_it_is_well() {
+    let agent = Agent::start("interval: 1h\n");
+    for page in ["/healthz", "/readyz"] {
+        let answer = agent.get(page, &[]);
+        assert_eq!(
+            (answer.status, answer.text()),
+            (200, "{\"status\":\"ok\",\"reasons\":[]}\n".into())
+        );
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        assert_eq!(agent.request("POST", page, &[]).status, 405);
+    }
+}
+
+#[test]
 fn promtool_has_nothing_to_say_against_the_exposition() {
     let agent = Agent::start("interval: 1h\n");
     let text = agent.get("/metrics", &[]).text();

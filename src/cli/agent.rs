@@ -1,8 +1,10 @@
 //! `driftless agent`: runs everything that the config says, until told to stop.
 
 use super::Exit;
+use super::control::{Board, Control, Load, Order};
 use super::follow::{Candidate, Follow, Looked, Start, log_notes, log_refusal, of_config, start};
-use super::runtime::{self, Signals, Told};
+use super::manager::Manager;
+use super::runtime::{Signals, Started, Told, run_topology};
 use super::session::{Session, Stamp};
 use super::shell::{LogFormat, LogLevel, Output, Shell};
 use crate::config::files::AgentFile;
@@ -11,12 +13,12 @@ use crate::event::fault::Diagnostic;
 use crate::event::task::SharedTaskSet;
 use crate::host::{open_files, own_text};
 use crate::topology::context::Environment;
-use crate::topology::run::Topology;
+use crate::topology::run::{Changes, Topology};
 use prometheus::{IntCounterVec, Opts};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// How often the config's files are looked at for changes.
 const CONFIG_POLL: Duration = Duration::from_secs(2);
@@ -54,10 +56,11 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
         Err(complaints) => return shell.complain(&complaints, Output::Text),
     };
     shell.start_logging(args.log_level, args.log_format);
-    let Start { config, revision, follow } = match start(&session, config, &masker, args.once) {
-        Ok(start) => start,
-        Err(message) => return shell.fail(&message),
-    };
+    let Start { config, revision, mut follow, candidate } =
+        match start(&session, config, &masker, args.once) {
+            Ok(start) => start,
+            Err(message) => return shell.fail(&message),
+        };
     if let Err(error) = open_files::allow_many() {
         tracing::warn!("the limit of open files stays as it is: {error}");
     }
@@ -68,26 +71,45 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
     if let Err(error) = environment.telemetry.own(|_| Ok(shell.own_log.clone())) {
         return shell.fail(&error.to_string());
     }
-    let start = async || {
-        let env = Arc::new(environment);
-        let topology = Topology::start(&config.graph, Arc::clone(&env))
-            .map_err(|complaints| shell.complain(&complaints, Output::Text))?;
-        let signals = Signals::new().map_err(|error| shell.fail(&error.to_string()))?;
-        let loads = loads(&env).map_err(|error| shell.fail(&error.to_string()))?;
-        if let Some(follow) = &follow {
-            let registered = follow.register(&env.telemetry);
-            registered.map_err(|error| shell.fail(&error.to_string()))?;
+    let env = Arc::new(environment);
+    let loads = match loads(&env) {
+        Ok(loads) => loads,
+        Err(error) => return shell.fail(&error.to_string()),
+    };
+    if let Some(Err(error)) = follow.as_ref().map(|follow| follow.register(&env.telemetry)) {
+        return shell.fail(&error.to_string());
+    }
+    let commit = revision.as_ref().map(|revision| revision.commit.clone());
+    let board = Arc::new(Board::new(&config.graph, commit));
+    let (session, settings) = (&session, config.agent);
+    let shared = Arc::clone(&env);
+    let work = async |started: Started, signals: Signals| {
+        let topology = started.inspect_err(|complaints| {
+            if let (Some(follow), Some(candidate)) = (&mut follow, &candidate) {
+                let failure = of_config(complaints, &env.masker);
+                follow.refuse(Some(candidate.commit.clone()), &failure);
+            }
+        })?;
+        if let (Some(follow), Some(candidate)) = (&mut follow, candidate) {
+            follow.take(candidate);
         }
-        let (session, settings) = (&session, config.agent);
-        let agent =
-            Agent { session, env, tasks, topology, settings, stamp, loads, revision, follow };
+        let manager = Manager::of_this_process();
+        let agent = Agent {
+            session,
+            env,
+            tasks,
+            topology,
+            settings,
+            stamp,
+            loads,
+            revision,
+            follow,
+            board,
+            manager,
+        };
         Ok(if args.once { agent.once(signals).await } else { agent.serve(signals).await })
     };
-    let end = runtime::run(start());
-    match end {
-        Ok(Ok(exit) | Err(exit)) => exit,
-        Err(message) => shell.fail(&message),
-    }
+    run_topology(&config.graph, shared, shell, work)
 }
 
 /// How often the config was loaded anew, and how that went.
@@ -112,6 +134,8 @@ struct Agent<'s> {
     /// What of the repository is active.
     revision: Option<Revision>,
     follow: Option<Follow>,
+    board: Arc<Board>,
+    manager: Manager,
 }
 
 impl Agent<'_> {
@@ -125,42 +149,75 @@ impl Agent<'_> {
                 told = signals.next() => if told == Told::Stop { break },
             }
         }
-        self.drain().await
+        self.drain(None).await
     }
 
     async fn serve(mut self, mut signals: Signals) -> Exit {
+        let mut control = self.listen();
         tracing::info!(host = &*self.env.host, "running");
         own_text::give_back();
+        self.manager.ready("running");
+        let mut drain: Option<(Option<Duration>, oneshot::Sender<bool>)> = None;
         let mut poll = tokio::time::interval(CONFIG_POLL);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 told = signals.next() => match told {
                     Told::Stop => break,
-                    Told::Reload => {
-                        self.reload("SIGHUP");
-                        self.follow.iter_mut().for_each(Follow::again);
+                    Told::Reload => drop(self.reload("SIGHUP")),
+                },
+                order = ordered(&mut control) => match order {
+                    // Whoever has asked may have gone meanwhile.
+                    Order::Reload(answer) => drop(answer.send(self.reload("driftless reload"))),
+                    Order::Drain(timeout, answer) => {
+                        drain = Some((timeout, answer));
+                        break;
                     }
                 },
                 looked = seen(&mut self.follow) => {
                     self.looked(looked);
                     self.prune();
                 }
+                () = self.manager.live() => {}
                 _ = poll.tick() => {
                     if self.session.stamp() != self.stamp {
-                        self.reload("the config changed");
-                        self.follow.iter_mut().for_each(Follow::again);
+                        drop(self.reload("the config changed"));
                     }
                 }
             }
         }
-        self.drain().await
+        let (timeout, answer) = drain.unzip();
+        let exit = self.drain(timeout.flatten()).await;
+        if let Some(answer) = answer {
+            answer.send(exit == Exit::Success).ok();
+        }
+        if let Some(control) = control {
+            control.close().await;
+        }
+        exit
     }
 
-    async fn drain(self) -> Exit {
+    /// Listens on the control socket. Without it the agent does all else.
+    fn listen(&self) -> Option<Control> {
+        let control = Control::open(&self.env, Arc::clone(&self.board));
+        let warn = |error: &std::io::Error| {
+            let socket = Control::place(&self.env.data_dir);
+            tracing::warn!(socket, %error, "nobody can ask this agent how it is");
+        };
+        control.inspect_err(warn).ok()
+    }
+
+    /// `within` the time given, or else what the config says.
+    async fn drain(mut self, within: Option<Duration>) -> Exit {
         tracing::info!("draining");
-        let deadline = self.settings.shutdown_timeout.map_or(SHUTDOWN_TIMEOUT, |period| period.0);
-        if self.topology.stop(deadline).await {
+        let said = || self.settings.shutdown_timeout.map_or(SHUTDOWN_TIMEOUT, |period| period.0);
+        let deadline = within.unwrap_or_else(said);
+        self.manager.stopping(deadline);
+        let drained = tokio::select! {
+            drained = self.topology.stop(deadline) => drained,
+            () = self.manager.live() => false,
+        };
+        if drained {
             return Exit::Success;
         }
         let seconds = deadline.as_secs_f64();
@@ -168,50 +225,75 @@ impl Agent<'_> {
         Exit::Failed
     }
 
-    /// Loads the config anew. A bad one is refused, and the old one goes on.
-    fn reload(&mut self, reason: &str) {
+    /// Loads the config anew, and has a look at the repository. A bad one is refused, and the old
+    /// one goes on.
+    fn reload(&mut self, reason: &str) -> Result<Changes, Vec<Diagnostic>> {
         self.stamp = self.session.stamp();
         let revision = self.revision.clone();
-        if let Err(complaints) = self.load(revision) {
-            log_refusal(reason, &complaints);
+        let config = self.session.load_at(revision.as_ref(), &self.env.masker);
+        let loaded = self.take_over(config, revision);
+        if let Err(complaints) = &loaded {
+            log_refusal(reason, complaints);
         }
+        self.follow.iter_mut().for_each(Follow::again);
+        loaded
     }
 
-    /// Goes over to the config with this revision.
-    fn load(&mut self, revision: Option<Revision>) -> Result<(), Vec<Diagnostic>> {
-        let config = self.session.load_at(revision.as_ref(), &self.env.masker);
+    /// Goes over to the config of this revision.
+    fn take_over(
+        &mut self,
+        config: Result<Config, Vec<Diagnostic>>,
+        revision: Option<Revision>,
+    ) -> Result<Changes, Vec<Diagnostic>> {
+        self.manager.reloading();
         let outcome = config.and_then(|config| self.go_over_to(config));
         let result = if outcome.is_ok() { "taken" } else { "refused" };
+        self.manager.ready(&format!("running; the last config was {result}"));
         self.loads.with_label_values(&[result]).inc();
         if outcome.is_ok() {
             self.revision = revision.filter(|_| self.follow.is_some());
         }
+        let complaints = outcome.as_ref().err().into_iter().flatten().map(ToString::to_string);
+        let commit = self.revision.as_ref().map(|revision| revision.commit.clone());
+        self.board.loaded(Load::now(complaints.collect()), commit);
         outcome
     }
 
     /// Takes a new revision, or stays with the one that is active.
     fn looked(&mut self, looked: Looked) {
         let refused = match looked {
-            Looked::Active => return self.follow.iter_mut().for_each(Follow::is_newest),
+            Looked::Active => {
+                self.board.refused(None);
+                return self.follow.iter_mut().for_each(Follow::is_newest);
+            }
             Looked::Refused => return self.follow.iter().for_each(Follow::is_still_refused),
+            Looked::Waiting => return self.follow.iter().for_each(Follow::is_still_waiting),
             Looked::Failed(commit, failure) => (commit, failure),
             Looked::New(candidate) => {
                 let revision = self.follow.as_ref().map(|follow| follow.revision(&candidate));
-                match self.load(revision) {
-                    Ok(()) => return self.taken(candidate),
+                let config = self.session.load_at(revision.as_ref(), &self.env.masker);
+                let turn = config.as_ref().ok().and_then(|config| config.turn);
+                if self.follow.as_mut().is_some_and(|follow| follow.waits(&candidate, turn)) {
+                    self.board.refused(None);
+                    return;
+                }
+                match self.take_over(config, revision) {
+                    Ok(_) => return self.taken(candidate),
                     Err(complaints) => {
                         log_refusal("a new revision", &complaints);
-                        (Some(candidate.commit), of_config(&complaints))
+                        (Some(candidate.commit), of_config(&complaints, &self.env.masker))
                     }
                 }
             }
         };
+        self.board.refused(Some((refused.0.clone(), &refused.1.message)));
         if let Some(follow) = &mut self.follow {
             follow.refuse(refused.0, &refused.1);
         }
     }
 
     fn taken(&mut self, candidate: Candidate) {
+        self.board.refused(None);
         if let Some(follow) = &mut self.follow {
             follow.take(candidate);
         }
@@ -224,7 +306,7 @@ impl Agent<'_> {
         }
     }
 
-    fn go_over_to(&mut self, config: Config) -> Result<(), Vec<Diagnostic>> {
+    fn go_over_to(&mut self, config: Config) -> Result<Changes, Vec<Diagnostic>> {
         let before = (self.env.secrets.load_full(), self.env.constants.load_full());
         log_notes(&config);
         self.env.secrets.store(Arc::new(config.secrets));
@@ -238,6 +320,7 @@ impl Agent<'_> {
                     stopped = changes.stopped,
                     "config loaded"
                 );
+                self.board.set_graph(&config.graph);
                 self.follow_on(&config.agent);
                 if !self.settings.starts_like(&config.agent) {
                     tracing::warn!(
@@ -252,7 +335,7 @@ impl Agent<'_> {
                     *current = config.tasks;
                     changed
                 });
-                Ok(())
+                Ok(changes)
             }
             Err(complaints) => {
                 self.env.secrets.store(before.0);
@@ -273,6 +356,14 @@ impl Agent<'_> {
             (Some(_), None) => tracing::warn!("`git` counts from the next start"),
             (None, None) => {}
         }
+    }
+}
+
+/// What whoever asks over the socket wants done; never anything where there is none.
+async fn ordered(control: &mut Option<Control>) -> Order {
+    match control {
+        Some(control) => control.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -4,12 +4,14 @@ use super::Exit;
 use super::apply_list::{show_tags, show_tasks};
 use super::apply_plan::{Saved, Target};
 use super::apply_report::{Manner, Progress, Steps, write_end};
+use super::elsewhere::More;
 use super::extra_vars;
 use super::report::Colour;
 use super::runtime::{self, Signals, Told};
 use super::session::{Session, standard_config, standard_data_dir};
 use super::shell::{Output, Shell};
 use crate::config::load::Config;
+use crate::event::fault::Diagnostic;
 use crate::event::task::TaskSet;
 use crate::host::facts::facts_value;
 use crate::host::machine::Machine;
@@ -35,6 +37,7 @@ use tokio::sync::oneshot;
   driftless apply . --list-tasks
   driftless apply . --start-at 'site *' --step
   driftless apply . --plan site.plan && driftless apply site.plan
+  driftless apply . --dry-run --as web1.example.com --facts web1.json
   driftless apply . --dry-run --output json")]
 pub struct Args {
     /// A config directory, an apply file of any name, a plain list of tasks, a playbook, or a saved
@@ -79,6 +82,12 @@ pub struct Args {
     /// times.
     #[arg(short, long, value_name = "VARS")]
     pub(super) extra_vars: Vec<String>,
+    /// Show what this host would get, as far as that can be told from here: files, packages,
+    /// users, services and what commands say are those of this machine.
+    #[arg(long = "as", value_name = "NAME", requires = "dry_run", conflicts_with = "plan")]
+    pub(super) as_host: Option<String>,
+    #[command(flatten)]
+    pub(super) elsewhere: More,
     /// Whom the result is for: a line a task for people, JSON lines for machines.
     #[arg(long, value_enum, default_value_t)]
     pub(super) output: Output,
@@ -109,7 +118,11 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
         (None, None) => args.clone(),
     };
     let paths: Vec<PathBuf> = args.path.iter().cloned().collect();
-    let session = Session::new(&paths);
+    let elsewhere = match args.elsewhere.of(args.as_host.as_deref(), "--as") {
+        Ok(elsewhere) => elsewhere,
+        Err(complaint) => return shell.complain(&[complaint], args.output),
+    };
+    let session = Session::new(&paths).on(elsewhere);
     let config = match session.load_or_complain(shell, args.output) {
         Ok(config) => config,
         Err(exit) => return exit,
@@ -137,7 +150,11 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
         return plan.save(args, path, shell);
     }
     if args.dry_run {
-        return plan.dry_run(shell);
+        let exit = plan.dry_run(shell);
+        if let Some(host) = &args.as_host {
+            shell.note(&of_this_machine(host, &session), Output::Text);
+        }
+        return exit;
     }
     if let Some(saved) = &saved
         && let Err(why) = plan.check(saved)
@@ -169,10 +186,13 @@ fn plan(args: &Args, session: &Session, config: Config, shell: &mut Shell) -> Re
     set.secrets.clone_from(&config.secrets);
     let no_color = std::env::var("NO_COLOR").ok();
     let data_dir = config.agent.data_dir.unwrap_or_else(standard_data_dir);
-    let pending = Pending::look(&data_dir).map_err(|error| {
-        let place = data_dir.display();
-        shell.fail(&format!("which handlers were notified, in `{place}`: {error}"))
-    })?;
+    let pending = match args.as_host {
+        Some(_) => Pending::default(),
+        None => Pending::look(&data_dir).map_err(|error| {
+            let place = data_dir.display();
+            shell.fail(&format!("which handlers were notified, in `{place}`: {error}"))
+        })?,
+    };
     Ok(Plan {
         set,
         inputs: Inputs {
@@ -311,6 +331,15 @@ impl Plan {
             .ok();
         if report.has_failed() { Exit::Failed } else { Exit::Success }
     }
+}
+
+/// Which answers of a dry run for another host are those of this machine.
+fn of_this_machine(host: &str, session: &Session) -> Vec<Diagnostic> {
+    let message = format!(
+        "this is what `{host}` would get if its files, packages, users and services, and what \
+         commands say, were those of this machine"
+    );
+    [Diagnostic::new(message, None)].into_iter().chain(session.note_facts()).collect()
 }
 
 /// Has `work` done by a dry run on a thread that cannot change the host, as far as the kernel can

@@ -1,6 +1,7 @@
 //! `driftless graph`: the topology that a config stands for.
 
 use super::Exit;
+use super::elsewhere;
 use super::session::Session;
 use super::shell::{Output, Shell};
 use crate::topology::graph::{Component, DEAD_LETTER, Graph};
@@ -16,6 +17,8 @@ use std::path::PathBuf;
 pub struct Args {
     /// Directories or files; the installed config where none is given.
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    elsewhere: elsewhere::Options,
     /// How it is drawn.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -33,8 +36,14 @@ enum Format {
 }
 
 pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
-    match Session::new(&args.paths).load_or_complain(shell, Output::Text) {
-        Ok(config) => {
+    let elsewhere = match args.elsewhere.meant() {
+        Ok(elsewhere) => elsewhere,
+        Err(complaint) => return shell.complain(&[complaint], Output::Text),
+    };
+    let session = Session::new(&args.paths).on(elsewhere);
+    match session.load_or_complain(shell, Output::Text) {
+        Ok(mut config) => {
+            config.notes.extend(session.note_facts());
             shell.note(&config.notes, Output::Text);
             shell.print(&draw(&config.graph, args.format))
         }

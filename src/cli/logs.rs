@@ -5,11 +5,10 @@ mod status;
 mod status_table;
 
 use super::Exit;
-use super::runtime::{self, Signals, Told};
+use super::runtime::{Signals, Started, Told, run_topology};
 use super::session::Session;
 use super::shell::{LogFormat, LogLevel, Output, Shell};
 use crate::event::tree::{Key, Node, SourceFile, Span, Value};
-use crate::topology::run::Topology;
 use clap::ValueEnum;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
@@ -113,10 +112,8 @@ fn stream(args: &Args, shell: &mut Shell) -> Exit {
         Err(message) => return shell.fail(&message),
     };
     environment.keeps_state = false;
-    let start = async || {
-        let mut topology = Topology::start(&config.graph, Arc::new(environment))
-            .map_err(|complaints| shell.complain(&complaints, Output::Text))?;
-        let mut signals = Signals::new().map_err(|error| shell.fail(&error.to_string()))?;
+    let work = async |started: Started, mut signals: Signals| {
+        let mut topology = started?;
         let mut reader_gone = tokio::task::spawn_blocking(wait_until_nobody_reads);
         loop {
             tokio::select! {
@@ -129,11 +126,7 @@ fn stream(args: &Args, shell: &mut Shell) -> Exit {
         let drained = topology.stop(DRAIN_TIMEOUT).await;
         Ok(if drained { Exit::Success } else { Exit::Failed })
     };
-    let end = runtime::run(start());
-    match end {
-        Ok(Ok(exit) | Err(exit)) => exit,
-        Err(message) => shell.fail(&message),
-    }
+    run_topology(&config.graph, Arc::new(environment), shell, work)
 }
 
 /// Returns once standard output is a pipe whose other end was closed; else never.

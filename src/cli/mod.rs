@@ -3,24 +3,36 @@
 pub mod agent;
 pub mod apply;
 mod apply_list;
+pub mod apply_now;
 mod apply_plan;
 mod apply_report;
 pub mod audit;
 pub mod completions;
+mod control;
 pub mod docs;
+pub mod drain;
+mod elsewhere;
 mod extra_vars;
 pub mod facts;
 mod follow;
 mod found;
 pub mod graph;
+mod log_limit;
 pub mod logs;
 pub mod man;
+mod manager;
+pub mod reload;
 pub mod report;
 mod runtime;
 pub mod schema;
+pub mod self_check;
 mod session;
 mod shell;
+pub mod status;
+mod table;
+pub mod tap;
 pub mod test;
+pub mod top;
 pub mod validate;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -35,7 +47,8 @@ pub enum Exit {
     Success,
     /// Something failed, or the config is wrong; of checks, a warning.
     Failed,
-    /// A dry run found changes that an apply would make; of checks, something critical.
+    /// A dry run found changes that an apply would make; of checks, something critical; where a
+    /// running agent is asked, that none runs.
     Pending,
     /// Nothing is known of what was asked.
     Unknown,
@@ -65,10 +78,12 @@ pub struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done, 1 failed or config wrong, 2 changes pending (apply --dry-run), 64 wrong usage.
+Exit codes: 0 done, 1 failed or config wrong, 2 changes pending (apply --dry-run) or no agent runs
+(status, top, tap, reload, apply-now, drain), 64 wrong usage.
 
 Examples:
   driftless agent --config /etc/driftless/config    run everything that the config says
+  driftless status                                  tell how the running agent is
   driftless validate .                              check the config in this directory
   driftless apply . --dry-run                       show what would change on this host
   driftless test .                                  run the tests in its folder `tests`
@@ -78,6 +93,13 @@ Examples:
 #[derive(Debug, Subcommand)]
 enum Command {
     Agent(agent::Args),
+    Status(status::Args),
+    Top(top::Args),
+    Tap(tap::Args),
+    Reload(reload::Args),
+    ApplyNow(apply_now::Args),
+    Drain(drain::Args),
+    SelfCheck(self_check::Args),
     Apply(apply::Args),
     Logs(logs::Args),
     Validate(validate::Args),
@@ -100,6 +122,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let exit = match cli.command {
         Command::Agent(args) => agent::run(&args, &mut shell),
+        Command::Status(args) => status::run(&args, &mut shell),
+        Command::Top(args) => top::run(&args, &mut shell),
+        Command::Tap(args) => tap::run(&args, &mut shell),
+        Command::Reload(args) => reload::run(&args, &mut shell),
+        Command::ApplyNow(args) => apply_now::run(&args, &mut shell),
+        Command::Drain(args) => drain::run(&args, &mut shell),
+        Command::SelfCheck(args) => self_check::run(&args, &mut shell),
         Command::Apply(args) => apply::run(&args, &mut shell),
         Command::Audit(args) => audit::run(&args, &mut shell),
         Command::Logs(args) => logs::run(&args, &mut shell),

@@ -1,6 +1,7 @@
 //! Prints what is wrong with what a user wrote. No other place does.
 
 use crate::event::fault::Diagnostic;
+use crate::event::secret::Masker;
 use crate::event::tree::Span;
 use anstyle::{AnsiColor, Style};
 use regex::Regex;
@@ -35,6 +36,18 @@ impl Colour {
             Self::Never => text.to_owned(),
         }
     }
+}
+
+/// The same without secrets.
+pub(super) fn masked(complaints: &[Diagnostic], masker: &Masker) -> Vec<Diagnostic> {
+    // Before control characters are replaced, which would hide a secret from the masker.
+    let mask = |text: &str| masker.mask(text).into_owned();
+    let masked = complaints.iter().map(|complaint| Diagnostic {
+        message: mask(&complaint.message),
+        hint: complaint.hint.as_deref().map(mask),
+        ..complaint.clone()
+    });
+    masked.collect()
 }
 
 /// Writes the complaints for people, sorted by file and place, each with its line.

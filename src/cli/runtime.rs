@@ -1,14 +1,63 @@
 //! The threads that components run on, and the signals that end or renew a run.
 
+use super::Exit;
+use super::log_limit::LogLimit;
+use super::shell::{Output, Shell};
+use crate::event::fault::Diagnostic;
+use crate::topology::context::Environment;
+use crate::topology::graph::Graph;
+use crate::topology::run::Topology;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::MissedTickBehavior;
 
 /// Threads that run components. File tailing and the executor have threads of their own.
 const WORKERS: usize = 2;
 /// Threads for calls that block, at most; each ends when it was idle for a while. So many that the
 /// file sinks of one dead mount, which hold one each until it is back, leave enough to the others.
 const BLOCKING: usize = 512;
+
+/// How often what was said again is summed up.
+const SUM_UP: Duration = Duration::from_secs(5);
+
+/// What a start has come to.
+pub(super) type Started = Result<Topology, Vec<Diagnostic>>;
+
+/// Starts the components of `graph`, and does with them what `work` says until that comes to an end.
+/// Signals are listened to first: one that comes while components start must not cut them off.
+pub(super) fn run_topology(
+    graph: &Graph,
+    env: Arc<Environment>,
+    shell: &mut Shell,
+    work: impl AsyncFnOnce(Started, Signals) -> Result<Exit, Vec<Diagnostic>>,
+) -> Exit {
+    let limit = shell.log_limit.clone();
+    let start = async || {
+        let sums_up = tokio::spawn(sum_up(limit.clone()));
+        let signals = Signals::new().map_err(|error| shell.fail(&error.to_string()))?;
+        let exit = work(Topology::start(graph, env), signals).await;
+        sums_up.abort();
+        exit.map_err(|complaints| shell.complain(&complaints, Output::Text))
+    };
+    let end = run(start());
+    limit.sum_up_all();
+    match end {
+        Ok(Ok(exit) | Err(exit)) => exit,
+        Err(message) => shell.fail(&message),
+    }
+}
+
+/// Tells now and then how often was said what is said again and again.
+async fn sum_up(limit: LogLimit) {
+    let mut ticks = tokio::time::interval(SUM_UP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        limit.sum_up();
+    }
+}
 
 /// Does `work` on threads of its own. Afterwards no thread that hangs in a system call (a dead
 /// mount) is waited for.

@@ -2,11 +2,12 @@
 //! environment that its components run in.
 
 use super::Exit;
+use super::elsewhere::Elsewhere;
 use super::follow;
 use super::shell::{Output, Shell};
 use crate::config::discover::FileKind;
 use crate::config::files::AgentFile;
-use crate::config::load::{Config, Revision, Surroundings, load, load_topology};
+use crate::config::load::{Config, Naming, Revision, Surroundings, load, load_topology};
 use crate::config::secrets::Places;
 use crate::event::fault::Diagnostic;
 use crate::event::secret::Masker;
@@ -35,13 +36,34 @@ pub(super) struct Session {
     pub(super) engine: Arc<Engine>,
     pub(super) facts: Arc<Facts>,
     paths: Vec<PathBuf>,
+    /// The host that the config is read for, where it is not this one.
+    elsewhere: Option<Elsewhere>,
 }
 
 impl Session {
     /// A session on these config paths; the standard place where there are none.
     pub(super) fn new(paths: &[PathBuf]) -> Self {
         let paths = if paths.is_empty() { vec![standard_config()] } else { paths.to_vec() };
-        Self { engine: Arc::new(Engine::new()), facts: Arc::new(Facts::new(Roots::live())), paths }
+        let (engine, facts) = (Arc::new(Engine::new()), Arc::new(Facts::new(Roots::live())));
+        Self { engine, facts, paths, elsewhere: None }
+    }
+
+    /// The same for another host, where one is meant.
+    #[must_use]
+    pub(super) fn on(self, elsewhere: Option<Elsewhere>) -> Self {
+        let Some(other) = elsewhere else { return self };
+        let facts = Arc::new(other.facts(self.facts.again()));
+        Self { facts, elsewhere: Some(other), ..self }
+    }
+
+    /// The facts that were asked for and are not those of the host that is meant.
+    pub(super) fn note_facts(&self) -> Option<Diagnostic> {
+        self.elsewhere.as_ref().and_then(|other| other.note_facts(&self.facts))
+    }
+
+    /// Where the config is.
+    pub(super) fn paths(&self) -> &[PathBuf] {
+        &self.paths
     }
 
     /// Reads the config anew. `masker` learns its secrets, whether it is right or not. Where it
@@ -103,7 +125,9 @@ impl Session {
             engine: Arc::clone(&self.engine),
             facts: Arc::new(facts),
             host: host.to_owned(),
-            secret_places: Places { environment: secret, files: Vec::new() },
+            naming: Naming::OfConfig,
+            groups: Vec::new(),
+            secret_places: Places { environment: secret, credentials: None, files: Vec::new() },
             masker: Masker::default(),
         };
         load(&self.paths, None, &surroundings)
@@ -114,12 +138,17 @@ impl Session {
         masker: &Masker,
         load: impl FnOnce(&Surroundings<'_>) -> Result<Config, Vec<Diagnostic>>,
     ) -> Result<Config, Vec<Diagnostic>> {
+        if let Some(other) = &self.elsewhere {
+            return self.load_on(other, masker, load);
+        }
         let environment = |name: &str| std::env::var(name).ok();
         let home = std::env::var_os("HOME").map(PathBuf::from);
         let surroundings = Surroundings {
             engine: Arc::clone(&self.engine),
             facts: Arc::new(self.facts.again()),
             host: self.hostname(),
+            naming: Naming::OfConfig,
+            groups: Vec::new(),
             secret_places: Places::standard(&environment, home.as_deref()),
             masker: masker.clone(),
         };
@@ -132,6 +161,29 @@ impl Session {
                 format!("a crash could show secrets, and that cannot be forbidden: {error}");
             return Err(vec![Diagnostic::new(message, None)]);
         }
+        Ok(config)
+    }
+
+    /// Reads the config as it is on another host, and says what is not as it would be there.
+    fn load_on(
+        &self,
+        other: &Elsewhere,
+        masker: &Masker,
+        load: impl FnOnce(&Surroundings<'_>) -> Result<Config, Vec<Diagnostic>>,
+    ) -> Result<Config, Vec<Diagnostic>> {
+        let secret = |name: &str| Some(Elsewhere::secret(name));
+        let surroundings = Surroundings {
+            engine: Arc::clone(&self.engine),
+            // Not looked at anew, so that one can tell which were asked for.
+            facts: Arc::clone(&self.facts),
+            host: other.name.clone(),
+            naming: Naming::Given,
+            groups: other.groups.clone(),
+            secret_places: Places { environment: &secret, credentials: None, files: Vec::new() },
+            masker: masker.clone(),
+        };
+        let mut config = load(&surroundings)?;
+        config.notes.extend(other.notes(&config));
         Ok(config)
     }
 

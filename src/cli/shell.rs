@@ -1,6 +1,7 @@
 //! Standard output and standard error, with secrets masked: the only way to either.
 
 use super::Exit;
+use super::log_limit::LogLimit;
 use super::report::{self, Colour};
 use crate::event::fault::Diagnostic;
 use crate::event::secret::{Masker, MaskingWriter, Secrets};
@@ -56,6 +57,8 @@ pub(super) struct Shell {
     pub(super) err: MaskingWriter<Stderr>,
     /// What the agent says of itself, for a source that sends it on.
     pub(super) own_log: OwnLog,
+    /// Keeps it from saying the same again and again.
+    pub(super) log_limit: LogLimit,
 }
 
 impl Shell {
@@ -65,11 +68,13 @@ impl Shell {
             out: MaskingWriter::new(io::stdout(), masker.clone()),
             err: MaskingWriter::new(io::stderr(), masker.clone()),
             own_log: OwnLog::new(masker.clone()),
+            log_limit: LogLimit::default(),
             masker,
         }
     }
 
-    /// From here on `tracing` writes to standard error, masked. A panic is logged too, since its
+    /// From here on `tracing` writes to standard error, masked, and the same warning only once in a
+    /// while. A panic is logged too, since its
     /// component will be restarted.
     pub(super) fn start_logging(&self, level: LogLevel, format: LogFormat) {
         let level = match level {
@@ -82,17 +87,17 @@ impl Shell {
         let writer = Mutex::new(MaskingWriter::new(io::stderr(), self.masker.clone()));
         let builder = tracing_subscriber::fmt().with_max_level(level).with_target(false);
         let colour = Colour::choose(&io::stderr(), std::env::var("NO_COLOR").ok().as_deref());
-        let own = self.own_log.clone();
+        let (own, limit) = (self.own_log.clone(), self.log_limit.layer());
         // A subscriber that is set already (by a test) stays.
         match format {
             LogFormat::Text => {
                 let ansi = colour == Colour::Always;
                 let builder = builder.with_ansi(ansi).with_writer(writer);
-                builder.finish().with(own.layer()).try_init().ok();
+                builder.finish().with(own.layer()).with(limit).try_init().ok();
             }
             LogFormat::Json => {
                 let builder = builder.json().flatten_event(true).with_writer(writer);
-                builder.finish().with(own.layer()).try_init().ok();
+                builder.finish().with(own.layer()).with(limit).try_init().ok();
             }
         }
         std::panic::set_hook(Box::new(|panic| {
@@ -103,7 +108,7 @@ impl Shell {
 
     /// Prints complaints: for people on standard error, for machines on standard output.
     pub(super) fn complain(&mut self, complaints: &[Diagnostic], output: Output) -> Exit {
-        let complaints = &self.masked(complaints);
+        let complaints = &report::masked(complaints, &self.masker);
         let no_color = std::env::var("NO_COLOR").ok();
         let written = match output {
             Output::Text => {
@@ -121,7 +126,7 @@ impl Shell {
     /// Prints what is worth knowing and no fault: for people on standard error, for machines on
     /// standard output, a list in any case.
     pub(super) fn note(&mut self, notes: &[Diagnostic], output: Output) -> Exit {
-        let notes = &self.masked(notes);
+        let notes = &report::masked(notes, &self.masker);
         let no_color = std::env::var("NO_COLOR").ok();
         let written = match output {
             Output::Text => {
@@ -135,21 +140,24 @@ impl Shell {
         self.end(written, Exit::Success)
     }
 
-    fn masked(&self, complaints: &[Diagnostic]) -> Vec<Diagnostic> {
-        // Before control characters are replaced, which would hide a secret from the masker.
-        let mask = |text: &str| self.masker.mask(text).into_owned();
-        let masked = complaints.iter().map(|complaint| Diagnostic {
-            message: mask(&complaint.message),
-            hint: complaint.hint.as_deref().map(mask),
-            ..complaint.clone()
-        });
-        masked.collect()
-    }
-
     /// Prints a result.
     pub(super) fn print(&mut self, text: &str) -> Exit {
         let written = self.show(text);
         self.end(written, Exit::Success)
+    }
+
+    /// Prints a result for machines.
+    pub(super) fn print_json(&mut self, result: &impl serde::Serialize) -> Exit {
+        match serde_json::to_string_pretty(result) {
+            Ok(json) => self.print(&(json + "\n")),
+            Err(error) => self.fail(&error.to_string()),
+        }
+    }
+
+    /// Says something that is no result, for people.
+    pub(super) fn tell(&mut self, text: &str) {
+        // Where nobody listens, nothing is lost.
+        self.err.write_all(text.as_bytes()).and_then(|()| self.err.flush()).ok();
     }
 
     /// Prints a part of a result, after which more may follow.

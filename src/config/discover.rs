@@ -1,5 +1,6 @@
 //! Finds the files of a config: in a directory by name, or one file by itself.
 
+use super::owned::{FOLDERS, Owned, Owner, owned};
 use super::read::{Dialect, Format, read_file};
 use crate::event::fault::{Diagnostic, nearest};
 use crate::event::tree::Node;
@@ -15,6 +16,8 @@ pub enum FileKind {
     Apply,
     /// Metrics and inventory.
     Facts,
+    /// The hosts that share the config.
+    Fleet,
     /// Log pipelines.
     Logs,
     /// The whole language.
@@ -28,14 +31,22 @@ pub enum FileKind {
 
 impl FileKind {
     /// The kinds that make a config, in the order of their names.
-    pub const ALL: [Self; 6] =
-        [Self::Agent, Self::Apply, Self::Facts, Self::Logs, Self::Topology, Self::Vars];
-
-    /// All kinds, in the order in which they are described.
-    pub const DESCRIBED: [Self; 7] = [
+    pub const ALL: [Self; 7] = [
         Self::Agent,
         Self::Apply,
         Self::Facts,
+        Self::Fleet,
+        Self::Logs,
+        Self::Topology,
+        Self::Vars,
+    ];
+
+    /// All kinds, in the order in which they are described.
+    pub const DESCRIBED: [Self; 8] = [
+        Self::Agent,
+        Self::Apply,
+        Self::Facts,
+        Self::Fleet,
         Self::Logs,
         Self::Topology,
         Self::Vars,
@@ -48,6 +59,7 @@ impl FileKind {
             Self::Agent => "agent",
             Self::Apply => "apply",
             Self::Facts => "facts",
+            Self::Fleet => "fleet",
             Self::Logs => "logs",
             Self::Topology => "topology",
             Self::Vars => "vars",
@@ -62,7 +74,7 @@ impl FileKind {
     fn dialect(self) -> Dialect {
         match self {
             Self::Apply | Self::Vars => Dialect::Yaml11,
-            Self::Agent | Self::Facts | Self::Logs | Self::Topology | Self::Tests => {
+            Self::Agent | Self::Facts | Self::Fleet | Self::Logs | Self::Topology | Self::Tests => {
                 Dialect::Yaml12
             }
         }
@@ -79,6 +91,8 @@ impl FileKind {
             Some(Self::Facts)
         } else if has(&["sinks", "transforms"]) {
             Some(Self::Topology)
+        } else if has(&["rollout"]) {
+            Some(Self::Fleet)
         } else if has(&["data_dir", "memory_limit", "git"]) {
             Some(Self::Agent)
         } else {
@@ -103,6 +117,8 @@ pub struct Found {
 pub struct Files {
     /// The files in name order, those of a folder after the file of the same name.
     pub found: Vec<Found>,
+    /// Variables of groups and hosts, unread.
+    pub owned: Vec<Owned>,
     /// What could not be read.
     pub complaints: Vec<Diagnostic>,
     /// Files of the kind that was not wanted, unread.
@@ -118,7 +134,7 @@ pub fn discover(path: &Path) -> Files {
 pub fn discover_but(path: &Path, unwanted: Option<FileKind>) -> Files {
     let mut files = Files::default();
     if path.is_dir() {
-        for (kind, file) in list(path, &mut files.complaints) {
+        for (kind, file) in list(path, &mut files.owned, &mut files.complaints) {
             if Some(kind) == unwanted {
                 files.left_out.push(file);
             } else {
@@ -166,21 +182,30 @@ impl Files {
                     format!("`{}`: neither name nor content says what it is for", path.display()),
                     node.span,
                 )
-                .hint("name it agent, apply, facts, logs, topology or vars"),
+                .hint("name it agent, apply, facts, fleet, logs, topology or vars"),
             ),
         }
     }
 }
 
 /// The config files below `dir`: those with a known name, and those in a folder of that name.
-fn list(dir: &Path, complaints: &mut Vec<Diagnostic>) -> Vec<(FileKind, PathBuf)> {
+fn list(
+    dir: &Path,
+    owned: &mut Vec<Owned>,
+    complaints: &mut Vec<Diagnostic>,
+) -> Vec<(FileKind, PathBuf)> {
     let mut files = Vec::new();
     for path in entries(dir, complaints) {
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let whole = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if path.is_dir() {
             if let Some(kind) = FileKind::of_name(whole) {
-                let inner = entries(&path, complaints).into_iter();
+                let inner = entries(&path, complaints);
+                if kind == FileKind::Vars {
+                    let of_all = in_folders(&inner, owned, complaints);
+                    files.extend(of_all.into_iter().map(|file| (kind, file)));
+                }
+                let inner = inner.into_iter();
                 files.extend(inner.filter(|file| is_config(file)).map(|file| (kind, file)));
             }
         } else if Format::of(&path).is_some() {
@@ -198,16 +223,51 @@ fn list(dir: &Path, complaints: &mut Vec<Diagnostic>) -> Vec<(FileKind, PathBuf)
     files
 }
 
+/// What is in the folders of `vars`: `all`, which is given, `groups` and `hosts`.
+fn in_folders(
+    inner: &[PathBuf],
+    found: &mut Vec<Owned>,
+    complaints: &mut Vec<Diagnostic>,
+) -> Vec<PathBuf> {
+    let mut of_all = Vec::new();
+    for folder in inner.iter().filter(|path| path.is_dir()) {
+        let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let owner: fn(String) -> Owner = match name {
+            "all" => {
+                of_all.extend(entries(folder, complaints).into_iter().filter(|it| is_config(it)));
+                continue;
+            }
+            "groups" => Owner::Group,
+            "hosts" => Owner::Host,
+            _ => {
+                if let Some(near) = one_letter_off(name, FOLDERS) {
+                    let message =
+                        format!("`{}` is not the name of a folder of variables", folder.display());
+                    let hint = format!("did you mean `{near}`?");
+                    complaints.push(Diagnostic::new(message, None).hint(hint));
+                }
+                continue;
+            }
+        };
+        let listed = entries(folder, complaints);
+        found.extend(owned(listed, owner, &mut |path| entries(path, complaints)));
+    }
+    of_all
+}
+
 /// `log.yml` would be left out in silence, and nobody would notice. A name that is further from
 /// ours than one letter is somebody else's.
 fn misspelt(path: &Path, stem: &str) -> Option<Diagnostic> {
-    let near = nearest(stem, FileKind::ALL.into_iter().map(FileKind::name))
-        .filter(|near| strsim::damerau_levenshtein(stem, near) == 1)?;
+    let near = one_letter_off(stem, FileKind::ALL.map(FileKind::name))?;
     let message = format!("`{}` is not the name of a config file", path.display());
     Some(Diagnostic::new(message, None).hint(format!("did you mean `{near}`?")))
 }
 
-fn is_config(path: &Path) -> bool {
+fn one_letter_off<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    nearest(name, known).filter(|near| strsim::damerau_levenshtein(name, near) == 1)
+}
+
+pub(super) fn is_config(path: &Path) -> bool {
     let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
     !hidden && Format::of(path).is_some() && !path.is_dir()
 }

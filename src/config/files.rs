@@ -1,6 +1,7 @@
 //! What each kind of file may say. Reading, `driftless schema` and the reference all come from
 //! these types.
 
+use super::secret_place::SecretPlace;
 use crate::event::tree::{Node, Value};
 use crate::net::git::settings::Settings as GitSettings;
 use crate::sources::host_metrics;
@@ -21,10 +22,15 @@ pub struct AgentFile {
     pub data_dir: Option<PathBuf>,
     /// The node's name in records, paths and conditions. Default: the kernel's node name.
     pub host: Option<String>,
-    /// Groups that this host belongs to: `hosts` of plays, `--limit` and the files in `group_vars`
-    /// may name them.
+    /// Groups that this host belongs to, beside those of a `fleet` file. Conditions of files have them
+    /// as `group_names`; `hosts` of plays, `--limit`, `vars/groups` and `group_vars` may name them. No
+    /// variables are known here.
     #[serde(default)]
     pub groups: Vec<String>,
+    /// Further places of secrets, asked in this order for what is neither in the environment nor in
+    /// systemd's credentials nor in a secrets file, and anew at each reload.
+    #[serde(default)]
+    pub secrets: Vec<SecretPlace>,
     /// Memory that batches on their way may take, all together. Default: `64MiB`.
     pub memory_limit: Option<ByteSize>,
     /// How long everything may take to drain after SIGTERM. Default: `30s`.

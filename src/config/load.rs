@@ -1,14 +1,20 @@
 //! Loads a whole config: all files, all errors, one graph.
 
+mod agent;
+
 use super::assemble::assemble;
 use super::component::Reader;
 use super::discover::{FileKind, Files, Found, discover, discover_but};
 use super::files::{AgentFile, ApplyFile};
+use super::fleet::{self, FleetFile};
 use super::lower::{Lowering, Written};
-use super::merge::merged;
+use super::merge::{Counted, merged};
+use super::owned::{self, Owned};
+use super::rollout::Turn;
 use super::scope::{constants, variables};
-use super::secret_use::{first_mention, references, secret_names};
-use super::secrets::{Places, misplaced, resolve};
+use super::secret_place::Further;
+use super::secret_use::secret_names;
+use super::secrets::{Places, misplaced};
 use super::switched_off::is_on;
 use super::task_set::{Origin, Target, task_set};
 use crate::event::de::from_node;
@@ -31,12 +37,25 @@ pub struct Surroundings<'a> {
     pub engine: Arc<Engine>,
     /// The host's facts.
     pub facts: Arc<Facts>,
-    /// The node's name, unless the config gives another.
+    /// The node's name.
     pub host: String,
+    /// Whether the config may give another.
+    pub naming: Naming,
+    /// Groups that the host belongs to, whatever the config says.
+    pub groups: Vec<String>,
     /// Where secrets are looked up.
     pub secret_places: Places<'a>,
     /// Learns the secrets before anything is made of them.
     pub masker: Masker,
+}
+
+/// Who says what a host is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// The config, where it says anything.
+    OfConfig,
+    /// Whoever reads the config as if it were on that host.
+    Given,
 }
 
 /// A config that holds together.
@@ -56,6 +75,12 @@ pub struct Config {
     pub constants: serde_json::Map<String, serde_json::Value>,
     /// The node's name.
     pub host: String,
+    /// When the host's turn comes to take this config, where it says so.
+    pub turn: Option<Turn>,
+    /// Its files.
+    pub files: Counted,
+    /// Variables of other groups and hosts, which were not read.
+    pub others: Vec<Owned>,
     /// What is worth knowing and no fault.
     pub notes: Vec<Diagnostic>,
 }
@@ -83,6 +108,7 @@ pub fn load(
     for path in paths {
         let more = discover(path);
         files.found.extend(more.found);
+        files.owned.extend(more.owned);
         files.complaints.extend(more.complaints);
         files.complaints.extend(misplaced(path));
     }
@@ -92,11 +118,13 @@ pub fn load(
     if follows {
         let local = files.found.extract_if(.., |file| file.kind != FileKind::Agent);
         notes.extend(local.map(|file| left_out(&file.path, "`git` has everything else come from")));
+        files.owned.clear();
         if let Some(revision) = revision {
             let more = discover_but(&revision.root, Some(FileKind::Agent));
             let unread = more.left_out.iter();
             notes.extend(unread.map(|path| left_out(path, "`agent.yml` is never taken from")));
             files.found.extend(more.found);
+            files.owned.extend(more.owned);
             files.complaints.extend(more.complaints);
             files.complaints.extend(misplaced(&revision.root));
             origin_paths = vec![revision.root.clone()];
@@ -105,8 +133,12 @@ pub fn load(
     let is_whole = files.complaints.is_empty();
     let commit = revision.filter(|_| follows).map(|revision| revision.commit.clone());
     let origin = Origin::of(&origin_paths, &files.found).with_commit(commit);
-    let loading = Loading { surroundings, complaints: files.complaints, is_whole };
-    loading.run(files.found, origin).map(|config| Config { notes, ..config })
+    let complaints = std::mem::take(&mut files.complaints);
+    let (which, further) = Default::default();
+    let loading = Loading { surroundings, complaints, is_whole, which, further };
+    let config = loading.run(files, origin)?;
+    notes.extend(config.notes);
+    Ok(Config { notes, ..config })
 }
 
 /// Whether this file has the host kept as a repository says.
@@ -128,7 +160,9 @@ pub fn load_topology(
 ) -> Result<Config, Vec<Diagnostic>> {
     let found = vec![Found { kind: FileKind::Topology, path: PathBuf::new(), node: topology }];
     let origin = Origin::of(&[], &found);
-    Loading { surroundings, complaints: Vec::new(), is_whole: true }.run(found, origin)
+    let files = Files { found, ..Files::default() };
+    let (complaints, which, further) = Default::default();
+    Loading { surroundings, complaints, is_whole: true, which, further }.run(files, origin)
 }
 
 struct Loading<'a> {
@@ -137,6 +171,9 @@ struct Loading<'a> {
     /// Whether everything that was written is known. Else what is missing may be what could not
     /// be read.
     is_whole: bool,
+    which: Counted,
+    /// Places of secrets that the agent's own file names.
+    further: Further,
 }
 
 /// The files of each kind as one, without those whose `when` does not hold.
@@ -150,7 +187,8 @@ struct Kinds {
 }
 
 impl Loading<'_> {
-    fn run(mut self, mut found: Vec<Found>, origin: Origin) -> Result<Config, Vec<Diagnostic>> {
+    fn run(mut self, files: Files, mut origin: Origin) -> Result<Config, Vec<Diagnostic>> {
+        let Files { mut found, owned, .. } = files;
         let engine = Arc::clone(&self.surroundings.engine);
         let host = |name: &str| minijinja::Value::from(name);
         let scope = Scope::new(Arc::clone(&engine))
@@ -158,12 +196,35 @@ impl Loading<'_> {
             .with_fixed("host", host(&self.surroundings.host));
         // The host's name comes first: what is for which host may depend on it.
         let agent_node = self.merged(&mut found, FileKind::Agent, &scope);
+        self.further = agent_node.as_ref().map(Further::of).unwrap_or_default();
         let named = agent_node.as_ref().and_then(|node| self.host(node, &scope));
+        let named = named.filter(|_| self.surroundings.naming == Naming::OfConfig);
         let host_name = named.unwrap_or_else(|| self.surroundings.host.clone());
         let scope = scope.with_fixed("host", host(&host_name));
         let agent_scope = scope.clone();
-        let vars_node = self.merged(&mut found, FileKind::Vars, &scope).unwrap_or_else(empty);
-        let vars = Arc::new(variables(&vars_node, &mut self.complaints));
+        let own = agent_node.as_ref().map(|node| fleet::own_groups(node, &engine, &scope));
+        let own = own.unwrap_or_default();
+        let fleet = self.fleet(&mut found, &scope);
+        let all_own = [self.surroundings.groups.clone(), own.clone()].concat();
+        let groups =
+            fleet::groups(&fleet, &all_own, &host_name, &engine, &scope, &mut self.complaints);
+        let turn = fleet
+            .rollout
+            .as_ref()
+            .map(|rollout| rollout.turn(&host_name, &groups.of_host, &mut self.complaints));
+        let scope = groups.in_scope(&scope);
+        let mut vars_node = self.merged(&mut found, FileKind::Vars, &scope).unwrap_or_else(empty);
+        let mut vars = variables(&vars_node, &mut self.complaints);
+        for files in owned::of_host(&owned, &groups, &host_name, &mut self.complaints) {
+            files.iter().for_each(|file| origin.add(file));
+            let files = files.into_iter();
+            let (which, complaints) = (&mut self.which, &mut self.complaints);
+            if let Some(node) = merged(files, &engine, &scope, which, complaints) {
+                vars.extend(variables(&node, &mut self.complaints));
+                owned::replace(&mut vars_node, node);
+            }
+        }
+        let vars = Arc::new(vars);
         let scope = scope.with_vars(Arc::clone(&vars));
         let kinds = Kinds {
             agent: agent_node,
@@ -179,10 +240,12 @@ impl Loading<'_> {
         let agent = kinds.agent.as_ref();
         let agent = agent.and_then(|node| self.agent(node, &secret_names, agent_scope));
         let tasks_node = kinds.apply.clone();
-        let groups = agent.as_ref().map(|agent| agent.groups.clone()).unwrap_or_default();
+        if let Some(agent) = agent.as_ref().filter(|agent| agent.groups != own) {
+            self.complaints.push(fleet::unread_groups(&agent.groups, kinds.agent.as_ref()));
+        }
         let apply = kinds.apply.as_ref().and_then(|node| self.apply_file(node.clone()));
         let tasks = apply.as_ref().map(|file| {
-            let target = Target { host: &host_name, groups: &groups };
+            let target = Target { host: &host_name, groups: &groups.of_host };
             task_set(file, Vars::clone(&vars), origin, &target, &scope, &mut self.complaints)
         });
         let components = self.lowered(kinds, apply);
@@ -218,70 +281,38 @@ impl Loading<'_> {
         let constants = constants(&scope, shown, &self.surroundings.facts, readers);
         let agent = agent.unwrap_or_default();
         let tasks = tasks.map(Arc::new);
-        let (host, notes) = (host_name, Vec::new());
-        Ok(Config { agent, graph, tasks, groups, secrets, constants, host, notes })
+        let mut notes = owned::remarks(&owned, &groups);
+        notes.extend(fleet::remarks(&fleet, &groups));
+        let others = owned::others(owned, &groups, &host_name);
+        let (host, groups) = (host_name, groups.of_host);
+        Ok(Config {
+            agent,
+            graph,
+            tasks,
+            groups,
+            secrets,
+            constants,
+            host,
+            turn,
+            files: self.which,
+            others,
+            notes,
+        })
+    }
+
+    /// What the fleet's files say. They name no components.
+    fn fleet(&mut self, found: &mut Vec<Found>, scope: &Scope) -> FleetFile {
+        let node = self.merged(found, FileKind::Fleet, scope);
+        let is_whole = self.is_whole;
+        let fleet = node.and_then(|node| self.typed(node));
+        self.is_whole = is_whole;
+        fleet.unwrap_or_default()
     }
 
     fn merged(&mut self, found: &mut Vec<Found>, kind: FileKind, scope: &Scope) -> Option<Node> {
         let files = found.extract_if(.., |file| file.kind == kind);
-        merged(files, &self.surroundings.engine, scope, &mut self.complaints)
-    }
-
-    /// The name that the agent's file gives the host.
-    fn host(&mut self, agent: &Node, scope: &Scope) -> Option<String> {
-        let written = agent.get("host")?;
-        let rendered = self.surroundings.engine.render_node(written, scope);
-        // What is wrong with it is reported with the rest of the file.
-        rendered.ok()?.as_str().map(str::to_owned)
-    }
-
-    /// The agent's own settings. They are paths, sizes and times, and take no secrets; all but the
-    /// login to a repository.
-    fn agent(
-        &mut self,
-        node: &Node,
-        secret_names: &HashSet<String>,
-        scope: &Scope,
-    ) -> Option<AgentFile> {
-        let login = node.get("git").and_then(|git| git.get("auth"));
-        let mut others = node.clone();
-        if let Some((key, mut git)) = others.take("git") {
-            git.take("auth");
-            if let Value::Map(entries) = &mut others.value {
-                entries.push((key, git));
-            }
-        }
-        if let Some(place) = first_mention(&others, secret_names) {
-            let message = "no setting of the agent but `git.auth` takes a secret";
-            self.complaints.push(Diagnostic::new(message, place));
-            return None;
-        }
-        let before = self.complaints.len();
-        let (secrets, _) = self.secrets(login.into_iter());
-        if self.complaints.len() > before {
-            return None;
-        }
-        match self.surroundings.engine.render_node(node, &scope.with_secrets(secrets)) {
-            Ok(node) => {
-                // It names no components.
-                let is_whole = self.is_whole;
-                let git = node.get("git").cloned();
-                let file: Option<AgentFile> = self.typed(node);
-                self.is_whole = is_whole;
-                let settings = file.as_ref().and_then(|file| file.git.as_ref());
-                if let (Some(settings), Some(node)) = (settings, git)
-                    && let Err((key, why)) = settings.check()
-                {
-                    let span = node.get(key).unwrap_or(&node).span.clone();
-                    self.complaints.push(Diagnostic::new(why, span));
-                }
-                file
-            }
-            Err(problem) => {
-                self.complaints.push(problem.diagnostic());
-                None
-            }
-        }
+        let (which, complaints) = (&mut self.which, &mut self.complaints);
+        merged(files, &self.surroundings.engine, scope, which, complaints)
     }
 
     fn lowered(&mut self, kinds: Kinds, apply: Option<ApplyFile>) -> Vec<Written> {
@@ -334,26 +365,6 @@ impl Loading<'_> {
         let engine = &self.surroundings.engine;
         let off = components.iter().filter(|it| !is_on(it, engine, scope, &mut self.complaints));
         off.map(|written| Arc::clone(&written.name)).collect()
-    }
-
-    /// The secrets that `users` refer to, and their names; no secrets where one is missing.
-    fn secrets<'n>(&mut self, users: impl Iterator<Item = &'n Node>) -> (Secrets, Vec<String>) {
-        let mut wanted = Vec::new();
-        for found in users.map(references) {
-            wanted.extend(found.names);
-            self.complaints.extend(found.faults);
-        }
-        let names = wanted.iter().map(|reference| reference.name.clone()).collect();
-        match resolve(&wanted, &self.surroundings.secret_places) {
-            Ok(secrets) => {
-                self.surroundings.masker.add(&secrets);
-                (secrets, names)
-            }
-            Err(complaints) => {
-                self.complaints.extend(complaints);
-                (Secrets::default(), names)
-            }
-        }
     }
 }
 

@@ -5,12 +5,23 @@ use crate::event::fault::Diagnostic;
 use crate::event::tree::{Key, Node, Value};
 use crate::expr::jinja::Engine;
 use crate::expr::scope::Scope;
+use std::path::PathBuf;
+
+/// Which files count on a host.
+#[derive(Debug, Default)]
+pub struct Counted {
+    /// Those that do.
+    pub counted: Vec<PathBuf>,
+    /// Those whose `when` does not hold.
+    pub unmet: Vec<PathBuf>,
+}
 
 /// The content of all files, without those whose `when` does not hold; `None` where none is left.
 pub(super) fn merged(
     files: impl Iterator<Item = Found>,
     engine: &Engine,
     scope: &Scope,
+    which: &mut Counted,
     complaints: &mut Vec<Diagnostic>,
 ) -> Option<Node> {
     let mut all: Option<Node> = None;
@@ -18,11 +29,15 @@ pub(super) fn merged(
         if let Some((_, condition)) = file.node.take("when") {
             match engine.holds(&condition, scope) {
                 Ok(true) => {}
-                Ok(false) => continue,
+                Ok(false) => {
+                    which.unmet.push(file.path);
+                    continue;
+                }
                 // Its content is checked all the same.
                 Err(problem) => complaints.push(problem.diagnostic()),
             }
         }
+        which.counted.push(file.path);
         match &mut all {
             None => all = Some(file.node),
             Some(all) => merge(all, file.node, complaints),

@@ -2,6 +2,7 @@
 
 use super::discover::FileKind;
 use super::files::{AgentFile, ApplyFile, FactsFile, LogsFile, TopologyFile};
+use super::fleet::FleetFile;
 use super::lower::{ALIASES, Role, STEPS, has_long_form, main_setting};
 use super::test_file::TestFile;
 use crate::topology::buffer::BufferSettings;
@@ -17,6 +18,7 @@ pub fn file_schema(kind: FileKind) -> Value {
         FileKind::Agent => AgentFile::json_schema(&mut generator),
         FileKind::Apply => ApplyFile::json_schema(&mut generator),
         FileKind::Facts => FactsFile::json_schema(&mut generator),
+        FileKind::Fleet => FleetFile::json_schema(&mut generator),
         FileKind::Logs => LogsFile::json_schema(&mut generator),
         FileKind::Topology => TopologyFile::json_schema(&mut generator),
         FileKind::Tests => TestFile::json_schema(&mut generator),
@@ -87,7 +89,7 @@ impl Components<'_> {
             FileKind::Apply => {
                 vec![("audit", json!({"type": "array", "items": self.one_sink(Map::new())}))]
             }
-            FileKind::Agent | FileKind::Vars | FileKind::Tests => Vec::new(),
+            FileKind::Agent | FileKind::Fleet | FileKind::Vars | FileKind::Tests => Vec::new(),
         }
     }
 

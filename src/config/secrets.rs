@@ -1,6 +1,8 @@
-//! Looks secrets up: in the environment, then in files outside the config.
+//! Looks secrets up: in the environment, in systemd's credentials, in files outside the config, then
+//! in the places that the agent's own file names.
 
 use super::discover::FileKind;
+use super::secret_place::Further;
 use super::secret_use::Reference;
 use super::secrets_file::{self, Named};
 use crate::event::fault::Diagnostic;
@@ -11,12 +13,14 @@ use std::path::{Path, PathBuf};
 pub struct Places<'a> {
     /// The environment: a variable's value by name.
     pub environment: &'a dyn Fn(&str) -> Option<String>,
+    /// systemd's credentials: a directory with a file for each.
+    pub credentials: Option<PathBuf>,
     /// Files that need not be there: `.env` (lines `NAME=value`) or `.yml` (one mapping).
     pub files: Vec<PathBuf>,
 }
 
 impl<'a> Places<'a> {
-    /// The files of the user whose home is `home`, then those of the host.
+    /// systemd's credentials, the files of the user whose home is `home`, then those of the host.
     pub fn standard(
         environment: &'a dyn Fn(&str) -> Option<String>,
         home: Option<&Path>,
@@ -25,7 +29,8 @@ impl<'a> Places<'a> {
         let folders = user.into_iter().chain([PathBuf::from("/etc/driftless")]);
         let files =
             folders.flat_map(|folder| ["secrets.env", "secrets.yml"].map(|it| folder.join(it)));
-        Self { environment, files: files.collect() }
+        let credentials = environment("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        Self { environment, credentials, files: files.collect() }
     }
 }
 
@@ -34,10 +39,16 @@ impl<'a> Places<'a> {
 /// # Errors
 /// Each secret that is nowhere or too short to be masked, and each file that others can read or
 /// that is not in its format. No message and no place holds a value.
-pub fn resolve(references: &[Reference], places: &Places<'_>) -> Result<Secrets, Vec<Diagnostic>> {
-    let mut lookup = Lookup { places, files: None, faults: Vec::new(), unread_files: Vec::new() };
+pub(super) fn resolve(
+    references: &[Reference],
+    places: &Places<'_>,
+    further: &Further,
+) -> Result<Secrets, Vec<Diagnostic>> {
+    let (faults, unread_files) = (Vec::new(), Vec::new());
+    let mut lookup = Lookup { places, further, files: None, faults, unread_files };
     let mut found: Vec<Named> = Vec::new();
     let mut tried: Vec<&str> = Vec::new();
+    let mut is_unknown = false;
     for reference in references {
         if tried.contains(&reference.name.as_str()) {
             continue;
@@ -45,13 +56,18 @@ pub fn resolve(references: &[Reference], places: &Places<'_>) -> Result<Secrets,
         tried.push(&reference.name);
         match lookup.value(reference) {
             Ok(Some(value)) => found.push((reference.name.clone(), value)),
-            // It may be in a file that could not be read.
-            Ok(None) if !lookup.unread_files.is_empty() => {}
+            // It may be in a place that could not be read.
+            Ok(None) if !lookup.unread_files.is_empty() || !further.faults().is_empty() => {
+                is_unknown = true;
+            }
             Ok(None) => lookup.faults.push(lookup.missing(reference)),
             Err(fault) => lookup.faults.push(*fault),
         }
     }
     lookup.faults.append(&mut lookup.unread_files);
+    if is_unknown {
+        lookup.faults.extend(further.faults());
+    }
     if lookup.faults.is_empty() { Ok(found.into_iter().collect()) } else { Err(lookup.faults) }
 }
 
@@ -72,6 +88,7 @@ pub fn misplaced(config_dir: &Path) -> Vec<Diagnostic> {
 
 struct Lookup<'a> {
     places: &'a Places<'a>,
+    further: &'a Further,
     /// Read when the environment lacks something; each with its secrets.
     files: Option<Vec<(&'a Path, Vec<Named>)>>,
     faults: Vec<Diagnostic>,
@@ -84,10 +101,14 @@ impl<'a> Lookup<'a> {
         let name = &reference.name;
         let (value, origin) = match (self.places.environment)(name) {
             Some(value) => (SecretText::new(value), "the environment".to_owned()),
-            None => match self.in_files(name) {
-                Some(found) => found,
-                None => return Ok(None),
-            },
+            None => {
+                let found = match self.in_credentials(name)? {
+                    Some(found) => Some(found),
+                    None => self.in_files(name).or_else(|| self.further.find(name)),
+                };
+                let Some(found) = found else { return Ok(None) };
+                found
+            }
         };
         if value.expose().trim().chars().count() < SHORTEST_SECRET {
             let message = format!(
@@ -97,6 +118,17 @@ impl<'a> Lookup<'a> {
             return Err(Box::new(Diagnostic::new(message, reference.span.clone())));
         }
         Ok(Some(value))
+    }
+
+    fn in_credentials(&self, name: &str) -> Result<Option<(SecretText, String)>, Box<Diagnostic>> {
+        let Some(directory) = &self.places.credentials else { return Ok(None) };
+        // Any other name could lead out of the directory.
+        if !secrets_file::is_name(name) {
+            return Ok(None);
+        }
+        let path = directory.join(name);
+        let found = secrets_file::credential(&path)?;
+        Ok(found.map(|value| (value, format!("`{}`", path.display()))))
     }
 
     fn in_files(&mut self, name: &str) -> Option<(SecretText, String)> {
@@ -121,7 +153,10 @@ impl<'a> Lookup<'a> {
     fn missing(&self, reference: &Reference) -> Diagnostic {
         let name = &reference.name;
         let files = self.places.files.iter().map(|path| format!("`{}`", path.display()));
-        let places = ["the environment".to_owned()].into_iter().chain(files).collect::<Vec<_>>();
+        let credentials =
+            self.places.credentials.iter().map(|_| "systemd's credentials".to_owned());
+        let places = ["the environment".to_owned()].into_iter().chain(credentials).chain(files);
+        let places = places.chain(self.further.names()).collect::<Vec<_>>();
         let message = format!("the secret `{name}` is not in {}", places.join(", "));
         let first = self.places.files.first().map(|path| path.display().to_string());
         let hint = first.map_or_else(
@@ -166,7 +201,8 @@ mod tests {
             };
             let files = ["user.env", "user.yml", "host.env", "host.yml"];
             let files = files.map(|name| self.dir.path().join(name)).to_vec();
-            resolve(&references, &Places { environment: &get, files }).map_err(|faults| {
+            let places = Places { environment: &get, credentials: None, files };
+            resolve(&references, &places, &Further::default()).map_err(|faults| {
                 let lines: Vec<_> = faults
                     .iter()
                     .map(|fault| format!("{fault} | {}", fault.hint.as_deref().unwrap_or_default()))

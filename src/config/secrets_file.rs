@@ -5,7 +5,7 @@ use crate::event::fault::Diagnostic;
 use crate::event::secret::SecretText;
 use crate::event::tree::{Node, SourceFile};
 use nix::unistd::geteuid;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -14,6 +14,13 @@ use zeroize::Zeroizing;
 
 /// Permission bits that nobody but the owner may have on a secrets file.
 const OTHERS: u32 = 0o077;
+
+/// Permission bits that nobody but the owner may have on an encrypted file.
+const WRITERS: u32 = 0o022;
+
+/// Permission bits that not everybody may have on a credential. systemd gives a service's user
+/// access to them by its group, or by an access list that shows as the group's.
+const OF_ALL: u32 = 0o007;
 
 /// A secret's name and value.
 pub(super) type Named = (String, SecretText);
@@ -32,20 +39,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Named>, Box<Diagnostic>> {
         }
         Err(error) => return Err(unreadable(error)),
     };
-    let metadata = file.metadata().map_err(unreadable)?;
-    if !metadata.is_file() || metadata.len() > LARGEST_FILE_BYTES {
-        return Err(plain(format!("`{name}` is no regular file of at most 1 MiB")));
-    }
-    if metadata.mode() & OTHERS != 0 {
-        let message =
-            format!("others have access to `{name}` (mode {:04o})", metadata.mode() & 0o7777);
-        return Err(Box::new(Diagnostic::new(message, None).hint(format!("chmod 600 {name}"))));
-    }
-    let owner = metadata.uid();
-    if owner != 0 && owner != geteuid().as_raw() {
-        let message = format!("`{name}` belongs to another user (uid {owner})");
-        return Err(Box::new(Diagnostic::new(message, None).hint("its owner must be you or root")));
-    }
+    check(path, &file.metadata().map_err(unreadable)?, OTHERS)?;
     let mut bytes = Zeroizing::new(Vec::new());
     Read::by_ref(&mut file).take(LARGEST_FILE_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
     let Ok(text) = std::str::from_utf8(&bytes) else {
@@ -59,8 +53,65 @@ pub(super) fn read(path: &Path) -> Result<Vec<Named>, Box<Diagnostic>> {
     }
 }
 
+/// Refuses a file that others have any access to; one that is not there too.
+pub(super) fn refuse_others(path: &Path) -> Result<(), Diagnostic> {
+    refuse(path, OTHERS)
+}
+
+/// Refuses a file that others can change. It may be read by them: it is encrypted.
+pub(super) fn refuse_writers(path: &Path) -> Result<(), Diagnostic> {
+    refuse(path, WRITERS)
+}
+
+fn refuse(path: &Path, bits: u32) -> Result<(), Diagnostic> {
+    let metadata = path.metadata().map_err(|error| {
+        Diagnostic::new(format!("`{}` cannot be read: {error}", path.display()), None)
+    })?;
+    check(path, &metadata, bits).map_err(|fault| *fault)
+}
+
+/// Refuses what is no file of a moderate size that belongs to this user or root, and on which
+/// nobody else has one of the permissions `bits`.
+fn check(path: &Path, metadata: &Metadata, bits: u32) -> Result<(), Box<Diagnostic>> {
+    let name = path.display();
+    if !metadata.is_file() || metadata.len() > LARGEST_FILE_BYTES {
+        let message = format!("`{name}` is no regular file of at most 1 MiB");
+        return Err(Box::new(Diagnostic::new(message, None)));
+    }
+    if metadata.mode() & bits != 0 {
+        let message =
+            format!("others have access to `{name}` (mode {:04o})", metadata.mode() & 0o7777);
+        return Err(Box::new(Diagnostic::new(message, None).hint(format!("chmod 600 {name}"))));
+    }
+    let owner = metadata.uid();
+    if owner != 0 && owner != geteuid().as_raw() {
+        let message = format!("`{name}` belongs to another user (uid {owner})");
+        return Err(Box::new(Diagnostic::new(message, None).hint("its owner must be you or root")));
+    }
+    Ok(())
+}
+
+/// The secret in a file that holds nothing else, as systemd's credentials are; none where there is
+/// no file. The line end at its end, which editors leave there, is no part of it.
+pub(super) fn credential(path: &Path) -> Result<Option<SecretText>, Box<Diagnostic>> {
+    let name = path.display();
+    let plain = |why: String| Box::new(Diagnostic::new(format!("`{name}` {why}"), None));
+    let metadata = match path.metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(|error| plain(format!("cannot be read: {error}")))?,
+    };
+    check(path, &metadata, WRITERS | OF_ALL)?;
+    let mut bytes = Zeroizing::new(Vec::new());
+    let file = File::open(path).map_err(|error| plain(format!("cannot be read: {error}")))?;
+    let read = file.take(LARGEST_FILE_BYTES).read_to_end(&mut bytes);
+    read.map_err(|error| plain(format!("cannot be read: {error}")))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| plain("is not UTF-8".into()))?;
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    Ok(Some(SecretText::new(text.to_owned())))
+}
+
 /// Lines `NAME=value`, with `export`, quotes and comments as a shell has them.
-fn from_env(path: &Path, text: &str) -> Result<Vec<Named>, Box<Diagnostic>> {
+pub(super) fn from_env(path: &Path, text: &str) -> Result<Vec<Named>, Box<Diagnostic>> {
     let mut secrets = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -78,7 +129,7 @@ fn from_env(path: &Path, text: &str) -> Result<Vec<Named>, Box<Diagnostic>> {
     Ok(secrets)
 }
 
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     !name.is_empty() && name.chars().all(word) && !name.starts_with(|c: char| c.is_ascii_digit())
 }
@@ -89,11 +140,21 @@ fn unquote(value: &str) -> &str {
     quoted('"').or_else(|| quoted('\'')).unwrap_or(value)
 }
 
-/// One mapping from names to text. Places in it are given without the text around them.
-fn from_yaml(path: &Path, text: &str) -> Result<Vec<Named>, Box<Diagnostic>> {
+/// One mapping from names to text.
+pub(super) fn from_yaml(path: &Path, text: &str) -> Result<Vec<Named>, Box<Diagnostic>> {
+    from_mapping(path, text, Format::Yaml)
+}
+
+/// The same in JSON.
+pub(super) fn from_json(path: &Path, text: &str) -> Result<Vec<Named>, Box<Diagnostic>> {
+    from_mapping(path, text, Format::Json)
+}
+
+/// Places in it are given without the text around them.
+fn from_mapping(path: &Path, text: &str, format: Format) -> Result<Vec<Named>, Box<Diagnostic>> {
     let file = Arc::new(SourceFile::new(path.into(), text.to_owned()));
     let blind = |fault: &Diagnostic| Box::new(Diagnostic::new(fault.to_string(), None));
-    let tree = read_text(&file, Format::Yaml, Dialect::Yaml12)
+    let tree = read_text(&file, format, Dialect::Yaml12)
         .map_err(|faults| faults.first().map_or_else(|| blind(&unnamed(path)), blind))?;
     let Some(entries) = tree.as_map() else { return Err(blind(&unnamed(path))) };
     let secret = |name: &str, node: &Node| match node.scalar_text() {

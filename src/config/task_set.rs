@@ -32,6 +32,11 @@ impl Origin {
         Self { base: base_of(paths), commit: None, hash }
     }
 
+    /// Has one more file belong to it.
+    pub(super) fn add(&mut self, file: &Found) {
+        add(&mut self.hash, &file.path, &file.node);
+    }
+
     /// The same, named by a commit.
     pub(super) fn with_commit(self, commit: Option<String>) -> Self {
         Self { commit, ..self }

@@ -126,6 +126,10 @@ fn look_ups_read_the_host_through_what_the_scope_supplies() {
             "lookup('first_found', {'files': ['x', 'a.conf'], 'paths': [base ~ '/conf']}) | basename",
             "'a.conf'",
         ),
+        (
+            "lookup('first_found', {'files': ['a.conf'], 'paths': ['absent/../conf']}) | basename",
+            "'a.conf'",
+        ),
         ("query('first_found', ['x'], skip=true)", "[]"),
         ("lookup('pipe', 'echo a; echo b')", r"'a\nb'"),
         ("query('lines', 'echo a; echo b')", "['a', 'b']"),

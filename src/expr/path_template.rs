@@ -213,17 +213,7 @@ impl PathRenderer {
         self.spell_times(taken.time_ns);
         // What comes next from a record's origin is spelled anew.
         self.origin = None;
-        self.path.clear();
-        let mut times = self.times.iter();
-        for part in &*self.template.parts {
-            match part {
-                Part::Literal(text) => self.path.push_str(text),
-                Part::Time(_) => self.path.push_str(times.next().map_or("", |time| time)),
-                Part::Host => push_component(&mut self.path, taken.host.as_bytes()),
-                Part::Source => push_component(&mut self.path, taken.source.as_bytes()),
-                Part::Field(_) => push_component(&mut self.path, b""),
-            }
-        }
+        self.spell(&taken.host, &taken.source, None);
         &self.path
     }
 
@@ -243,24 +233,28 @@ impl PathRenderer {
         if !same_origin {
             self.origin = Some(Arc::clone(origin));
         }
+        self.spell(&origin.host, &origin.source, Some(record));
+        &self.path
+    }
+
+    fn spell(&mut self, host: &str, source: &str, record: Option<&RecordRef<'_>>) {
         self.path.clear();
         let mut times = self.times.iter();
         for part in &*self.template.parts {
             match part {
                 Part::Literal(text) => self.path.push_str(text),
                 Part::Time(_) => self.path.push_str(times.next().map_or("", |time| time)),
-                Part::Host => push_component(&mut self.path, origin.host.as_bytes()),
-                Part::Source => push_component(&mut self.path, origin.source.as_bytes()),
+                Part::Host => push_component(&mut self.path, host.as_bytes()),
+                Part::Source => push_component(&mut self.path, source.as_bytes()),
                 Part::Field(name) => {
                     self.value.clear();
-                    if let Some(field) = record.get(name) {
+                    if let Some(field) = record.and_then(|record| record.get(name)) {
                         field.write_display(&mut self.value);
                     }
                     push_component(&mut self.path, &self.value);
                 }
             }
         }
-        &self.path
     }
 
     fn spell_times(&mut self, time_ns: i64) {

@@ -3,6 +3,7 @@
 use std::io::{self, Read as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::string::FromUtf8Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -145,7 +146,10 @@ pub(super) fn run_command(
     let status = child.wait()?;
     Ok(match printed {
         Some(text) if ended => {
-            End::Itself { status, text: String::from_utf8_lossy(&text).into_owned() }
+            // Not copied where it need not be: it may hold secrets.
+            let lossy =
+                |error: FromUtf8Error| String::from_utf8_lossy(error.as_bytes()).into_owned();
+            End::Itself { status, text: String::from_utf8(text).unwrap_or_else(lossy) }
         }
         _ => End::TimedOut,
     })

@@ -100,8 +100,9 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Undoes the kernel's `\040` for bytes that would break a line into other fields.
-fn unescape(field: &[u8]) -> Vec<u8> {
+/// Undoes `\040` for bytes that would break a line into other fields, as the kernel and fstab(5)
+/// write them.
+pub fn unescape(field: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((&byte, after)) = rest.split_first() {

@@ -102,6 +102,11 @@ impl Sandbox {
         self.guards.is_some()
     }
 
+    /// Where guards, and this thread, have a place of their own to write to.
+    pub(super) fn scratch(&self) -> Option<&'static Path> {
+        self.guards.as_ref()?.scratch.map(Path::new)
+    }
+
     /// Makes a guard of `command`. What it says is in English, unless its own environment asks for
     /// another language.
     pub(super) fn confine(&self, command: &mut Command) {

@@ -4,7 +4,7 @@ use crate::host::machine::seen::{Depth, Seen};
 use crate::host::statfs::is_deaf;
 use futures::{FutureExt, StreamExt};
 use inotify::{EventMask, EventOwned, EventStream, Inotify, WatchDescriptor, WatchMask};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::ops::Bound;
@@ -31,6 +31,19 @@ const ITSELF_GOES: EventMask = EventMask::DELETE_SELF
     .union(EventMask::MOVE_SELF)
     .union(EventMask::IGNORED)
     .union(EventMask::UNMOUNT);
+
+/// What leads to a path changes, or to the directory that it is in. Two paths can lead to the same
+/// directory, so what was asked for it before stays.
+const WAYS: WatchMask = WatchMask::CREATE
+    .union(WatchMask::DELETE)
+    .union(WatchMask::MOVE)
+    .union(WatchMask::DELETE_SELF)
+    .union(WatchMask::MOVE_SELF)
+    .union(WatchMask::ONLYDIR)
+    .union(WatchMask::MASK_ADD);
+
+/// Content and rights as well.
+const EVERY_CHANGE: WatchMask = WAYS.union(WatchMask::MODIFY).union(WatchMask::ATTRIB);
 
 /// What was at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,12 +92,12 @@ pub enum News {
     Anything,
 }
 
-/// Listens to the directories of paths; to the nearest one that there is where one is missing.
+/// Listens to the directories of paths, and to all that lead to them.
 pub struct Watch {
     events: EventStream<Vec<u8>>,
     paths: Seen,
-    /// By the path that they were set for; and whether all changes there are told.
-    directories: HashMap<PathBuf, (WatchDescriptor, bool)>,
+    /// By the path that they were set for.
+    directories: HashMap<PathBuf, WatchDescriptor>,
     /// One directory can have several paths.
     by_descriptor: HashMap<WatchDescriptor, Vec<PathBuf>>,
     /// Those that nobody tells of.
@@ -124,60 +137,52 @@ impl Watch {
         self.paths.len()
     }
 
-    /// Sets what watches are missing, and drops those that nothing needs.
+    /// Sets what watches are missing, and drops those that nothing needs. In the directories that
+    /// paths are in every change counts, in those above what is made, removed and renamed.
     fn listen(&mut self) {
-        let mut wanted = HashSet::new();
-        self.polled.clear();
-        let paths = std::mem::take(&mut self.paths);
-        for (path, depth) in &paths {
-            let mut deaf = true;
-            if *depth == Depth::Content && path.is_dir() {
-                deaf = !self.listens_to(path, &mut wanted);
+        let mut wanted = BTreeMap::new();
+        let mut places = Vec::with_capacity(self.paths.len());
+        for (path, depth) in &self.paths {
+            let itself = Some(&**path).filter(|path| *depth == Depth::Content && path.is_dir());
+            let mut above = path.ancestors().skip(1).skip_while(|above| !above.is_dir());
+            let nearest = above.next();
+            for directory in itself.into_iter().chain(nearest) {
+                wanted.insert(directory.to_owned(), EVERY_CHANGE);
             }
-            let nearest = path.ancestors().skip(1).find(|above| above.is_dir());
-            if let Some(nearest) = nearest {
-                deaf = !self.listens_to(nearest, &mut wanted);
+            for directory in above {
+                wanted.entry(directory.to_owned()).or_insert(WAYS);
             }
-            if deaf {
-                self.polled.insert(path.clone());
-            }
+            places.push((path.clone(), itself.map(Path::to_owned), nearest.map(Path::to_owned)));
         }
-        self.paths = paths;
         let gone: Vec<PathBuf> =
-            self.directories.keys().filter(|path| !wanted.contains(*path)).cloned().collect();
+            self.directories.keys().filter(|path| !wanted.contains_key(*path)).cloned().collect();
         gone.iter().for_each(|path| self.leave(path));
+        let heard: HashSet<PathBuf> =
+            wanted.into_iter().filter_map(|(path, mask)| self.hears(path, mask)).collect();
+        let is_told = |(_, itself, nearest): &(_, Option<PathBuf>, Option<PathBuf>)| {
+            nearest.is_some() && itself.iter().chain(nearest).all(|path| heard.contains(path))
+        };
+        places.retain(|place| !is_told(place));
+        self.polled = places.into_iter().map(|(path, ..)| path).collect();
     }
 
-    /// Whether changes in `directory` will be told.
-    fn listens_to(&mut self, directory: &Path, wanted: &mut HashSet<PathBuf>) -> bool {
-        if wanted.contains(directory) {
-            return self.directories.get(directory).is_some_and(|(_, hears_all)| *hears_all);
-        }
-        wanted.insert(directory.to_owned());
-        let mask = WatchMask::MODIFY
-            | WatchMask::ATTRIB
-            | WatchMask::CREATE
-            | WatchMask::DELETE
-            | WatchMask::MOVE
-            | WatchMask::DELETE_SELF
-            | WatchMask::MOVE_SELF
-            | WatchMask::ONLYDIR;
+    /// Listens to `directory`, and returns it where all that happens there will be told.
+    fn hears(&mut self, directory: PathBuf, mask: WatchMask) -> Option<PathBuf> {
         // Setting it again costs a system call, and finds out that another directory is there.
-        let Ok(descriptor) = self.events.watches().add(directory, mask) else {
-            self.leave(directory);
-            return false;
+        let Ok(descriptor) = self.events.watches().add(&directory, mask) else {
+            self.leave(&directory);
+            return None;
         };
-        let hears_all = !is_deaf(directory);
-        if self.directories.get(directory).is_none_or(|(known, _)| *known != descriptor) {
-            self.leave(directory);
-            self.directories.insert(directory.to_owned(), (descriptor.clone(), hears_all));
-            self.by_descriptor.entry(descriptor).or_default().push(directory.to_owned());
+        if self.directories.get(&directory) != Some(&descriptor) {
+            self.leave(&directory);
+            self.directories.insert(directory.clone(), descriptor.clone());
+            self.by_descriptor.entry(descriptor).or_default().push(directory.clone());
         }
-        hears_all
+        (!is_deaf(&directory)).then_some(directory)
     }
 
     fn leave(&mut self, directory: &Path) {
-        let Some((descriptor, _)) = self.directories.remove(directory) else { return };
+        let Some(descriptor) = self.directories.remove(directory) else { return };
         let Some(paths) = self.by_descriptor.get_mut(&descriptor) else { return };
         paths.retain(|path| path != directory);
         if paths.is_empty() {
@@ -248,4 +253,79 @@ struct Told {
     paths: BTreeSet<PathBuf>,
     /// Something came or went on the way to a path.
     way_is_new: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    /// The paths that are told to have changed, relative to `root`; nothing where none is.
+    async fn told(watch: &mut Watch, root: &Path) -> Vec<String> {
+        let Ok(Ok(News::Paths(paths))) = timeout(Duration::from_secs(1), watch.news()).await else {
+            return Vec::new();
+        };
+        let below = paths.iter().filter_map(|path| path.strip_prefix(root).ok());
+        below.map(|path| path.display().to_string()).collect()
+    }
+
+    #[tokio::test]
+    async fn what_happens_to_a_path_is_told_and_what_happens_beside_it_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        fs::write(at("own"), "as it should be").unwrap();
+        fs::create_dir(at("listed")).unwrap();
+        let mut watch = Watch::new().unwrap();
+        watch.set(Seen::from([
+            (at("own"), Depth::Content),
+            (at("listed"), Depth::Content),
+            (at("rights"), Depth::Rights),
+        ]));
+        assert!(watch.polled().is_empty());
+        fs::write(at("other"), "of somebody else").unwrap();
+        fs::write(at("own"), "otherwise").unwrap();
+        assert_eq!(told(&mut watch, root.path()).await, ["own"]);
+        fs::write(at("listed/new"), "").unwrap();
+        assert_eq!(told(&mut watch, root.path()).await, ["listed"]);
+        fs::create_dir(at("rights")).unwrap();
+        assert_eq!(told(&mut watch, root.path()).await, ["rights"]);
+        fs::set_permissions(at("rights"), fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(told(&mut watch, root.path()).await, ["rights"]);
+        watch.set(Seen::new());
+        fs::write(at("own"), "once more").unwrap();
+        assert_eq!(told(&mut watch, root.path()).await, [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_path_is_followed_where_the_way_to_it_comes_and_goes() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        let mut watch = Watch::new().unwrap();
+        watch.set(Seen::from([(at("a/b/file"), Depth::Content)]));
+        fs::create_dir(at("a")).unwrap();
+        assert_eq!(told(&mut watch, root.path()).await, ["a/b/file"]);
+        fs::create_dir(at("a/b")).unwrap();
+        assert_eq!(told(&mut watch, root.path()).await, ["a/b/file"]);
+        while !told(&mut watch, root.path()).await.is_empty() {}
+        fs::write(at("a/b/file"), "here").unwrap();
+        assert_eq!(told(&mut watch, root.path()).await, ["a/b/file"]);
+        while !told(&mut watch, root.path()).await.is_empty() {}
+        fs::rename(at("a"), at("elsewhere")).unwrap();
+        assert_eq!(told(&mut watch, root.path()).await, ["a/b/file"]);
+        while !told(&mut watch, root.path()).await.is_empty() {}
+        fs::write(at("elsewhere/b/file"), "no longer ours").unwrap();
+        assert_eq!(told(&mut watch, root.path()).await, [""; 0]);
+        fs::rename(at("elsewhere"), at("a")).unwrap();
+        assert_eq!(told(&mut watch, root.path()).await, ["a/b/file"]);
+    }
+
+    #[tokio::test]
+    async fn what_the_kernel_makes_up_as_it_is_read_is_not_listened_to() {
+        let mut watch = Watch::new().unwrap();
+        watch.set(Seen::from([(PathBuf::from("/proc/version"), Depth::Content)]));
+        assert_eq!(watch.count(), 0);
+        assert!(watch.polled().is_empty());
+    }
 }

@@ -75,7 +75,7 @@ impl Source for Audit {
         let mut lost = false;
         while !lost {
             // Asked before the last look, so that nothing is written in between.
-            let progress = *runs.borrow_and_update();
+            let progress = runs.borrow_and_update().clone();
             let nothing_to_come = cx.env.tasks.borrow().is_none() || progress.ended;
             let no_more_wanted = cx.stop.is_requested() || cx.env.once && nothing_to_come;
             let over = no_more_wanted && !progress.running;

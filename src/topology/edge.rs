@@ -22,8 +22,10 @@ pub struct EdgeLimits {
 }
 
 impl Default for EdgeLimits {
+    /// Little more than one read of a file: what waits for long is no longer in the processor's
+    /// cache when its turn comes, and its memory cannot serve the next read.
     fn default() -> Self {
-        Self { batches: 16, bytes: 4 << 20, when_full: WhenFull::Block }
+        Self { batches: 16, bytes: 1 << 20, when_full: WhenFull::Block }
     }
 }
 

@@ -83,9 +83,10 @@ impl Reserve {
             return std::future::pending().await;
         };
         let mut spare = self.memory.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        // The one that was used last is likeliest to be in the processor's cache.
         let fits =
-            spare.iter().position(|buffer| bytes >= SPARE_BYTES && buffer.capacity() >= bytes);
-        let data = fits.map_or_else(|| Vec::with_capacity(bytes), |at| spare.swap_remove(at));
+            spare.iter().rposition(|buffer| bytes >= SPARE_BYTES && buffer.capacity() >= bytes);
+        let data = fits.map_or_else(|| Vec::with_capacity(bytes), |at| spare.remove(at));
         drop(spare);
         Chunk { data, spare: Arc::clone(&self.memory.spare), _permit: permit }
     }

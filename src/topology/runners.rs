@@ -5,6 +5,7 @@ use super::context::{SinkContext, SourceContext, Stop};
 use super::dead_letters::DeadLetters;
 use super::demand::{DemandPort, Demands};
 use super::edge::Input;
+use super::health::State;
 use super::output::{CloseOnEnd, Fanout, Output};
 use super::requests::{Hand, Runner};
 use super::supervise::supervise;
@@ -22,6 +23,8 @@ pub(super) async fn run_source(
     let _end = CloseOnEnd(vec![fanout.clone()]);
     let telemetry = build.env.telemetry.component(&build.name);
     let account = build.env.telemetry.account(&build.name);
+    // One of this name may have come to its end before a reload.
+    telemetry.at_work();
     supervise(
         || &telemetry,
         Some(&stop),
@@ -47,6 +50,7 @@ pub(super) async fn run_source(
         },
     )
     .await;
+    telemetry.not_at_work(State::Ended, "");
 }
 
 /// Runs a sink until its input ends.

@@ -9,10 +9,9 @@ use super::limits::{Flights, Rate};
 use super::request::{Share, by_share};
 use super::settings::RetrySettings;
 use super::supervise::Backoff;
-use super::telemetry::ComponentTelemetry;
+use super::telemetry::{ComponentTelemetry, Failing};
 use crate::event::ack::{Ack, Outcome};
 use async_trait::async_trait;
-use prometheus::IntGauge;
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -35,7 +34,7 @@ pub struct Sending {
     flights: Mutex<Flights>,
     letters: Option<DeadLetters>,
     telemetry: ComponentTelemetry,
-    failing: IntGauge,
+    failing: Failing,
 }
 
 /// Why something was given up.
@@ -93,7 +92,7 @@ impl Sending {
             let sent = Instant::now();
             let answer = parcel.attempt().await;
             self.telemetry.busy(sent.elapsed());
-            self.failing.set(i64::from(answer.is_err()));
+            self.failing.note(answer.as_ref().map(drop).map_err(|fault| &*fault.message));
             {
                 let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
                 let busy = flying >= flights.limit();

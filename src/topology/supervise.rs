@@ -2,12 +2,14 @@
 
 use super::component::Fault;
 use super::context::Stop;
+use super::health::State;
 use super::telemetry::ComponentTelemetry;
 use futures::FutureExt;
 use std::any::Any;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -17,6 +19,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// After this much healthy running a failure counts as the first one again.
 const HEALTHY: Duration = Duration::from_secs(600);
+
+/// A component that has failed counts as at work again once it has run for so long.
+const SETTLED: Duration = Duration::from_secs(10);
 
 /// A batch that this many runs in a row have ended at is given up, so that the rest can go on.
 pub(super) const MAX_CRASHES: u32 = 3;
@@ -61,9 +66,13 @@ pub(super) async fn supervise<'t, F, R>(
     while !stop.is_some_and(Stop::is_requested) {
         let started = Instant::now();
         // What a panic may have left half done belongs to the run that is thrown away.
-        let end = AssertUnwindSafe(async { attempt().await }).catch_unwind().await;
+        let run = AssertUnwindSafe(async { attempt().await }).catch_unwind();
+        let end = at_work_after(SETTLED, run, || blame().at_work()).await;
         let reason = match end {
-            Ok(Ok(())) => return,
+            Ok(Ok(())) => {
+                blame().at_work();
+                return;
+            }
             Ok(Err(fault)) => fault.message,
             Err(panic) => format!("a bug in this component: {}", panic_text(&*panic)),
         };
@@ -75,6 +84,7 @@ pub(super) async fn supervise<'t, F, R>(
         }
         let pause = backoff.pause();
         let pause_seconds = pause.as_secs_f64();
+        telemetry.not_at_work(State::Restarting, &reason);
         let component = telemetry.name();
         tracing::error!(component, reason, pause_seconds, "component failed, will restart");
         let asked = async {
@@ -88,6 +98,16 @@ pub(super) async fn supervise<'t, F, R>(
             () = asked => return,
         }
     }
+}
+
+/// Awaits `run`, and says once that it lasts.
+async fn at_work_after<T>(time: Duration, run: impl Future<Output = T>, say: impl Fn()) -> T {
+    let mut run = pin!(run);
+    tokio::select! {
+        end = run.as_mut() => return end,
+        () = tokio::time::sleep(time) => say(),
+    }
+    run.await
 }
 
 /// What a panic said.

@@ -1,7 +1,9 @@
 //! The engine's own metrics: what each component and each edge does.
 
 use super::buffer::BufferMetrics;
+use super::health::{Health, State};
 use super::ledger::Ledger;
+use super::tap::{Point, Side, Taps};
 use crate::event::Batch;
 use crate::event::ledger::Book;
 use crate::event::metric::{Family, MetricKind, Sample, SampleValue, Text};
@@ -20,6 +22,8 @@ pub struct Telemetry {
     registry: Registry,
     metrics: Arc<Metrics>,
     ledger: Ledger,
+    health: Health,
+    taps: Taps,
     own: Arc<Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>>,
 }
 
@@ -45,6 +49,8 @@ struct Metrics {
 pub struct ComponentTelemetry {
     name: Arc<str>,
     metrics: Arc<Metrics>,
+    health: Health,
+    tap: Arc<Point>,
     events_in: IntCounter,
     bytes_in: IntCounter,
     events_out: IntCounter,
@@ -53,6 +59,14 @@ pub struct ComponentTelemetry {
     restarts: IntCounter,
     retries: IntCounter,
     busy: Counter,
+}
+
+/// Whether a sink's last attempt failed, and why.
+#[derive(Clone, Debug)]
+pub(super) struct Failing {
+    gauge: IntGauge,
+    name: Arc<str>,
+    health: Health,
 }
 
 /// One edge's gauges.
@@ -153,7 +167,14 @@ impl Telemetry {
         };
         let ledger = Ledger::new()?;
         registry.register(Box::new(ledger.clone()))?;
-        Ok(Self { registry, metrics: Arc::new(metrics), ledger, own: Arc::default() })
+        Ok(Self {
+            registry,
+            metrics: Arc::new(metrics),
+            ledger,
+            health: Health::default(),
+            taps: Taps::default(),
+            own: Arc::default(),
+        })
     }
 
     /// The counters of one component.
@@ -163,6 +184,8 @@ impl Telemetry {
         ComponentTelemetry {
             name: Arc::clone(name),
             metrics: Arc::clone(metrics),
+            health: self.health.clone(),
+            tap: self.taps.point(name),
             events_in: metrics.events_in.with_label_values(label),
             bytes_in: metrics.bytes_in.with_label_values(label),
             events_out: metrics.events_out.with_label_values(label),
@@ -212,6 +235,8 @@ impl Telemetry {
         metrics.buffer_batches.remove_label_values(&[component]).ok();
         metrics.buffer_bytes.remove_label_values(&[component]).ok();
         self.ledger.forget(component);
+        self.health.forget(component);
+        self.taps.forget(component);
         if let Some(buffers) = self.known::<BufferMetrics>() {
             buffers.forget(component);
         }
@@ -258,6 +283,16 @@ impl Telemetry {
     /// Where the name is taken or not a valid one.
     pub fn register(&self, metric: Box<dyn Collector>) -> Result<(), prometheus::Error> {
         self.registry.register(metric)
+    }
+
+    /// Where somebody can look at what passes the components.
+    pub fn taps(&self) -> &Taps {
+        &self.taps
+    }
+
+    /// What troubles the components.
+    pub fn health(&self) -> &Health {
+        &self.health
     }
 
     /// All metrics as they stand now, sorted by name.
@@ -315,11 +350,13 @@ impl ComponentTelemetry {
     pub fn received(&self, batch: &Batch) {
         self.events_in.inc_by(batch.len() as u64);
         self.bytes_in.inc_by(batch.bytes() as u64);
+        self.tap.pass(Side::Input, batch);
     }
 
     /// The component passed a batch on.
     pub fn sent(&self, batch: &Batch) {
         self.delivered(batch.len() as u64, batch.bytes() as u64);
+        self.tap.pass(Side::Output, batch);
     }
 
     /// The component passed on so many events in so many bytes.
@@ -353,14 +390,43 @@ impl ComponentTelemetry {
         self.retries.inc();
     }
 
-    /// Whether the last attempt of the component, which is a sink, failed.
-    pub(super) fn failing(&self) -> IntGauge {
-        self.metrics.failing.with_label_values(&[&*self.name])
+    /// What became of the last attempt of the component, which is a sink.
+    pub(super) fn failing(&self) -> Failing {
+        let gauge = self.metrics.failing.with_label_values(&[&*self.name]);
+        Failing { gauge, name: Arc::clone(&self.name), health: self.health.clone() }
+    }
+
+    /// The component begins to work.
+    pub(super) fn at_work(&self) {
+        self.health.clear(&self.name, State::Restarting);
+        self.health.clear(&self.name, State::Ended);
+    }
+
+    /// The component does not work, for the reason given.
+    pub(super) fn not_at_work(&self, state: State, reason: &str) {
+        self.health.set(&self.name, state, reason);
     }
 
     /// The component worked for so long.
     pub fn busy(&self, time: Duration) {
         self.busy.inc_by(time.as_secs_f64());
+    }
+}
+
+impl Failing {
+    /// The last attempt came to this.
+    pub(super) fn note(&self, attempt: Result<(), &str>) {
+        match attempt {
+            Ok(()) if self.gauge.get() == 0 => {}
+            Ok(()) => {
+                self.gauge.set(0);
+                self.health.clear(&self.name, State::Failing);
+            }
+            Err(reason) => {
+                self.gauge.set(1);
+                self.health.set(&self.name, State::Failing, reason);
+            }
+        }
     }
 }
 

@@ -2,6 +2,9 @@
 //! and what neither may do when it is killed.
 
 #[cfg(test)]
+#[path = "../support/booted.rs"]
+mod booted;
+#[cfg(test)]
 #[path = "../support/fetched.rs"]
 mod fetched;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Ansible's own integration targets, each as it is and in a root of its own.
 
+use crate::booted;
 use crate::fetched::fetched;
 use crate::installed::has;
 use crate::listed::listed;
@@ -14,8 +15,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{fs, thread};
 
-/// Those about what Driftless does. Of the others most are about connections, inventories, Windows,
-/// plug-ins in Python, packages and services.
+/// Those about what Driftless does. Of the others most are about connections, inventories, Windows and
+/// plug-ins in Python.
 const TARGETS: &[&str] = &[
     "add_host",
     "assemble",
@@ -90,9 +91,27 @@ const TARGETS: &[&str] = &[
     "yaml_parsing",
 ];
 
+/// Those about packages, which get a repository of what they install. `apt` is not among them: it tries
+/// again and again to fetch what only the network has, packages for other machines and sources; nor are
+/// `cron` and `pip`, which begin by fetching what they try it with.
+const OF_PACKAGES: &[&str] =
+    &["deb822_repository", "debconf", "dpkg_selections", "package", "package_facts"];
+
+/// Those about services, which get a systemd that is at work.
+const OF_SERVICES: &[&str] = &["hostname", "service", "systemd"];
+
 /// Roles that targets depend on.
-const SETUP: [&str; 5] =
-    ["prepare_tests", "setup_gnutar", "setup_nobody", "setup_remote_tmp_dir", "setup_test_user"];
+const SETUP: [&str; 6] = [
+    "prepare_tests",
+    "setup_deb_repo",
+    "setup_gnutar",
+    "setup_nobody",
+    "setup_remote_tmp_dir",
+    "setup_test_user",
+];
+
+/// What `OF_PACKAGES` install.
+const STOCK: &str = include_str!("stock.sh");
 
 /// What Ansible's own test runner supplies: names of the host, a directory, and Python, whose place
 /// some tasks ask for.
@@ -112,6 +131,7 @@ const SCRIPT: &str = r"
     mkdir /tmp/output
     # No package can be fetched; whether some are left from before must not count.
     rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/*.deb
+    STOCK
     cd /srv/config
     export OUTPUT_DIR=/tmp/output HOME=/root LANG=C.UTF-8
     timeout 120 /share/driftless apply /srv/config --output json ARGS || true
@@ -122,6 +142,10 @@ const SCRIPT: &str = r"
 enum Subject {
     /// A target that is a role.
     Role(&'static str),
+    /// The same with packages to install.
+    WithPackages(&'static str),
+    /// The same with systemd at work.
+    WithServices(&'static str),
     /// A playbook of a target.
     Playbook(&'static Playbook),
 }
@@ -142,7 +166,10 @@ fn the_targets_of_ansible_hold_but_for_what_is_listed() {
         return;
     }
     let roles = TARGETS.iter().map(|target| Subject::Role(target));
-    let subjects: Vec<_> = roles.chain(PLAYBOOKS.iter().map(Subject::Playbook)).collect();
+    let of_packages = OF_PACKAGES.iter().map(|target| Subject::WithPackages(target));
+    let of_services = OF_SERVICES.iter().map(|target| Subject::WithServices(target));
+    let books = PLAYBOOKS.iter().map(Subject::Playbook);
+    let subjects: Vec<_> = of_packages.chain(of_services).chain(roles).chain(books).collect();
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(Vec::new());
     let work = || {
@@ -190,7 +217,9 @@ fn judge(outcomes: &[(Subject, Outcome)]) {
 impl Subject {
     fn shown(self) -> String {
         match self {
-            Self::Role(target) => format!("the target {target}"),
+            Self::Role(target) | Self::WithPackages(target) | Self::WithServices(target) => {
+                format!("the target {target}")
+            }
             Self::Playbook(playbook) => format!("{playbook:?}"),
         }
     }
@@ -198,7 +227,7 @@ impl Subject {
     /// Makes a config of it.
     fn prepare(self, targets: &Path, config: &Path) {
         let target = match self {
-            Self::Role(target) => target,
+            Self::Role(target) | Self::WithPackages(target) | Self::WithServices(target) => target,
             Self::Playbook(playbook) => return playbook.prepare(targets, config),
         };
         fs::create_dir_all(config.join("roles")).unwrap();
@@ -213,8 +242,8 @@ impl Subject {
     /// What the program is given beside the config, as a shell reads it.
     fn args(self) -> String {
         let args = match self {
-            Self::Role(_) => &[],
             Self::Playbook(playbook) => playbook.args,
+            _ => &[],
         };
         args.iter().map(|arg| format!("'{arg}' ")).collect()
     }
@@ -223,7 +252,7 @@ impl Subject {
     fn listed(self, file: &Path) -> String {
         let listed = match self {
             Self::Playbook(playbook) => playbook.listed(file),
-            Self::Role(_) => file.strip_prefix("roles").unwrap_or(file).to_owned(),
+            _ => file.strip_prefix("roles").unwrap_or(file).to_owned(),
         };
         listed.display().to_string()
     }
@@ -244,10 +273,17 @@ fn run(targets: &Path, subject: Subject) -> Option<Outcome> {
     if fs::hard_link(env!("CARGO_BIN_EXE_driftless"), &program).is_err() {
         fs::copy(env!("CARGO_BIN_EXE_driftless"), &program).unwrap();
     }
-    let script = SCRIPT.replace("ARGS", &subject.args());
-    let output = throwaway::run(&script, share.path())?;
+    let stock = if matches!(subject, Subject::WithPackages(_)) { STOCK } else { "" };
+    let script = SCRIPT.replace("STOCK", stock).replace("ARGS", &subject.args());
+    let told = match subject {
+        Subject::WithServices(_) => booted::run(&script, share.path())?,
+        _ => {
+            let output = throwaway::run(&script, share.path())?;
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        }
+    };
     let mut held = 0;
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
+    for line in told.lines() {
         let Ok(report) = serde_json::from_str::<serde_json::Value>(line) else { continue };
         let (Some(status), Some(place)) = (report["status"].as_str(), report["place"].as_str())
         else {

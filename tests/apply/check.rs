@@ -35,7 +35,7 @@ fn every_mistake_is_reported_at_once_where_it_stands() {
   - debug: {msg: '{{ x'}
     when: a ==
     notify: reload ngnix
-  - zypper: {name: nginx}
+  - expect: {command: passwd}
   - name: nothing to do
 handlers:
   - name: reload nginx
@@ -46,7 +46,7 @@ handlers:
         "2:5 there is no module or keyword `flie` (did you mean `file`?)",
         "11:5 a task does one thing, and this does `copy` and `debug` (make two tasks of it)",
         "12:5 a block has no keyword `retry` (it has `block`, `rescue`, `always`, `rollback`, `when`, `tags`, `vars`)",
-        "17:5 the module `zypper` is not supported yet",
+        "17:5 the module `expect` is not supported yet",
         "18:5 this task has no module (add what it should do, such as `file:` or `copy:`)",
         "3:34 `copy` has no parameter `mdoe` (did you mean `mode`?)",
         "4:40 the mode 644 is a decimal number, which is rarely meant (write it as text with a leading zero: \"0644\")",

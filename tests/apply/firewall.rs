@@ -73,6 +73,66 @@ fn a_rule_for_a_chain_that_there_is_not_fails_dry_and_for_good_and_a_block_is_ta
     assert!(said.ends_with("-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-P OUTPUT ACCEPT\n"), "{said}");
 }
 
+#[test]
+fn a_rule_that_a_block_has_deleted_is_put_back_to_its_place() {
+    if !has("iptables") {
+        return;
+    }
+    let list = "  - block:
+      - rollback: true
+        block:
+          - iptables: {chain: INPUT, protocol: tcp, destination_port: 25, jump: DROP, state: absent}
+          - iptables: {chain: INPUT, jump: OWN, state: absent}
+          - iptables: {chain: OWN, flush: true}
+          - fail: {msg: no}
+    rescue: [{debug: {msg: all is as it was}}]
+";
+    let prepare = "iptables -N OWN
+        for port in 22 25 80; do iptables -A INPUT -p tcp --dport $port -j DROP; done
+        iptables -A INPUT -j OWN; iptables -A INPUT -j ACCEPT
+        iptables -A OWN -p udp -m comment --comment 'of mine' -j DROP; iptables -A OWN -j RETURN; iptables -S >/srv/before\n";
+    let script = format!(
+        "# may mount\n{NEEDS_FILTER}{prepare}{APPLY}{}apply\niptables -S | diff /srv/before - && echo same",
+        tasks(list)
+    );
+    let Some(said) = said_in_root(&script) else { return };
+    if said == "none\n" {
+        return;
+    }
+    let changed = outcomes(&said, "RUN").iter().filter(|(status, _)| status == "changed").count();
+    assert!(changed >= 3 && said.ends_with("same\n"), "{said}");
+}
+
+#[test]
+fn a_rule_of_ufw_that_a_block_has_deleted_is_put_back_to_its_place() {
+    if !has("ufw") {
+        return;
+    }
+    let list = "  - block:
+      - rollback: true
+        block:
+          - ufw: {rule: allow, port: 25, proto: tcp, delete: true}
+          - ufw: {rule: deny, from_ip: 10.0.0.0/8, delete: true}
+          - fail: {msg: no}
+    rescue: [{debug: {msg: all is as it was}}]
+";
+    let prepare =
+        "ufw allow 22/tcp >&2; ufw allow 25/tcp comment 'mail of all' >&2; ufw allow 80/tcp >&2
+        ufw deny from 10.0.0.0/8 >&2
+        rules() { grep -h '^### tuple' /etc/ufw/user.rules /etc/ufw/user6.rules; }
+        rules >/srv/before\n";
+    let script = format!(
+        "# may mount\n{NEEDS_FILTER}{prepare}{APPLY}{}apply\nrules | diff /srv/before - && echo same",
+        tasks(list)
+    );
+    let Some(said) = said_in_root(&script) else { return };
+    if said == "none\n" {
+        return;
+    }
+    let changed = outcomes(&said, "RUN").iter().filter(|(status, _)| status == "changed").count();
+    assert!(changed >= 2 && said.ends_with("same\n"), "{said}");
+}
+
 /// A table as people write it, which is not as the kernel tells it.
 const TABLE: &str = r#"
           set admins { type ipv4_addr; elements = { 10.0.0.2, 10.0.0.1 }; }

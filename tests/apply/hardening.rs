@@ -8,6 +8,7 @@ use std::path::Path;
 /// What the list installs, as far as nothing of it can be fetched here: packages with their units, and
 /// an `sshd` that looks at nothing but the form of its settings.
 const STOCK: &str = r#"
+    # may mount
     mkdir -p /srv/repo; cd /srv/repo
     package() {
         mkdir -p p/DEBIAN p/lib/systemd/system p/usr/sbin p/usr/share/$1
@@ -24,7 +25,7 @@ const STOCK: &str = r#"
         rm -r p
     }
     package auditd auditd; package chrony chrony; package cron cron; package openssh-server ssh
-    package libpam-pwquality; package sudo; package unattended-upgrades
+    package nftables nftables; package libpam-pwquality; package sudo; package unattended-upgrades
     for file in *.deb; do
         dpkg-deb -f $file
         printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' $file $(stat -c %s $file) $(sha256sum $file | cut -d' ' -f1)
@@ -36,6 +37,17 @@ const STOCK: &str = r#"
     # A host has these, and a bare root may not.
     mkdir -p /etc/audit/rules.d /etc/cron.hourly /etc/logrotate.d /etc/apt/preferences.d /etc/ssh /var/log/audit /run/sshd
     touch /etc/crontab /etc/hosts /etc/cron.deny
+    echo '# no file systems' >/etc/fstab
+    mkdir -p /etc/sysctl.d /etc/modprobe.d
+    # The kernel's own settings are those of this machine, and not to be written to.
+    for name in fs/{protected_{fifos,hardlinks,regular,symlinks},suid_dumpable} \
+        kernel/{dmesg_restrict,kptr_restrict,randomize_va_space} \
+        net/ipv4/conf/all/{accept_redirects,accept_source_route,log_martians,rp_filter,send_redirects} \
+        net/ipv4/{icmp_echo_ignore_broadcasts,tcp_syncookies}; do
+        mkdir -p /run/settings/${name%/*}
+        echo 9 >/run/settings/$name
+        mount --bind /run/settings/$name /proc/sys/$name
+    done
     useradd --create-home guest
     rm -f /etc/ssh/ssh_host_*
     ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
@@ -46,7 +58,7 @@ const STOCK: &str = r#"
 
 #[test]
 fn a_host_that_nobody_has_hardened_becomes_one_where_nothing_is_left_to_do() {
-    if !["apt-get", "debconf-set-selections", "visudo", "useradd", "ssh-keygen"]
+    if !["apt-get", "debconf-set-selections", "nft", "visudo", "useradd", "ssh-keygen"]
         .into_iter()
         .all(has)
     {
@@ -61,7 +73,7 @@ fn a_host_that_nobody_has_hardened_becomes_one_where_nothing_is_left_to_do() {
         look | diff /tmp/before - >&2
         /share/driftless apply /srv/config --output json | sed s/^/RUN\\ / || true
         look >/tmp/after
-        for program in apt-get dpkg dpkg-query debconf-set-selections systemctl useradd visudo; do
+        for program in apt-get dpkg dpkg-query debconf-set-selections mount systemctl umount useradd visudo; do
             for directory in /usr/bin /usr/sbin; do
                 [ ! -e $directory/$program ] || printf '#!/bin/sh\\necho $0 >>/srv/started\\nexit 1\\n' >$directory/$program
             done
@@ -90,6 +102,6 @@ fn a_host_that_nobody_has_hardened_becomes_one_where_nothing_is_left_to_do() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
-    assert!(run.len() > 60 && again.len() > 60, "{} tasks", run.len());
+    assert!(run.len() > 75 && again.len() > 75, "{} tasks", run.len());
     assert_eq!(said.split("STARTED\n").nth(1), Some(""));
 }

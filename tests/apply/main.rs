@@ -42,6 +42,8 @@ mod packages;
 #[cfg(test)]
 mod packages_elsewhere;
 #[cfg(test)]
+mod packages_node_ruby;
+#[cfg(test)]
 mod packages_python;
 #[cfg(test)]
 mod packages_sources;

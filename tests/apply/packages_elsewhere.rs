@@ -87,6 +87,41 @@ END
     look() { cat /srv/rpm/* | paste -sd' '; }
 "#;
 
+/// `zypper` as version 1.14 has it; `rpm` is that of `DNF`.
+const ZYPPER: &str = r#"
+    rm -rf /srv/rpm; mkdir -p /srv/rpm; echo 'glibc|0|2.38|150600.12.1|x86_64' >/srv/rpm/glibc
+    cat >/usr/bin/zypper <<'END'
+#!/bin/bash
+echo "zypper $*" >>/srv/asked
+[ "$1 $2" = '--quiet --non-interactive' ] || exit 9
+shift 2
+[ "$1" != --gpg-auto-import-keys ] || shift
+verb=$1; shift
+case "$verb $*" in
+'refresh ') exit 0;;
+'dist-upgrade --auto-agree-with-licenses --no-recommends --allow-vendor-change') rm -f /srv/rpm/nginx; exit 102;;
+'update --type package --auto-agree-with-licenses --no-recommends') exit 0;;
+'install --type pattern --auto-agree-with-licenses --no-recommends -- '*) shift 5; pattern=$1;;
+'install --type package --auto-agree-with-licenses --no-recommends --oldpackage -- '*) shift 6;;
+'install --type package --auto-agree-with-licenses --no-recommends -- '*) shift 5;;
+'remove --type package --clean-deps -- '*) shift 4;;
+*) exit 9;;
+esac
+for name in ${pattern:-"$@"}; do
+    case $verb-$name in
+    *-no-such) echo "Package 'no-such' not found." >&2; exit 104;;
+    install-base) [ "${pattern-}" ] && echo 'nano|0|7.2|1.1|x86_64' >/srv/rpm/nano;;
+    install-nginx=1.21) echo 'nginx|0|1.21|2.1|x86_64' >/srv/rpm/nginx;;
+    install-nginx) [ -e /srv/rpm/nginx ] && up=26 || up=24; echo "nginx|0|1.$up|1.1|x86_64" >/srv/rpm/nginx;;
+    remove-*) rm /srv/rpm/$name;;
+    esac
+done
+[ "${name-}" != nginx=1.21 ] || exit 107
+END
+    chmod 755 /usr/bin/zypper
+    look() { cat /srv/rpm/* | paste -sd' '; }
+"#;
+
 /// A task, how its run and a second one end, and what is there then.
 type Step = (&'static str, &'static str, &'static str, &'static str);
 
@@ -165,10 +200,63 @@ const OF_DNF: &[Step] = &[
     ),
 ];
 
+const OF_ZYPPER: &[Step] = &[
+    (
+        "zypper: {name: [nginx, glibc=2.38], refresh: true, auto_import_keys: true}",
+        "changed",
+        "ok",
+        "glibc|0|2.38|150600.12.1|x86_64 nginx|0|1.24|1.1|x86_64",
+    ),
+    (
+        "zypper: {name: nginx, state: latest}",
+        "changed",
+        "ok",
+        "glibc|0|2.38|150600.12.1|x86_64 nginx|0|1.26|1.1|x86_64",
+    ),
+    (
+        "zypper: {name: nginx=1.21, oldpackage: true, skip_post_errors: true}",
+        "changed",
+        "ok",
+        "glibc|0|2.38|150600.12.1|x86_64 nginx|0|1.21|2.1|x86_64",
+    ),
+    (
+        "zypper: {name: base, type: pattern}",
+        "changed",
+        "ok",
+        "glibc|0|2.38|150600.12.1|x86_64 nano|0|7.2|1.1|x86_64 nginx|0|1.21|2.1|x86_64",
+    ),
+    (
+        "package: {name: nano, state: absent, use: community.general.zypper, clean_deps: true}",
+        "changed",
+        "ok",
+        "glibc|0|2.38|150600.12.1|x86_64 nginx|0|1.21|2.1|x86_64",
+    ),
+    (
+        "zypper: {name: no-such}",
+        "failed",
+        "failed",
+        "glibc|0|2.38|150600.12.1|x86_64 nginx|0|1.21|2.1|x86_64",
+    ),
+    (
+        "zypper: {name: '*', state: latest}",
+        "ok",
+        "ok",
+        "glibc|0|2.38|150600.12.1|x86_64 nginx|0|1.21|2.1|x86_64",
+    ),
+    (
+        "zypper: {name: '*', state: dist-upgrade, allow_vendor_change: true}",
+        "changed",
+        "ok",
+        "glibc|0|2.38|150600.12.1|x86_64",
+    ),
+];
+
 #[test]
 fn packages_of_other_systems_become_what_tasks_say_and_only_once() {
     let mut script = APPLY.to_owned();
-    for (stand_in, steps) in [(APK, OF_APK), (PACMAN, OF_PACMAN), (DNF, OF_DNF)] {
+    for (stand_in, steps) in
+        [(APK, OF_APK), (PACMAN, OF_PACMAN), (DNF, OF_DNF), (ZYPPER, OF_ZYPPER)]
+    {
         script += stand_in;
         for (task, ..) in steps {
             let list = tasks(&format!("  - {task}\n"));
@@ -180,7 +268,7 @@ fn packages_of_other_systems_become_what_tasks_say_and_only_once() {
         ["DRY", "RUN", "AGAIN"].map(|kind| reports(&said, kind).collect::<Vec<_>>());
     let left: Vec<&str> =
         said.split("STEP\n").skip(1).map(|step| step.lines().next().unwrap()).collect();
-    let steps = [OF_APK, OF_PACMAN, OF_DNF].concat();
+    let steps = [OF_APK, OF_PACMAN, OF_DNF, OF_ZYPPER].concat();
     assert_eq!([dry.len(), run.len(), again.len(), left.len()], [steps.len(); 4], "{said}");
     let mut wrong = String::new();
     for (at, (task, first, second, expected)) in steps.iter().enumerate() {

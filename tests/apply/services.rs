@@ -2,6 +2,7 @@
 
 use crate::accounts::{APPLY, reports, said_in_root, tasks};
 use crate::installed::has;
+use driftless::event::task::each_task;
 
 /// Units of every kind that matters here.
 const UNITS: &str = r#"
@@ -211,6 +212,74 @@ fn a_service_with_a_script_is_started_and_enabled_by_it_where_no_systemd_is_at_w
     let statuses: Vec<&str> = run.iter().map(|report| report["status"].as_str().unwrap()).collect();
     assert_eq!(statuses, ["changed", "ok", "changed", "changed", "failed"], "{said}");
     assert!(said.contains("K01t-script") && !said.contains("runs"), "{said}");
+}
+
+/// What that manager leaves of a host to see, and a stand-in for the one program of it that is started.
+const OPENRC: &str = r#"
+    mkdir -p /run/openrc /etc/init.d /etc/runlevels/default /etc/runlevels/boot
+    printf '#!/sbin/openrc-run\n' >/etc/init.d/t-open; chmod 755 /etc/init.d/t-open
+    cat >/sbin/rc-service <<'END'
+#!/bin/sh
+[ "$2" = status ] || echo "$*" >>/srv/asked
+[ "$1" = t-open ] || exit 9
+case "$#-$2" in
+2-status) [ -e /srv/runs ] || { echo ' * status: stopped'; exit 3; };;
+2-start) touch /srv/runs;;
+2-stop) rm /srv/runs;;
+2-restart|2-reload) [ -e /srv/runs ];;
+*) exit 9;;
+esac
+END
+    chmod 755 /sbin/rc-service
+    sleep 7778 >/dev/null 2>&1 &
+"#;
+
+#[test]
+fn a_service_of_openrc_is_started_by_it_and_enabled_by_a_link() {
+    let list = "  - service: {name: t-open, state: started, pattern: sleep 7778}
+  - service: {name: t-open, state: started, enabled: true}
+  - openrc: {name: t-open, state: started, enabled: true, runlevel: default}
+  - openrc: {name: t-open, enabled: true, runlevel: boot}
+  - service: {name: t-open, state: restarted, sleep: 0}
+  - openrc: {name: t-open, state: reloaded}
+  - service: {name: t-open, state: stopped, enabled: false}
+  - openrc: {name: t-open, enabled: true, runlevel: none}
+    ignore_errors: true
+  - openrc: {name: t-none, state: stopped}
+    ignore_errors: true
+";
+    let look = "cd /etc/runlevels; find . -type l -printf '%p %l\\n'; cat /srv/asked";
+    let script = format!("{OPENRC}{APPLY}{}apply; {look}", tasks(list));
+    let Some(said) = said_in_root(&script) else { return };
+    let [dry, run] = ["DRY", "RUN"].map(|kind| reports(&said, kind).collect::<Vec<_>>());
+    assert_eq!(dry, run);
+    let statuses: Vec<&str> = run.iter().map(|report| report["status"].as_str().unwrap()).collect();
+    let expected =
+        ["ok", "changed", "ok", "changed", "changed", "changed", "changed", "failed", "failed"];
+    assert_eq!(statuses, expected, "{said}");
+    assert_eq!(run[7]["message"], "there is no runlevel `none`");
+    let left = "./boot/t-open /etc/init.d/t-open\nt-open start\nt-open stop\nt-open start\nt-open reload\nt-open stop\n";
+    assert!(said.ends_with(left), "{said}");
+}
+
+#[test]
+fn defaults_of_a_manager_count_for_service_as_far_as_it_has_such_parameters() {
+    let bench = crate::bench::Bench::new();
+    let (set, complaints) = bench.parse(
+        "module_defaults:
+  service: {state: started}
+  systemd: {name: one, state: stopped, daemon_reload: true}
+  ansible.builtin.sysvinit: {name: two, sleep: 3}
+tasks:
+  - service: {enabled: true}
+",
+    );
+    assert!(complaints.is_empty(), "{complaints:?}");
+    each_task(&set.plays[0].steps, &mut |task| {
+        let given = |name| task.args.get(name).and_then(|node| node.scalar_text());
+        let all = ["name", "state", "sleep", "daemon_reload"].map(given);
+        assert_eq!(all, [Some("one"), Some("started"), Some("3"), None]);
+    });
 }
 
 #[test]

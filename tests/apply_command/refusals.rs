@@ -38,6 +38,9 @@ tasks:
   - name: such a name in a template
     template: {src: undefined.j2, dest: ROOT/a}
     ignore_errors: true
+  - name: a module's check that fails
+    copy: {dest: ROOT/a, content: x, validate: 'false %s'}
+    ignore_errors: true
   - name: a filter that finds no use for what it gets
     copy: {dest: ROOT/a, content: \"{{ [1] | from_json }}\"}
     ignore_errors: true
@@ -58,9 +61,6 @@ tasks:
     ignore_errors: true
   - name: a password where everybody sees it
     git: {repo: 'https://{{ login }}@git.example.com/site.git', dest: ROOT/site}
-    ignore_errors: true
-  - name: a module's check that fails
-    copy: {dest: ROOT/a, content: x, validate: 'false %s'}
     ignore_errors: true
 ",
     );

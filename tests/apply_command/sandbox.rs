@@ -2,6 +2,7 @@
 
 use crate::host::Host;
 use std::fs;
+use std::process::Command;
 
 const GUARDS: &str = "
 tasks:
@@ -59,6 +60,30 @@ fn guards_of_a_dry_run_look_and_cannot_write() {
         assert!(ran.out.contains(line), "{line}: {}", ran.out);
     }
     assert_eq!(ran.code, Some(2), "{ran:?}");
+}
+
+#[test]
+fn what_looks_at_new_content_foretells_whether_it_objects() {
+    // Where it finds that content is a file system that only root can have for itself.
+    let own_mounts = Command::new("unshare").args(["--mount", "true"]).status();
+    if !can_be_kept() || !own_mounts.is_ok_and(|status| status.success()) {
+        return;
+    }
+    let host = Host::new(
+        "tasks:
+  - {name: objects, copy: {dest: ROOT/one, content: text, validate: grep -q other %s}, ignore_errors: true}
+  - {name: is content, copy: {dest: ROOT/two, content: text, validate: grep -q text %s}}
+  - {name: may miss two, copy: {dest: ROOT/three, content: text, validate: grep -q other %s}}
+",
+    );
+    let before = host.snapshot();
+    let ran = host.apply(&["--dry-run"]);
+    assert_eq!(before, host.snapshot(), "{ran:?}");
+    let objects = "`grep -q other %s` objects to the new content (exit status 1)";
+    assert!(ran.out.contains(objects), "{ran:?}");
+    // Where something is foretold that a program does not see, its objection proves nothing.
+    assert_eq!(ran.out.matches("unknown  ").count(), 1, "{ran:?}");
+    assert!(ran.out.contains("unknown  may miss two: "), "{ran:?}");
 }
 
 #[test]

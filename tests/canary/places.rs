@@ -125,6 +125,30 @@ fn files() -> Vec<(&'static str, Files)> {
                 ("logs.yml", logs.to_owned()),
             ],
         ),
+        (
+            "a variable of a group in a path",
+            vec![
+                ("fleet.yml", "groups: {all_of_them: {hosts: ['*']}}\n".to_owned()),
+                ("vars/groups/all_of_them.yml", format!("place: 'out/{FILED}'\n")),
+                ("logs.yml", logs.to_owned()),
+            ],
+        ),
+        (
+            "a group's hosts",
+            vec![("fleet.yml", format!("groups: {{a: {{hosts: ['{GIVEN}']}}}}\n"))],
+        ),
+        (
+            "a group's condition",
+            vec![("fleet.yml", "groups: {a: {when: secrets.GIVEN == 1}}\n".to_owned())],
+        ),
+        ("a wave", vec![("fleet.yml", format!("rollout: {{percent: '{FILED}'}}\n"))]),
+        (
+            "a place of secrets",
+            vec![(
+                "agent.yml",
+                format!("data_dir: state\nsecrets: [{{exec: ['/bin/{GIVEN}']}}]\n"),
+            )],
+        ),
         ("a collector", vec![("facts.yml", format!("collect: ['{FILED}']\nexport: []\n"))]),
         ("an export", vec![("facts.yml", format!("export: ['{FILED}']\n"))]),
     ]

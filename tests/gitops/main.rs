@@ -18,6 +18,10 @@ mod signed;
 #[path = "../support/skip.rs"]
 mod skip;
 #[cfg(test)]
+mod started;
+#[cfg(test)]
+mod waves;
+#[cfg(test)]
 mod world;
 
 use std::fs;

@@ -3,12 +3,11 @@
 use super::exporter_flags::{Collectors, argument, truth};
 use super::web_config;
 use crate::cli::Exit;
-use crate::cli::runtime::{self, Signals, Told};
+use crate::cli::runtime::{Signals, Started, Told, run_topology};
 use crate::cli::session::Session;
 use crate::cli::shell::{LogFormat, LogLevel, Output, Shell};
 use crate::event::tree::{Key, Node, Value};
 use crate::host::{open_files, own_text};
-use crate::topology::run::Topology;
 use clap::ValueEnum;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
@@ -100,11 +99,9 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
         Err(message) => return shell.fail(&message),
     };
     environment.keeps_state = false;
-    let start = async || {
-        let mut topology = Topology::start(&config.graph, Arc::new(environment))
-            .map_err(|complaints| shell.complain(&complaints, Output::Text))?;
+    let work = async |started: Started, mut signals: Signals| {
+        let mut topology = started?;
         own_text::give_back();
-        let mut signals = Signals::new().map_err(|error| shell.fail(&error.to_string()))?;
         loop {
             tokio::select! {
                 () = topology.finished() => return Ok(Exit::Failed),
@@ -114,10 +111,7 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
         let drained = topology.stop(DRAIN_TIMEOUT).await;
         Ok(if drained { Exit::Success } else { Exit::Failed })
     };
-    match runtime::run(start()) {
-        Ok(Ok(exit) | Err(exit)) => exit,
-        Err(message) => shell.fail(&message),
-    }
+    run_topology(&config.graph, Arc::new(environment), shell, work)
 }
 
 /// The exporter as a topology file would spell it out: the host, and an endpoint for each address.

@@ -1,5 +1,7 @@
 //! One look at the repository: fetch, check, lay out.
 
+use super::state::Waiting;
+use crate::host::clock;
 use crate::net::git::settings::{Rewind, Settings};
 use crate::net::git::{About, Failure, Reason, Store, Tip, remove};
 use std::fs::{self, File};
@@ -20,6 +22,8 @@ pub(in crate::cli) struct Look {
     pub(super) active: Option<String>,
     /// The commit that was refused.
     pub(super) refused: Option<String>,
+    /// The commit that waits for this host's turn.
+    pub(super) waiting: Option<Waiting>,
 }
 
 /// What a look has shown.
@@ -28,6 +32,8 @@ pub(in crate::cli) enum Looked {
     Active,
     /// That the newest is the one that was refused.
     Refused,
+    /// That the newest is the one that waits.
+    Waiting,
     /// A commit that is as it should be, and whose files are laid out. Whether its config is right
     /// is not known yet.
     New(Candidate),
@@ -38,6 +44,8 @@ pub(in crate::cli) enum Looked {
 /// A commit that may become active.
 pub(in crate::cli) struct Candidate {
     pub(in crate::cli) commit: String,
+    /// The tag that led to it.
+    pub(super) tag: Option<String>,
     /// What was followed to it.
     pub(super) followed: String,
     pub(super) about: About,
@@ -77,6 +85,11 @@ impl Look {
         if self.refused.as_ref() == Some(&commit) {
             return Looked::Refused;
         }
+        let now_seconds = clock::now().as_secs();
+        let waiting = self.waiting.as_ref().filter(|waiting| waiting.commit == commit);
+        if waiting.is_some_and(|waiting| !waiting.is_over(now_seconds)) {
+            return Looked::Waiting;
+        }
         match self.candidate(store, tip, deadline) {
             Ok(candidate) => Looked::New(candidate),
             Err(failure) => Looked::Failed(Some(commit), failure),
@@ -105,7 +118,8 @@ impl Look {
             return Err(Failure::new(Reason::Content, message));
         }
         let followed = self.settings.followed();
-        Ok(Candidate { about: store.about(tip)?, commit, followed, signer, left_out })
+        let (about, tag) = (store.about(tip)?, tip.tag());
+        Ok(Candidate { about, commit, tag, followed, signer, left_out })
     }
 
     fn follows_on(

@@ -10,6 +10,7 @@ pub(super) struct Metrics {
     last_fetch: Gauge,
     revision: IntGaugeVec,
     refused: IntGauge,
+    waiting: IntGauge,
     failures: IntCounterVec,
 }
 
@@ -31,6 +32,10 @@ impl Metrics {
                 "driftless_git_revision_refused",
                 "1 where the newest revision was refused, and an older one stays active.",
             )?,
+            waiting: IntGauge::new(
+                "driftless_git_revision_waiting",
+                "1 where the newest revision waits until it is this host's turn to take it.",
+            )?,
             failures: IntCounterVec::new(
                 Opts::new(
                     "driftless_git_failures_total",
@@ -49,6 +54,7 @@ impl Metrics {
         telemetry.register(Box::new(self.last_fetch.clone()))?;
         telemetry.register(Box::new(self.revision.clone()))?;
         telemetry.register(Box::new(self.refused.clone()))?;
+        telemetry.register(Box::new(self.waiting.clone()))?;
         telemetry.register(Box::new(self.failures.clone()))
     }
 
@@ -66,6 +72,10 @@ impl Metrics {
 
     pub(super) fn refused(&self, is_refused: bool) {
         self.refused.set(i64::from(is_refused));
+    }
+
+    pub(super) fn waiting(&self, is_waiting: bool) {
+        self.waiting.set(i64::from(is_waiting));
     }
 
     pub(super) fn failed(&self, reason: Reason) {

@@ -6,14 +6,17 @@
 
 mod look;
 mod metrics;
+mod past;
 mod start;
 mod state;
+mod turn;
 
 pub(super) use look::{Candidate, Look, Looked};
 pub(super) use start::{Start, log_notes, log_refusal, start};
 
 use crate::config::load::Revision;
 use crate::event::fault::Diagnostic;
+use crate::event::secret::Masker;
 use crate::net::git::settings::Settings;
 use crate::net::git::{Failure, Reason};
 use crate::topology::telemetry::Telemetry;
@@ -49,9 +52,6 @@ pub(super) struct Follow {
     settings: Settings,
     dir: PathBuf,
     state: State,
-    /// The newest commit, where it was not taken. A restart tries it again: what it lacked may be
-    /// there by then.
-    refused: Option<String>,
     metrics: Metrics,
     /// What was complained about last, so that it is not said again each minute.
     said: Option<String>,
@@ -59,6 +59,8 @@ pub(super) struct Follow {
     next: Instant,
     /// Whether the look after the one that is under way comes at once.
     is_urgent: bool,
+    /// Whether it is worked out anew whose turn it is: groups or facts may be others.
+    is_new_turn: bool,
     /// Whether what is active is not written down.
     is_unsaved: bool,
     _lock: File,
@@ -88,29 +90,27 @@ impl Follow {
             settings,
             dir,
             state,
-            refused: None,
             metrics,
             said: None,
             looking: None,
             next: Instant::now(),
             is_urgent: false,
+            is_new_turn: true,
             is_unsaved: false,
             _lock: lock,
         };
         follow.metrics.active(follow.taken());
+        if let Some(refused) = follow.refusal() {
+            let (commit, reason) = (&refused.commit, &refused.reason);
+            tracing::warn!(commit, reason, "this revision stays refused: {}", refused.message);
+        }
+        follow.metrics.refused(follow.refusal().is_some());
         Ok(follow)
     }
 
     /// Shows how it goes.
     pub(super) fn register(&self, telemetry: &Telemetry) -> Result<(), prometheus::Error> {
         self.metrics.register(telemetry)
-    }
-
-    /// The revision that is active, as far as it is still there.
-    pub(super) fn active(&self) -> Option<Revision> {
-        let taken = self.taken()?;
-        let is_there = look::place(&self.dir, &taken.commit).is_dir();
-        is_there.then(|| revision(&self.dir, &self.settings, &taken.commit))
     }
 
     fn taken(&self) -> Option<&Taken> {
@@ -120,6 +120,11 @@ impl Follow {
     /// From here on follows what these settings say.
     pub(super) fn set(&mut self, settings: &Settings) {
         if self.settings != *settings {
+            if self.settings.verify != settings.verify {
+                tracing::warn!(
+                    "`verify` counts for the next revision, and for the active one at the next start"
+                );
+            }
             self.settings = settings.clone();
             self.again();
         }
@@ -127,7 +132,8 @@ impl Follow {
 
     /// Looks as soon as it can, also at a revision that was refused: what it lacked may be there.
     pub(super) fn again(&mut self) {
-        self.refused = None;
+        self.state.refused = None;
+        self.is_new_turn = true;
         self.next = Instant::now();
         self.is_urgent = self.looking.is_some();
     }
@@ -141,7 +147,8 @@ impl Follow {
             settings: self.settings.clone(),
             dir: self.dir.clone(),
             active,
-            refused: self.refused.clone(),
+            refused: self.refusal().map(|refused| refused.commit.clone()),
+            waiting: self.state.waiting.clone().filter(|_| !self.is_new_turn),
         }
     }
 
@@ -156,6 +163,7 @@ impl Follow {
             self.looking.get_or_insert_with(|| tokio::task::spawn_blocking(move || look.run()));
         let seen = looking.await;
         self.looking = None;
+        self.is_new_turn = self.is_urgent;
         self.next = Instant::now();
         if !std::mem::take(&mut self.is_urgent) {
             self.next += jittered(self.settings.interval.0);
@@ -174,7 +182,10 @@ impl Follow {
     pub(super) fn is_newest(&mut self) {
         self.metrics.looked();
         self.metrics.refused(false);
-        self.refused = None;
+        self.metrics.waiting(false);
+        if self.state.refused.take().is_some() | self.state.waiting.take().is_some() {
+            self.save();
+        }
         if self.said.take().is_some() {
             tracing::info!("the active revision is the newest");
         }
@@ -188,22 +199,19 @@ impl Follow {
     /// The candidate is active now. What cannot be written down is said: then the next start begins
     /// with an older one.
     pub(super) fn take(&mut self, candidate: Candidate) {
-        let Candidate { commit, followed, about, signer, left_out } = candidate;
+        let Candidate { commit, tag, followed, about, signer, left_out } = candidate;
         self.metrics.looked();
         self.metrics.refused(false);
+        self.metrics.waiting(false);
         self.said = None;
         for path in left_out {
             tracing::warn!(path, "a submodule is left out");
         }
         let (author, subject) = (about.author, about.subject);
         tracing::info!(commit, author, signer, subject, "this revision is active");
-        let before = self.state.active.take().map(|taken| taken.commit);
-        self.state = State {
-            followed,
-            active: Some(Taken { commit, author, subject, signer }),
-            previous: before,
-        };
-        self.refused = None;
+        let earlier = self.state.active.take();
+        let active = Some(Taken { commit, author, subject, signer, tag });
+        self.state = State { followed, active, earlier, ..State::default() };
         self.metrics.active(self.taken());
         self.save();
     }
@@ -218,9 +226,9 @@ impl Follow {
         let reason_name = reason.name();
         if let Some(commit) = commit.filter(|_| reason.is_of_the_commit()) {
             self.metrics.looked();
-            self.metrics.refused(true);
             tracing::error!(commit, reason = reason_name, active, "revision refused: {message}");
-            self.refused = Some(commit);
+            self.note_refusal(commit, failure);
+            self.save();
         } else if is_news {
             let url = self.settings.url.to_string();
             let reason = reason_name;
@@ -229,8 +237,8 @@ impl Follow {
         self.said = Some(text);
     }
 
-    /// Removes the revisions that nobody needs any more: all but the active one and the one before,
-    /// which a run may still be busy with.
+    /// Removes the revisions that nobody needs any more: all but the active one, the one before,
+    /// which a run may still be busy with, and one that waits.
     pub(super) fn prune(&mut self) {
         // The next start may need what was active when that was written down last.
         if self.is_unsaved {
@@ -239,8 +247,10 @@ impl Follow {
         if self.is_unsaved {
             return;
         }
-        let needed =
-            [self.state.active.as_ref().map(|taken| &taken.commit), self.state.previous.as_ref()];
+        let State { active, earlier, waiting, .. } = &self.state;
+        let taken = [active, earlier].map(|it| it.as_ref().map(|taken| &taken.commit));
+        let waiting = waiting.as_ref().map(|waiting| &waiting.commit);
+        let needed = [taken[0], taken[1], waiting];
         if let Err(error) = look::prune(&self.dir, &needed) {
             tracing::warn!(%error, "old revisions stay");
         }
@@ -280,14 +290,14 @@ fn jittered(interval: Duration) -> Duration {
     interval.mul_f64(0.9 + f64::from(byte[0]) / 255.0 / 5.0)
 }
 
-/// What is wrong with the config of a revision, in one line.
-pub(super) fn of_config(complaints: &[Diagnostic]) -> Failure {
+/// What is wrong with the config of a revision, in one line, which may be written down.
+pub(super) fn of_config(complaints: &[Diagnostic], masker: &Masker) -> Failure {
     let first = complaints.first().map(ToString::to_string).unwrap_or_default();
     let more = match complaints.len() {
         0 | 1 => String::new(),
         count => format!(" (and {} more)", count - 1),
     };
-    Failure::new(Reason::Config, format!("{first}{more}"))
+    Failure::new(Reason::Config, masker.mask(&format!("{first}{more}")))
 }
 
 #[cfg(test)]

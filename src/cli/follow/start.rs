@@ -1,6 +1,6 @@
 //! What the agent begins with: where it follows a repository, the revision that was active last.
 
-use super::{Follow, Looked, of_config};
+use super::{Candidate, Follow, Looked, of_config};
 use crate::cli::session::{Session, data_dir};
 use crate::config::load::{Config, Revision};
 use crate::event::fault::Diagnostic;
@@ -11,11 +11,14 @@ pub(in crate::cli) struct Start {
     pub(in crate::cli) config: Config,
     pub(in crate::cli) revision: Option<Revision>,
     pub(in crate::cli) follow: Option<Follow>,
+    /// A revision that is active once all of it runs.
+    pub(in crate::cli) candidate: Option<Candidate>,
 }
 
 /// With the revision that was active last, where `config` follows a repository; run once, with the
-/// newest one if that can be had. One that is not right any more is not run: then it is what agent.yml
-/// says, until that revision is right again or there is a better one.
+/// newest one if that can be had. One that is not right any more, or not signed as it has to be by
+/// now, is not run: then it is the one before it, and where that is not there what agent.yml says,
+/// until there is a better one.
 ///
 /// # Errors
 /// Where the data directory cannot be used, or there is nothing to run once.
@@ -26,52 +29,73 @@ pub(in crate::cli) fn start(
     is_once: bool,
 ) -> Result<Start, String> {
     let Some(settings) = config.agent.git.clone() else {
-        return Ok(Start { config, revision: None, follow: None });
+        return Ok(Start { config, revision: None, follow: None, candidate: None });
     };
     let mut follow = Follow::open(settings, &data_dir(&config.agent))?;
-    if is_once {
-        match follow.look().run() {
-            Looked::Active => follow.is_newest(),
-            Looked::Refused => follow.is_still_refused(),
-            Looked::Failed(commit, failure) => follow.refuse(commit, &failure),
-            Looked::New(candidate) => {
-                let revision = Some(follow.revision(&candidate));
-                match session.load_at(revision.as_ref(), masker) {
-                    Ok(config) => {
-                        follow.take(candidate);
-                        log_notes(&config);
-                        return Ok(Start { config, revision, follow: Some(follow) });
-                    }
-                    Err(complaints) => {
-                        log_refusal("a new revision", &complaints);
-                        follow.refuse(Some(candidate.commit), &of_config(&complaints));
-                    }
+    if is_once && let Some((candidate, config)) = newest(&mut follow, session, masker) {
+        let revision = Some(follow.revision(&candidate));
+        log_notes(&config);
+        return Ok(Start { config, revision, follow: Some(follow), candidate: Some(candidate) });
+    }
+    let mut not_right = None;
+    while let Some(last) = follow.last() {
+        let loaded = follow.vouched().and_then(|()| {
+            session.load_at(Some(&last), masker).map_err(|complaints| {
+                log_refusal("the start", &complaints);
+                of_config(&complaints, masker)
+            })
+        });
+        match loaded {
+            Ok(config) => {
+                tracing::info!(
+                    commit = last.commit,
+                    "begins with the revision that was active last"
+                );
+                log_notes(&config);
+                let revision = Some(last);
+                return Ok(Start { config, revision, follow: Some(follow), candidate: None });
+            }
+            Err(failure) => {
+                not_right = Some(last.commit);
+                if !follow.fall_back(&failure) {
+                    break;
                 }
             }
         }
     }
-    let revision = follow.active();
-    if is_once && revision.is_none() {
-        return Err("there is no revision of the repository to run".into());
+    if is_once {
+        return Err(match not_right {
+            Some(commit) => format!("the revision {commit} is not right any more"),
+            None => "there is no revision of the repository to run".into(),
+        });
     }
-    let Some(active) = &revision else {
-        return Ok(Start { config, revision, follow: Some(follow) });
-    };
-    match session.load_at(Some(active), masker) {
-        Ok(config) => {
-            tracing::info!(commit = active.commit, "begins with the revision that was active last");
-            log_notes(&config);
-            Ok(Start { config, revision, follow: Some(follow) })
-        }
-        Err(complaints) if is_once => {
-            log_refusal("the start", &complaints);
-            Err(format!("the revision {} is not right any more", active.commit))
-        }
-        Err(complaints) => {
-            log_refusal("the start", &complaints);
-            Ok(Start { config, revision, follow: Some(follow) })
+    if not_right.is_some() {
+        tracing::error!("there is no other revision to begin with: runs what agent.yml says");
+    }
+    // One whose config is not right now may be right at the next reload.
+    let revision = follow.last();
+    Ok(Start { config, revision, follow: Some(follow), candidate: None })
+}
+
+/// The newest revision with its config, where it can be had, is right, and it is this host's turn.
+fn newest(follow: &mut Follow, session: &Session, masker: &Masker) -> Option<(Candidate, Config)> {
+    match follow.look().run() {
+        Looked::Active => follow.is_newest(),
+        Looked::Refused => follow.is_still_refused(),
+        Looked::Waiting => follow.is_still_waiting(),
+        Looked::Failed(commit, failure) => follow.refuse(commit, &failure),
+        Looked::New(candidate) => {
+            match session.load_at(Some(&follow.revision(&candidate)), masker) {
+                Ok(config) if follow.waits(&candidate, config.turn) => {}
+                Ok(config) => return Some((candidate, config)),
+                Err(complaints) => {
+                    log_refusal("a new revision", &complaints);
+                    follow.refuse(Some(candidate.commit), &of_config(&complaints, masker));
+                }
+            }
         }
     }
+    None
 }
 
 /// Says what is worth knowing of a config.

@@ -2,6 +2,7 @@
 
 use super::status::Status;
 use crate::cli::report::Colour;
+use crate::cli::table::{Table, ago, bad, dash, printable, size};
 use crate::sources::file::status::{FileState, FileStatus, SourceStatus};
 use crate::topology::buffer::status::BufferStatus;
 use anstyle::{AnsiColor, Style};
@@ -23,8 +24,8 @@ pub(super) fn draw(status: &Status, colour: Colour) -> String {
         write_source(source, status.at_seconds, colour, &mut out);
     }
     if !status.buffers.is_empty() {
-        let mut table = Table::new(1, BUFFER_COLUMNS);
-        status.buffers.iter().for_each(|buffer| table.add_buffer(buffer));
+        let mut table = Table::new(1, &BUFFER_COLUMNS);
+        status.buffers.iter().for_each(|buffer| add_buffer(&mut table, buffer));
         table.draw(colour, "", &mut out);
         for buffer in &status.buffers {
             if let Some(problem) = &buffer.problem {
@@ -58,123 +59,75 @@ fn write_source(source: &SourceStatus, now: u64, colour: Colour, out: &mut Strin
         writeln!(out, "{}", colour.paint(bad(), &printable(&text))).ok();
     }
     if files > 0 {
-        let mut table = Table::new(2, FILE_COLUMNS);
-        source.files.iter().for_each(|file| table.add_file(file, now));
+        let mut table = Table::new(2, &FILE_COLUMNS);
+        source.files.iter().for_each(|file| add_file(&mut table, file, now));
         table.draw(colour, "  ", out);
     }
     out.push('\n');
 }
 
-/// Rows of texts.
-struct Table {
-    /// How many columns stand left; the others are numbers, or read like them.
-    left: usize,
-    rows: Vec<[String; 6]>,
-    styles: Vec<Style>,
-}
-
-impl Table {
-    fn new(left: usize, names: [&str; 6]) -> Self {
-        Self { left, rows: vec![names.map(str::to_owned)], styles: vec![Style::new().bold()] }
-    }
-
-    fn add(&mut self, row: [String; 6], style: Style) {
-        self.rows.push(row);
-        self.styles.push(style);
-    }
-
-    fn add_file(&mut self, file: &FileStatus, now: u64) {
-        let style = match file.state {
-            FileState::Truncated | FileState::Unreadable => bad(),
-            FileState::Gone => Style::new().dimmed(),
-            _ if file.lag_bytes.is_some_and(|lag| lag > 0) => AnsiColor::Yellow.on_default(),
-            _ => Style::new(),
-        };
-        let written = file.modified_seconds.map(|at| ago(now, at));
-        self.add(
-            [
-                printable(&file.path),
-                word(file.state).to_owned(),
-                file.size_bytes.map_or_else(dash, size),
-                read_to(file.offset_bytes, file.lag_bytes),
-                file.lag_bytes.map_or_else(dash, size),
-                written.unwrap_or_else(dash),
-            ],
-            style,
-        );
-        if let Some(found_at) = &file.found_at {
-            let place = format!("  now {}", printable(&found_at.to_string_lossy()));
-            self.add(
-                [place, String::new(), String::new(), String::new(), String::new(), String::new()],
-                style,
-            );
-        }
-        let differ = file.sinks.iter().any(|sink| sink.offset_bytes != file.offset_bytes);
-        for sink in file.sinks.iter().filter(|_| differ) {
-            let removed = if sink.configured { "" } else { " (not in the config)" };
-            self.add(
-                [
-                    format!("  to {}{removed}", printable(&sink.sink)),
-                    String::new(),
-                    String::new(),
-                    read_to(sink.offset_bytes, sink.lag_bytes),
-                    sink.lag_bytes.map_or_else(dash, size),
-                    String::new(),
-                ],
-                Style::new().dimmed(),
-            );
-        }
-    }
-
-    fn add_buffer(&mut self, buffer: &BufferStatus) {
-        let is_bad = buffer.damaged_segments > 0 || buffer.problem.is_some();
-        let style = match buffer.waiting_frames {
-            _ if is_bad => bad(),
-            0 => Style::new(),
-            _ => AnsiColor::Yellow.on_default(),
-        };
-        let damaged = buffer.damaged_segments;
-        self.add(
-            [
-                printable(&buffer.component),
-                size(buffer.waiting_bytes),
-                buffer.waiting_frames.to_string(),
-                buffer.waiting_events.to_string(),
-                size(buffer.disk_bytes),
-                if damaged == 0 { dash() } else { damaged.to_string() },
-            ],
+fn add_file(table: &mut Table, file: &FileStatus, now: u64) {
+    let style = match file.state {
+        FileState::Truncated | FileState::Unreadable => bad(),
+        FileState::Gone => Style::new().dimmed(),
+        _ if file.lag_bytes.is_some_and(|lag| lag > 0) => AnsiColor::Yellow.on_default(),
+        _ => Style::new(),
+    };
+    let written = file.modified_seconds.map(|at| ago(now, at));
+    table.add(
+        [
+            printable(&file.path),
+            word(file.state).to_owned(),
+            file.size_bytes.map_or_else(dash, size),
+            read_to(file.offset_bytes, file.lag_bytes),
+            file.lag_bytes.map_or_else(dash, size),
+            written.unwrap_or_else(dash),
+        ],
+        style,
+    );
+    if let Some(found_at) = &file.found_at {
+        let place = format!("  now {}", printable(&found_at.to_string_lossy()));
+        table.add(
+            [place, String::new(), String::new(), String::new(), String::new(), String::new()],
             style,
         );
     }
-
-    fn draw(&self, colour: Colour, indent: &str, out: &mut String) {
-        let mut widths = [0; 6];
-        for row in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = cell.chars().count().max(*width);
-            }
-        }
-        for (row, style) in self.rows.iter().zip(&self.styles) {
-            let mut line = String::new();
-            for (at, (cell, width)) in row.iter().zip(widths).enumerate() {
-                let gap = if at == 0 { "" } else { "  " };
-                if at < self.left {
-                    write!(line, "{gap}{cell:width$}").ok();
-                } else {
-                    write!(line, "{gap}{cell:>width$}").ok();
-                }
-            }
-            writeln!(out, "{indent}{}", colour.paint(*style, line.trim_end())).ok();
-        }
+    let differ = file.sinks.iter().any(|sink| sink.offset_bytes != file.offset_bytes);
+    for sink in file.sinks.iter().filter(|_| differ) {
+        let removed = if sink.configured { "" } else { " (not in the config)" };
+        table.add(
+            [
+                format!("  to {}{removed}", printable(&sink.sink)),
+                String::new(),
+                String::new(),
+                read_to(sink.offset_bytes, sink.lag_bytes),
+                sink.lag_bytes.map_or_else(dash, size),
+                String::new(),
+            ],
+            Style::new().dimmed(),
+        );
     }
 }
 
-fn bad() -> Style {
-    AnsiColor::Red.on_default()
-}
-
-fn dash() -> String {
-    "-".to_owned()
+fn add_buffer(table: &mut Table, buffer: &BufferStatus) {
+    let is_bad = buffer.damaged_segments > 0 || buffer.problem.is_some();
+    let style = match buffer.waiting_frames {
+        _ if is_bad => bad(),
+        0 => Style::new(),
+        _ => AnsiColor::Yellow.on_default(),
+    };
+    let damaged = buffer.damaged_segments;
+    table.add(
+        [
+            printable(&buffer.component),
+            size(buffer.waiting_bytes),
+            buffer.waiting_frames.to_string(),
+            buffer.waiting_events.to_string(),
+            size(buffer.disk_bytes),
+            if damaged == 0 { dash() } else { damaged.to_string() },
+        ],
+        style,
+    );
 }
 
 fn word(state: FileState) -> &'static str {
@@ -198,37 +151,6 @@ fn read_to(offset: u64, lag: Option<u64>) -> String {
     });
     let percent = percent.map(|percent| format!(" ({percent} %)")).unwrap_or_default();
     format!("{}{percent}", size(offset))
-}
-
-/// A size that people can compare at a glance.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let (mut tenths, mut unit) = (u128::from(bytes) * 10 / 1024, 0);
-    while tenths >= 10_240 && unit + 1 < UNITS.len() {
-        tenths /= 1024;
-        unit += 1;
-    }
-    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
-}
-
-/// How long before `now` something was.
-fn ago(now: u64, at: u64) -> String {
-    let seconds = now.saturating_sub(at);
-    match seconds {
-        0 => "now".to_owned(),
-        1..120 => format!("{seconds} s ago"),
-        120..7200 => format!("{} min ago", seconds / 60),
-        7200..172_800 => format!("{} h ago", seconds / 3600),
-        _ => format!("{} d ago", seconds / 86_400),
-    }
-}
-
-/// The text without what could move a terminal's cursor: names of files are not ours.
-fn printable(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ impl LogBatch {
     pub fn from_lines(chunk: &Bytes, origin: Arc<Origin>, offset: u64, read_at_ns: i64) -> Self {
         let chunk = chunk.slice(..chunk.len().min(u32::MAX as usize));
         let unended = chunk.last().is_some_and(|byte| *byte != b'\n');
-        let lines = memchr::memchr_iter(b'\n', &chunk).count() + usize::from(unended);
+        let lines = bytecount::count(&chunk, b'\n') + usize::from(unended);
         let table = OnceLock::new();
         Self { origin, offset, read_at_ns, chunk, places: None, lines, table, spare: None }
     }
@@ -192,7 +192,7 @@ impl LogBatch {
         for record in table.records() {
             let start = record.start as usize;
             let before = self.chunk.get(begin..start).unwrap_or_default();
-            place += memchr::memchr_iter(b'\n', before).count();
+            place += bytecount::count(before, b'\n');
             begin = start;
             if !record.is_dropped() {
                 each(at(place));

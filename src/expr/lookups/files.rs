@@ -101,7 +101,20 @@ fn candidates(host: &dyn Host, folder: &str, name: &str) -> Vec<PathBuf> {
         return vec![name.into()];
     }
     let places = host.places();
-    places.iter().flat_map(|place| [place.join(folder).join(name), place.join(name)]).collect()
+    let both = places.iter().flat_map(|place| [place.join(folder).join(name), place.join(name)]);
+    both.map(|path| without_detours(&path)).collect()
+}
+
+/// The path without `..`, as far as the words of it go: a directory on the way need not be there.
+fn without_detours(path: &Path) -> PathBuf {
+    let mut short = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(short.pop()),
+            part => short.push(part),
+        }
+    }
+    short
 }
 
 /// The file that `name` means, looked for in `folder` first.

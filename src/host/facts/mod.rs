@@ -83,7 +83,7 @@ enum Holds {
 use Holds::{Now, ThisBoot};
 
 /// Every fact by its name, in the order of the alphabet.
-const FACTS: [(&str, Holds, Gather); 38] = [
+const FACTS: [(&str, Holds, Gather); 39] = [
     ("apparmor", Now, security::apparmor),
     ("arch", ThisBoot, os::arch),
     ("boot_id", ThisBoot, os::boot_id),
@@ -118,6 +118,7 @@ const FACTS: [(&str, Holds, Gather); 38] = [
     ("service_manager", ThisBoot, os::service_manager),
     ("services", Now, packages::services),
     ("ssh_host_keys", Now, security::ssh_host_keys),
+    ("systemd", Now, packages::systemd),
     ("timezone", Now, os::timezone),
     ("uptime_seconds", Now, os::uptime_seconds),
     ("users", Now, users::users),
@@ -135,6 +136,8 @@ impl std::fmt::Debug for Facts {
 pub struct Facts {
     host: Host,
     gathered: [OnceLock<Value>; FACTS.len()],
+    /// Which of them somebody has told, so that they are not gathered.
+    told: [bool; FACTS.len()],
 }
 
 impl Facts {
@@ -148,15 +151,16 @@ impl Facts {
         Self::of(Host::of(roots))
     }
 
-    /// A new look at the same host, which has forgotten every value that may have changed since.
+    /// A new look at the same host, which has forgotten every value that may have changed since, but
+    /// for those that were told.
     #[must_use]
     pub fn again(&self) -> Self {
         let (roots, watchdog) = (self.host.roots.clone(), Arc::clone(&self.host.watchdog));
         let gathered = std::array::from_fn(|at| {
-            let holds = FACTS[at].1 == ThisBoot;
+            let holds = FACTS[at].1 == ThisBoot || self.told[at];
             if holds { self.gathered[at].clone() } else { OnceLock::new() }
         });
-        Self { host: Host { roots, watchdog }, gathered }
+        Self { host: Host { roots, watchdog }, gathered, told: self.told }
     }
 
     /// The same, but these facts are what is said here. Names that no fact has are passed over.
@@ -165,13 +169,21 @@ impl Facts {
         for (name, value) in facts {
             if let Ok(at) = FACTS.binary_search_by_key(&name, |(name, ..)| name) {
                 self.gathered[at] = OnceLock::from(value.clone());
+                self.told[at] = true;
             }
         }
         self
     }
 
+    /// The names of the facts that were asked for and not told: those that are of this host.
+    pub fn gathered_here(&self) -> impl Iterator<Item = &'static str> {
+        let here = |at: &usize| self.gathered[*at].get().is_some() && !self.told[*at];
+        (0..FACTS.len()).filter(here).map(|at| FACTS[at].0)
+    }
+
     fn of(host: Host) -> Self {
-        Self { host, gathered: std::array::from_fn(|_| OnceLock::new()) }
+        let gathered = std::array::from_fn(|_| OnceLock::new());
+        Self { host, gathered, told: [false; FACTS.len()] }
     }
 
     /// The host's whole name as its kernel has it, with the domain where that is part of it.
@@ -224,6 +236,17 @@ mod tests {
         fs::write(&id, "two\n").unwrap();
         assert_eq!(facts.get("machine_id"), Some(&Value::from("one")));
         assert_eq!(facts.again().get("machine_id"), Some(&Value::from("two")));
+    }
+
+    #[test]
+    fn what_was_told_is_not_gathered_and_what_was_gathered_can_be_named() {
+        let empty = tempfile::tempdir().unwrap();
+        let facts = Facts::new(Roots::below(empty.path()));
+        let facts = facts.told([("os", &serde_json::json!({"family": "redhat"}))]).again();
+        assert_eq!(facts.get("os").unwrap()["family"], "redhat");
+        assert_eq!(facts.gathered_here().count(), 0);
+        facts.get("memory").unwrap();
+        assert_eq!(facts.gathered_here().collect::<Vec<_>>(), ["memory"]);
     }
 
     #[test]

@@ -84,21 +84,59 @@ fn add(
 /// State is `null` where a service is not in memory, `enabled` where it has no file.
 /// - Source: systemd, asked over D-Bus; nothing where it cannot be asked.
 pub(super) fn services(host: &Host) -> Value {
+    let list = |method| Call { interface: MANAGER, method, ..TO_SYSTEMD };
+    let [units, files] = asked(host, [list("ListUnits"), list("ListUnitFiles")]);
+    services_of(units.as_ref(), files.as_ref())
+}
+
+/// `systemd.{version,features}`: the number of its version, and what it was built with (`+PAM
+/// -APPARMOR …`).
+/// - Source: systemd, asked over D-Bus; `null` where it cannot be asked.
+pub(super) fn systemd(host: &Host) -> Value {
+    let [version, features] = ["Version", "Features"].map(|name| [MANAGER, name]);
+    let get = |arguments| Call {
+        interface: "org.freedesktop.DBus.Properties",
+        method: "Get",
+        arguments,
+        ..TO_SYSTEMD
+    };
+    let [version, features] = asked(host, [get(&version), get(&features)]);
+    let version = version.as_ref().and_then(BusValue::text).and_then(number_of);
+    match version {
+        Some(version) => {
+            json!({"version": version, "features": features.as_ref().and_then(BusValue::text)})
+        }
+        None => Value::Null,
+    }
+}
+
+/// The number that a version begins with: 252 of `252.39-1~deb12u2` and of `v252`.
+fn number_of(version: &str) -> Option<u32> {
+    let digits = version.trim_start_matches('v');
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    digits[..end].parse().ok()
+}
+
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+
+/// Whom systemd is called as.
+const TO_SYSTEMD: Call<'_> = Call {
+    destination: "org.freedesktop.systemd1",
+    path: "/org/freedesktop/systemd1",
+    interface: "",
+    method: "",
+    arguments: &[],
+};
+
+/// What systemd answers, as far as it can be asked and does.
+fn asked<const N: usize>(host: &Host, calls: [Call<'_>; N]) -> [Option<BusValue>; N] {
     let mut bus = Bus::new(vec![
         Way::Private(host.roots.file("/run/systemd/private")),
         Way::Bus(host.roots.file("/run/dbus/system_bus_socket")),
     ]);
-    let call = |method| Call {
-        destination: "org.freedesktop.systemd1",
-        path: "/org/freedesktop/systemd1",
-        interface: "org.freedesktop.systemd1.Manager",
-        method,
-        arguments: &[],
-    };
-    let answers = bus.ask(&[call("ListUnits"), call("ListUnitFiles")]).unwrap_or_default();
+    let answers = bus.ask(&calls).unwrap_or_default();
     let mut answers = answers.into_iter().map(Result::ok);
-    let (units, files) = (answers.next().flatten(), answers.next().flatten());
-    services_of(units.as_ref(), files.as_ref())
+    std::array::from_fn(|_| answers.next().flatten())
 }
 
 fn services_of(units: Option<&BusValue>, files: Option<&BusValue>) -> Value {
@@ -164,6 +202,15 @@ mod tests {
         let desc = "%NAME%\nzlib\n\n%VERSION%\n1:1.3-1\n\n%ARCH%\nx86_64\n";
         let (_root, host) = host_with("var/lib/pacman/local/zlib-1/desc", desc);
         assert_eq!(packages(&host), json!({"zlib": {"version": "1:1.3-1", "arch": "x86_64"}}));
+    }
+
+    #[test]
+    fn the_version_of_systemd_is_its_number_whatever_a_distribution_adds() {
+        for (said, number) in [("252.39-1~deb12u2", Some(252)), ("v255", Some(255)), ("", None)] {
+            assert_eq!(number_of(said), number, "{said}");
+        }
+        let (_root, host) = host_with("etc/hostname", "web");
+        assert_eq!(systemd(&host), Value::Null);
     }
 
     #[test]

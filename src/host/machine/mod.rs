@@ -15,6 +15,7 @@ mod both_backs;
 pub mod change;
 pub mod command;
 pub mod diff;
+mod draft;
 mod extended;
 pub mod fault;
 mod firm;

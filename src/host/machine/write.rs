@@ -3,6 +3,7 @@
 use super::accounts::own_ids;
 use super::change::{Access, Before, Effect, Stamps, Time};
 use super::command::{Command, Output};
+use super::draft::Draft;
 use super::fault::Fault;
 use super::live::Manner;
 use super::meta::{Kind, Meta};
@@ -10,6 +11,7 @@ use super::mode::Mode;
 use super::path::Follow;
 use super::seen::Depth;
 use super::{Back, Machine};
+use crate::host::sandbox::Sandbox;
 use bytes::Bytes;
 use std::path::{Path, PathBuf};
 
@@ -126,15 +128,27 @@ impl Machine {
         let how = output.how_it_ended();
         let said = said.trim();
         let said = if said.is_empty() { String::new() } else { format!(": {said}") };
-        Err(Fault::new(format!("`{shown}` objects to the new content ({how}){said}")))
+        let why = format!("`{shown}` objects to the new content ({how}){said}");
+        if self.is_dry_run() && !self.journal.is_empty() {
+            // It may be that it misses what is foretold: it has looked at the host as it is.
+            let why = format!("{why}; it does not see what tasks before it would change");
+            return Err(Fault::denied(why));
+        }
+        Err(Fault::new(why))
     }
 
     /// Runs a command that looks at new content before it takes effect; `%s` in it is a file with
-    /// that content. It lives in memory only, so that a dry run leaves no trace.
+    /// that content. It lives in memory only, so that a dry run leaves no trace; within one nobody
+    /// else sees it.
     ///
     /// Errors: those of [`Machine::guard`].
     pub fn guard_content(&self, argv: &[String], content: &Bytes) -> Result<Output, Fault> {
-        let draft = Draft::new(content)?;
+        let scratch = self.sandbox.as_ref().and_then(Sandbox::scratch);
+        let draft = match scratch {
+            // What the walls of a dry run let a guard read.
+            Some(scratch) => Draft::within(scratch, content)?,
+            None => Draft::in_memory(content)?,
+        };
         let argv = argv.iter().map(|word| word.replace("%s", &draft.path)).collect();
         self.guard(&Command { argv, ..Command::default() })
     }
@@ -310,26 +324,5 @@ impl Attributes {
             uid: self.uid.unwrap_or(now.uid),
             gid: self.gid.unwrap_or(now.gid),
         }
-    }
-}
-
-/// A file without a name that other programs can read as long as this lives.
-struct Draft {
-    path: String,
-    _file: std::fs::File,
-}
-
-impl Draft {
-    fn new(content: &[u8]) -> Result<Self, Fault> {
-        use nix::sys::memfd::{MFdFlags, memfd_create};
-        use std::io::Write as _;
-        use std::os::fd::AsRawFd as _;
-        let fault =
-            |error: std::io::Error| Fault::new(format!("cannot hold the new content: {error}"));
-        let file = memfd_create(c"driftless-draft", MFdFlags::MFD_CLOEXEC);
-        let mut file = std::fs::File::from(file.map_err(|e| fault(e.into()))?);
-        file.write_all(content).map_err(fault)?;
-        let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
-        Ok(Self { path, _file: file })
     }
 }

@@ -42,6 +42,11 @@ impl Tip {
     pub fn name(&self) -> String {
         self.commit.to_string()
     }
+
+    /// The name of the tag's object.
+    pub fn tag(&self) -> Option<String> {
+        self.tag.map(|tag| tag.to_string())
+    }
 }
 
 /// What a commit says of itself.
@@ -117,6 +122,17 @@ impl Store {
     /// Whether a part of the history is left out.
     pub fn is_shallow(&self) -> bool {
         self.repository.is_shallow()
+    }
+
+    /// The commit of this name, to which that tag led, where both are still here.
+    ///
+    /// # Errors
+    /// Where they are not.
+    pub fn kept(&self, commit: &str, tag: Option<&str>) -> Result<Tip, Failure> {
+        let gone = || Failure::new(Reason::Store, format!("the commit {commit} is not kept"));
+        let tip = self.known(commit).ok_or_else(gone)?;
+        let tag = tag.map(|tag| Oid::from_str(tag).map_err(|_| gone())).transpose()?;
+        Ok(Tip { tag, ..tip })
     }
 
     fn known(&self, name: &str) -> Option<Tip> {

@@ -23,6 +23,7 @@ pub mod params;
 pub mod parse;
 pub mod part;
 mod pending;
+mod recap;
 pub mod record;
 pub mod report;
 mod selection;

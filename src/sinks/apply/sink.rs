@@ -5,6 +5,7 @@ use super::drift::{Drift, Looked};
 use super::executor::{Action, Inputs, Observer, Pending, Selection};
 use super::numbers::Numbers;
 use super::part::{Left, TaskKey, refers_to};
+use super::recap;
 use super::record::run_recorded;
 use super::report::{Report, Status, TaskReport};
 use crate::event::Batch;
@@ -53,6 +54,7 @@ impl StreamSink for Apply {
                     None => break,
                 },
                 () = sleep_until(due), if current.is_some() && !env.once => None,
+                () = env.runs.asked(), if current.is_some() => None,
                 drifted = drifted(&mut drift), if current.is_some() => {
                     match drifted {
                         Ok(keys) => part = Some(keys),
@@ -76,7 +78,7 @@ impl StreamSink for Apply {
             }
             let Some(set) = current.clone() else { continue };
             let mut own = runner;
-            env.runs.begin();
+            let answers = env.runs.begin();
             let begun = Instant::now();
             let whole = part.is_none();
             let ran = tokio::task::spawn_blocking(move || {
@@ -94,9 +96,11 @@ impl StreamSink for Apply {
             cx.telemetry.busy(took);
             let failed = say_how_it_ended(&end, took, whole);
             if whole {
-                numbers.add(end.as_ref().ok(), took, clock::now());
-                env.runs.end(failed);
+                let now = clock::now();
+                numbers.add(end.as_ref().ok(), took, now);
                 due = Instant::now() + self.interval;
+                let next = now.saturating_add(self.interval).as_secs_f64();
+                env.runs.end_whole(recap::of(&end, took, &env.masker), answers, next);
             } else {
                 numbers.add_repairs(end.as_ref().ok());
                 env.runs.end(failed || env.runs.last_failed());

@@ -100,6 +100,12 @@ impl Turn {
         }
         let mut turn = Self::new(Status::Failed);
         turn.returned.insert("msg".into(), failure.message.as_str().into());
+        if let Some(output) = failure.output {
+            let text = |bytes: &[u8]| Value::from(String::from_utf8_lossy(bytes));
+            turn.returned.insert("rc".into(), output.code().into());
+            turn.returned.insert("stdout".into(), text(&output.stdout));
+            turn.returned.insert("stderr".into(), text(&output.stderr));
+        }
         turn.message = Some(failure.message);
         turn.hint = failure.hint;
         turn

@@ -47,6 +47,14 @@ const LAST_SCRAPES: Duration = Duration::from_secs(2);
 /// these. Who asks for OpenMetrics gets it, others the text format 0.0.4. A source that cannot be
 /// asked is shown as it was last heard of, for up to five minutes.
 ///
+/// Beside the metrics are `/healthz` and `/readyz`, for whoever starts the agent anew or sends it
+/// work, by the same rules of TLS and users: 200 where all is well, else 503, and in both cases
+/// `{"status": "ok", "reasons": []}` with what is wrong. `/healthz` answers 503 while a component
+/// has failed and is not at work again (for ten seconds), or is stuck: batches wait for it and from
+/// one question to the next, over a minute or more, it has done nothing. `/readyz` does so too
+/// where a sink has failed to deliver anything for a minute, and until a desired state that the
+/// config declares was run once.
+///
 /// ```yaml
 /// sinks:
 ///   scrape: {type: prometheus, inputs: [host], listen: 0.0.0.0:8000}

@@ -9,20 +9,23 @@ use super::own::{Own, node_exporter_build_info};
 use crate::event::exposition::{self, Format};
 use crate::event::metric::Family;
 use crate::net::query;
-use crate::topology::context::SinkContext;
+use crate::topology::context::{Environment, SinkContext};
 use crate::topology::demand::Wanted;
-use crate::topology::telemetry::{ComponentTelemetry, Telemetry};
+use crate::topology::probe::Probe;
+use crate::topology::telemetry::ComponentTelemetry;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http_body_util::Full;
 use hyper::header::{
-    ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY,
+    WWW_AUTHENTICATE,
 };
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
 use std::convert::Infallible;
 use std::io::Write;
 use std::pin::pin;
@@ -52,6 +55,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What the way back takes of a scraper's time.
 const MARGIN: Duration = Duration::from_millis(500);
 
+/// Whether the agent is well, and whether it does what it is for.
+const HEALTH: &str = "/healthz";
+const READINESS: &str = "/readyz";
+
 /// How long the scraper waits, in seconds.
 const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
 
@@ -62,7 +69,8 @@ pub(super) struct Server {
     config: Config,
     guard: Guard,
     answers: Arc<Answers>,
-    telemetry: Telemetry,
+    env: Arc<Environment>,
+    probe: Probe,
     counters: ComponentTelemetry,
     own: Mutex<Own>,
     turns: Semaphore,
@@ -76,13 +84,13 @@ impl Server {
         answers: Arc<Answers>,
         cx: &SinkContext,
     ) -> Self {
-        let (telemetry, counters) = (cx.env.telemetry.clone(), cx.telemetry.clone());
+        let (env, counters) = (Arc::clone(&cx.env), cx.telemetry.clone());
         let (own, turns) = (
             Mutex::new(Own::new()),
             Semaphore::new(config.max_requests.min(Semaphore::MAX_PERMITS)),
         );
         let buffers = Buffers::default();
-        Self { config, guard, answers, telemetry, counters, own, turns, buffers }
+        Self { config, guard, answers, env, probe: Probe::default(), counters, own, turns, buffers }
     }
 
     /// Shakes hands where TLS is spoken, and answers what comes on the connection, until it ends
@@ -134,7 +142,8 @@ impl Server {
             return refusal;
         }
         let own = &self.config.path;
-        if path != own && path != "/" {
+        let is_probe = path != own && (path == HEALTH || path == READINESS);
+        if path != own && path != "/" && !is_probe {
             let text = format!("There is nothing here. The metrics are at {own}\n");
             return plain(StatusCode::NOT_FOUND, text);
         }
@@ -144,7 +153,12 @@ impl Server {
             refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return refusal;
         }
-        if path == own { self.scrape(request).await } else { self.index() }
+        match path {
+            _ if path == own => self.scrape(request).await,
+            HEALTH => self.told(&self.probe.ills(&self.env)),
+            READINESS => self.told(&self.probe.lacks(&self.env)),
+            _ => self.index(),
+        }
     }
 
     async fn scrape<B>(&self, request: &Request<B>) -> Answer {
@@ -184,7 +198,7 @@ impl Server {
     fn text(&self, format: Format, mut families: Vec<Family>, unanswered: usize) -> Lent {
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         if self.config.own_metrics {
-            families.extend(self.telemetry.families());
+            families.extend(self.env.telemetry.families());
             own.add_to(&mut families, unanswered);
         }
         if self.config.node_exporter_info {
@@ -214,11 +228,26 @@ impl Server {
         }
     }
 
+    /// That all is well, or what is not.
+    fn told(&self, reasons: &[String]) -> Answer {
+        let reasons: Vec<_> = reasons.iter().map(|reason| self.env.masker.mask(reason)).collect();
+        let (status, word) = match reasons.is_empty() {
+            true => (StatusCode::OK, "ok"),
+            false => (StatusCode::SERVICE_UNAVAILABLE, "failing"),
+        };
+        let text = format!("{}\n", json!({"status": word, "reasons": reasons}));
+        let mut answer = plain(status, text);
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        answer
+    }
+
     fn index(&self) -> Answer {
         let path = &self.config.path;
         let page = format!(
             "<!doctype html><html lang=\"en\"><title>Driftless</title>\
-             <h1>Driftless {}</h1><p><a href=\"{path}\">Metrics</a></html>\n",
+             <h1>Driftless {}</h1><p><a href=\"{path}\">Metrics</a> \
+             <a href=\"{HEALTH}\">Health</a> <a href=\"{READINESS}\">Readiness</a></html>\n",
             env!("CARGO_PKG_VERSION")
         );
         let mut answer = Response::new(Full::new(page.into()));

@@ -29,13 +29,13 @@ pub struct BufferSettings {
     /// Where it lies.
     #[serde(default, rename = "type")]
     pub place: Place,
-    /// How much it may hold: 4MiB in memory and 1GiB on disk unless this says otherwise. On disk
+    /// How much it may hold: 1MiB in memory and 1GiB on disk unless this says otherwise. On disk
     /// it is the size of all its files but the cursor, a few hundred bytes, and those in
     /// `damaged/`; at least 1MiB.
     #[serde(default)]
     pub max_bytes: Option<ByteSize>,
     /// How many batches a memory buffer may hold; 16 unless this says otherwise. A batch is what
-    /// a source reads at a time, up to 256KiB of a file.
+    /// a source reads at a time, up to 512KiB of a file.
     #[serde(default)]
     pub max_batches: Option<usize>,
     /// What happens to a batch that finds it full, or the disk that it lies on.

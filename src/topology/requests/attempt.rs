@@ -6,9 +6,8 @@ use crate::topology::dead_letters::DeadLetters;
 use crate::topology::limits::Rate;
 use crate::topology::request::{Answer, Rejected, Request};
 use crate::topology::supervise::MAX_CRASHES;
-use crate::topology::telemetry::ComponentTelemetry;
+use crate::topology::telemetry::{ComponentTelemetry, Failing};
 use futures::FutureExt;
-use prometheus::IntGauge;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,7 +21,7 @@ pub(super) struct Attempts<'t> {
     pub(super) rate: Rate,
     pub(super) letters: Option<DeadLetters>,
     pub(super) telemetry: &'t ComponentTelemetry,
-    pub(super) failing: IntGauge,
+    pub(super) failing: Failing,
 }
 
 /// What to do with a request.
@@ -97,7 +96,7 @@ impl Attempts<'_> {
             resume_unwind(panic)
         });
         request.crashes.store(0, Ordering::Relaxed);
-        self.failing.set(i64::from(sent.is_err()));
+        self.failing.note(sent.as_ref().map(drop).map_err(|fault| &*fault.message));
         match sent {
             Ok(answer) => {
                 let answer = request.answer.get_or_init(|| answer).clone();

@@ -89,6 +89,7 @@ const NAMES: &[&str] = &[
     "swaptotal_mb",
     "system",
     "system_vendor",
+    "systemd",
     "uptime_seconds",
     "user_dir",
     "user_gecos",
@@ -264,6 +265,10 @@ impl AnsibleFacts {
             "all_ipv6_addresses" => self.addresses("ipv6"),
             "interfaces" => self.at("interfaces").try_iter().into_iter().flatten().collect(),
             "service_mgr" => self.at("service_manager"),
+            "systemd" => match self.at(name) {
+                told if told.is_none() || told.is_undefined() => return None,
+                told => told,
+            },
             "pkg_mgr" => self.at("package_manager"),
             "machine_id" | "uptime_seconds" => self.at(name),
             "selinux" => {

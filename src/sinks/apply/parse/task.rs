@@ -226,10 +226,27 @@ impl Parser {
         args
     }
 
-    /// The parameters with those that `module_defaults` has for the module; own ones win. Of the
-    /// defaults only the innermost that name the module count, so that `{}` takes back others.
-    fn with_defaults(&mut self, module: &Module, mut args: Node, defaults: Option<&Node>) -> Node {
+    /// The parameters with those that `module_defaults` has for the module, and then with those that
+    /// it has for modules which do the work; own ones win.
+    fn with_defaults(&mut self, module: &Module, args: Node, defaults: Option<&Node>) -> Node {
         let Some(defaults) = defaults else { return args };
+        let args = self.with_defaults_of(module.name, module, args, defaults);
+        module
+            .hands_on_to()
+            .iter()
+            .fold(args, |args, name| self.with_defaults_of(name, module, args, defaults))
+    }
+
+    /// Those for the module `name`, as far as `module` has them too. Of the defaults only the
+    /// innermost that name the module count, so that `{}` takes back others.
+    fn with_defaults_of(
+        &mut self,
+        name: &str,
+        module: &Module,
+        mut args: Node,
+        defaults: &Node,
+    ) -> Node {
+        let is_own = name == module.name;
         for map in defaults.as_list().unwrap_or(std::slice::from_ref(defaults)).iter().rev() {
             let Some(modules) = map.as_map() else {
                 if map.value != Value::Null {
@@ -239,7 +256,7 @@ impl Parser {
                 continue;
             };
             for (key, more) in modules {
-                if tasks::without_prefix(&key.name) != module.name {
+                if tasks::without_prefix(&key.name) != name {
                     continue;
                 }
                 let (Value::Map(entries), Some(more)) = (&mut args.value, more.as_map()) else {
@@ -251,7 +268,8 @@ impl Parser {
                         other == key
                             || (canonical(key).is_some() && canonical(other) == canonical(key))
                     };
-                    if !entries.iter().any(own) {
+                    let is_known = is_own || canonical(key).is_some();
+                    if is_known && !entries.iter().any(own) {
                         entries.push((key.clone(), node.clone()));
                     }
                 }

@@ -135,25 +135,7 @@ impl Manager for Dnf {
     }
 
     fn installed(&self, machine: &Machine) -> Result<Installed, Failure> {
-        let argv = ["rpm", "--query", "--all", "--queryformat", FORMAT].map(str::to_owned).into();
-        let environment = self.environment.clone();
-        let command = Command { argv, environment, ..Command::default() };
-        let output = machine.query(&command)?;
-        if !output.is_success() {
-            return Err(managers::complaint(&command, &output));
-        }
-        let said = String::from_utf8_lossy(&output.stdout);
-        let mut installed = Installed::new();
-        for line in said.lines() {
-            if let [name, epoch, version, release, architecture] =
-                line.split('|').collect::<Vec<_>>()[..]
-            {
-                let epoch = if epoch == "0" { String::new() } else { format!("{epoch}:") };
-                let version = format!("{epoch}{version}-{release}.{architecture}");
-                installed.entry(name.to_owned()).or_default().insert(version);
-            }
-        }
-        Ok(installed)
+        installed(machine, &self.environment)
     }
 
     fn has(&self, _: &Machine, installed: &Installed, name: &str) -> Result<bool, Failure> {
@@ -208,6 +190,31 @@ impl Manager for Dnf {
         environment.extend(self.environment.iter().cloned());
         Command { argv, environment, ..Command::default() }
     }
+}
+
+/// The packages of rpm.
+pub(super) fn installed(
+    machine: &Machine,
+    environment: &[(String, String)],
+) -> Result<Installed, Failure> {
+    let argv = ["rpm", "--query", "--all", "--queryformat", FORMAT].map(str::to_owned).into();
+    let command = Command { argv, environment: environment.to_vec(), ..Command::default() };
+    let output = machine.query(&command)?;
+    if !output.is_success() {
+        return Err(managers::complaint(&command, &output));
+    }
+    let said = String::from_utf8_lossy(&output.stdout);
+    let mut installed = Installed::new();
+    for line in said.lines() {
+        if let [name, epoch, version, release, architecture] =
+            line.split('|').collect::<Vec<_>>()[..]
+        {
+            let epoch = if epoch == "0" { String::new() } else { format!("{epoch}:") };
+            let version = format!("{epoch}{version}-{release}.{architecture}");
+            installed.entry(name.to_owned()).or_default().insert(version);
+        }
+    }
+    Ok(installed)
 }
 
 fn pairs(installed: &Installed) -> impl Iterator<Item = (&String, &String)> {

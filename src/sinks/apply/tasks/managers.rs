@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The property that is which versions are installed.
-const VERSION: &str = "version";
+pub(super) const VERSION: &str = "version";
 
 /// The states that all of them know, two of them by an old name too.
 pub(super) const STATES: &[&str] = &["absent", "installed", "latest", "present", "removed"];
@@ -49,6 +49,16 @@ pub(super) trait Manager {
     /// Whether what is asked for as `name` is there.
     fn has(&self, machine: &Machine, installed: &Installed, name: &str) -> Result<bool, Failure>;
 
+    /// What a package of it is called in a plan.
+    fn called(&self, name: &str) -> String {
+        package_property(name)
+    }
+
+    /// Whether it did its work, by how it ended.
+    fn is_done(&self, output: &Output) -> bool {
+        output.is_success()
+    }
+
     /// How it is started for these words.
     fn command(&self, words: &[&str], names: &[String]) -> Command;
 }
@@ -76,7 +86,7 @@ pub(super) fn transact(
             for name in named {
                 let is = (state != State::Absent).then(|| "what it will choose".to_owned());
                 let was = version(&before, name);
-                machine.note_property(&database, &package_property(name), VERSION, [was, is])?;
+                machine.note_property(&database, &manager.called(name), VERSION, [was, is])?;
             }
             // What comes or goes with them only the manager knows.
             return Ok(Outcome { unknown: true, ..Outcome::default() });
@@ -88,9 +98,9 @@ pub(super) fn transact(
     let changed: Vec<&String> = all.iter().filter(is_other).copied().collect();
     for name in &changed {
         let sides = [version(&before, name), version(&after, name)];
-        machine.note_property(&database, &package_property(name), VERSION, sides)?;
+        machine.note_property(&database, &manager.called(name), VERSION, sides)?;
     }
-    if !output.is_success() {
+    if !manager.is_done(&output) {
         return Err(complaint(command, &output));
     }
     for name in named.iter().filter(|_| state == State::Absent) {
@@ -118,7 +128,7 @@ pub(super) fn to_change(
     let installed = manager.installed(machine)?;
     let mut wanted = Vec::new();
     for name in names {
-        let foretold = machine.foretold_property(&package_property(name), VERSION);
+        let foretold = machine.foretold_property(&manager.called(name), VERSION);
         let is_there = match foretold {
             Some(version) => version.is_some(),
             None => manager.has(machine, &installed, name)?,
@@ -154,7 +164,8 @@ fn version(installed: &Installed, name: &str) -> Option<String> {
 /// What a manager says to what it does not do.
 pub(super) fn complaint(command: &Command, output: &Output) -> Failure {
     let program = command.argv.first().map_or("", String::as_str);
-    Failure::new(format!("{program}: {}: {}", output.how_it_ended(), last_line(output)))
+    let why = format!("{program}: {}: {}", output.how_it_ended(), last_line(output));
+    Failure::new(why).of_program(output)
 }
 
 fn last_line(output: &Output) -> String {

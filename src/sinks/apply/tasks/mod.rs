@@ -31,6 +31,7 @@ mod file;
 mod file_attributes;
 mod filesystem;
 mod find;
+mod gem;
 mod get_url;
 mod getent;
 mod git;
@@ -60,6 +61,8 @@ mod mount;
 mod mount_facts;
 mod multipart;
 mod nftables;
+mod npm;
+mod openrc;
 mod pack;
 mod package;
 mod package_facts;
@@ -109,6 +112,7 @@ mod wait_for;
 mod web;
 mod xattr;
 mod yaml_file;
+mod zypper;
 
 use super::params::{Params, Spec};
 use super::parse::RoleFiles;
@@ -118,6 +122,7 @@ use crate::event::tree::Node;
 use crate::expr::jinja::Problem;
 use crate::expr::scope::Scope;
 use crate::host::machine::Machine;
+use crate::host::machine::command::Output;
 use crate::host::machine::fault::Fault;
 use indexmap::IndexMap;
 use minijinja::Value;
@@ -161,6 +166,7 @@ pub static MODULES: &[&Module] = &[
     &file::MODULE,
     &filesystem::MODULE,
     &find::MODULE,
+    &gem::MODULE,
     &get_url::MODULE,
     &getent::MODULE,
     &git::MODULE,
@@ -187,16 +193,16 @@ pub static MODULES: &[&Module] = &[
     &mount::MODULE,
     &mount_facts::MODULE,
     &nftables::MODULE,
+    &npm::MODULE,
+    &openrc::MODULE,
     &package::MODULE,
     &package_facts::MODULE,
+    &pacman::MODULE,
     &pam_limits::MODULE,
     &pause::MODULE,
     &ping::MODULE,
-    &process::MODULE,
-    &pacman::MODULE,
-    &pause::MODULE,
-    &ping::MODULE,
     &pip::MODULE,
+    &process::MODULE,
     &raw::MODULE,
     &reboot::MODULE,
     &replace::MODULE,
@@ -231,10 +237,11 @@ pub static MODULES: &[&Module] = &[
     &wait_for::MODULE,
     &xattr::MODULE,
     &yaml_file::MODULE,
+    &zypper::MODULE,
 ];
 
 /// Modules that task files use and this version has not.
-pub const NOT_YET: &[&str] = &["async_status", "expect", "gem", "npm", "zypper"];
+pub const NOT_YET: &[&str] = &["async_status", "expect"];
 
 /// One task type.
 #[derive(Debug)]
@@ -259,6 +266,11 @@ impl Module {
     pub(super) fn acts(&self, args: &Node) -> bool {
         let looks = |looking: &[&str]| looking.iter().any(|name| args.get(name).is_some());
         self.acts_unless.is_some_and(|looking| !looks(looking))
+    }
+
+    /// The modules that may do its work: their `module_defaults` count for it too.
+    pub(super) fn hands_on_to(&self) -> &'static [&'static str] {
+        if self.name == service::MODULE.name { service::MANAGERS } else { &[] }
     }
 
     /// Whether it can run as another user: commands can, and what leaves the host alone.
@@ -405,12 +417,20 @@ pub struct Failure {
     pub depends_on: Option<usize>,
     /// It only failed because a dry run must not write, so that it is unknown too.
     pub is_denial: bool,
+    /// What the program said that did not do it.
+    pub output: Option<Box<Output>>,
 }
 
 impl Failure {
     /// A complaint.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, depends_on: None, is_denial: false }
+        let message = message.into();
+        Self { message, hint: None, depends_on: None, is_denial: false, output: None }
+    }
+
+    /// The same, with what a program said: `rc`, `stdout` and `stderr` of the result.
+    pub(super) fn of_program(self, output: &Output) -> Self {
+        Self { output: Some(Box::new(output.clone())), ..self }
     }
 
     /// The first of several complaints.

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 pub(super) static MODULE: Module = Module {
     name: "modprobe",
-    summary: "Makes sure that a module of the kernel is loaded, or not.",
+    summary: "Makes sure that a module of the kernel is loaded, or not. Tried against a stand-in for \
+              `modprobe` alone.",
     acts_unless: None,
     spec: Spec::new(&[
         Param::new("name", Kind::Text).required().says("The module."),

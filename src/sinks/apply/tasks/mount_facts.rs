@@ -5,6 +5,7 @@ use crate::event::fault::Diagnostic;
 use crate::host::machine::Machine;
 use crate::host::machine::command::Command;
 use crate::host::machine::path::Follow;
+use crate::host::mounts::unescape;
 use crate::sinks::apply::params::{Kind, Param, Params, Spec};
 use globset::{Glob, GlobMatcher};
 use indexmap::IndexMap;
@@ -234,7 +235,8 @@ fn of_table(source: &str, line: &str) -> Option<Told> {
     if line.starts_with('#') {
         return None;
     }
-    let fields: Vec<String> = line.split_whitespace().map(unescape).collect();
+    let plain = |field: &str| String::from_utf8_lossy(&unescape(field.as_bytes())).into_owned();
+    let fields: Vec<String> = line.split_whitespace().map(plain).collect();
     let [device, point, fstype, options, numbers @ ..] = &fields[..] else { return None };
     let numbers = ["dump", "passno"].into_iter().zip(numbers);
     let numbers = numbers.map_while(|(name, text)| Some((name, text.parse().ok()?))).collect();
@@ -252,27 +254,6 @@ fn of_mount(line: &str) -> Option<Told> {
         [device, point, fstype, options.split(')').next()?].map(str::to_owned);
     let (source, line) = ("mount".to_owned(), line.to_owned());
     Some(Told { source, line, device, point, fstype, options, numbers: Vec::new() })
-}
-
-/// Undoes what stands for bytes that would part a field: `\040`.
-fn unescape(field: &str) -> String {
-    let mut out = Vec::new();
-    let mut rest = field.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let octal = after.get(..3).filter(|_| byte == b'\\');
-        let code = octal.and_then(|digits| std::str::from_utf8(digits).ok());
-        match code.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(decoded) => {
-                out.push(decoded);
-                rest = &after[3..];
-            }
-            None => {
-                out.push(byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// File systems by their number, and the devices that they are on.

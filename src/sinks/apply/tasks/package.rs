@@ -1,6 +1,6 @@
 //! `package`: packages with whatever the host manages them with.
 
-use super::{Failure, Module, Outcome, Task, TaskContext, apk, apt, dnf, no_check, pacman};
+use super::{Failure, Module, Outcome, Task, TaskContext, apk, apt, dnf, no_check, pacman, zypper};
 use crate::event::tree::{Key, Node, Value as Tree};
 use crate::host::machine::Machine;
 use crate::host::machine::path::Follow;
@@ -20,7 +20,7 @@ pub(super) static MODULE: Module = Module {
             ),
             Param::new("use", Kind::Text).says(
                 "The package manager; `auto`, where not given, takes that of the host. This version \
-                 knows `apt`, `dnf`, `yum`, `pacman` and `apk`.",
+                 knows `apt`, `dnf`, `yum`, `zypper`, `pacman` and `apk`.",
             ),
         ])
     },
@@ -29,8 +29,8 @@ pub(super) static MODULE: Module = Module {
 };
 
 /// The managers' own tasks.
-static MODULES: [&Module; 5] =
-    [&apt::MODULE, &dnf::MODULE, &dnf::YUM, &pacman::MODULE, &apk::MODULE];
+static MODULES: [&Module; 6] =
+    [&apt::MODULE, &dnf::MODULE, &dnf::YUM, &zypper::MODULE, &pacman::MODULE, &apk::MODULE];
 
 /// Package managers by the programs that they are.
 const MANAGERS: [(&str, &str); 7] = [

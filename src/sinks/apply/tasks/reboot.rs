@@ -9,7 +9,7 @@ use std::path::Path;
 
 pub(super) static MODULE: Module = Module {
     name: "reboot",
-    summary: "Starts the host again.",
+    summary: "Starts the host again. Tried against a stand-in for `shutdown` alone.",
     acts_unless: Some(&["only_if"]),
     spec: Spec {
         not_yet: &[&["boot_time_command", "reboot_command"]],

@@ -2,7 +2,7 @@
 
 use super::systemd::{self, Systemd};
 use super::sysvinit::{self, Script};
-use super::{Failure, Module, Outcome, Task, TaskContext, no_check};
+use super::{Failure, Module, Outcome, Task, TaskContext, no_check, openrc};
 use crate::event::tree::{Key, Node, Value as Tree};
 use crate::host::machine::Machine;
 use crate::sinks::apply::params::{Kind, Param, Params, Spec, Stage};
@@ -13,7 +13,6 @@ pub(super) static MODULE: Module = Module {
     acts_unless: None,
     spec: Spec {
         one_of: &[&["enabled", "state"]],
-        not_yet: &[&["pattern"]],
         ..Spec::new(&[
             Param::new("name", Kind::Text).required().says("The service."),
             Param::new("state", Kind::OneOf(&["reloaded", "restarted", "started", "stopped"])).says(
@@ -21,9 +20,14 @@ pub(super) static MODULE: Module = Module {
                  run.",
             ),
             Param::new("enabled", Kind::Bool).says("Whether it starts by itself."),
+            Param::new("pattern", Kind::Text).says(
+                "Of a script a part of what a process of it was started with: it runs where there is one, \
+                 whatever its `status` answers. systemd is asked itself.",
+            ),
             Param::new("use", Kind::Text).says(
-                "What manages services: `systemd` or `sysvinit`; `auto`, where not given, takes \
-                 systemd where it is at work or installed, else the script in `/etc/init.d`.",
+                "What manages services: `systemd`, `openrc` or `sysvinit`; `auto`, where not given, \
+                 takes systemd where it is at work, OpenRC where that is installed, else systemd or \
+                 the script in `/etc/init.d`.",
             ),
             Param::new("sleep", Kind::Int).says(
                 "How long to wait between stop and start of a restart, in seconds; systemd needs \
@@ -32,12 +36,16 @@ pub(super) static MODULE: Module = Module {
             Param::new("arguments", Kind::Texts)
                 .or(&["args"])
                 .says("Further arguments for a script; systemd takes none."),
-            Param::new("runlevel", Kind::Text).says("Accepted, and without effect."),
+            Param::new("runlevel", Kind::Text)
+                .says("Of OpenRC the runlevel; `default` where not given. Others have none."),
         ])
     },
     check: no_check,
     build: |params| Box::new(Service { params }),
 };
+
+/// The tasks that it hands its work on to, that of most hosts first.
+pub(super) const MANAGERS: &[&str] = &["systemd", "sysvinit", "openrc"];
 
 struct Service {
     params: Params,
@@ -51,10 +59,11 @@ impl Task for Service {
                 let params = self.handed_on()?;
                 Systemd { params }.converge(machine, cx)
             }
+            "openrc" => openrc::converge(&self.params, machine, cx),
             "sysvinit" => sysvinit::converge(&self.params, machine, cx),
             other => {
                 let why = format!("the service manager `{other}` is not supported");
-                let hint = "`systemd` and `sysvinit` are".to_owned();
+                let hint = "`systemd`, `openrc` and `sysvinit` are".to_owned();
                 Err(Failure { hint: Some(hint), ..Failure::new(why) })
             }
         }
@@ -68,6 +77,9 @@ impl Service {
         }
         if systemd::runs(machine)? {
             return Ok("systemd".to_owned());
+        }
+        if openrc::is_here(machine)? {
+            return Ok("openrc".to_owned());
         }
         let has_script = Script::find(machine, name)?.is_some();
         // A script can be started where systemd is only installed.

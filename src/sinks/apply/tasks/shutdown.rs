@@ -10,7 +10,7 @@ use std::path::Path;
 
 pub(super) static MODULE: Module = Module {
     name: "shutdown",
-    summary: "Turns the host off.",
+    summary: "Turns the host off. Tried against a stand-in for `shutdown` alone.",
     acts_unless: Some(&[]),
     spec: Spec::new(&[
         Param::new("delay", Kind::Any).says(

@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 
 pub(super) static MODULE: Module = Module {
     name: "swapfile",
-    summary: "Makes sure that the kernel can swap to a file, now and after the next start, or not.",
+    summary: "Makes sure that the kernel can swap to a file, now and after the next start, or not. Tried \
+              against stand-ins for `swapon` and `swapoff` alone.",
     acts_unless: None,
     spec: Spec::new(&[
         Param::new("path", Kind::Path)

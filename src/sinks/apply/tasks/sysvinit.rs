@@ -1,6 +1,6 @@
 //! `sysvinit`: services that are scripts in `/etc/init.d`.
 
-use super::{Failure, Module, Outcome, Task, TaskContext};
+use super::{Failure, Module, Outcome, Task, TaskContext, session};
 use crate::event::fault::Diagnostic;
 use crate::host::machine::Machine;
 use crate::host::machine::command::{Command, Output, Ran};
@@ -15,7 +15,7 @@ pub(super) static MODULE: Module = Module {
     acts_unless: None,
     spec: Spec {
         one_of: &[&["enabled", "state"]],
-        not_yet: &[&["daemonize", "pattern", "runlevels"]],
+        not_yet: &[&["daemonize", "runlevels"]],
         ..Spec::new(&[
             Param::new("name", Kind::Text).or(&["service"]).required().says("The script."),
             Param::new("state", Kind::OneOf(&["reloaded", "restarted", "started", "stopped"]))
@@ -24,6 +24,10 @@ pub(super) static MODULE: Module = Module {
                      each time.",
                 ),
             Param::new("enabled", Kind::Bool).says("Whether it starts by itself."),
+            Param::new("pattern", Kind::Text).says(
+                "A part of what a process of it was started with: it runs where there is one, whatever \
+                 its `status` answers.",
+            ),
             Param::new("sleep", Kind::Int)
                 .says("How long to wait between stop and start of a restart, in seconds."),
             Param::new("arguments", Kind::Texts)
@@ -40,7 +44,7 @@ const SCRIPTS: &str = "/etc/init.d";
 /// The runlevels of a host that works for many users.
 const LEVELS: [&str; 4] = ["/etc/rc2.d", "/etc/rc3.d", "/etc/rc4.d", "/etc/rc5.d"];
 
-fn check(params: &Params) -> Vec<Diagnostic> {
+pub(super) fn check(params: &Params) -> Vec<Diagnostic> {
     let name = params.text("name").unwrap_or("-");
     let is_file_name = !name.is_empty() && !name.contains('/') && !name.starts_with('.');
     if params.text("name").is_none() || is_file_name {
@@ -63,6 +67,15 @@ impl Script {
         let path = Path::new(SCRIPTS).join(&name);
         let is_there = machine.stat(&path, Follow::Yes)?.is_some();
         Ok(is_there.then_some(Self { name, path }))
+    }
+
+    /// The same; one that there is not is an error.
+    pub(super) fn required(machine: &Machine, service: &str) -> Result<Self, Failure> {
+        Self::find(machine, service)?.ok_or_else(|| {
+            let why = format!("Could not find the requested service {service}: host");
+            let hint = format!("there is no script {SCRIPTS}/{service}");
+            Failure { hint: Some(hint), ..Failure::new(why) }
+        })
     }
 
     fn is_enabled(&self, machine: &Machine) -> Result<bool, Failure> {
@@ -128,11 +141,7 @@ pub(super) fn converge(
     cx: &TaskContext<'_>,
 ) -> Result<Outcome, Failure> {
     let name = params.text("name").unwrap_or_default();
-    let Some(script) = Script::find(machine, name)? else {
-        let failure = Failure::new(format!("Could not find the requested service {name}: host"));
-        let hint = format!("there is no script {SCRIPTS}/{name}");
-        return Err(Failure { hint: Some(hint), ..failure });
-    };
+    let script = Script::required(machine, name)?;
     let mut outcome = Outcome::default().with("name", name);
     if params.has("enabled") {
         let wanted = params.flag("enabled", false);
@@ -140,9 +149,21 @@ pub(super) fn converge(
         outcome = outcome.with("enabled", wanted);
     }
     let Some(state) = params.text("state") else { return Ok(outcome) };
-    let job = Job { params, script: &script, environment: cx.environment };
-    job.settle(machine, state)?;
+    let start = vec![script.path.display().to_string()];
+    settle(params, machine, cx, &script, start)?;
     Ok(outcome.with("state", if state == "stopped" { "stopped" } else { "started" }))
+}
+
+/// Brings about the state that is asked for; `start` and a verb are the command that does.
+pub(super) fn settle(
+    params: &Params,
+    machine: &mut Machine,
+    cx: &TaskContext<'_>,
+    script: &Script,
+    start: Vec<String>,
+) -> Result<(), Failure> {
+    let job = Job { params, script, start, environment: cx.environment };
+    params.text("state").map_or(Ok(()), |state| job.settle(machine, state))
 }
 
 impl Task for Sysvinit {
@@ -154,12 +175,14 @@ impl Task for Sysvinit {
 struct Job<'a> {
     params: &'a Params,
     script: &'a Script,
+    start: Vec<String>,
     environment: &'a [(String, String)],
 }
 
 impl Job<'_> {
     fn command(&self, verb: &str) -> Command {
-        let mut argv = vec![self.script.path.display().to_string(), verb.to_owned()];
+        let mut argv = self.start.clone();
+        argv.push(verb.to_owned());
         argv.extend(self.params.texts("arguments").unwrap_or_default().iter().cloned());
         Command { argv, environment: self.environment.to_vec(), ..Command::default() }
     }
@@ -167,6 +190,9 @@ impl Job<'_> {
     fn is_running(&self, machine: &Machine) -> Result<bool, Failure> {
         match machine.foretold_property(&self.script.of(), "state") {
             Some(foretold) => Ok(foretold.as_deref() == Some("running")),
+            None if self.params.has("pattern") => {
+                has_process(machine, self.params.text("pattern").unwrap_or_default())
+            }
             None => Ok(machine.guard(&self.command("status"))?.is_success()),
         }
     }
@@ -197,6 +223,19 @@ impl Job<'_> {
         let sides = [word(is_running), word(wanted != "stopped")];
         Ok(machine.note_property(&self.script.path, &self.script.of(), "state", sides)?)
     }
+}
+
+/// Whether a process was started with this among its words, this program and what started it aside.
+fn has_process(machine: &Machine, pattern: &str) -> Result<bool, Failure> {
+    let ours = session::with_parents(machine);
+    let names = machine.list(Path::new("/proc"))?;
+    let pids = names.iter().filter_map(|name| name.to_str()?.parse::<u32>().ok());
+    let mut others = pids.filter(|pid| !ours.contains(pid));
+    Ok(others.any(|pid| {
+        // It may end while it is looked at.
+        let words = machine.read(Path::new(&format!("/proc/{pid}/cmdline"))).unwrap_or_default();
+        String::from_utf8_lossy(&words).replace('\0', " ").contains(pattern)
+    }))
 }
 
 fn complaint(what: &str, output: &Output) -> Failure {

@@ -178,11 +178,52 @@ impl Ufw {
         }
         let argv = with_program("ufw", &self.words(rule, deletes));
         let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
-        let back = with_program("ufw", &self.words(rule, true));
-        let back: Vec<&str> = back.iter().map(String::as_str).collect();
+        let back = match deletes {
+            // What a dry run would put back nobody asks.
+            true if machine.is_dry_run() => None,
+            true => self.put_back(machine, rule)?,
+            false => Some(self.words(rule, true)),
+        };
+        let back = back.map(|words| with_program("ufw", &words));
+        let back: Option<Vec<&str>> =
+            back.as_ref().map(|argv| argv.iter().map(String::as_str).collect());
         let before = if deletes { "present" } else { "absent" };
-        // One that was deleted cannot be put back to its place among the others.
-        step(machine, &of, [before, wanted], &argv, (!deletes).then_some(&back[..]))
+        step(machine, &of, [before, wanted], &argv, back.as_deref())
+    }
+
+    /// The arguments that put a rule back where it is now, once it is deleted. `None` where its place
+    /// cannot be told.
+    fn put_back(&self, machine: &Machine, rule: &str) -> Result<Option<Vec<String>>, Failure> {
+        let argv = [vec!["--dry-run".to_owned()], self.words(rule, true)].concat();
+        let argv = with_program("ufw", &argv);
+        let output = machine.guard(&Command { argv, ..Command::default() })?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        // Rules for version 6 of IP are counted on from those for version 4.
+        let mut before = 0;
+        for (at, (file, mark)) in RULES.iter().enumerate() {
+            let now = system::read(machine, Path::new(file))?.unwrap_or_default();
+            let now: Vec<&str> = tuples(&now).collect();
+            if let Some(left) = told(&said, at, mark) {
+                let left: Vec<&str> = tuples(left).collect();
+                let same = now.iter().zip(&left).take_while(|(one, other)| one == other).count();
+                if let Some(gone) = now.get(same).filter(|_| now.len() == left.len() + 1) {
+                    let mut words = self.words(rule, false);
+                    if let Some(comment) =
+                        comment(gone).filter(|_| !words.contains(&"comment".into()))
+                    {
+                        words.extend(["comment".to_owned(), comment]);
+                    }
+                    if same < left.len() {
+                        let place = (before + same + 1).to_string();
+                        let at = usize::from(self.params.flag("route", false));
+                        words.splice(at..at, ["insert".to_owned(), place]);
+                    }
+                    return Ok(Some(words));
+                }
+            }
+            before += now.len();
+        }
+        Ok(None)
     }
 
     /// The rule as arguments.
@@ -196,7 +237,8 @@ impl Ufw {
         }
         if deletes {
             add(&["delete"]);
-        } else if let Some(number) = params.int("insert") {
+        } else if let Some(number) = params.int("insert").filter(|_| !params.flag("delete", false))
+        {
             add(&["insert", &number.to_string()]);
         }
         add(&[rule]);
@@ -291,14 +333,36 @@ fn is_so(machine: &Machine, words: &[String]) -> Result<bool, Failure> {
         return Err(Failure { is_denial: machine.is_dry_run(), ..failure });
     }
     for (at, (file, mark)) in RULES.iter().enumerate() {
-        let Some(begin) = said.find(mark) else { continue };
-        let end = RULES.get(at + 1).and_then(|(_, mark)| said.find(mark)).unwrap_or(said.len());
+        let Some(told) = told(&said, at, mark) else { continue };
         let now = system::read(machine, Path::new(file))?.unwrap_or_default();
-        if !tuples(&now).eq(tuples(said.get(begin..end).unwrap_or_default())) {
+        if !tuples(&now).eq(tuples(told)) {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// Any text in place of what `ufw --dry-run` says.
+#[cfg(any(test, fuzzing))]
+pub(super) fn hostile(text: &str) {
+    for (at, (_, mark)) in RULES.iter().enumerate() {
+        tuples(told(text, at, mark).unwrap_or(text)).for_each(|tuple| drop(comment(tuple)));
+    }
+}
+
+/// What `ufw --dry-run` says of one of its files, if it says something.
+fn told<'t>(said: &'t str, at: usize, mark: &str) -> Option<&'t str> {
+    let begin = said.find(mark)?;
+    let end = RULES.get(at + 1).and_then(|(_, mark)| said.find(mark)).unwrap_or(said.len());
+    said.get(begin..end)
+}
+
+/// The comment of a rule, which its line has in digits of base 16.
+fn comment(tuple: &str) -> Option<String> {
+    let digits = tuple.split_whitespace().find_map(|word| word.strip_prefix("comment="))?;
+    let pairs = (0..digits.len()).step_by(2);
+    let bytes = pairs.map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok());
+    String::from_utf8(bytes.collect::<Option<Vec<u8>>>()?).ok()
 }
 
 /// The lines that say what rules there are.

@@ -369,6 +369,10 @@ fn restore_policy(machine: &mut Machine, old: Option<Bytes>) -> Result<(), Failu
 
 /// What apt says to what it does not do, in Ansible's words where those are known.
 pub(super) fn complaint(output: &Output) -> Failure {
+    why_not(output).of_program(output)
+}
+
+fn why_not(output: &Output) -> Failure {
     let said = [&output.stderr, &output.stdout].map(|bytes| String::from_utf8_lossy(bytes));
     let lines = || said.iter().flat_map(|text| text.lines());
     let errors: Vec<&str> = lines().filter_map(|line| line.strip_prefix("E: ")).collect();

@@ -1,5 +1,6 @@
 //! `iptables`: a rule of the kernel's packet filter, a chain or its policy.
 
+mod place;
 mod rule;
 
 use super::{Failure, Module, Outcome, Task, TaskContext, system};
@@ -205,11 +206,20 @@ impl Job<'_> {
 
     /// The command for an action on a chain, with more words behind.
     fn argv(&self, action: &str, chain: Option<&str>, more: &[&str]) -> Vec<String> {
+        let place = self.params.text("rule_num").filter(|_| action == "-I");
+        self.argv_at(action, chain, place, more)
+    }
+
+    /// The same at a place among the rules of the chain.
+    fn argv_at(
+        &self,
+        action: &str,
+        chain: Option<&str>,
+        place: Option<&str>,
+        more: &[&str],
+    ) -> Vec<String> {
         let mut argv = system::argv(&[self.program, "-t", self.table, action]);
-        argv.extend(chain.map(str::to_owned));
-        if action == "-I" {
-            argv.extend(self.params.text("rule_num").map(str::to_owned));
-        }
+        argv.extend(chain.into_iter().chain(place).map(str::to_owned));
         if let Some(wait) = self.params.text("wait") {
             argv.extend(system::argv(&["-w", wait]));
         }
@@ -268,8 +278,16 @@ impl Job<'_> {
         let action = if self.params.text("action") == Some("insert") { "-I" } else { "-A" };
         let make = self.argv(action, Some(chain), &words);
         let remove = self.argv("-D", Some(chain), &words);
-        // One that was removed cannot be put back to its place among the others.
-        self.step(machine, &name, [is_there, is_wanted], [make, remove], is_wanted)
+        let goes = is_there && !is_wanted && !machine.is_dry_run();
+        let place = goes.then(|| place::of(machine, self.program, [self.table, chain], &remove));
+        let place = place.flatten();
+        let make = match place {
+            Some(place) => self.argv_at("-I", Some(chain), Some(&place.to_string()), &words),
+            None => make,
+        };
+        // Where its place among the others is not known, it is not put back.
+        let can_undo = is_wanted || place.is_some();
+        self.step(machine, &name, [is_there, is_wanted], [make, remove], can_undo)
     }
 
     /// Has something be there or not; `can_undo` says whether the other command takes it back.
@@ -332,13 +350,14 @@ impl Job<'_> {
             return Err(Failure::new(format!("the rules cannot be told: {said}")));
         }
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        let rules = said.lines().filter(|line| line.starts_with("-A ")).count();
-        if rules == 0 && !machine.foretells_state_of(&self.of("rule ")) {
+        let rules: Vec<&str> = said.lines().filter(|line| line.starts_with("-A ")).collect();
+        if rules.is_empty() && !machine.foretells_state_of(&self.of("rule ")) {
             return Ok(());
         }
         let argv = self.argv("-F", chain, &[]);
-        let before = format!("{rules} rules");
+        let before = format!("{} rules", rules.len());
         let after = "none".to_owned();
-        Ok(machine.transition(&Transition { of, before, after, argv, back: None })?)
+        let back = Some(place::put_back(self.program, self.table, &rules));
+        Ok(machine.transition(&Transition { of, before, after, argv, back })?)
     }
 }

@@ -222,9 +222,9 @@ fn complaint(output: &Output) -> Failure {
     if said.contains("externally-managed-environment") {
         let why = "pip: the packages of this host's Python are not pip's to change";
         let hint = "install into a `virtualenv`, or say `break_system_packages: true`".to_owned();
-        return Failure { hint: Some(hint), ..Failure::new(why) };
+        return Failure { hint: Some(hint), ..Failure::new(why) }.of_program(output);
     }
     let last = || said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no word why");
     let why = if errors.is_empty() { last().to_owned() } else { errors.join("; ") };
-    Failure::new(format!("pip: {}: {why}", output.how_it_ended()))
+    Failure::new(format!("pip: {}: {why}", output.how_it_ended())).of_program(output)
 }
