@@ -3,6 +3,7 @@
 use crate::accounts::{APPLY, reports, said_in_root, tasks};
 use crate::installed::has;
 use driftless::event::task::each_task;
+use driftless::event::tree::Node;
 
 /// Units of every kind that matters here.
 const UNITS: &str = r#"
@@ -276,7 +277,7 @@ tasks:
     );
     assert!(complaints.is_empty(), "{complaints:?}");
     each_task(&set.plays[0].steps, &mut |task| {
-        let given = |name| task.args.get(name).and_then(|node| node.scalar_text());
+        let given = |name| task.args.get(name).and_then(Node::scalar_text);
         let all = ["name", "state", "sleep", "daemon_reload"].map(given);
         assert_eq!(all, [Some("one"), Some("started"), Some("3"), None]);
     });
