@@ -4,8 +4,13 @@
 
 #![cfg(test)]
 
+#[path = "support/process.rs"]
+mod process;
+
+use process::{Process, comes_about};
 use std::fs::{self, Permissions};
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -244,4 +249,72 @@ fn a_file_that_sops_has_encrypted_is_read_as_json() {
     host.finds("second-one");
     fs::remove_file(host.path("bin/sops")).unwrap();
     assert!(host.apply().1.contains("`sops` is not installed"));
+}
+
+/// The token of the next request that brings something; a look whether anybody is there does not.
+fn token(listener: &TcpListener) -> String {
+    loop {
+        let mut accepted = None;
+        comes_about(|| {
+            accepted = listener.accept().ok();
+            accepted.is_some()
+        });
+        let (stream, _) = accepted.expect("somebody asks");
+        stream.set_nonblocking(false).unwrap();
+        let mut stream = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") && stream.read_line(&mut head).unwrap() > 0 {}
+        let head = head.to_lowercase();
+        let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name));
+        let length = field("content-length: ").map_or(0, |length| length.parse().unwrap());
+        stream.read_exact(&mut vec![0; length]).unwrap();
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        stream.get_mut().write_all(answer).unwrap();
+        if length > 0 {
+            return field("authorization: bearer ").unwrap_or_default().to_owned();
+        }
+    }
+}
+
+#[test]
+fn a_changed_secret_is_used_from_the_next_reload_on_and_only_its_component_starts_anew() {
+    let host = Host::new("\n  - exec: [DIR/tell]");
+    host.script("tell", "cat DIR/prints");
+    host.write("prints", "TOKEN=the-first-token\n", 0o600);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    host.write(
+        "config/topology.yml",
+        &format!(
+            "sources: {{in: {{type: file, include: [DIR/in.log]}}}}\n\
+             sinks:\n  web: {{type: http, inputs: [in], url: 'http://127.0.0.1:{port}/', batch: {{age: 50ms}}, auth: {{bearer: '{{{{ secrets.TOKEN }}}}'}}}}\n  \
+             file: {{type: file, inputs: [in], path: DIR/out.log}}\n"
+        ),
+        0o644,
+    );
+    host.write("in.log", "one\n", 0o644);
+    let log = fs::File::create(host.path("agent.log")).unwrap();
+    let agent = Process::spawn(
+        Command::new(env!("CARGO_BIN_EXE_driftless"))
+            .args(["agent", "--config", "config"])
+            .current_dir(host.dir.path())
+            .env("HOME", host.dir.path())
+            .env("DRIFTLESS_RUN_DIR", host.path("run"))
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stderr(log),
+    );
+    assert_eq!(token(&listener), "the-first-token");
+    host.write("prints", "TOKEN=the-second-token\n", 0o600);
+    let pid = agent.id().to_string();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    let log = || fs::read_to_string(host.path("agent.log")).unwrap();
+    assert!(comes_about(|| log().contains("config loaded")), "{}", log());
+    let mut lines = fs::File::options().append(true).open(host.path("in.log")).unwrap();
+    lines.write_all(b"two\n").unwrap();
+    assert_eq!(token(&listener), "the-second-token", "{}", log());
+    assert!(log().contains("kept=2 started=1 stopped=1"), "{}", log());
+    assert!(!log().contains("-token"), "{}", log());
+    assert!(agent.stop().success(), "{}", log());
 }

@@ -81,6 +81,9 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
     }
     let commit = revision.as_ref().map(|revision| revision.commit.clone());
     let board = Arc::new(Board::new(&config.graph, commit));
+    if let Some((commit, reason)) = follow.as_ref().and_then(Follow::refused) {
+        board.refused(Some((Some(commit), reason)));
+    }
     let (session, settings) = (&session, config.agent);
     let shared = Arc::clone(&env);
     let work = async |started: Started, signals: Signals| {

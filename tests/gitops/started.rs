@@ -25,6 +25,14 @@ fn a_refusal_outlives_a_restart_with_its_reason() {
     assert!(is_fine && !said.contains("revision refused"), "tried once: {said}");
     assert!(said.contains("this revision stays refused") && said.contains(&bad), "{said}");
     assert!(said.contains("tempalte"), "{said}");
+    let agent = world.agent(&[]);
+    world.wait_for_log("stays refused");
+    let told = format!("the revision {bad} was not taken");
+    let status = || world.driftless(&["status", "--config", "config"]).output().unwrap().stdout;
+    world.wait_until("`status` says that it is refused", || {
+        String::from_utf8(status()).unwrap().contains(&told)
+    });
+    assert!(agent.stop().success());
     // Under other rules it is another question.
     world.follow(&world.bare().display().to_string(), ", rewind: allow");
     let (said, _) = once(&world);

@@ -216,6 +216,11 @@ impl Follow {
         self.save();
     }
 
+    /// The revision that is refused as things are, and why.
+    pub(super) fn refused(&self) -> Option<(String, &str)> {
+        self.refusal().map(|refused| (refused.commit.clone(), &*refused.message))
+    }
+
     /// A look failed, or what it found is not taken.
     pub(super) fn refuse(&mut self, commit: Option<String>, failure: &Failure) {
         self.metrics.failed(failure.reason);
