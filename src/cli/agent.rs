@@ -11,7 +11,7 @@ use crate::config::files::AgentFile;
 use crate::config::load::{Config, Revision};
 use crate::event::fault::Diagnostic;
 use crate::event::task::SharedTaskSet;
-use crate::host::{open_files, own_text};
+use crate::host::open_files;
 use crate::topology::context::Environment;
 use crate::topology::run::{Changes, Topology};
 use prometheus::{IntCounterVec, Opts};
@@ -158,7 +158,6 @@ impl Agent<'_> {
     async fn serve(mut self, mut signals: Signals) -> Exit {
         let mut control = self.listen();
         tracing::info!(host = &*self.env.host, "running");
-        own_text::give_back();
         self.manager.ready("running");
         let mut drain: Option<(Option<Duration>, oneshot::Sender<bool>)> = None;
         let mut poll = tokio::time::interval(CONFIG_POLL);
@@ -316,7 +315,6 @@ impl Agent<'_> {
         self.env.constants.store(Arc::new(config.constants));
         match self.topology.reload(&config.graph) {
             Ok(changes) => {
-                own_text::give_back();
                 tracing::info!(
                     kept = changes.kept,
                     started = changes.started,

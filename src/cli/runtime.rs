@@ -4,6 +4,7 @@ use super::Exit;
 use super::log_limit::LogLimit;
 use super::shell::{Output, Shell};
 use crate::event::fault::Diagnostic;
+use crate::host::own_text;
 use crate::topology::context::Environment;
 use crate::topology::graph::Graph;
 use crate::topology::run::Topology;
@@ -11,7 +12,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// Threads that run components. File tailing and the executor have threads of their own.
 const WORKERS: usize = 2;
@@ -25,6 +26,11 @@ const SUM_UP: Duration = Duration::from_secs(5);
 /// What a start has come to.
 pub(super) type Started = Result<Topology, Vec<Diagnostic>>;
 
+/// After so long a start is over, with all that runs once at its beginning.
+const SETTLED: Duration = Duration::from_secs(15);
+/// What is used more seldom than this is not kept at hand.
+const TIDY: Duration = Duration::from_mins(10);
+
 /// Starts the components of `graph`, and does with them what `work` says until that comes to an end.
 /// Signals are listened to first: one that comes while components start must not cut them off.
 pub(super) fn run_topology(
@@ -36,9 +42,11 @@ pub(super) fn run_topology(
     let limit = shell.log_limit.clone();
     let start = async || {
         let sums_up = tokio::spawn(sum_up(limit.clone()));
+        let tidies = tokio::spawn(tidy());
         let signals = Signals::new().map_err(|error| shell.fail(&error.to_string()))?;
         let exit = work(Topology::start(graph, env), signals).await;
         sums_up.abort();
+        tidies.abort();
         exit.map_err(|complaints| shell.complain(&complaints, Output::Text))
     };
     let end = run(start());
@@ -56,6 +64,17 @@ async fn sum_up(limit: LogLimit) {
     loop {
         ticks.tick().await;
         limit.sum_up();
+    }
+}
+
+/// Lets go now and then of the program's own code in memory: a start, a run of apply or a look at a
+/// large config uses a great deal of it that nothing needs for long.
+async fn tidy() {
+    let mut ticks = tokio::time::interval_at(Instant::now() + SETTLED, TIDY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        own_text::give_back();
     }
 }
 

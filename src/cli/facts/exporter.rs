@@ -7,7 +7,7 @@ use crate::cli::runtime::{Signals, Started, Told, run_topology};
 use crate::cli::session::Session;
 use crate::cli::shell::{LogFormat, LogLevel, Output, Shell};
 use crate::event::tree::{Key, Node, Value};
-use crate::host::{open_files, own_text};
+use crate::host::open_files;
 use clap::ValueEnum;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
@@ -101,7 +101,6 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
     environment.keeps_state = false;
     let work = async |started: Started, mut signals: Signals| {
         let mut topology = started?;
-        own_text::give_back();
         loop {
             tokio::select! {
                 () = topology.finished() => return Ok(Exit::Failed),
