@@ -1,7 +1,7 @@
 //! `driftless apply-now`: has the running agent apply its desired state now.
 
 use super::Exit;
-use super::control::{Ask, At, Reply, complain};
+use super::control::{Ask, At, Lost, Reply, complain};
 use super::shell::{Output, Shell};
 use crate::topology::runs::Recap;
 use serde_json::json;
@@ -44,7 +44,7 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
             };
             if recap.failed { Exit::Failed } else { exit }
         }
-        (Ok(other), _) => shell.fail(&format!("the agent answers something else: {other:?}")),
+        (Ok(other), output) => complain(&Lost::unlike(&other), output, shell),
         (Err(lost), output) => complain(&lost, output, shell),
     }
 }

@@ -1,7 +1,7 @@
 //! `driftless drain`: has the running agent deliver everything and end.
 
 use super::Exit;
-use super::control::{Ask, At, Reply, complain};
+use super::control::{Ask, At, Lost, Reply, complain};
 use super::shell::{Output, Shell};
 use crate::topology::settings::Period;
 
@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
         Ok(Reply::Drained { delivered: false }) => {
             shell.fail("not everything was delivered in time; the rest is read again")
         }
-        Ok(other) => shell.fail(&format!("the agent answers something else: {other:?}")),
+        Ok(other) => complain(&Lost::unlike(&other), Output::Text, shell),
         Err(lost) => complain(&lost, Output::Text, shell),
     }
 }

@@ -34,7 +34,8 @@ const SUMMARY: &str = "driftless::repeated";
 #[derive(Clone, Default)]
 pub(super) struct LogLimit(Arc<Mutex<Known>>);
 
-type Known = HashMap<(Identifier, String), Said>;
+/// By the place that says it, the component, and the rest of the words.
+type Known = HashMap<(Identifier, Option<String>, String), Said>;
 
 struct Said {
     /// When it was last told of.
@@ -45,7 +46,6 @@ struct Said {
     window: Duration,
     again: u64,
     level: Level,
-    component: Option<String>,
 }
 
 /// What is to be said about what was said again.
@@ -92,7 +92,7 @@ impl LogLimit {
             return true;
         }
         let mut known = self.known();
-        let key = (metadata.callsite(), words.text);
+        let key = (metadata.callsite(), words.component, words.text);
         if let Some(said) = known.get_mut(&key) {
             let is_news = now.saturating_duration_since(said.last) >= QUIET;
             said.last = now;
@@ -104,8 +104,8 @@ impl LogLimit {
             return is_news;
         }
         if known.len() < MOST_KNOWN {
-            let (level, component) = (*metadata.level(), words.component);
-            let said = Said { since: now, last: now, window: FIRST, again: 0, level, component };
+            let level = *metadata.level();
+            let said = Said { since: now, last: now, window: FIRST, again: 0, level };
             known.insert(key, said);
         }
         true
@@ -122,15 +122,15 @@ enum End {
 /// Takes out what is to be told now of what came again, and forgets what came no more.
 fn due(known: &mut Known, now: Instant, end: End) -> Vec<Summary> {
     let mut summaries = Vec::new();
-    known.retain(|(_, text), said| {
+    known.retain(|(_, component, text), said| {
         let lasts = now.saturating_duration_since(said.since);
         if said.again == 0 {
             return now.saturating_duration_since(said.last) < QUIET;
         }
         if lasts >= said.window || end == End::Now {
-            let (level, component) = (said.level, said.component.clone());
+            let (component, text) = (component.clone(), text.clone());
             let (again, seconds) = (std::mem::take(&mut said.again), lasts.as_secs());
-            summaries.push(Summary { level, component, text: text.clone(), again, seconds });
+            summaries.push(Summary { level: said.level, component, text, again, seconds });
             said.since = now;
             said.window = (said.window * 2).min(LONGEST);
         }
@@ -186,10 +186,11 @@ impl Visit for Words {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "component" {
-            self.component = Some(value.to_owned());
+        // A summary names it as a field, as what it sums up did.
+        match field.name() {
+            "component" => self.component = Some(value.to_owned()),
+            _ => self.add(field, format_args!("{value}")),
         }
-        self.add(field, format_args!("{value}"));
     }
 
     fn record_f64(&mut self, _: &Field, _: f64) {}
@@ -223,7 +224,7 @@ mod tests {
         assert_eq!(said.len(), 1, "its time is not over: {said:?}");
         let said = heard(&limit, || limit.sum_up_all());
         assert_eq!(said.len(), 1, "{said:?}");
-        let expected = "repeated 2 times in 0 s: not applied component=apply reason=No space";
+        let expected = "repeated 2 times in 0 s: not applied reason=No space";
         assert!(said[0].contains(expected) && said[0].contains("\"component\":\"apply\""));
         assert!(said[0].contains("\"level\":\"error\""), "{said:?}");
     }

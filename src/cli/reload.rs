@@ -1,7 +1,7 @@
 //! `driftless reload`: has the running agent load its config anew.
 
 use super::Exit;
-use super::control::{Ask, At, Reply, complain};
+use super::control::{Ask, At, Lost, Reply, complain};
 use super::shell::{Output, Shell};
 use serde_json::json;
 
@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
             shell.print_json(&json!({"taken": false, "complaints": complaints}));
             Exit::Failed
         }
-        (Ok(other), _) => shell.fail(&format!("the agent answers something else: {other:?}")),
+        (Ok(other), output) => complain(&Lost::unlike(&other), output, shell),
         (Err(lost), output) => complain(&lost, output, shell),
     }
 }

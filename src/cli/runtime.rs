@@ -1,7 +1,6 @@
 //! The threads that components run on, and the signals that end or renew a run.
 
 use super::Exit;
-use super::log_limit::LogLimit;
 use super::shell::{Output, Shell};
 use crate::event::fault::Diagnostic;
 use crate::host::own_text;
@@ -26,9 +25,10 @@ const SUM_UP: Duration = Duration::from_secs(5);
 /// What a start has come to.
 pub(super) type Started = Result<Topology, Vec<Diagnostic>>;
 
-/// After so long a start is over, with all that runs once at its beginning.
+/// The program's own code in memory is let go of first when a start has settled, with all that runs
+/// once at its beginning, and then so often: a run of apply or a look at a large config uses a great
+/// deal of it that nothing needs for long.
 const SETTLED: Duration = Duration::from_secs(15);
-/// What is used more seldom than this is not kept at hand.
 const TIDY: Duration = Duration::from_mins(10);
 
 /// Starts the components of `graph`, and does with them what `work` says until that comes to an end.
@@ -41,8 +41,9 @@ pub(super) fn run_topology(
 ) -> Exit {
     let limit = shell.log_limit.clone();
     let start = async || {
-        let sums_up = tokio::spawn(sum_up(limit.clone()));
-        let tidies = tokio::spawn(tidy());
+        let repeated = limit.clone();
+        let sums_up = tokio::spawn(every(SUM_UP, SUM_UP, move || repeated.sum_up()));
+        let tidies = tokio::spawn(every(SETTLED, TIDY, own_text::give_back));
         let signals = Signals::new().map_err(|error| shell.fail(&error.to_string()))?;
         let exit = work(Topology::start(graph, env), signals).await;
         sums_up.abort();
@@ -57,24 +58,13 @@ pub(super) fn run_topology(
     }
 }
 
-/// Tells now and then how often was said what is said again and again.
-async fn sum_up(limit: LogLimit) {
-    let mut ticks = tokio::time::interval(SUM_UP);
+/// Does `work` after `first`, and then each `period`.
+async fn every(first: Duration, period: Duration, work: impl Fn()) {
+    let mut ticks = tokio::time::interval_at(Instant::now() + first, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        limit.sum_up();
-    }
-}
-
-/// Lets go now and then of the program's own code in memory: a start, a run of apply or a look at a
-/// large config uses a great deal of it that nothing needs for long.
-async fn tidy() {
-    let mut ticks = tokio::time::interval_at(Instant::now() + SETTLED, TIDY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        own_text::give_back();
+        work();
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Exit;
 use super::apply_now;
 use super::control::status::{ApplyStatus, ComponentStatus, Status};
-use super::control::{Ask, At, Reply, complain};
+use super::control::{Ask, At, Lost, Reply, complain};
 use super::report::Colour;
 use super::shell::{Output, Shell};
 use super::table::{Table, ago, bad, dash, printable, size};
@@ -31,7 +31,7 @@ pub struct Args {
 pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
     let status = match args.at.ask(&Ask::Status, shell) {
         Ok(Reply::Status(status)) => status,
-        Ok(other) => return shell.fail(&format!("the agent answers something else: {other:?}")),
+        Ok(other) => return complain(&Lost::unlike(&other), args.output, shell),
         Err(lost) => return complain(&lost, args.output, shell),
     };
     let shown = match args.output {

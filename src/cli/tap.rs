@@ -59,7 +59,7 @@ fn look(args: &Args, shell: &mut Shell) -> Result<Exit, Lost> {
             Reply::Missed { records } => {
                 shell.tell(&format!("({records} went by unseen)\n"));
             }
-            other => return Ok(shell.fail(&format!("the agent answers something else: {other:?}"))),
+            other => return Err(Lost::unlike(&other)),
         }
     }
     Ok(Exit::Success)

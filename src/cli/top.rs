@@ -71,7 +71,7 @@ fn status(questions: &mut Questions) -> Result<Status, Lost> {
     questions.ask(&Ask::Status)?;
     match questions.next()? {
         Reply::Status(status) => Ok(*status),
-        other => Err(Lost::Failed(format!("the agent answers something else: {other:?}"))),
+        other => Err(Lost::unlike(&other)),
     }
 }
 

@@ -143,6 +143,13 @@ impl Questions {
     }
 }
 
+impl Lost {
+    /// The agent has answered something else than what it was asked.
+    pub(in crate::cli) fn unlike(reply: &Reply) -> Self {
+        Self::Failed(format!("the agent answers something else: {reply:?}"))
+    }
+}
+
 /// Says why there is no reply. Exit code 2 where no agent runs.
 pub(in crate::cli) fn complain(lost: &Lost, output: Output, shell: &mut Shell) -> Exit {
     match lost {

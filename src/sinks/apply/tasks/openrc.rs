@@ -23,15 +23,9 @@ pub(super) static MODULE: Module = Module {
                 ),
             Param::new("enabled", Kind::Bool).says("Whether it starts in the runlevel."),
             Param::new("runlevel", Kind::Text).says("Which one; `default` where not given."),
-            Param::new("pattern", Kind::Text).says(
-                "A part of what a process of it was started with: it runs where there is one, whatever \
-                 its `status` answers.",
-            ),
-            Param::new("sleep", Kind::Int)
-                .says("How long to wait between stop and start of a restart, in seconds."),
-            Param::new("arguments", Kind::Texts)
-                .or(&["args"])
-                .says("Further arguments for the script."),
+            sysvinit::PATTERN,
+            sysvinit::SLEEP,
+            sysvinit::ARGUMENTS,
         ])
     },
     check: sysvinit::check,

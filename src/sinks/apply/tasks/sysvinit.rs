@@ -24,20 +24,24 @@ pub(super) static MODULE: Module = Module {
                      each time.",
                 ),
             Param::new("enabled", Kind::Bool).says("Whether it starts by itself."),
-            Param::new("pattern", Kind::Text).says(
-                "A part of what a process of it was started with: it runs where there is one, whatever \
-                 its `status` answers.",
-            ),
-            Param::new("sleep", Kind::Int)
-                .says("How long to wait between stop and start of a restart, in seconds."),
-            Param::new("arguments", Kind::Texts)
-                .or(&["args"])
-                .says("Further arguments for the script."),
+            PATTERN,
+            SLEEP,
+            ARGUMENTS,
         ])
     },
     check,
     build: |params| Box::new(Sysvinit { params }),
 };
+
+/// What every manager of scripts takes.
+pub(super) const PATTERN: Param = Param::new("pattern", Kind::Text).says(
+    "A part of what a process of it was started with: it runs where there is one, whatever its \
+     `status` answers.",
+);
+pub(super) const SLEEP: Param = Param::new("sleep", Kind::Int)
+    .says("How long to wait between stop and start of a restart, in seconds.");
+pub(super) const ARGUMENTS: Param =
+    Param::new("arguments", Kind::Texts).or(&["args"]).says("Further arguments for the script.");
 
 /// Where the scripts are.
 const SCRIPTS: &str = "/etc/init.d";
