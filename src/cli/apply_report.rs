@@ -3,7 +3,7 @@
 use super::report::{Colour, printable};
 use super::shell::Output;
 use crate::sinks::apply::executor::{Observer, Wish};
-use crate::sinks::apply::report::{ChangeReport, Recap, Report, Status, TaskReport};
+use crate::sinks::apply::report::{ChangeReport, ItemReport, Recap, Report, Status, TaskReport};
 use anstyle::{AnsiColor, Style};
 use serde_json::json;
 use std::io::{self, BufRead as _, Write};
@@ -106,6 +106,20 @@ fn write_json(out: &mut dyn Write, value: &serde_json::Value) -> io::Result<()> 
     writeln!(out, "{value}")
 }
 
+/// What the turns of a loop have to say. Why one was left out, or is not known yet, many of them
+/// would say in the same words.
+fn write_items(out: &mut dyn Write, items: &[ItemReport]) -> io::Result<()> {
+    let tells = |item: &&ItemReport| !matches!(item.status, Status::Skipped | Status::Unknown);
+    for item in items.iter().filter(tells) {
+        let lines = item.message.iter().flat_map(|message| message.lines());
+        for (number, line) in lines.enumerate() {
+            let label = if number == 0 { format!("{}: ", item.label) } else { String::new() };
+            writeln!(out, "         {}{}", printable(&label), printable(line))?;
+        }
+    }
+    Ok(())
+}
+
 fn write_task(out: &mut dyn Write, task: &TaskReport, manner: Manner) -> io::Result<()> {
     let colour = manner.colour;
     let (word, style) = match task.status {
@@ -132,11 +146,12 @@ fn write_task(out: &mut dyn Write, task: &TaskReport, manner: Manner) -> io::Res
     for change in &task.changes {
         write_change(out, change, manner)?;
     }
-    if why.is_empty() {
+    if task.items.is_empty() && why.is_empty() {
         for line in task.message.iter().flat_map(|message| message.lines()) {
             writeln!(out, "         {}", printable(line))?;
         }
     }
+    write_items(out, &task.items)?;
     if task.status == Status::Failed
         && let Some(place) = &task.place
     {

@@ -90,6 +90,23 @@ tasks:
 }
 
 #[test]
+fn each_item_of_a_loop_says_what_it_has_to_say() {
+    let host = Host::new(
+        "
+tasks:
+  - {name: told, debug: {msg: 'say {{ item }}'}, loop: [a, b, c], when: item != 'c'}
+  - {name: block, debug: 'msg={% if true %}x y{% endif %}'}
+  - {name: tried, command: 'false {{ item }}', loop: [one, two]}
+",
+    );
+    let ran = host.apply(&[]);
+    let told = "told\n         a: say a\n         b: say b\nok       block\n         x y\n";
+    assert!(ran.out.contains(told), "{ran:?}");
+    let tried = "one: exit status 1\n         two: exit status 1\n         at ";
+    assert!(ran.out.contains(tried), "{ran:?}");
+}
+
+#[test]
 fn a_plain_list_of_tasks_can_be_applied_with_variables_and_tags() {
     let host = Host::new("tasks: []\n");
     let list = "

@@ -1,7 +1,9 @@
 //! Filters on mappings.
 
 use crate::expr::call::{Call, Callable, list};
+use crate::expr::value::{from_json, to_json};
 use indexmap::IndexMap;
+use jmespath::JmespathError;
 use minijinja::Error;
 use minijinja::value::{Value, ValueKind};
 
@@ -46,7 +48,27 @@ pub(super) const TABLE: &[Callable] = &[
         "A mapping from a list of entries.",
         "[{'key': 'a', 'value': 1}] | items2dict → {'a': 1}",
     ),
+    Callable::new(
+        &["json_query"],
+        "expr",
+        json_query,
+        "What a JMESPath expression finds in a value; nothing where it finds nothing.",
+        "[{'name': 'a', 'port': 1}, {'name': 'b', 'port': 2}] | json_query('[?port > `1`].name') → ['b']",
+    ),
 ];
+
+/// - Source: <https://jmespath.org/specification.html>.
+fn json_query(call: &mut Call<'_, '_, '_>) -> Result<Value, Error> {
+    let text = call.need("expr")?.to_string();
+    let wrong = |error: JmespathError| {
+        let (reason, column) = (error.reason, error.column + 1);
+        call.wrong(format!("takes no `{text}`: {reason}, at its column {column}"))
+    };
+    let found = jmespath::compile(&text).and_then(|query| query.search(to_json(&call.value)));
+    let found = found.map_err(wrong)?;
+    let json = serde_json::to_value(&*found);
+    Ok(from_json(&json.map_err(|error| call.wrong(format!("found no JSON: {error}")))?))
+}
 
 /// Keys and values of a mapping, in order.
 pub(in crate::expr) fn entries(mapping: &Value) -> Vec<(Value, Value)> {

@@ -17,11 +17,9 @@ pub fn split(text: &str, quotes: Quotes) -> Result<Vec<String>, char> {
     let mut quote: Option<char> = None;
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        if rest.starts_with("{{")
-            && let Some(end) = rest.find("}}")
-        {
-            word.get_or_insert_default().push_str(&rest[..end + 2]);
-            rest = &rest[end + 2..];
+        if let Some((expression, behind)) = expression(rest) {
+            word.get_or_insert_default().push_str(expression);
+            rest = behind;
             continue;
         }
         rest = &rest[c.len_utf8()..];
@@ -57,6 +55,13 @@ pub fn split(text: &str, quotes: Quotes) -> Result<Vec<String>, char> {
         Some(quote) => Err(quote),
         None => Ok(words),
     }
+}
+
+/// What Jinja reads at the start of `text`, with its marks, and what follows it.
+fn expression(text: &str) -> Option<(&str, &str)> {
+    const MARKS: [(&str, &str); 3] = [("{{", "}}"), ("{%", "%}"), ("{#", "#}")];
+    let (_, end) = MARKS.iter().find(|(start, _)| text.starts_with(start))?;
+    Some(text.split_at(text.find(end)? + end.len()))
 }
 
 /// Splits a word of the form `key=value`, where `key` is a name.
@@ -99,13 +104,17 @@ mod tests {
 
     #[test]
     fn words_end_where_a_shell_ends_them() {
-        let cases: [(&str, &[&str]); 7] = [
+        let cases: [(&str, &[&str]); 8] = [
             ("a  b\tc\n", &["a", "b", "c"]),
             ("a 'b c' \"d e\"", &["a", "b c", "d e"]),
             (r#"x="a b"c"#, &["x=a bc"]),
             (r#"a\ b "c\"d" 'e\f' "g\h""#, &["a b", "c\"d", r"e\f", r"g\h"]),
             ("'' \"\"", &["", ""]),
             ("echo {{ a if b == 'x y' else c }}/d", &["echo", "{{ a if b == 'x y' else c }}/d"]),
+            (
+                "msg={% if a == 'x y' %}b c{% endif %}{# d e #} f",
+                &["msg={% if a == 'x y' %}b", "c{% endif %}{# d e #}", "f"],
+            ),
             ("", &[]),
         ];
         for (text, words) in cases {
