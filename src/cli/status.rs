@@ -17,8 +17,9 @@ use std::io;
 /// the desired state.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Exit code 0: all is well with the agent; 1: something is wrong, which stands at the end; 2: no agent
-runs. Checks of the host's metrics that are critical do not count: `driftless facts check` is for that.
+Exit code 0: the agent is well; 1: something is wrong, which stands at the end; 2: none
+runs. A check of the host's metrics that is critical does not count: `driftless facts
+check` is for that.
 
 Examples:
   driftless status
