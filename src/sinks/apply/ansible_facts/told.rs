@@ -172,9 +172,17 @@ impl Setup<'_> {
         let binding = |it: &Value| {
             let prefix = it["prefix"].as_str().and_then(|text| text.parse::<u32>().ok());
             let prefix = prefix.map_or_else(|| it["prefix"].clone(), Value::from);
-            json!({"address": it["address"], "prefix": prefix, "broadcast": it["broadcast"]})
+            let broadcast = it["broadcast"].as_str().filter(|text| !text.is_empty());
+            json!({"address": it["address"], "prefix": prefix, "broadcast": broadcast})
+        };
+        // As the kernel counts them.
+        let kind = match link["type"].as_str() {
+            Some("ether") => Some(1),
+            Some("loopback") => Some(772),
+            _ => None,
         };
         json!({
+            "type": kind,
             "mac": link["macaddress"],
             "mtu": link["mtu"],
             "active": link["active"],
