@@ -36,9 +36,10 @@ const WRITES: MaskFlags =
 pub struct Writer {
     /// Its number.
     pub pid: u32,
-    /// Its program; `None` where it was gone before one could look.
+    /// Its program, in letters: anybody may give a file a name that is none. `None` where it was gone
+    /// before one could look.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub exe: Option<PathBuf>,
+    pub exe: Option<String>,
     /// The number of the user whose it is, not of the one whose rights it has taken on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<u32>,
@@ -53,7 +54,8 @@ impl Writer {
         let status = fs::read_to_string(place.join("status")).unwrap_or_default();
         let uid = status.lines().find_map(|line| line.strip_prefix("Uid:"));
         let uid = uid.and_then(|numbers| numbers.split_whitespace().next()?.parse().ok());
-        Self { pid, exe: fs::read_link(place.join("exe")).ok(), uid }
+        let exe = fs::read_link(place.join("exe")).ok();
+        Self { pid, exe: exe.map(|exe| exe.to_string_lossy().into_owned()), uid }
     }
 }
 
@@ -251,6 +253,7 @@ mod tests {
         }
         let writer = told().unwrap();
         let exe = fs::read_link(format!("/proc/{}/exe", other.id())).ok();
+        let exe = exe.map(|exe| exe.display().to_string());
         let uid = Some(nix::unistd::getuid().as_raw());
         assert_eq!(writer, Writer { pid: other.id(), exe, uid });
         let about = fs::metadata(&path).unwrap();

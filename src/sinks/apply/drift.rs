@@ -22,6 +22,10 @@ const AT_ONCE: u32 = 3;
 /// The same for a task that ran and found nothing to do: it reads what changes all the time.
 const AT_ONCE_FOR_NOTHING: u32 = 20;
 
+/// So many changed paths of a task are told with who it was: a record stays short where somebody has
+/// gone through a whole tree.
+const MOST_NAMED: usize = 20;
+
 /// Whom nobody fights with for so long is at peace.
 const PEACE: Duration = Duration::from_secs(10 * 60);
 
@@ -166,7 +170,7 @@ impl Drift {
             let writer = self.watch.writer(path, self.stamps.get(path)?, *depth)?;
             Some(ChangedBy { path: path.display().to_string(), writer })
         });
-        known.collect()
+        known.take(MOST_NAMED).collect()
     }
 
     /// Learns what the tasks of a run have looked at.

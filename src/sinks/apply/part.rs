@@ -43,7 +43,7 @@ impl fmt::Display for ChangedBy {
         let Self { path, writer } = self;
         write!(f, "{path} by pid {}", writer.pid)?;
         if let Some(exe) = &writer.exe {
-            write!(f, " ({})", exe.display())?;
+            write!(f, " ({exe})")?;
         }
         if let Some(uid) = writer.uid {
             write!(f, " of uid {uid}")?;

@@ -296,6 +296,7 @@ impl Runner {
 fn masked(mut part: Due, masker: &Masker) -> Due {
     for changed in part.values_mut().flatten() {
         changed.path = masker.mask(&changed.path).into_owned();
+        changed.writer.exe = changed.writer.exe.take().map(|exe| masker.mask(&exe).into_owned());
     }
     part
 }
