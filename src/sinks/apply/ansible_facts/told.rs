@@ -92,7 +92,7 @@ impl Setup<'_> {
             "family": self.at("os_family").as_str().map(str::to_lowercase),
             "id": Some(id).filter(|id| !id.is_empty()),
             "name": distribution,
-            "version": if is_major { major } else { full_version.clone() },
+            "version": if is_major { &major } else { &full_version },
             "full_version": full_version,
             "codename": self.at("distribution_release"),
             "pretty": self.at("lsb")["description"],
