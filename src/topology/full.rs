@@ -15,7 +15,10 @@ pub(super) enum Place {
 
 /// The buffers of all components. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Fullness(Arc<Mutex<BTreeMap<(Arc<str>, Place), Full>>>);
+pub(super) struct Fullness(Arc<Mutex<Buffers>>);
+
+/// By component and place.
+type Buffers = BTreeMap<(Arc<str>, Place), Full>;
 
 /// Since when one buffer is full, if it is.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +41,7 @@ impl Full {
 }
 
 impl Fullness {
-    fn buffers(&self) -> MutexGuard<'_, BTreeMap<(Arc<str>, Place), Full>> {
+    fn buffers(&self) -> MutexGuard<'_, Buffers> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
