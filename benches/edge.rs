@@ -1,5 +1,6 @@
 //! What handing a batch of 1000 records from one component to the next costs: token, edge,
-//! settling and receipt. The record itself is never looked at, so its size does not matter.
+//! settling and receipt. The record itself is never looked at, so its size does not matter. And what
+//! counting a batch costs where nobody looks at it by a tap, and where somebody does.
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -7,6 +8,7 @@ use driftless::event::Batch;
 use driftless::event::ack::{Ack, Outcome, SinkId, SinkSet};
 use driftless::event::log::{LogBatch, Origin};
 use driftless::topology::edge::{EdgeLimits, Envelope, edge};
+use driftless::topology::tap::Side;
 use driftless::topology::telemetry::Telemetry;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -58,5 +60,27 @@ fn hand_over(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, hand_over);
+fn taps(c: &mut Criterion) {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else { return };
+    let Ok(telemetry) = Telemetry::new() else { return };
+    let (name, batch) = (Arc::from("reader"), batch());
+    let component = telemetry.component(&name);
+    let mut group = c.benchmark_group("tap");
+    group.throughput(Throughput::Elements(RECORDS));
+    group.bench_function("unused", |b| b.iter(|| component.received(black_box(&batch))));
+    let mut tap = telemetry.taps().put_on(&name, Side::Input);
+    group.bench_function("used", |b| {
+        b.iter(|| {
+            component.received(black_box(&batch));
+            runtime.block_on(tap.next())
+        });
+    });
+    // Whoever looks has stopped reading: batches go by unseen, and are counted.
+    group.bench_function("used by nobody who reads", |b| {
+        b.iter(|| component.received(black_box(&batch)));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, hand_over, taps);
 criterion_main!(benches);

@@ -280,6 +280,7 @@ fn metrics_serves_the_collectors_that_it_names_and_no_others() {
 #[test]
 fn a_pipeline_takes_each_record_to_its_place_and_shows_no_secret() {
     let example = Example::copy("pipeline");
+    example.keep_state_here();
     let collector = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = collector.local_addr().unwrap().port();
     example.replace("topology.json", "9999", &port.to_string());

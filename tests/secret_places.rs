@@ -51,6 +51,38 @@ impl Host {
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
     }
 
+    /// Takes `in.log` to `out.log`, and to whoever listens, with the secret TOKEN.
+    fn pipeline(&self, listener: &TcpListener) -> String {
+        let port = listener.local_addr().unwrap().port();
+        format!(
+            "sources: {{in: {{type: file, include: [DIR/in.log]}}}}\n\
+             sinks:\n  web: {{type: http, inputs: [in], url: 'http://127.0.0.1:{port}/', batch: {{age: 50ms}}, auth: {{bearer: '{{{{ secrets.TOKEN }}}}'}}}}\n  \
+             file: {{type: file, inputs: [in], path: DIR/out.log}}\n"
+        )
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));
+        command
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .env("HOME", self.dir.path())
+            .env("DRIFTLESS_RUN_DIR", self.path("run"))
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn driftless(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Starts the agent; what it says goes into `agent.log`.
+    fn agent(&self) -> Process {
+        let log = fs::File::create(self.path("agent.log")).unwrap();
+        Process::spawn(self.command(&["agent", "--config", "config"]).stderr(log))
+    }
+
     /// The shell script `name`.
     fn script(&self, name: &str, script: &str) {
         self.write(name, &format!("#!/bin/sh\n{script}\n"), 0o755);
@@ -277,34 +309,58 @@ fn token(listener: &TcpListener) -> String {
 }
 
 #[test]
+fn a_secret_that_is_looked_up_anew_now_and_then_restarts_its_user_and_stays_where_that_fails() {
+    let host = Host::new("\n  - exec: [DIR/tell]\nsecrets_interval: 1s");
+    host.script("tell", "cat DIR/prints");
+    // At once, since nobody knows when it is read.
+    let prints = |token: &str| {
+        host.write("next", &format!("TOKEN={token}\n"), 0o600);
+        fs::rename(host.path("next"), host.path("prints")).unwrap();
+    };
+    prints("the-first-token");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    host.write("config/topology.yml", &host.pipeline(&listener), 0o644);
+    host.write("in.log", "one\n", 0o644);
+    let agent = host.agent();
+    assert_eq!(token(&listener), "the-first-token");
+    prints("the-second-token");
+    let log = || fs::read_to_string(host.path("agent.log")).unwrap();
+    assert!(comes_about(|| log().contains("kept=2 started=1 stopped=1")), "{}", log());
+    let next = |line: &[u8]| {
+        let mut lines = fs::File::options().append(true).open(host.path("in.log")).unwrap();
+        lines.write_all(line).unwrap();
+        token(&listener)
+    };
+    assert_eq!(next(b"two\n"), "the-second-token", "{}", log());
+
+    let problems = || {
+        let status = host.driftless(&["status", "--config", "config", "--output", "json"]);
+        String::from_utf8(status.stdout).unwrap()
+    };
+    fs::remove_file(host.path("prints")).unwrap();
+    assert!(comes_about(|| problems().contains("secrets could not be looked up anew")));
+    assert_eq!(next(b"three\n"), "the-second-token", "{}", log());
+    prints("the-third-token");
+    assert!(comes_about(|| log().matches("config loaded").count() == 2), "{}", log());
+    assert!(log().contains("secrets can be looked up again"), "{}", log());
+    assert!(comes_about(|| !problems().contains("secrets could not be looked up anew")));
+    assert_eq!(next(b"four\n"), "the-third-token", "{}", log());
+    assert_eq!(log().matches("secrets could not be looked up anew").count(), 1, "{}", log());
+    assert!(!log().contains("-token"), "{}", log());
+    assert!(agent.stop().success(), "{}", log());
+}
+
+#[test]
 fn a_changed_secret_is_used_from_the_next_reload_on_and_only_its_component_starts_anew() {
     let host = Host::new("\n  - exec: [DIR/tell]");
     host.script("tell", "cat DIR/prints");
     host.write("prints", "TOKEN=the-first-token\n", 0o600);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    host.write(
-        "config/topology.yml",
-        &format!(
-            "sources: {{in: {{type: file, include: [DIR/in.log]}}}}\n\
-             sinks:\n  web: {{type: http, inputs: [in], url: 'http://127.0.0.1:{port}/', batch: {{age: 50ms}}, auth: {{bearer: '{{{{ secrets.TOKEN }}}}'}}}}\n  \
-             file: {{type: file, inputs: [in], path: DIR/out.log}}\n"
-        ),
-        0o644,
-    );
+    host.write("config/topology.yml", &host.pipeline(&listener), 0o644);
     host.write("in.log", "one\n", 0o644);
-    let log = fs::File::create(host.path("agent.log")).unwrap();
-    let agent = Process::spawn(
-        Command::new(env!("CARGO_BIN_EXE_driftless"))
-            .args(["agent", "--config", "config"])
-            .current_dir(host.dir.path())
-            .env("HOME", host.dir.path())
-            .env("DRIFTLESS_RUN_DIR", host.path("run"))
-            .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
-            .stderr(log),
-    );
+    let agent = host.agent();
     assert_eq!(token(&listener), "the-first-token");
     host.write("prints", "TOKEN=the-second-token\n", 0o600);
     let pid = agent.id().to_string();

@@ -1,11 +1,14 @@
 //! `driftless agent`: runs everything that the config says, until told to stop.
 
 use super::Exit;
-use super::control::{Board, Control, Load, Order};
-use super::follow::{Candidate, Follow, Looked, Start, log_notes, log_refusal, of_config, start};
+use super::control::{Board, Control, Load, Order, only_agent};
+use super::follow::{
+    Candidate, Follow, Looked, Start, log_notes, log_refusal, of_config, start, still_right,
+};
 use super::manager::Manager;
+use super::refresh::Refresh;
 use super::runtime::{Signals, Started, Told, run_topology};
-use super::session::{Session, Stamp};
+use super::session::{Session, Stamp, data_dir};
 use super::shell::{LogFormat, LogLevel, Output, Shell};
 use crate::config::files::AgentFile;
 use crate::config::load::{Config, Revision};
@@ -56,6 +59,10 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
         Err(complaints) => return shell.complain(&complaints, Output::Text),
     };
     shell.start_logging(args.log_level, args.log_format);
+    let _only = match only_agent(&data_dir(&config.agent)) {
+        Ok(lock) => lock,
+        Err(complaint) => return shell.complain(&[complaint], Output::Text),
+    };
     let Start { config, revision, mut follow, candidate } =
         match start(&session, config, &masker, args.once) {
             Ok(start) => start,
@@ -97,9 +104,12 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
             follow.take(candidate);
         }
         let manager = Manager::of_this_process();
+        let refresh = Refresh::new(&settings);
         let agent = Agent {
             session,
             env,
+            refresh,
+            is_refused: false,
             tasks,
             topology,
             settings,
@@ -126,12 +136,18 @@ fn loads(env: &Environment) -> Result<IntCounterVec, prometheus::Error> {
     Ok(loads)
 }
 
+/// What is loaded of a revision, and which one that is.
+type Loaded = (Result<Config, Vec<Diagnostic>>, Option<Revision>);
+
 struct Agent<'s> {
     session: &'s Session,
     env: Arc<Environment>,
     tasks: watch::Sender<Option<SharedTaskSet>>,
     topology: Topology,
     settings: AgentFile,
+    refresh: Refresh,
+    /// Whether what is on disk was refused.
+    is_refused: bool,
     stamp: Stamp,
     loads: IntCounterVec,
     /// What of the repository is active.
@@ -181,6 +197,7 @@ impl Agent<'_> {
                     self.prune();
                 }
                 () = self.manager.live() => {}
+                () = self.refresh.due() => self.look_up_secrets(),
                 _ = poll.tick() => {
                     if self.session.stamp() != self.stamp {
                         drop(self.reload("the config changed"));
@@ -231,14 +248,79 @@ impl Agent<'_> {
     /// one goes on.
     fn reload(&mut self, reason: &str) -> Result<Changes, Vec<Diagnostic>> {
         self.stamp = self.session.stamp();
-        let revision = self.revision.clone();
-        let config = self.session.load_at(revision.as_ref(), &self.env.masker);
+        let mut revision = self.revision.clone();
+        let mut config = self.session.load_at(revision.as_ref(), &self.env.masker);
+        if let Some((right, of)) = self.right_by_now(&config) {
+            (config, revision) = (right, of);
+        }
         let loaded = self.take_over(config, revision);
         if let Err(complaints) = &loaded {
             log_refusal(reason, complaints);
         }
         self.follow.iter_mut().for_each(Follow::again);
         loaded
+    }
+
+    /// What runs in the place of the active revision, where `config` asks for other signatures than
+    /// before: that one counts for nothing any more where it is not signed so.
+    fn right_by_now(&mut self, config: &Result<Config, Vec<Diagnostic>>) -> Option<Loaded> {
+        let (Ok(Config { agent: AgentFile { git: Some(settings), .. }, .. }), Some(follow)) =
+            (config, &mut self.follow)
+        else {
+            return None;
+        };
+        if !follow.asks_for_other_signatures(settings) {
+            return None;
+        }
+        follow.set(settings);
+        let masker = &self.env.masker;
+        match still_right(self.session, follow, masker, "other signatures are asked for") {
+            Ok((config, revision)) => Some((Ok(config), Some(revision))),
+            Err(None) => None,
+            Err(Some(_)) => {
+                tracing::error!(
+                    "there is no other revision to go back to: runs what agent.yml says"
+                );
+                Some((self.session.load_at(None, masker), None))
+            }
+        }
+    }
+
+    /// Looks all secrets up anew, and has what uses a changed one start anew. Where that fails, all
+    /// goes on with what was known.
+    fn look_up_secrets(&mut self) {
+        self.refresh.wait();
+        // What has changed beside them is found by those who look for that.
+        if self.session.stamp() != self.stamp {
+            return;
+        }
+        let config = self.session.load_at(self.revision.as_ref(), &self.env.masker);
+        let is_news = self.refresh.is_news(config.is_err());
+        match config {
+            Ok(config) => {
+                self.board.secrets(None);
+                if is_news {
+                    tracing::info!("secrets can be looked up again");
+                }
+                let are_same = !self.is_refused
+                    && config.secrets == **self.env.secrets.load()
+                    && config.agent.git == self.settings.git;
+                if !are_same {
+                    tracing::info!("secrets have changed");
+                    let loaded = self.take_over(Ok(config), self.revision.clone());
+                    if let Err(complaints) = loaded {
+                        log_refusal("changed secrets", &complaints);
+                    }
+                }
+            }
+            Err(complaints) => {
+                let failure = of_config(&complaints, &self.env.masker);
+                if is_news {
+                    tracing::error!("secrets could not be looked up anew, and stay: {failure}");
+                }
+                self.board.secrets(Some(failure.message));
+            }
+        }
     }
 
     /// Goes over to the config of this revision.
@@ -249,6 +331,7 @@ impl Agent<'_> {
     ) -> Result<Changes, Vec<Diagnostic>> {
         self.manager.reloading();
         let outcome = config.and_then(|config| self.go_over_to(config));
+        self.is_refused = outcome.is_err();
         let result = if outcome.is_ok() { "taken" } else { "refused" };
         self.manager.ready(&format!("running; the last config was {result}"));
         self.loads.with_label_values(&[result]).inc();
@@ -329,8 +412,10 @@ impl Agent<'_> {
                     );
                 }
                 let kept = self.settings.clone();
-                let AgentFile { shutdown_timeout, git, .. } = config.agent;
-                self.settings = AgentFile { shutdown_timeout, git, ..kept };
+                self.refresh.set(&config.agent);
+                self.board.secrets(None);
+                let AgentFile { shutdown_timeout, secrets_interval, git, .. } = config.agent;
+                self.settings = AgentFile { shutdown_timeout, secrets_interval, git, ..kept };
                 self.tasks.send_if_modified(|current| {
                     let changed = *current != config.tasks;
                     *current = config.tasks;

@@ -15,10 +15,17 @@ agent runs.
 
 Examples:
   driftless apply-now
+  driftless apply-now --tags web,tls
   driftless apply-now --no-wait")]
 pub struct Args {
     #[command(flatten)]
     at: At,
+    /// Only tasks with one of these tags, and those tagged `always`. What they notify runs too.
+    #[arg(long, value_name = "TAGS", value_delimiter = ',')]
+    tags: Vec<String>,
+    /// No tasks with one of these tags.
+    #[arg(long, value_name = "TAGS", value_delimiter = ',')]
+    skip_tags: Vec<String>,
     /// Return at once; the log tells what the run comes to.
     #[arg(long)]
     no_wait: bool,
@@ -28,7 +35,8 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
-    let asked = args.at.ask(&Ask::ApplyNow { wait: !args.no_wait }, shell);
+    let (tags, skip_tags) = (args.tags.clone(), args.skip_tags.clone());
+    let asked = args.at.ask(&Ask::ApplyNow { wait: !args.no_wait, tags, skip_tags }, shell);
     match (asked, args.output) {
         (Ok(Reply::Accepted), Output::Text) => shell.print("a run will begin\n"),
         (Ok(Reply::Accepted), Output::Json) => shell.print_json(&json!({"accepted": true})),

@@ -1,12 +1,12 @@
 //! Another host than this one, to be looked at from here: its name, groups and facts.
 
+use super::told_facts;
 use crate::config::load::Config;
 use crate::config::rollout::Turn;
-use crate::event::fault::{Diagnostic, nearest};
+use crate::event::fault::Diagnostic;
 use crate::host::facts::Facts;
 use serde_json::Value;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The options that name another host.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -21,8 +21,8 @@ pub(super) struct Options {
 /// What else may be known of it.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct More {
-    /// That host's facts: what `driftless facts --format json` prints there. Others are those of this
-    /// machine.
+    /// That host's facts: what `driftless facts --format json` prints there, or `ansible HOST -m setup`.
+    /// Others are those of this machine.
     #[arg(long, value_name = "FILE")]
     facts: Option<PathBuf>,
     /// Groups that the agent.yml of that host names.
@@ -67,34 +67,13 @@ impl More {
             return Ok(None);
         };
         let mut told = match &self.facts {
-            Some(path) => read(path)?,
+            Some(path) => told_facts::read(path, name)?,
             None => serde_json::Map::new(),
         };
         let short = name.split('.').next().unwrap_or(name);
         told.entry("hostname").or_insert_with(|| short.into());
         told.entry("fqdn").or_insert_with(|| name.into());
         Ok(Some(Elsewhere { name: name.to_owned(), groups: self.groups.clone(), told }))
-    }
-}
-
-fn read(path: &Path) -> Result<serde_json::Map<String, Value>, Diagnostic> {
-    let name = path.display();
-    let plain = |message: String| Diagnostic::new(message, None);
-    let text =
-        fs::read(path).map_err(|error| plain(format!("`{name}` cannot be read: {error}")))?;
-    let told = serde_json::from_slice(&text)
-        .map_err(|error| plain(format!("`{name}` holds no facts in JSON: {error}")))?;
-    let hint = "`driftless facts --format json` prints them";
-    let Value::Object(told) = told else {
-        return Err(plain(format!("`{name}` holds no facts by their names")).hint(hint));
-    };
-    match told.keys().find(|key| Facts::names().all(|known| known != *key)) {
-        None => Ok(told),
-        Some(unknown) => {
-            let near = nearest(unknown, Facts::names());
-            let hint = near.map_or(hint.to_owned(), |near| format!("did you mean `{near}`?"));
-            Err(plain(format!("`{name}`: there is no fact `{unknown}`")).hint(hint))
-        }
     }
 }
 

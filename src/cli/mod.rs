@@ -21,6 +21,7 @@ mod log_limit;
 pub mod logs;
 pub mod man;
 mod manager;
+mod refresh;
 pub mod reload;
 pub mod report;
 mod runtime;
@@ -32,6 +33,7 @@ pub mod status;
 mod table;
 pub mod tap;
 pub mod test;
+mod told_facts;
 pub mod top;
 pub mod validate;
 

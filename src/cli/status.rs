@@ -8,6 +8,8 @@ use super::report::Colour;
 use super::report::printable;
 use super::shell::{Output, Shell};
 use super::table::{Table, ago, bad, dash, size};
+use crate::expr::promql::Labels;
+use crate::topology::standings::Standing;
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write;
 use std::io;
@@ -16,7 +18,9 @@ use std::io;
 /// the desired state.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Exit code 0: all is well; 1: something is wrong, which stands at the end; 2: no agent runs.
+Exit code 0: the agent is well; 1: something is wrong, which stands at the end; 2: none
+runs. A check of the host's metrics that is critical does not count: `driftless facts
+check` is for that.
 
 Examples:
   driftless status
@@ -45,6 +49,9 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
     };
     if status.problems.is_empty() { shown } else { Exit::Failed }
 }
+
+/// So many checks are shown to people.
+const MOST_CHECKS: usize = 50;
 
 const COLUMNS: [&str; 10] = [
     "COMPONENT",
@@ -85,6 +92,7 @@ fn draw(status: &Status, colour: Colour) -> String {
     let mut table = Table::new(3, &COLUMNS);
     status.components.iter().for_each(|component| add(&mut table, component));
     table.draw(colour, "", &mut out);
+    write_checks(&status.checks, now, colour, &mut out);
     if !status.problems.is_empty() {
         out.push('\n');
     }
@@ -112,6 +120,40 @@ fn write_apply(apply: &ApplyStatus, now: u64, out: &mut String) {
     for task in &apply.drifted {
         writeln!(out, "  drifted: {}", printable(task)).ok();
     }
+}
+
+/// A table of them; of those that are at its end, which are well as a rule, only how many there are.
+fn write_checks(checks: &[Standing], now: u64, colour: Colour, out: &mut String) {
+    if checks.is_empty() {
+        return;
+    }
+    out.push('\n');
+    let mut table = Table::new(4, &["CHECK", "SERIES", "STATE", "SINCE", "VALUE"]);
+    for check in checks.iter().take(MOST_CHECKS) {
+        let style = match check.state.as_str() {
+            "critical" | "firing" => bad(),
+            "warning" | "unknown" => AnsiColor::Yellow.on_default(),
+            _ => Style::new(),
+        };
+        let series =
+            if check.series == Labels::default() { dash() } else { check.series.to_string() };
+        let since = check.since_seconds.map_or_else(dash, |since| ago(now, since as u64));
+        let value = check.value.map_or_else(dash, rounded);
+        let row = [printable(&check.check), printable(&series), check.state.clone(), since, value];
+        table.add(row, style);
+    }
+    table.draw(colour, "", out);
+    let more = checks.len().saturating_sub(MOST_CHECKS);
+    if more > 0 {
+        writeln!(out, "and {more} more, none worse than `{}`", checks[MOST_CHECKS].state).ok();
+    }
+}
+
+/// With six digits at most behind the point.
+fn rounded(value: f64) -> String {
+    let text = format!("{value:.6}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    text.to_owned()
 }
 
 fn add(table: &mut Table, component: &ComponentStatus) {
@@ -179,6 +221,7 @@ mod tests {
             loads_taken: 2,
             loads_refused: 0,
             last_load: None,
+            secrets_failed: None,
             components: vec![
                 component("logs.app", "file", "running", 0),
                 ComponentStatus {
@@ -194,8 +237,23 @@ mod tests {
                 drifted: vec!["apply.yml:3: motd".to_owned()],
                 repairs: 0,
             }),
+            checks: vec![
+                Standing {
+                    check: "root disk".to_owned(),
+                    series: [("mountpoint", "/")].into_iter().collect(),
+                    state: "critical".to_owned(),
+                    since_seconds: Some(NOW - 120.0),
+                    value: Some(4.25),
+                    ..Standing::default()
+                },
+                Standing {
+                    check: "load".to_owned(),
+                    state: "pending".to_owned(),
+                    ..Standing::default()
+                },
+            ],
         };
-        insta::assert_snapshot!(draw(&status, Colour::Never), @"
+        insta::assert_snapshot!(draw(&status, Colour::Never), @r#"
         driftless 0.1.0 on web1: process 7, began 5 min ago
         state in /var/lib/driftless
         revision 0123456789abcdef
@@ -206,7 +264,11 @@ mod tests {
         logs.app   file  running     -          -    -          -       -        -
         logs.out   http  failing  1234  120.5 KiB    -          -       3  2.0 KiB
 
+        CHECK      SERIES            STATE     SINCE      VALUE
+        root disk  {mountpoint="/"}  critical  2 min ago   4.25
+        load       -                 pending   -              -
+
         logs.out is failing: refused
-        ");
+        "#);
     }
 }

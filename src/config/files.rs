@@ -12,8 +12,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::path::PathBuf;
 
-/// Settings of the agent itself (`agent.yml`). All but `shutdown_timeout` and `git` hold from one
-/// start to the next; a reload that changes them says so.
+/// Settings of the agent itself (`agent.yml`). All but `shutdown_timeout`, `secrets`,
+/// `secrets_interval` and `git` hold from one start to the next; a reload that changes them says so.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AgentFile {
@@ -31,6 +31,9 @@ pub struct AgentFile {
     /// systemd's credentials nor in a secrets file, and anew at each reload.
     #[serde(default)]
     pub secrets: Vec<SecretPlace>,
+    /// Look all secrets up anew this often, from one second on, and start what uses a changed one
+    /// anew. What cannot be looked up stays as it was. Default: at each reload only.
+    pub secrets_interval: Option<Period>,
     /// Memory that batches on their way may take, all together. Default: `64MiB`.
     pub memory_limit: Option<ByteSize>,
     /// How long everything may take to drain after SIGTERM. Default: `30s`.

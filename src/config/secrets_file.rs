@@ -3,14 +3,14 @@
 use super::read::{Dialect, Format, LARGEST_FILE_BYTES, read_text};
 use crate::event::fault::Diagnostic;
 use crate::event::secret::SecretText;
-use crate::event::tree::{Node, SourceFile};
+use crate::event::tree::{Node, SourceFile, Value};
 use nix::unistd::geteuid;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// Permission bits that nobody but the owner may have on a secrets file.
 const OTHERS: u32 = 0o077;
@@ -152,9 +152,22 @@ pub(super) fn from_json(path: &Path, text: &str) -> Result<Vec<Named>, Box<Diagn
 
 /// Places in it are given without the text around them.
 fn from_mapping(path: &Path, text: &str, format: Format) -> Result<Vec<Named>, Box<Diagnostic>> {
-    let file = Arc::new(SourceFile::new(path.into(), text.to_owned()));
+    let mut file = Arc::new(SourceFile::new(path.into(), text.to_owned()));
+    let read = named(path, &file, format);
+    // Whoever has a place in it has let go of it by now.
+    if let Some(file) = Arc::get_mut(&mut file) {
+        file.text.zeroize();
+    }
+    read
+}
+
+fn named(
+    path: &Path,
+    file: &Arc<SourceFile>,
+    format: Format,
+) -> Result<Vec<Named>, Box<Diagnostic>> {
     let blind = |fault: &Diagnostic| Box::new(Diagnostic::new(fault.to_string(), None));
-    let tree = read_text(&file, format, Dialect::Yaml12)
+    let mut tree = read_text(file, format, Dialect::Yaml12)
         .map_err(|faults| faults.first().map_or_else(|| blind(&unnamed(path)), blind))?;
     let Some(entries) = tree.as_map() else { return Err(blind(&unnamed(path))) };
     let secret = |name: &str, node: &Node| match node.scalar_text() {
@@ -164,7 +177,27 @@ fn from_mapping(path: &Path, text: &str, format: Format) -> Result<Vec<Named>, B
             Err(blind(&Diagnostic::new(message, node.span.clone())))
         }
     };
-    entries.iter().map(|(key, node)| secret(&key.name, node)).collect()
+    let secrets = entries.iter().map(|(key, node)| secret(&key.name, node)).collect();
+    wipe(&mut tree);
+    secrets
+}
+
+/// Overwrites the texts of a tree that nobody else has.
+fn wipe(node: &mut Node) {
+    match &mut node.value {
+        Value::Bool { text, .. }
+        | Value::Int { text, .. }
+        | Value::Float { text, .. }
+        | Value::String(text)
+        | Value::Unsafe(text) => {
+            if let Some(text) = Arc::get_mut(text) {
+                text.zeroize();
+            }
+        }
+        Value::List(nodes) => nodes.iter_mut().for_each(wipe),
+        Value::Map(entries) => entries.iter_mut().for_each(|(_, node)| wipe(node)),
+        Value::Null => {}
+    }
 }
 
 fn unnamed(path: &Path) -> Diagnostic {

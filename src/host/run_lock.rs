@@ -1,7 +1,8 @@
 //! The lock that lets one run at a time change this host.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, Write as _};
+use crate::host::lock_file::LockFile;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Names another directory for the lock than the usual one.
@@ -10,7 +11,7 @@ const DIRECTORY_VARIABLE: &str = "DRIFTLESS_RUN_DIR";
 /// Held while a run goes on. The kernel lets go of it when the process ends, however that is.
 #[derive(Debug)]
 pub struct RunLock {
-    _file: File,
+    _lock: LockFile,
 }
 
 /// Where the lock of this host is: `/run/driftless` as root, else the data directory, unless the
@@ -35,23 +36,14 @@ impl RunLock {
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory)?;
         }
-        let mut file =
-            File::options().read(true).write(true).create(true).truncate(false).open(path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                file.read_to_string(&mut holder)?;
-                let holder = holder.trim();
-                waits(if holder.is_empty() { "unknown" } else { holder });
-                file.lock()?;
+        let lock = match LockFile::take(path)? {
+            Ok(lock) => lock,
+            Err(held) => {
+                waits(held.holder().unwrap_or("unknown"));
+                held.wait()?
             }
-            Err(fs::TryLockError::Error(error)) => return Err(error),
-        }
-        file.set_len(0)?;
-        file.rewind()?;
-        write!(file, "{}", std::process::id())?;
-        Ok(Self { _file: file })
+        };
+        Ok(Self { _lock: lock })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::host::machine::seen::{Depth, Seen};
 use crate::host::statfs::is_deaf;
+use crate::host::writers::{Writer, Writers};
 use futures::{FutureExt, StreamExt};
 use inotify::{EventMask, EventOwned, EventStream, Inotify, WatchDescriptor, WatchMask};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -102,6 +103,8 @@ pub struct Watch {
     by_descriptor: HashMap<WatchDescriptor, Vec<PathBuf>>,
     /// Those that nobody tells of.
     polled: BTreeSet<PathBuf>,
+    /// Where the kernel says who writes.
+    writers: Option<Writers>,
 }
 
 impl Watch {
@@ -110,12 +113,17 @@ impl Watch {
     /// # Errors
     /// The kernel has no more of its queues for this user.
     pub fn new() -> io::Result<Self> {
+        let writers = Writers::new().inspect_err(|error| {
+            let needs = "fanotify, and the capability CAP_SYS_ADMIN";
+            tracing::info!(%error, needs, "it cannot be told which process changes a file");
+        });
         Ok(Self {
             events: Inotify::init()?.into_event_stream(vec![0; BUFFER_BYTES])?,
             paths: Seen::new(),
             directories: HashMap::new(),
             by_descriptor: HashMap::new(),
             polled: BTreeSet::new(),
+            writers: writers.ok(),
         })
     }
 
@@ -135,6 +143,19 @@ impl Watch {
     /// How many paths it listens to, those that are polled included.
     pub fn count(&self) -> usize {
         self.paths.len()
+    }
+
+    /// Which process has written what is at `path` since somebody who looks so closely `left` it,
+    /// where the kernel tells. Who renames, removes or only changes rights it does not tell.
+    pub fn writer(&self, path: &Path, left: &Stamp, depth: Depth) -> Option<Writer> {
+        let file = |found: &Found| (found.content.0, found.content.1);
+        let found = file(Stamp::of(path).0.as_ref()?);
+        let is_same = left.0.as_ref().is_some_and(|left| file(left) == found);
+        if is_same && depth == Depth::Rights {
+            return None;
+        }
+        let since = left.0.as_ref().map(|left| (left.content.3, left.content.4));
+        self.writers.as_ref()?.of(found, since)
     }
 
     /// Sets what watches are missing, and drops those that nothing needs. In the directories that
@@ -157,8 +178,16 @@ impl Watch {
         let gone: Vec<PathBuf> =
             self.directories.keys().filter(|path| !wanted.contains_key(*path)).cloned().collect();
         gone.iter().for_each(|path| self.leave(path));
+        let told: Vec<PathBuf> = wanted
+            .iter()
+            .filter(|(_, mask)| **mask == EVERY_CHANGE)
+            .map(|(path, _)| path.clone())
+            .collect();
         let heard: HashSet<PathBuf> =
             wanted.into_iter().filter_map(|(path, mask)| self.hears(path, mask)).collect();
+        if let Some(writers) = &self.writers {
+            writers.set(told.iter().filter(|path| heard.contains(*path)).map(PathBuf::as_path));
+        }
         let is_told = |(_, itself, nearest): &(_, Option<PathBuf>, Option<PathBuf>)| {
             nearest.is_some() && itself.iter().chain(nearest).all(|path| heard.contains(path))
         };

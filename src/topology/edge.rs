@@ -123,12 +123,24 @@ impl EdgeSender {
         if self.when_full == WhenFull::DropNewest && envelope.demand.is_none() {
             return self.send_or_drop(envelope, held);
         }
-        let Ok(permit) = Arc::clone(&self.bytes).acquire_many_owned(held).await else {
-            return false;
+        let permit = match Arc::clone(&self.bytes).try_acquire_many_owned(held) {
+            Ok(permit) => Ok(permit),
+            Err(_) => {
+                self.telemetry.is_full();
+                Arc::clone(&self.bytes).acquire_many_owned(held).await
+            }
         };
+        let Ok(permit) = permit else { return false };
         self.telemetry.enters(held);
         envelope.room = Some(Room { _bytes: permit, held, telemetry: self.telemetry.clone() });
-        self.queue.send(envelope).await.is_ok()
+        match self.queue.try_send(envelope) {
+            Ok(()) => true,
+            Err(mpsc::error::TrySendError::Closed(_)) => false,
+            Err(mpsc::error::TrySendError::Full(envelope)) => {
+                self.telemetry.is_full();
+                self.queue.send(envelope).await.is_ok()
+            }
+        }
     }
 
     fn send_or_drop(&self, mut envelope: Envelope, held: u32) -> bool {
@@ -148,6 +160,7 @@ impl EdgeSender {
                 ack.give_up(&batch, "buffer_full");
             }
         }
+        self.telemetry.is_full();
         self.telemetry.dropped(records);
         true
     }

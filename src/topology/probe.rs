@@ -2,8 +2,10 @@
 //! it work.
 
 use super::context::Environment;
+use super::full::Place;
 use super::health::{State, Trouble};
 use super::tally::Tally;
+use crate::event::time::write_rfc3339;
 use crate::host::clock;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +17,9 @@ const FAILS_TOO_LONG: Duration = Duration::from_secs(60);
 
 /// A component that batches wait for, and that does nothing for so long, is stuck.
 const STANDS_TOO_LONG: Duration = Duration::from_secs(60);
+
+/// A buffer that is full for longer keeps a source from reading on, or loses what comes.
+const FULL_TOO_LONG: Duration = Duration::from_secs(60);
 
 /// What has to change while batches wait.
 const SIGNS_OF_LIFE: [&str; 5] = [
@@ -50,7 +55,8 @@ impl Probe {
     }
 
     /// Why the agent does not yet, or no longer, do what it is for: all that makes it ill, sinks
-    /// that have failed for long, and a desired state that was not run yet.
+    /// that have failed for long, buffers that are full for long, and a desired state that was not
+    /// run yet.
     pub fn lacks(&self, env: &Environment) -> Vec<String> {
         let mut lacks = self.ills(env);
         let now = clock::now();
@@ -59,6 +65,15 @@ impl Probe {
             if trouble.state == State::Failing && lasts >= FAILS_TOO_LONG {
                 let seconds = lasts.as_secs();
                 lacks.push(format!("{name} delivers nothing for {seconds} s: {}", trouble.reason));
+            }
+        }
+        for (name, place, since) in env.telemetry.fullness().all() {
+            let lasts = since.elapsed();
+            if lasts >= FULL_TOO_LONG {
+                let what = if place == Place::Disk { "disk buffer" } else { "buffer" };
+                let seconds = lasts.as_secs();
+                let since = rfc3339(now.saturating_sub(lasts));
+                lacks.push(format!("the {what} of {name} is full since {since} ({seconds} s)"));
             }
         }
         let is_declared = env.tasks.borrow().is_some();
@@ -97,9 +112,18 @@ impl Probe {
     }
 }
 
+fn rfc3339(since_epoch: Duration) -> String {
+    let mut text = Vec::new();
+    write_rfc3339(&mut text, i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX));
+    String::from_utf8_lossy(&text).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::ack::{Ack, SinkSet};
+    use crate::topology::buffer::WhenFull;
+    use crate::topology::edge::{EdgeLimits, Envelope, edge};
     use crate::topology::testing::{environment_in, number};
     use std::path::Path;
 
@@ -119,6 +143,38 @@ mod tests {
         env.runs.begin();
         tokio::time::advance(STANDS_TOO_LONG).await;
         assert!(probe.ills(&env).is_empty(), "a run takes as long as it takes");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_buffer_that_nothing_leaves_for_a_minute_is_lacking_until_something_does() {
+        let env = environment_in(Path::new("/nonexistent"));
+        let (probe, name) = (Probe::default(), Arc::from("logs.out"));
+        let drops =
+            EdgeLimits { batches: 1, when_full: WhenFull::DropNewest, ..EdgeLimits::default() };
+        let (sender, input) = edge(drops, env.telemetry.edge(&name));
+        let envelope = || Envelope::new(number(1), Ack::unobserved(SinkSet::NONE), None);
+        assert!(sender.send(envelope()).await);
+        tokio::time::advance(FULL_TOO_LONG).await;
+        let tells = |lacks: Vec<String>| lacks.iter().any(|lack| lack.contains("is full since"));
+        assert!(!tells(probe.lacks(&env)), "nobody has found it full");
+        sender.send(envelope()).await;
+        tokio::time::advance(FULL_TOO_LONG / 2).await;
+        sender.send(envelope()).await;
+        assert!(!tells(probe.lacks(&env)), "not for long");
+        tokio::time::advance(FULL_TOO_LONG / 2).await;
+        let lacks = probe.lacks(&env);
+        let lack = lacks.iter().find(|lack| lack.contains("is full since")).unwrap();
+        assert!(lack.starts_with("the buffer of logs.out") && lack.ends_with("(60 s)"), "{lack}");
+        drop(input.next().await);
+        assert!(!tells(probe.lacks(&env)), "there is room");
+        let waits = EdgeLimits { batches: 1, ..EdgeLimits::default() };
+        let (sender, input) = edge(waits, env.telemetry.edge(&name));
+        assert!(sender.send(envelope()).await);
+        let writer = tokio::spawn(async move { sender.send(envelope()).await });
+        tokio::time::sleep(FULL_TOO_LONG).await;
+        assert!(tells(probe.lacks(&env)), "its writer waits");
+        drop(input.next().await);
+        assert!(!tells(probe.lacks(&env)) && writer.await.unwrap());
     }
 
     #[test]

@@ -2,8 +2,12 @@
 //! one.
 
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
+
+/// So many runs of a part can be asked for before the first of them begins.
+const MOST_PARTS: usize = 64;
 
 /// What is known of the runs in this process. Clones share it.
 #[derive(Clone, Debug)]
@@ -11,6 +15,19 @@ pub struct Runs {
     progress: watch::Sender<Progress>,
     /// How many runs were asked for.
     asked: watch::Sender<u64>,
+    /// Runs of a part that were asked for.
+    parts: watch::Sender<VecDeque<Part>>,
+}
+
+/// A run of some tasks that is asked for.
+#[derive(Debug)]
+pub struct Part {
+    /// Only tasks with one of these tags; all where there are none.
+    pub tags: Vec<String>,
+    /// No tasks with one of these.
+    pub skip_tags: Vec<String>,
+    /// Where it is told what it came to; dropped where it will never be run.
+    pub answer: oneshot::Sender<Recap>,
 }
 
 /// How far they are.
@@ -26,6 +43,8 @@ pub struct Progress {
     pub answered: u64,
     /// What the last whole run came to.
     pub last: Option<Arc<Recap>>,
+    /// Who had changed what was repaired last, by the place of the task, where that is known.
+    pub changed_by: Arc<BTreeMap<String, String>>,
     /// When the next one is due, in seconds since the epoch, where that is known.
     pub next_seconds: Option<f64>,
 }
@@ -50,7 +69,7 @@ pub struct Recap {
 impl Default for Runs {
     fn default() -> Self {
         let progress = watch::Sender::new(Progress::default());
-        Self { progress, asked: watch::Sender::new(0) }
+        Self { progress, asked: watch::Sender::new(0), parts: watch::Sender::default() }
     }
 }
 
@@ -77,6 +96,33 @@ impl Runs {
         self.asked.subscribe().wait_for(|asked| *asked > answered).await.ok();
     }
 
+    /// Asks for a run of some tasks; gives the part back where too many wait already.
+    ///
+    /// # Errors
+    /// That one.
+    pub fn ask_part(&self, part: Part) -> Result<(), Part> {
+        let mut left = Some(part);
+        self.parts.send_if_modified(|parts| {
+            let has_room = parts.len() < MOST_PARTS;
+            parts.extend(left.take_if(|_| has_room));
+            has_room
+        });
+        left.map_or(Ok(()), Err)
+    }
+
+    /// Returns once a run of some tasks is asked for.
+    pub async fn part_asked(&self) {
+        // Whoever could ask is this very value.
+        self.parts.subscribe().wait_for(|parts| !parts.is_empty()).await.ok();
+    }
+
+    /// The run of some tasks that was asked for first.
+    pub fn next_part(&self) -> Option<Part> {
+        let mut next = None;
+        self.parts.send_modify(|parts| next = parts.pop_front());
+        next
+    }
+
     /// A run begins; gives how many it answers where it is a whole one.
     pub fn begin(&self) -> u64 {
         let asked = *self.asked.borrow();
@@ -84,11 +130,12 @@ impl Runs {
         asked
     }
 
-    /// The run is over, which is not a whole one.
-    pub fn end(&self, failed: bool) {
+    /// The run is over, which is not a whole one. `changed_by` tells who had changed what it was for.
+    pub fn end(&self, failed: bool, changed_by: BTreeMap<String, String>) {
         self.progress.send_modify(|progress| {
             progress.running = false;
             progress.failed = failed;
+            progress.changed_by = Arc::new(changed_by);
         });
     }
 
@@ -97,6 +144,7 @@ impl Runs {
         self.progress.send_modify(|progress| {
             progress.running = false;
             progress.failed = recap.failed;
+            progress.changed_by = Arc::default();
             progress.answered = progress.answered.max(answers);
             progress.next_seconds = Some(next_seconds);
             progress.last = Some(Arc::new(recap));
@@ -106,6 +154,9 @@ impl Runs {
     /// Whoever runs them begins to wait for its input, or has come to its end.
     pub fn set_ended(&self, ended: bool) {
         self.progress.send_modify(|progress| progress.ended = ended);
+        if ended {
+            self.parts.send_modify(VecDeque::clear);
+        }
     }
 
     /// Whether one is under way.
@@ -136,5 +187,24 @@ mod tests {
         runs.end_whole(Recap::default(), after, 0.0);
         assert_eq!(runs.watch().borrow().answered, number);
         assert!(runs.asked().now_or_never().is_none());
+    }
+
+    #[test]
+    fn runs_of_parts_wait_in_order_not_without_bound_and_hear_when_there_will_be_none() {
+        let runs = Runs::default();
+        let ask = |tag: &str| {
+            let (answer, answered) = oneshot::channel();
+            let part = Part { tags: vec![tag.to_owned()], skip_tags: Vec::new(), answer };
+            runs.ask_part(part).map(|()| answered).map_err(|part| part.tags)
+        };
+        assert!(runs.part_asked().now_or_never().is_none());
+        let (_first, mut last) = (ask("first").unwrap(), ask("last").unwrap());
+        assert_eq!(runs.next_part().unwrap().tags, ["first"]);
+        assert!(runs.part_asked().now_or_never().is_some());
+        let more: Vec<_> = (0..100).map(|_| ask("more")).collect();
+        assert_eq!(more.iter().filter(|asked| asked.is_ok()).count(), MOST_PARTS - 1);
+        runs.set_ended(true);
+        assert_eq!(last.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+        assert!(runs.next_part().is_none());
     }
 }

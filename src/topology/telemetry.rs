@@ -1,8 +1,10 @@
 //! The engine's own metrics: what each component and each edge does.
 
 use super::buffer::BufferMetrics;
+use super::full::{Full, Fullness, Place};
 use super::health::{Health, State};
 use super::ledger::Ledger;
+use super::standings::Standings;
 use super::tap::{Point, Side, Taps};
 use crate::event::Batch;
 use crate::event::ledger::Book;
@@ -23,6 +25,8 @@ pub struct Telemetry {
     metrics: Arc<Metrics>,
     ledger: Ledger,
     health: Health,
+    standings: Standings,
+    fullness: Fullness,
     taps: Taps,
     own: Arc<Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>>,
 }
@@ -76,6 +80,7 @@ pub struct EdgeTelemetry {
     dropped: IntCounterVec,
     batches: IntGauge,
     bytes: IntGauge,
+    full: Full,
 }
 
 impl Telemetry {
@@ -172,6 +177,8 @@ impl Telemetry {
             metrics: Arc::new(metrics),
             ledger,
             health: Health::default(),
+            standings: Standings::default(),
+            fullness: Fullness::default(),
             taps: Taps::default(),
             own: Arc::default(),
         })
@@ -210,6 +217,7 @@ impl Telemetry {
             dropped: self.metrics.dropped.clone(),
             batches: self.metrics.buffer_batches.with_label_values(&[reader]),
             bytes: self.metrics.buffer_bytes.with_label_values(&[reader]),
+            full: self.fullness.buffer(reader, Place::Memory),
         }
     }
 
@@ -236,6 +244,7 @@ impl Telemetry {
         metrics.buffer_bytes.remove_label_values(&[component]).ok();
         self.ledger.forget(component);
         self.health.forget(component);
+        self.fullness.forget(component);
         self.taps.forget(component);
         if let Some(buffers) = self.known::<BufferMetrics>() {
             buffers.forget(component);
@@ -293,6 +302,16 @@ impl Telemetry {
     /// What troubles the components.
     pub fn health(&self) -> &Health {
         &self.health
+    }
+
+    /// Which buffers are full.
+    pub(super) fn fullness(&self) -> &Fullness {
+        &self.fullness
+    }
+
+    /// How checks of metrics stand.
+    pub fn standings(&self) -> &Standings {
+        &self.standings
     }
 
     /// All metrics as they stand now, sorted by name.
@@ -431,6 +450,15 @@ impl Failing {
 }
 
 impl EdgeTelemetry {
+    /// The same for an edge behind a buffer on disk: that it is full is no news.
+    pub(super) fn behind_a_buffer(self) -> Self {
+        Self { full: Full::default(), ..self }
+    }
+
+    /// A batch found no room.
+    pub(super) fn is_full(&self) {
+        self.full.begin();
+    }
     /// Records found the edge full and were dropped.
     pub(super) fn dropped(&self, records: u64) {
         self.dropped.with_label_values(&[&*self.reader, "buffer_full"]).inc_by(records);
@@ -442,6 +470,7 @@ impl EdgeTelemetry {
     }
 
     pub(super) fn leaves(&self, bytes: u32) {
+        self.full.end();
         self.batches.dec();
         self.bytes.sub(i64::from(bytes));
     }

@@ -1,8 +1,11 @@
 //! What somebody changes is put right at once, by the tasks that it concerns and by no others.
 
 use super::host::{Host, records, wait_until};
+use super::skip::skipped;
+use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -120,4 +123,85 @@ fn who_fights_with_it_is_named_and_finds_it_ever_slower() {
     let log = host.agent_log();
     let fights = log.lines().filter(|line| line.contains("somebody keeps changing")).count();
     assert_eq!(fights, 1, "{log}");
+}
+
+/// Writes to a file, and stays for as long as this value does.
+struct Stranger(Child);
+
+impl Stranger {
+    fn writes(host: &Host, name: &str) -> Self {
+        let script = "echo by hand > \"$0\" && read -r line";
+        let path = host.path(name);
+        let mut command = Command::new("sh");
+        Self(command.arg("-c").arg(script).arg(path).stdin(Stdio::piped()).spawn().unwrap())
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().ok();
+    }
+}
+
+#[test]
+fn who_has_changed_a_file_is_named_with_its_program_and_its_user() {
+    if let Err(error) = Fanotify::init(InitFlags::FAN_CLASS_NOTIF, EventFFlags::O_RDONLY) {
+        return skipped(&format!("this machine does not let us listen by fanotify: {error}"));
+    }
+    let audit = "audit:\n  - file: {path: ROOT/audit.jsonl}\n";
+    let host = Host::new(&format!("{TASKS}{audit}"));
+    host.configure("templates/page.j2", "<p>{{ 1 + 1 }}</p>\n");
+    host.write("log", "first\n");
+    let agent = host.agent(&[]);
+    wait_until("the first run is on record", || records(&host.chain()).len() == 8);
+    let stranger = Stranger::writes(&host, "place/app.conf");
+    wait_until("it is on record", || repairs(&host).contains(&"settings".into()));
+    let sent = || records(&host.path("audit.jsonl"));
+    let is_repair =
+        |record: &serde_json::Value| record["cause"] == "drift" && record["task"] == "settings";
+    wait_until("the record has left", || sent().iter().any(is_repair));
+    let record = sent().into_iter().find(is_repair).unwrap();
+    let exe = fs::read_link(format!("/proc/{}/exe", stranger.0.id())).unwrap();
+    let writer = serde_json::json!({
+        "path": host.path("place/app.conf"),
+        "pid": stranger.0.id(),
+        "exe": exe,
+        "uid": nix::unistd::getuid().as_raw(),
+    });
+    assert_eq!(record["changed_by"], serde_json::json!([writer]));
+    wait_until("status says so", || {
+        let status = host.driftless(&["status", "--config", "config", "--output", "json"]);
+        let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+        let drifted = status["apply"]["drifted"].as_array().unwrap();
+        let pid = format!("by pid {} ", stranger.0.id());
+        drifted.iter().any(|task| task.as_str().unwrap().contains(&pid))
+    });
+
+    // Who changes rights alone is not told, and nobody else is blamed for it.
+    fs::set_permissions(host.path("page"), Permissions::from_mode(0o666)).unwrap();
+    wait_until("that is on record", || repairs(&host).contains(&"a page".into()));
+    let all = records(&host.chain());
+    let page = all.iter().rfind(|record| record["task"] == "a page").unwrap();
+    assert_eq!(page.get("changed_by"), None, "{page}");
+    assert!(agent.stop().success());
+    let log = host.agent_log();
+    let words = format!("app.conf by pid {} ({}) of uid ", stranger.0.id(), exe.display());
+    assert!(log.contains(&words), "{log}");
+}
+
+#[test]
+fn where_the_kernel_does_not_say_who_it_was_it_is_repaired_all_the_same() {
+    let host = host();
+    let agent = host.deaf_agent();
+    wait_until("the first run is on record", || records(&host.chain()).len() == 8);
+    let _stranger = Stranger::writes(&host, "place/app.conf");
+    wait_until("it is on record", || repairs(&host).contains(&"settings".into()));
+    assert_eq!(host.read("place/app.conf"), "workers = 2\n");
+    let all = records(&host.chain());
+    assert!(all.iter().all(|record| record.get("changed_by").is_none()), "{all:?}");
+    assert!(agent.stop().success());
+    let log = host.agent_log();
+    assert_eq!(log.matches("it cannot be told which process changes a file").count(), 1, "{log}");
+    assert!(log.contains("CAP_SYS_ADMIN"), "{log}");
 }

@@ -109,6 +109,20 @@ impl Host {
         Agent(self.command(&arguments).stderr(log).spawn().unwrap())
     }
 
+    /// The same without the right to listen to what other processes write.
+    pub(super) fn deaf_agent(&self) -> Agent {
+        if !nix::unistd::geteuid().is_root() {
+            return self.agent(&[]);
+        }
+        let agent = self.command(&["agent", "--config", "config"]);
+        let log = fs::File::create(self.dir.path().join("agent.log")).unwrap();
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set", "-sys_admin"]).arg(agent.get_program());
+        command.args(agent.get_args()).current_dir(self.dir.path()).stdin(Stdio::null());
+        command.envs(agent.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Agent(command.stderr(log).spawn().unwrap())
+    }
+
     pub(super) fn agent_log(&self) -> String {
         fs::read_to_string(self.dir.path().join("agent.log")).unwrap_or_default()
     }

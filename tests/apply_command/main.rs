@@ -12,6 +12,9 @@ mod playbook;
 mod refusals;
 #[cfg(test)]
 mod sandbox;
+#[cfg(test)]
+#[path = "../support/skip.rs"]
+mod skip;
 
 use host::{Host, Ran, SECRET, records};
 use std::fs;

@@ -139,6 +139,67 @@ fn a_desired_state_is_applied_when_somebody_asks_and_the_recap_is_shown() {
 }
 
 #[test]
+fn tasks_with_a_tag_are_applied_when_somebody_asks_for_them_and_no_others() {
+    let rig = Rig::new();
+    let task = |name: &str, tags: &str| {
+        let path = rig.path(name);
+        let copy = format!("copy: {{content: {name}, dest: '{}'}}", path.display());
+        format!("  - name: {name}\n    {copy}\n    tags: [{tags}]\n")
+    };
+    let tasks = [task("page", "web"), task("key", "web, tls"), task("rare", "never, rare")];
+    rig.write("config/apply.yml", &format!("interval: 1h\ntasks:\n{}", tasks.concat()));
+    let _agent = rig.start();
+    rig.wait_until("the first run", || !rig.status()["apply"]["last"].is_null());
+    let by_hand = || ["page", "key"].iter().for_each(|name| rig.write(name, "by hand"));
+    let found = || ["page", "key", "rare"].map(|name| rig.read(name));
+
+    by_hand();
+    let answer = rig.ask(&["apply-now", "--tags", "tls,rare"]);
+    assert_eq!((answer.code, answer.out.starts_with("2 changed")), (0, true), "{answer:?}");
+    assert_eq!(found(), ["by hand", "key", "rare"]);
+    by_hand();
+    assert_eq!(rig.ask(&["apply-now", "--skip-tags", "tls"]).code, 0);
+    assert_eq!(found(), ["page", "by hand", "rare"]);
+    let answer = rig.ask(&["apply-now", "--tags", "tsl"]);
+    assert_eq!(answer.code, 1, "{answer:?}");
+    assert!(answer.err.contains("no task is tagged tsl; the tags are never, rare, tls, web"));
+    assert_eq!(rig.ask(&["apply-now", "--no-wait", "--tags", "tls"]).code, 0);
+    rig.wait_until("it runs", || rig.read("key") == "key");
+}
+
+#[test]
+fn how_checks_of_metrics_stand_is_told_and_is_no_fault_of_the_agent() {
+    let rig = Rig::new();
+    let out = rig.path("alerts.jsonl");
+    let check = "{name: load, expr: node_load1 * 0 + 7, critical: {above: 5}}";
+    let calm = "{name: calm, expr: node_load1 * 0, warning: {above: 5}}";
+    rig.write(
+        "config/topology.yml",
+        &format!(
+            "sources: {{host: {{type: host_metrics, interval: 1s, collect: [loadavg]}}}}\n\
+             transforms:\n  watch: {{type: threshold, inputs: [host], checks: [{calm}, {check}]}}\n\
+             sinks: {{alerts: {{type: file, inputs: [watch], path: '{}'}}}}\n",
+            out.display()
+        ),
+    );
+    let _agent = rig.start();
+    rig.wait_until("it is critical", || {
+        let status = rig.status();
+        let checks = status["checks"].as_array().unwrap();
+        checks.len() == 2 && checks[0]["state"] == "critical" && checks[1]["state"] == "ok"
+    });
+    let status = rig.status();
+    let worst = &status["checks"][0];
+    assert_eq!((&worst["check"], &worst["component"]), (&"load".into(), &"watch".into()));
+    assert_eq!(worst["value"], 7.0, "{worst}");
+    let since = worst["since_seconds"].as_f64().unwrap();
+    assert!(since > 0.0 && since <= status["at_seconds"].as_f64().unwrap(), "{worst}");
+    let shown = rig.ask(&["status"]);
+    assert_eq!(shown.code, 0, "{shown:?}");
+    assert!(shown.out.contains("load") && shown.out.contains("critical"), "{shown:?}");
+}
+
+#[test]
 fn a_drained_agent_has_delivered_everything_and_has_ended() {
     let rig = Rig::new();
     let agent = rig.start();

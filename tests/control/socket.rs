@@ -82,3 +82,28 @@ fn clients_that_do_not_read_hold_up_neither_the_agent_nor_its_end() {
     assert!(agent.stop().success());
     drop(idle);
 }
+
+#[test]
+fn a_second_agent_with_the_same_state_does_not_start_and_says_whose_it_is() {
+    let rig = Rig::new();
+    let first = rig.start();
+    for arguments in [&["agent"][..], &["agent", "--once"]] {
+        let second = rig.ask(arguments);
+        assert_eq!(second.code, 1, "{second:?}");
+        let pid = format!("another agent (pid {})", first.id());
+        assert!(second.err.contains(&pid) && second.err.contains("control.sock"), "{second:?}");
+    }
+    let path = rig.path("in.log").display().to_string();
+    for arguments in [&["validate", "config"][..], &["graph", "config"], &["logs", &path]] {
+        let output = rig.command(arguments).output().unwrap();
+        assert!(output.status.success(), "what keeps no state is free: {output:?}");
+    }
+    rig.append("in.log", "still here\n");
+    rig.wait_until("the first goes on", || rig.read("out.log") == "still here\n");
+    assert_eq!(rig.status()["pid"], first.id());
+    first.kill();
+    let again = rig.start();
+    assert_eq!(rig.status()["pid"], again.id(), "a killed one is in nobody's way");
+    assert!(again.stop().success());
+    assert_eq!(rig.ask(&["agent", "--once"]).code, 0);
+}

@@ -180,3 +180,42 @@ fn a_signature_by_openpgp_counts_where_its_key_is_in_the_file() {
     let mut stop = Command::new("gpgconf");
     stop.env("GNUPGHOME", world.path("gnupg")).args(["--kill", "all"]).status().unwrap();
 }
+
+#[test]
+fn signatures_that_a_running_agent_is_told_to_ask_for_count_for_what_it_runs_already() {
+    let world = World::empty();
+    let url = world.bare().display().to_string();
+    let key = ssh_key(&world, "ours");
+    fs::write(world.path("allowed_signers"), format!("max@example.com {key}\n")).unwrap();
+    sign_by(&world, "ours");
+    world.follow(&url, "");
+    world.write_word("signed");
+    let signed = world.commit_with(&["-S"]);
+    let agent = world.agent(&[]);
+    world.wait_for_word("signed");
+    world.commit_word("unsigned");
+    world.wait_for_word("unsigned");
+    world.follow(&url, ", verify: {allowed_signers: DIR/allowed_signers}");
+    world.wait_for_word("signed");
+    world.wait_for_log("it is not signed");
+    let status = world.driftless(&["status", "--config", "config", "--output", "json"]).output();
+    let status: serde_json::Value = serde_json::from_slice(&status.unwrap().stdout).unwrap();
+    assert_eq!(status["revision"], signed.as_str(), "{status}");
+    assert!(agent.stop().success());
+
+    // Where none is signed so, there is nothing to go back to.
+    let world = World::new("");
+    let agent = world.agent(&[]);
+    world.wait_for_word("one");
+    fs::write(world.path("allowed_signers"), format!("max {}\n", ssh_key(&world, "ours"))).unwrap();
+    let url = world.bare().display().to_string();
+    world.follow(&url, ", verify: {allowed_signers: DIR/allowed_signers}");
+    world.wait_for_log("runs what agent.yml says");
+    world.wait_until("nothing runs", || {
+        let status =
+            world.driftless(&["status", "--config", "config", "--output", "json"]).output();
+        let status: serde_json::Value = serde_json::from_slice(&status.unwrap().stdout).unwrap();
+        status["revision"].is_null() && status["apply"].is_null()
+    });
+    assert!(agent.stop().success());
+}

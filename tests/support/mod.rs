@@ -70,8 +70,19 @@ impl Example {
         command
     }
 
+    /// Gives an example that does not say where state is kept a place of its own: root's usual one is
+    /// there once, for one agent at a time.
+    pub(crate) fn keep_state_here(&self) {
+        let file = self.config().join("agent.yml");
+        if !file.exists() {
+            let state = self.dir.path().join("state");
+            fs::write(file, format!("data_dir: {}\n", state.display())).unwrap();
+        }
+    }
+
     /// Starts `driftless agent` on the config; what it says goes into `agent.log`.
     pub(crate) fn agent(&self, arguments: &[&str]) -> Process {
+        self.keep_state_here();
         let log = fs::File::options().create(true).append(true).open(self.path("agent.log"));
         Process::spawn(
             self.driftless(&["agent", "--config"])

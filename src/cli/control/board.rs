@@ -20,9 +20,18 @@ pub(super) struct Known {
     /// The commit that is active.
     pub(super) revision: Option<String>,
     pub(super) refused: Option<Refused>,
+    /// Why secrets could not be looked up anew.
+    pub(super) secrets: Option<String>,
     pub(super) last_load: Option<Load>,
     pub(super) taken: u64,
     pub(super) refusals: u64,
+}
+
+impl Known {
+    /// Whether there is a desired state.
+    pub(super) fn applies(&self) -> bool {
+        self.components.iter().any(|listed| listed.type_name == "apply")
+    }
 }
 
 /// A component of the graph.
@@ -90,6 +99,11 @@ impl Board {
             known.refusals += 1;
         }
         known.last_load = Some(load);
+    }
+
+    /// Secrets were looked up anew, or could not be, for this reason.
+    pub(in crate::cli) fn secrets(&self, reason: Option<String>) {
+        self.known().secrets = reason;
     }
 
     /// A revision was not taken, or the newest one is active.

@@ -7,9 +7,11 @@ use super::tapping::Show;
 use super::wire::{Ask, LONGEST_REQUEST_BYTES, Reply, Request, VERSION};
 use crate::cli::report;
 use crate::event::fault::{Diagnostic, nearest};
+use crate::event::task::TaskSet;
+use crate::sinks::apply::list::tags;
 use crate::topology::context::Environment;
 use crate::topology::run::Changes;
-use crate::topology::runs::Progress;
+use crate::topology::runs::{Part, Progress};
 use crate::topology::tap::{Side, Tap};
 use std::io;
 use std::path::Path;
@@ -221,7 +223,15 @@ impl Desk {
             },
             // It has no end, and so no reply.
             Ask::Tap { .. } => error("a tap comes by itself"),
-            Ask::ApplyNow { wait } => self.apply_now(wait).await,
+            Ask::ApplyNow { wait, tags, skip_tags } => {
+                if !self.board.read().applies() {
+                    error("nothing is applied here: the config has no apply file")
+                } else if tags.is_empty() && skip_tags.is_empty() {
+                    self.apply_now(wait).await
+                } else {
+                    self.apply_part(wait, tags, skip_tags).await
+                }
+            }
             Ask::Drain { timeout_seconds } => {
                 let timeout = timeout_seconds.map(Duration::try_from_secs_f64).transpose();
                 let Ok(timeout) = timeout else {
@@ -243,10 +253,6 @@ impl Desk {
     }
 
     async fn apply_now(&self, wait: bool) -> Reply {
-        let known = self.board.read();
-        if !known.components.iter().any(|listed| listed.type_name == "apply") {
-            return error("nothing is applied here: the config has no apply file");
-        }
         let mut progress = self.env.runs.watch();
         let number = self.env.runs.ask();
         if !wait {
@@ -258,8 +264,21 @@ impl Desk {
                 Reply::Ran(progress.last.as_deref().cloned().unwrap_or_default())
             }
             // A reload has taken the desired state away.
-            Ok(_) => error("the desired state is applied no more"),
+            Ok(_) => error(APPLIED_NO_MORE),
             Err(_) => error(ENDING),
+        }
+    }
+
+    async fn apply_part(&self, wait: bool, tags: Vec<String>, skip_tags: Vec<String>) -> Reply {
+        let set = self.env.tasks.borrow().clone();
+        if let Some(message) = set.and_then(|set| matches_nothing(&set, &tags)) {
+            return error(message);
+        }
+        let (answer, answered) = oneshot::channel();
+        match self.env.runs.ask_part(Part { tags, skip_tags, answer }) {
+            Err(_) => error("so many runs were asked for that no more can wait"),
+            Ok(()) if !wait => Reply::Accepted,
+            Ok(()) => answered.await.map_or_else(|_| error(APPLIED_NO_MORE), Reply::Ran),
         }
     }
 
@@ -277,6 +296,25 @@ impl Desk {
 }
 
 const ENDING: &str = "the agent ends";
+const APPLIED_NO_MORE: &str = "the desired state is applied no more";
+
+/// Why no task runs for one of these tags, where none has any of them.
+fn matches_nothing(set: &TaskSet, wanted: &[String]) -> Option<String> {
+    let known = tags(set);
+    let is_known = |tag: &String| SETS_OF_TASKS.contains(&&**tag) || known.contains(tag);
+    if wanted.is_empty() || wanted.iter().any(is_known) {
+        return None;
+    }
+    let wanted = wanted.join(", ");
+    let known: Vec<String> = known.into_iter().collect();
+    Some(match known.join(", ") {
+        known if known.is_empty() => format!("no task is tagged {wanted}: there are no tags"),
+        known => format!("no task is tagged {wanted}; the tags are {known}"),
+    })
+}
+
+/// Words for tags that stand for sets of tasks.
+const SETS_OF_TASKS: [&str; 5] = ["all", "tagged", "untagged", "always", "never"];
 
 fn error(message: impl Into<String>) -> Reply {
     Reply::Error { message: message.into() }

@@ -7,9 +7,10 @@ use crate::sources::file::status::{SourceStatus, sources};
 use crate::topology::context::Environment;
 use crate::topology::health::State;
 use crate::topology::runs::Recap;
+use crate::topology::standings::Standing;
 use crate::topology::tally::Tally;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// All of it. Times are in seconds since the epoch.
@@ -39,10 +40,14 @@ pub(in crate::cli) struct Status {
     pub(in crate::cli) loads_refused: u64,
     /// The last time.
     pub(in crate::cli) last_load: Option<Load>,
+    /// Why secrets could not be looked up anew, where that failed: they are what they were.
+    pub(in crate::cli) secrets_failed: Option<String>,
     /// The components, in the order of the config.
     pub(in crate::cli) components: Vec<ComponentStatus>,
     /// The desired state, where one is declared.
     pub(in crate::cli) apply: Option<ApplyStatus>,
+    /// How the checks of metrics stand, those that are worst first.
+    pub(in crate::cli) checks: Vec<Standing>,
 }
 
 /// How one component is. Numbers count from the start of the agent.
@@ -96,7 +101,7 @@ pub(in crate::cli) struct ApplyStatus {
     pub(in crate::cli) last: Option<Recap>,
     /// When the next one is due.
     pub(in crate::cli) next_seconds: Option<f64>,
-    /// Tasks that the last run found otherwise than it had left them.
+    /// Tasks that the last run found otherwise than it had left them, and who it was.
     pub(in crate::cli) drifted: Vec<String>,
     /// Tasks that put something right as soon as it was changed.
     pub(in crate::cli) repairs: u64,
@@ -126,14 +131,13 @@ pub(super) fn status(env: &Environment, board: &Board) -> Status {
             }
         })
         .collect();
-    let is_applied = known.components.iter().any(|listed| listed.type_name == "apply");
-    let apply = is_applied.then(|| {
+    let apply = known.applies().then(|| {
         let progress = env.runs.watch().borrow().clone();
         ApplyStatus {
             running: progress.running,
             last: progress.last.map(Arc::unwrap_or_clone),
             next_seconds: progress.next_seconds,
-            drifted: drifted(&families),
+            drifted: drifted(&families, &progress.changed_by),
             repairs: tally.count("driftless_apply_drift_repairs_total", ""),
         }
     });
@@ -150,8 +154,10 @@ pub(super) fn status(env: &Environment, board: &Board) -> Status {
         loads_taken: known.taken,
         loads_refused: known.refusals,
         last_load: known.last_load,
+        secrets_failed: known.secrets,
         components,
         apply,
+        checks: checks(env),
     };
     status.problems = problems(&status);
     status
@@ -167,6 +173,13 @@ fn behind(env: &Environment, components: &[Listed]) -> HashMap<String, u64> {
         (source.source, bytes)
     };
     sources.into_iter().map(lag).collect()
+}
+
+fn checks(env: &Environment) -> Vec<Standing> {
+    let mut checks = env.telemetry.standings().all();
+    let worst = ["critical", "firing", "warning", "unknown", "pending", "ok"];
+    checks.sort_by_key(|check| worst.iter().position(|state| *state == check.state));
+    checks
 }
 
 fn word(state: Option<State>) -> &'static str {
@@ -188,6 +201,8 @@ fn problems(status: &Status) -> Vec<String> {
     }
     let complaints = status.last_load.iter().flat_map(|load| &load.complaints);
     problems.extend(complaints.map(|complaint| format!("the config was refused: {complaint}")));
+    let secrets = status.secrets_failed.iter();
+    problems.extend(secrets.map(|why| format!("secrets could not be looked up anew: {why}")));
     for component in &status.components {
         if let ("restarting" | "failing", Some(reason)) = (&*component.state, &component.reason) {
             problems.push(format!("{} is {}: {reason}", component.name, component.state));
@@ -203,7 +218,7 @@ fn problems(status: &Status) -> Vec<String> {
     problems
 }
 
-fn drifted(families: &[Family]) -> Vec<String> {
+fn drifted(families: &[Family], changed_by: &BTreeMap<String, String>) -> Vec<String> {
     let tasks = families.iter().filter(|family| family.name == "driftless_task_drift");
     let off = tasks
         .flat_map(|family| &family.samples)
@@ -211,8 +226,12 @@ fn drifted(families: &[Family]) -> Vec<String> {
     let label = |labels: &[(_, Text)], at: usize| {
         labels.get(at).map(|(_, value)| value.to_string()).unwrap_or_default()
     };
-    off.map(|sample| format!("{}: {}", label(&sample.labels, 0), label(&sample.labels, 1)))
-        .collect()
+    off.map(|sample| {
+        let (place, task) = (label(&sample.labels, 0), label(&sample.labels, 1));
+        let who = changed_by.get(&place).map(|who| format!(" ({who})")).unwrap_or_default();
+        format!("{place}: {task}{who}")
+    })
+    .collect()
 }
 
 fn component(tally: &Tally<'_>, name: &str) -> ComponentStatus {

@@ -31,6 +31,12 @@ pub(in crate::cli) enum Ask {
     ApplyNow {
         /// Whether the reply waits for the end of the run.
         wait: bool,
+        /// Only tasks with one of these tags; all where there are none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tags: Vec<String>,
+        /// No tasks with one of these.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        skip_tags: Vec<String>,
     },
     /// Stop the sources, deliver everything, end.
     Drain {

@@ -12,7 +12,7 @@ mod state;
 mod turn;
 
 pub(super) use look::{Candidate, Look, Looked};
-pub(super) use start::{Start, log_notes, log_refusal, start};
+pub(super) use start::{Start, log_notes, log_refusal, start, still_right};
 
 use crate::config::load::Revision;
 use crate::event::fault::Diagnostic;
@@ -117,14 +117,14 @@ impl Follow {
         self.state.usable(&self.settings)
     }
 
+    /// Whether these settings ask for other signatures than those so far.
+    pub(super) fn asks_for_other_signatures(&self, settings: &Settings) -> bool {
+        self.settings.verify != settings.verify
+    }
+
     /// From here on follows what these settings say.
     pub(super) fn set(&mut self, settings: &Settings) {
         if self.settings != *settings {
-            if self.settings.verify != settings.verify {
-                tracing::warn!(
-                    "`verify` counts for the next revision, and for the active one at the next start"
-                );
-            }
             self.settings = settings.clone();
             self.again();
         }

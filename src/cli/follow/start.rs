@@ -37,32 +37,16 @@ pub(in crate::cli) fn start(
         log_notes(&config);
         return Ok(Start { config, revision, follow: Some(follow), candidate: Some(candidate) });
     }
-    let mut not_right = None;
-    while let Some(last) = follow.last() {
-        let loaded = follow.vouched().and_then(|()| {
-            session.load_at(Some(&last), masker).map_err(|complaints| {
-                log_refusal("the start", &complaints);
-                of_config(&complaints, masker)
-            })
-        });
-        match loaded {
-            Ok(config) => {
-                tracing::info!(
-                    commit = last.commit,
-                    "begins with the revision that was active last"
-                );
-                log_notes(&config);
-                let revision = Some(last);
-                return Ok(Start { config, revision, follow: Some(follow), candidate: None });
-            }
-            Err(failure) => {
-                not_right = Some(last.commit);
-                if !follow.fall_back(&failure) {
-                    break;
-                }
-            }
+    let not_right = match still_right(session, &mut follow, masker, "the start") {
+        Ok((config, last)) => {
+            let commit = &last.commit;
+            tracing::info!(commit, "begins with the revision that was active last");
+            log_notes(&config);
+            let revision = Some(last);
+            return Ok(Start { config, revision, follow: Some(follow), candidate: None });
         }
-    }
+        Err(not_right) => not_right,
+    };
     if is_once {
         return Err(match not_right {
             Some(commit) => format!("the revision {commit} is not right any more"),
@@ -75,6 +59,38 @@ pub(in crate::cli) fn start(
     // One whose config is not right now may be right at the next reload.
     let revision = follow.last();
     Ok(Start { config, revision, follow: Some(follow), candidate: None })
+}
+
+/// The revision that was active last with its config, where that is right and signed as it has to be
+/// by now; else the one before it. `reason` says why that is looked at.
+///
+/// # Errors
+/// There is none: the commit that is not right any more, where there was one.
+pub(in crate::cli) fn still_right(
+    session: &Session,
+    follow: &mut Follow,
+    masker: &Masker,
+    reason: &str,
+) -> Result<(Config, Revision), Option<String>> {
+    let mut not_right = None;
+    while let Some(last) = follow.last() {
+        let loaded = follow.vouched().and_then(|()| {
+            session.load_at(Some(&last), masker).map_err(|complaints| {
+                log_refusal(reason, &complaints);
+                of_config(&complaints, masker)
+            })
+        });
+        match loaded {
+            Ok(config) => return Ok((config, last)),
+            Err(failure) => {
+                not_right = Some(last.commit);
+                if !follow.fall_back(&failure) {
+                    break;
+                }
+            }
+        }
+    }
+    Err(not_right)
 }
 
 /// The newest revision with its config, where it can be had, is right, and it is this host's turn.

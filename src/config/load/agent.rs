@@ -9,6 +9,10 @@ use crate::event::secret::Secrets;
 use crate::event::tree::{Node, Value};
 use crate::expr::scope::Scope;
 use std::collections::HashSet;
+use std::time::Duration;
+
+/// Secrets are looked up no more often than that.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Loading<'_> {
     /// The name that the agent's file gives the host.
@@ -50,6 +54,7 @@ impl Loading<'_> {
                 // It names no components.
                 let is_whole = self.is_whole;
                 let (git, secrets) = (node.get("git").cloned(), node.get("secrets").cloned());
+                let interval = node.get("secrets_interval").and_then(|node| node.span.clone());
                 let file: Option<AgentFile> = self.typed(node);
                 self.is_whole = is_whole;
                 let settings = file.as_ref().and_then(|file| file.git.as_ref());
@@ -58,6 +63,11 @@ impl Loading<'_> {
                 {
                     let span = node.get(key).unwrap_or(&node).span.clone();
                     self.complaints.push(Diagnostic::new(why, span));
+                }
+                let often = file.as_ref().and_then(|file| file.secrets_interval);
+                if often.is_some_and(|often| often.0 < SHORTEST_INTERVAL) {
+                    let why = "`secrets_interval` is less than a second";
+                    self.complaints.push(Diagnostic::new(why, interval).hint("such as `5m`"));
                 }
                 for (at, place) in file.iter().flat_map(|file| file.secrets.iter().enumerate()) {
                     if let Err((key, why)) = place.check() {

@@ -1,6 +1,6 @@
 //! Drift: which tasks are due because something is not as they left it.
 
-use super::part::{TaskKey, Watched};
+use super::part::{ChangedBy, Due, TaskKey, Watched};
 use crate::host::machine::seen::{Depth, Seen, note};
 use crate::host::watch::{News, Stamp, Watch};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -22,8 +22,23 @@ const AT_ONCE: u32 = 3;
 /// The same for a task that ran and found nothing to do: it reads what changes all the time.
 const AT_ONCE_FOR_NOTHING: u32 = 20;
 
+/// So many changed paths of a task are told with who it was: a record stays short where somebody has
+/// gone through a whole tree.
+const MOST_NAMED: usize = 20;
+
 /// Whom nobody fights with for so long is at peace.
 const PEACE: Duration = Duration::from_secs(10 * 60);
+
+/// Which tasks a run was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// All there are.
+    Whole,
+    /// Those that were due since something had drifted.
+    Due,
+    /// Those that somebody asked for.
+    Selected,
+}
 
 /// What a task looked at in a run, and how it left that.
 #[derive(Debug)]
@@ -32,6 +47,8 @@ pub(super) struct Looked {
     pub(super) watched: Watched,
     /// Whether it changed anything.
     pub(super) has_changed: bool,
+    /// Who had changed what it depends on, in words, where that is known.
+    pub(super) changed_by: Option<String>,
 }
 
 /// What tasks depend on, listened to.
@@ -42,13 +59,20 @@ pub(super) struct Drift {
     stamps: HashMap<PathBuf, Stamp>,
     /// Which tasks depend on a path, and how closely they look.
     readers: BTreeMap<PathBuf, Vec<(TaskKey, Depth)>>,
-    due: BTreeMap<TaskKey, Instant>,
+    due: BTreeMap<TaskKey, Waiting>,
     repairs: HashMap<TaskKey, Repairs>,
     next_poll: Instant,
     /// The longest that a repair waits.
     interval: Duration,
     /// How many tasks somebody has begun to fight with.
     fights: u64,
+}
+
+/// A task that is due.
+struct Waiting {
+    at: Instant,
+    /// What is not as it was left, as closely as the task looks.
+    changed: BTreeMap<PathBuf, Depth>,
 }
 
 struct Repairs {
@@ -88,17 +112,17 @@ impl Drift {
     ///
     /// # Errors
     /// The kernel tells of nothing any more.
-    pub(super) async fn next(&mut self) -> io::Result<BTreeSet<TaskKey>> {
+    pub(super) async fn next(&mut self) -> io::Result<Due> {
         loop {
             let now = Instant::now();
-            let due = self.due.iter().filter(|(_, at)| **at <= now);
-            let due: BTreeSet<TaskKey> = due.map(|(key, _)| key.clone()).collect();
+            let due = self.due.iter().filter(|(_, waiting)| waiting.at <= now);
+            let due: Due = due.map(|(key, waiting)| (key.clone(), self.who(waiting))).collect();
             if !due.is_empty() {
                 // Once only: a run that fails before it comes to them leaves them to the interval.
-                self.due.retain(|key, _| !due.contains(key));
+                self.due.retain(|key, _| !due.contains_key(key));
                 return Ok(due);
             }
-            let wake = self.due.values().min().copied().unwrap_or(self.next_poll);
+            let wake = self.due.values().map(|waiting| waiting.at).min().unwrap_or(self.next_poll);
             tokio::select! {
                 news = self.watch.news() => match news? {
                     News::Anything => {
@@ -127,19 +151,31 @@ impl Drift {
         };
         let found = Stamp::of(path);
         let readers = readers.iter().filter(|(_, depth)| !left.is_same(&found, *depth));
-        let keys: Vec<TaskKey> = readers.map(|(key, _)| key.clone()).collect();
-        keys.iter().for_each(|key| self.is_due(key));
-    }
-
-    fn is_due(&mut self, key: &TaskKey) {
-        if !self.due.contains_key(key) {
-            let at = Instant::now() + GATHER + delay(self.repairs.get(key), self.interval);
-            self.due.insert(key.clone(), at);
+        let readers: Vec<(TaskKey, Depth)> = readers.cloned().collect();
+        for (key, depth) in readers {
+            self.is_due(&key).changed.insert(path.clone(), depth);
         }
     }
 
-    /// Learns what the tasks of a run have looked at; all there are where it is `whole`.
-    pub(super) fn ran(&mut self, looked: Vec<Looked>, whole: bool) {
+    fn is_due(&mut self, key: &TaskKey) -> &mut Waiting {
+        self.due.entry(key.clone()).or_insert_with(|| {
+            let at = Instant::now() + GATHER + delay(self.repairs.get(key), self.interval);
+            Waiting { at, changed: BTreeMap::new() }
+        })
+    }
+
+    /// Who has changed what a task waits for, as far as that is known.
+    fn who(&self, waiting: &Waiting) -> Vec<ChangedBy> {
+        let known = waiting.changed.iter().filter_map(|(path, depth)| {
+            let writer = self.watch.writer(path, self.stamps.get(path)?, *depth)?;
+            Some(ChangedBy { path: path.display().to_string(), writer })
+        });
+        known.take(MOST_NAMED).collect()
+    }
+
+    /// Learns what the tasks of a run have looked at.
+    pub(super) fn ran(&mut self, looked: Vec<Looked>, extent: Extent) {
+        let whole = extent == Extent::Whole;
         if whole {
             self.tasks.clear();
             self.stamps.clear();
@@ -147,12 +183,12 @@ impl Drift {
         }
         let mut are_known = !whole;
         let mut touched = BTreeSet::new();
-        for Looked { name, watched, has_changed } in looked {
+        for Looked { name, watched, has_changed, changed_by } in looked {
             let Watched { key, seen, stamps, overtaken } = watched;
             self.due.remove(&key);
             self.stamps.extend(stamps);
-            if !whole {
-                self.count_repair(&key, &name, has_changed);
+            if extent == Extent::Due {
+                self.count_repair(&key, &name, has_changed, changed_by.as_deref());
             }
             if overtaken {
                 self.is_due(&key);
@@ -182,7 +218,13 @@ impl Drift {
         self.watch.set(paths);
     }
 
-    fn count_repair(&mut self, key: &TaskKey, name: &str, has_changed: bool) {
+    fn count_repair(
+        &mut self,
+        key: &TaskKey,
+        name: &str,
+        has_changed: bool,
+        changed_by: Option<&str>,
+    ) {
         let now = Instant::now();
         let none = Repairs { count: 0, for_nothing: 0, last: now };
         let repairs = self.repairs.entry(key.clone()).or_insert(none);
@@ -200,6 +242,7 @@ impl Drift {
             tracing::warn!(
                 name,
                 place = key.place,
+                changed_by,
                 "somebody keeps changing what this task has put right; it is repaired ever more slowly"
             );
         }

@@ -3,7 +3,7 @@
 use super::hosts::{Host, pattern_of};
 use super::looks::Looks;
 use super::parse::Parser;
-use super::part::{Left, TaskKey};
+use super::part::{ChangedBy, Left, TaskKey};
 pub use super::pending::Pending;
 use super::report::{Report, TaskReport};
 pub use super::selection::Selection;
@@ -77,6 +77,11 @@ pub trait Observer {
     /// Why only some tasks run, where that is so.
     fn cause(&self) -> Option<&'static str> {
         None
+    }
+
+    /// What is known of who has changed what this task depends on.
+    fn changed_by(&self, _key: &TaskKey) -> &[ChangedBy] {
+        &[]
     }
 
     /// Whether it is to be told by their keys which task is which, and what they leave.

@@ -3,6 +3,7 @@
 use super::keywords::Keywords;
 use super::selection::Selection;
 use crate::event::task::{TaskSet, each_task};
+use std::collections::BTreeSet;
 
 /// One task of a list.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -38,4 +39,10 @@ pub fn list(set: &TaskSet, selection: &Selection) -> Vec<Listed> {
         });
     }
     all
+}
+
+/// All tags that some task of `set` has.
+pub fn tags(set: &TaskSet) -> BTreeSet<String> {
+    let everything = Selection { tags: vec!["all".into(), "never".into()], ..Selection::default() };
+    list(set, &everything).into_iter().flat_map(|task| task.tags).collect()
 }

@@ -143,6 +143,11 @@ impl Numbers {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             self.tasks.with_label_values(&[status]).set(count);
         }
+        self.add_changes(report);
+    }
+
+    /// What a run has changed.
+    pub(super) fn add_changes(&self, report: &Report) {
         let changes: usize = report.tasks.iter().map(|task| task.changes.len()).sum();
         self.changes.inc_by(changes as u64);
     }
@@ -152,8 +157,7 @@ impl Numbers {
         let Some(report) = report else { return };
         let changed = report.tasks.iter().filter(|task| !task.changes.is_empty()).count();
         self.repairs.inc_by(changed as u64);
-        let changes: usize = report.tasks.iter().map(|task| task.changes.len()).sum();
-        self.changes.inc_by(changes as u64);
+        self.add_changes(report);
         let is_known = self.known().revision.as_ref() == Some(&report.revision);
         if is_known && changed > 0 {
             self.add_drift(report);

@@ -5,8 +5,10 @@ use crate::event::task::Task;
 use crate::event::tree::{Node, Value as Tree};
 use crate::host::machine::seen::Seen;
 use crate::host::watch::Stamp;
+use crate::host::writers::Writer;
 use minijinja::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 
 /// Modules whose work is the run itself: variables, and which tasks there are.
@@ -20,6 +22,40 @@ pub struct TaskKey {
     pub place: String,
     /// Which time the run comes to it, since an include in a loop brings it again and again.
     pub time: usize,
+}
+
+/// The tasks that are due because something is not as they left it, and what is known of who has
+/// changed that.
+pub type Due = BTreeMap<TaskKey, Vec<ChangedBy>>;
+
+/// Who has changed something that a task depends on.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ChangedBy {
+    /// What was changed.
+    pub path: String,
+    /// The process.
+    #[serde(flatten)]
+    pub writer: Writer,
+}
+
+impl fmt::Display for ChangedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, writer } = self;
+        write!(f, "{path} by pid {}", writer.pid)?;
+        if let Some(exe) = &writer.exe {
+            write!(f, " ({exe})")?;
+        }
+        if let Some(uid) = writer.uid {
+            write!(f, " of uid {uid}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The same in words, where anything is known.
+pub fn in_words(changed_by: &[ChangedBy]) -> Option<String> {
+    let words: Vec<String> = changed_by.iter().map(ToString::to_string).collect();
+    (!words.is_empty()).then(|| words.join("; "))
 }
 
 /// What is known of a task that ran, for whoever watches over what it did.

@@ -1,7 +1,7 @@
 //! A run for good: under the host's lock, with a record of every task.
 
 use super::executor::{Action, Inputs, Observer, Pending, Selection, Wish, run};
-use super::part::{Left, TaskKey};
+use super::part::{ChangedBy, Left, TaskKey};
 use super::report::{ChangeReport, ItemReport, Report, Status, TaskReport};
 use crate::event::hex::hex;
 use crate::event::task::{Task, TaskSet};
@@ -78,6 +78,9 @@ struct Record<'a> {
     /// Why only some tasks ran: `drift`.
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<&'static str>,
+    /// Who has changed what the task depends on, as far as the kernel tells.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    changed_by: &'a [ChangedBy],
     number: usize,
     task: &'a str,
     module: &'a str,
@@ -110,12 +113,15 @@ impl Recorder<'_> {
     fn store(&mut self, task: &TaskReport) -> std::io::Result<()> {
         let mut time = Vec::new();
         write_rfc3339(&mut time, clock::now_ns());
+        let watched = task.watched.as_ref();
+        let changed_by = watched.map(|watched| self.observer.changed_by(&watched.key));
         self.chain.append(&Record {
             timestamp: &String::from_utf8_lossy(&time),
             host: self.host,
             run: &self.run,
             revision: self.revision,
             cause: self.observer.cause(),
+            changed_by: changed_by.unwrap_or_default(),
             number: task.number,
             task: &task.name,
             module: &task.module,
@@ -170,6 +176,10 @@ impl Observer for Recorder<'_> {
 
     fn cause(&self) -> Option<&'static str> {
         self.observer.cause()
+    }
+
+    fn changed_by(&self, key: &TaskKey) -> &[ChangedBy] {
+        self.observer.changed_by(key)
     }
 
     fn remembers(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Which tasks of a set run.
 
 /// Which tasks run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Only those with one of these tags; all where empty.
     pub tags: Vec<String>,
@@ -12,6 +12,11 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// Whether nothing is left out but what nobody has asked for.
+    pub fn is_everything(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Whether a task with these tags runs. `always` and `never` mean what they say unless a tag
     /// is named; `all`, `tagged` and `untagged` stand for sets of tasks.
     pub fn includes(&self, tags: &[String]) -> bool {

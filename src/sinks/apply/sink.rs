@@ -1,10 +1,10 @@
 //! The stream of desired states, run one after the other on a thread of its own.
 
 use super::done::Ran;
-use super::drift::{Drift, Looked};
+use super::drift::{Drift, Extent, Looked};
 use super::executor::{Action, Inputs, Observer, Pending, Selection};
 use super::numbers::Numbers;
-use super::part::{Left, TaskKey, refers_to};
+use super::part::{ChangedBy, Due, Left, TaskKey, in_words, refers_to};
 use super::recap;
 use super::record::run_recorded;
 use super::report::{Report, Status, TaskReport};
@@ -19,11 +19,13 @@ use crate::host::facts::{Facts, facts_value};
 use crate::topology::component::{Fault, StreamSink};
 use crate::topology::context::{Environment, SinkContext};
 use crate::topology::edge::{Envelope, Input};
+use crate::topology::runs::{Part, Recap};
 use async_trait::async_trait;
 use minijinja::Value;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 /// Runs the newest desired state, again at every interval, and parts of it where something drifts.
@@ -48,6 +50,7 @@ impl StreamSink for Apply {
         loop {
             // What something has drifted for; everything where there is none.
             let mut part = None;
+            let mut is_selected = false;
             let envelope = tokio::select! {
                 envelope = input.next() => match envelope {
                     Some(envelope) => Some(envelope),
@@ -55,6 +58,10 @@ impl StreamSink for Apply {
                 },
                 () = sleep_until(due), if current.is_some() && !env.once => None,
                 () = env.runs.asked(), if current.is_some() => None,
+                () = env.runs.part_asked(), if current.is_some() => {
+                    is_selected = true;
+                    None
+                }
                 drifted = drifted(&mut drift), if current.is_some() => {
                     match drifted {
                         Ok(keys) => part = Some(keys),
@@ -74,15 +81,22 @@ impl StreamSink for Apply {
             // The newest one replaces those that wait.
             while let Some(envelope) = input.try_next().await {
                 take(envelope, &cx, &mut current, &mut acks);
-                part = None;
+                // What was asked for comes when all of it has run.
+                (part, is_selected) = (None, false);
             }
+            let selected = if is_selected { env.runs.next_part() } else { None };
+            let (selection, answer) = selection_of(selected);
+            let extent = match (&part, &answer) {
+                (Some(_), _) => Extent::Due,
+                (None, Some(_)) => Extent::Selected,
+                (None, None) => Extent::Whole,
+            };
             let Some(set) = current.clone() else { continue };
             let mut own = runner;
             let answers = env.runs.begin();
             let begun = Instant::now();
-            let whole = part.is_none();
             let ran = tokio::task::spawn_blocking(move || {
-                let end = own.run(&set, part);
+                let end = own.run(&set, part, &selection);
                 (own, end)
             })
             .await;
@@ -94,19 +108,30 @@ impl StreamSink for Apply {
             runner = own;
             let took = begun.elapsed();
             cx.telemetry.busy(took);
-            let failed = say_how_it_ended(&end, took, whole);
-            if whole {
-                let now = clock::now();
-                numbers.add(end.as_ref().ok(), took, now);
-                due = Instant::now() + self.interval;
-                let next = now.saturating_add(self.interval).as_secs_f64();
-                env.runs.end_whole(recap::of(&end, took, &env.masker), answers, next);
-            } else {
-                numbers.add_repairs(end.as_ref().ok());
-                env.runs.end(failed || env.runs.last_failed());
+            let failed = say_how_it_ended(&end, took, extent);
+            match extent {
+                Extent::Whole => {
+                    let now = clock::now();
+                    numbers.add(end.as_ref().ok(), took, now);
+                    due = Instant::now() + self.interval;
+                    let next = now.saturating_add(self.interval).as_secs_f64();
+                    env.runs.end_whole(recap::of(&end, took, &env.masker), answers, next);
+                }
+                Extent::Due => {
+                    numbers.add_repairs(end.as_ref().ok());
+                    env.runs.end(failed || env.runs.last_failed(), changed_by(&runner.looked));
+                }
+                Extent::Selected => {
+                    end.iter().for_each(|report| numbers.add_changes(report));
+                    env.runs.end(failed || env.runs.last_failed(), BTreeMap::new());
+                }
+            }
+            if let Some(answer) = answer {
+                // Whoever has asked may have gone meanwhile.
+                answer.send(recap::of(&end, took, &env.masker)).ok();
             }
             if let Some(drift) = &mut drift {
-                drift.ran(std::mem::take(&mut runner.looked), whole);
+                drift.ran(std::mem::take(&mut runner.looked), extent);
                 numbers.watched(drift.counts());
             }
             settle(acks, failed, &cx);
@@ -114,6 +139,21 @@ impl StreamSink for Apply {
         env.runs.set_ended(true);
         Ok(())
     }
+}
+
+/// Which tasks are asked for, all where nobody asks, and where it is told what came of it.
+fn selection_of(part: Option<Part>) -> (Selection, Option<oneshot::Sender<Recap>>) {
+    let Some(Part { tags, skip_tags, answer }) = part else { return (Selection::default(), None) };
+    (Selection { tags, skip_tags, ..Selection::default() }, Some(answer))
+}
+
+/// Who had changed what was repaired, in words, by the place of the task.
+fn changed_by(looked: &[Looked]) -> BTreeMap<String, String> {
+    let known = looked.iter().filter_map(|it| {
+        let who = it.changed_by.clone()?;
+        Some((it.watched.key.place.clone(), who))
+    });
+    known.collect()
 }
 
 fn listen(interval: Duration) -> Option<Drift> {
@@ -125,7 +165,7 @@ fn listen(interval: Duration) -> Option<Drift> {
         .ok()
 }
 
-async fn drifted(drift: &mut Option<Drift>) -> std::io::Result<BTreeSet<TaskKey>> {
+async fn drifted(drift: &mut Option<Drift>) -> std::io::Result<Due> {
     match drift {
         Some(drift) => drift.next().await,
         None => std::future::pending().await,
@@ -162,7 +202,7 @@ fn settle(acks: Vec<Ack>, failed: bool, cx: &SinkContext) {
 }
 
 /// Logs the end of a run, and tells whether it failed.
-fn say_how_it_ended(end: &Result<Report, String>, took: Duration, whole: bool) -> bool {
+fn say_how_it_ended(end: &Result<Report, String>, took: Duration, extent: Extent) -> bool {
     let duration_seconds = took.as_secs_f64();
     let report = match end {
         Ok(report) => report,
@@ -177,7 +217,7 @@ fn say_how_it_ended(end: &Result<Report, String>, took: Duration, whole: bool) -
     if report.has_failed() {
         let (not_run, reason) = (report.not_run.len(), report.stopped.as_deref());
         tracing::error!(revision, ok, changed, failed, not_run, reason, "apply failed");
-    } else if changed > 0 && !whole {
+    } else if changed > 0 && extent == Extent::Due {
         tracing::info!(revision, changed, duration_seconds, "drift repaired");
     } else if changed > 0 {
         tracing::info!(revision, ok, changed, duration_seconds, "applied");
@@ -206,12 +246,13 @@ impl Runner {
         Self { env, engine, facts, ran: None, memory, looked: Vec::new() }
     }
 
-    /// Runs the tasks of `part`, those that depend on what they leave, and their handlers; all tasks
-    /// where there is none.
+    /// Runs the tasks of `part`, those that depend on what they leave, and their handlers; where there
+    /// is none, all tasks of the selection.
     fn run(
         &mut self,
         set: &SharedTaskSet,
-        part: Option<BTreeSet<TaskKey>>,
+        part: Option<Due>,
+        selection: &Selection,
     ) -> Result<Report, String> {
         let data_dir = &self.env.data_dir;
         let ran = match self.ran.take() {
@@ -236,19 +277,28 @@ impl Runner {
         };
         let waits = |pid: &str| tracing::info!(pid, "another run goes on; this one waits for it");
         let mut memory = self.memory.take();
-        if let (Some(memory), None) = (&mut memory, &part) {
+        if let (Some(memory), None, true) = (&mut memory, &part, selection.is_everything()) {
             memory.clear();
         }
+        let part = part.map(|part| masked(part, &masker));
         let (looked, renewed) = (Vec::new(), BTreeSet::new());
         let mut journal = Journal { ran, masker, memory, part, renewed, looked };
-        let everything = Selection::default();
         let check = || Ok(());
-        let end = run_recorded(set, &inputs, &everything, data_dir, waits, check, &mut journal);
+        let end = run_recorded(set, &inputs, selection, data_dir, waits, check, &mut journal);
         self.ran = Some(journal.ran);
         self.memory = journal.memory;
         self.looked = journal.looked;
         end
     }
+}
+
+/// The same without secrets.
+fn masked(mut part: Due, masker: &Masker) -> Due {
+    for changed in part.values_mut().flatten() {
+        changed.path = masker.mask(&changed.path).into_owned();
+        changed.writer.exe = changed.writer.exe.take().map(|exe| masker.mask(&exe).into_owned());
+    }
+    part
 }
 
 /// Logs what changed and what failed, keeps actions from being done twice, and tasks from running
@@ -257,7 +307,7 @@ struct Journal {
     ran: Ran,
     masker: Masker,
     memory: Option<HashMap<TaskKey, Left>>,
-    part: Option<BTreeSet<TaskKey>>,
+    part: Option<Due>,
     /// Variables that are other ones than in the last whole run.
     renewed: BTreeSet<String>,
     looked: Vec<Looked>,
@@ -268,6 +318,9 @@ impl Observer for Journal {
         let name = task.name.as_str();
         let (module, place) = (task.module.as_str(), task.place.as_deref());
         let message = task.message.as_deref();
+        let watched = task.watched.as_ref();
+        let changed_by = watched.and_then(|watched| in_words(self.changed_by(&watched.key)));
+        let changed_by = changed_by.as_deref();
         match task.status {
             Status::Failed => {
                 let (ignored, hint) = (task.ignored, task.hint.as_deref());
@@ -277,7 +330,7 @@ impl Observer for Journal {
                 let changes: Vec<&str> =
                     task.changes.iter().map(|change| change.summary.as_str()).collect();
                 let changes = changes.join("; ");
-                tracing::info!(name, module, place, changes, "task changed the host");
+                tracing::info!(name, module, place, changes, changed_by, "task changed the host");
             }
             _ => {}
         }
@@ -286,6 +339,7 @@ impl Observer for Journal {
                 name: task.name.clone(),
                 watched: watched.clone(),
                 has_changed: !task.changes.is_empty(),
+                changed_by: changed_by.map(str::to_owned),
             });
         }
         Ok(())
@@ -295,13 +349,17 @@ impl Observer for Journal {
         self.part.is_some().then_some("drift")
     }
 
+    fn changed_by(&self, key: &TaskKey) -> &[ChangedBy] {
+        self.part.as_ref().and_then(|part| part.get(key)).map(Vec::as_slice).unwrap_or_default()
+    }
+
     fn remembers(&self) -> bool {
         self.memory.is_some()
     }
 
     fn left_before(&mut self, key: &TaskKey, task: &Task) -> Option<Left> {
         let part = self.part.as_ref()?;
-        if part.contains(key) || refers_to(task, &self.renewed) {
+        if part.contains_key(key) || refers_to(task, &self.renewed) {
             return None;
         }
         // Who has failed has left nothing.

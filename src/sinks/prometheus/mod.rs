@@ -52,7 +52,8 @@ const LAST_SCRAPES: Duration = Duration::from_secs(2);
 /// `{"status": "ok", "reasons": []}` with what is wrong. `/healthz` answers 503 while a component
 /// has failed and is not at work again (for ten seconds), or is stuck: batches wait for it and from
 /// one question to the next, over a minute or more, it has done nothing. `/readyz` does so too
-/// where a sink has failed to deliver anything for a minute, and until a desired state that the
+/// where a sink has failed to deliver anything for a minute, where a buffer has been full for a
+/// minute with nothing leaving it, and until a desired state that the
 /// config declares was run once.
 ///
 /// ```yaml

@@ -431,6 +431,7 @@ impl<'b> Reader<'b> {
         self.moved = false;
         let (saved, has_room, is_empty) = saved.await?;
         if has_room {
+            self.shared.full.end();
             self.shared.room.notify_one();
         }
         if is_empty {

@@ -11,6 +11,7 @@ use crate::event::ack::SinkSet;
 use crate::topology::component::Fault;
 use crate::topology::context::{Environment, Stop, StopSender};
 use crate::topology::edge::{EdgeLimits, EdgeSender, Envelope, Input, edge};
+use crate::topology::full::{Full, Place};
 use crate::topology::supervise::supervise;
 use crate::topology::telemetry::ComponentTelemetry;
 use std::future::Future;
@@ -81,6 +82,7 @@ pub(super) struct Shared {
     /// Nothing more will be written.
     pub(super) written: AtomicBool,
     pub(super) numbers: DiskTelemetry,
+    pub(super) full: Full,
 }
 
 impl Shared {
@@ -132,7 +134,8 @@ impl Buffer {
         if !env.keeps_state || !(settings.is_disk() || has_left()) {
             return Err(input);
         }
-        let (sender, inner) = edge(EdgeLimits::default(), env.telemetry.edge(name));
+        let telemetry = env.telemetry.edge(name).behind_a_buffer();
+        let (sender, inner) = edge(EdgeLimits::default(), telemetry);
         let (stopper, stop) = Stop::new();
         let buffer = Self {
             name: Arc::clone(name),
@@ -253,6 +256,7 @@ impl Buffer {
             settled: AtomicU64::new(cursor.settled),
             written: AtomicBool::new(false),
             numbers,
+            full: self.env.telemetry.fullness().buffer(&self.name, Place::Disk),
         };
         Ok((Arc::new(shared), cursor))
     }

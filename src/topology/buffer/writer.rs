@@ -105,6 +105,7 @@ impl<'b> Writer<'b> {
         loop {
             match self.append(kind, events).await? {
                 Appended::Yes => {
+                    self.shared.full.end();
                     let (batch, mut ack, _) = envelope.open();
                     ack.buffer(&batch);
                     self.unsafe_acks.push(ack);
@@ -115,6 +116,7 @@ impl<'b> Writer<'b> {
                     return Ok(());
                 }
                 Appended::NoRoom(error) => {
+                    self.shared.full.begin();
                     if let Some(error) = error {
                         self.complain(&error);
                     }

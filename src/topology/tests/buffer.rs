@@ -4,6 +4,7 @@ use crate::event::ack::Outcome;
 use crate::topology::buffer::BufferSettings;
 use crate::topology::component::Fault;
 use crate::topology::context::Environment;
+use crate::topology::full::Place;
 use crate::topology::graph::Graph;
 use crate::topology::run::Topology;
 use crate::topology::testing::{
@@ -172,9 +173,13 @@ async fn a_full_buffer_holds_the_source_back_or_drops_what_comes_as_it_is_told()
             assert!(dropped() > 1000.0);
         }
         assert!(on_disk(&env) <= f64::from(1 << 20));
+        let full =
+            || env.telemetry.fullness().all().into_iter().map(|(name, place, _)| (name, place));
+        assert!(full().any(|it| it == ("out".into(), Place::Disk)), "that is told");
         store.hangs.store(false, SeqCst);
         let mut topology = topology;
         topology.finished().await;
+        assert_eq!(full().count(), 0, "it has room again");
         assert_eq!(store.len() as f64 + dropped(), 3000.0);
         assert!(store.got().is_sorted());
     }

@@ -7,6 +7,7 @@ mod intake;
 mod keep;
 mod rules;
 mod series;
+mod tell;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use crate::topology::component::{
     BuildContext, Fault, Outputs, Remember, Transform, TransformConfig,
 };
 use crate::topology::settings::{ByteSize, Period};
+use crate::topology::standings::Place;
 pub use check::{Check, Level};
 use event::Event;
 pub use glance::{Finding, Glance, Standing};
@@ -57,7 +59,8 @@ use std::time::Duration;
 ///
 /// Each series of a check has a state of its own: `ok`, `warning`, `critical` or `unknown`. It is
 /// `pending`, and nothing is said, until the metrics that came since the start fill the longest
-/// window of the expression. A series that is `ok` then is no news.
+/// window of the expression. A series that is `ok` then is no news. `driftless status` shows how all
+/// stand.
 ///
 /// A record has `check`, `series`, `from`, `to`, `value`, `threshold`, `since` (when the state
 /// before began), `labels` (those of the series and those of the check) and a `message`. How every
@@ -151,6 +154,7 @@ impl TransformConfig for Config {
         let mut threshold = Threshold::new(self, cx.now_ms()).map_err(Fault::fatal)?;
         threshold.source.clone_from(&cx.name);
         threshold.host.clone_from(&cx.env.host);
+        threshold.place = Some(cx.env.telemetry.standings().place());
         if let Some(bytes) = cx.kept() {
             threshold.restore(&bytes);
         }
@@ -184,6 +188,8 @@ struct Threshold {
     last_ms: i64,
     source: Arc<str>,
     host: Arc<str>,
+    /// Where it is told how all stand.
+    place: Option<Place>,
 }
 
 /// A check with what is known of its series.
@@ -238,6 +244,7 @@ impl Threshold {
             last_ms: begun_ms,
             source: "".into(),
             host: "".into(),
+            place: None,
         })
     }
 
@@ -282,6 +289,7 @@ impl Threshold {
             let newest_ms = self.ring.newest_ms(&watched.check.expr.parsed);
             watched.judge(elements, at_ms, newest_ms, is_pending, &mut events);
         }
+        self.tell();
         events.sort_by(|a, b| (&a.check, &a.series).cmp(&(&b.check, &b.series)));
         let is_time = self.said.is_none_or(|said| self.now >= said + self.resend);
         if is_time || !events.is_empty() {

@@ -219,6 +219,11 @@ impl Series {
         standing
     }
 
+    /// Its state, since when, and the value that came last.
+    pub(super) fn now(&self) -> (State, i64, Option<f64>) {
+        (self.state, self.since_ms, self.last)
+    }
+
     /// Whether it is on its way to another state, which needs its time.
     pub(super) fn is_turning(&self) -> bool {
         let turns = |reached: &Reached| reached.turning_since_ms.is_some();

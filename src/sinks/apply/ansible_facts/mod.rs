@@ -3,6 +3,9 @@
 //! Each is made of the facts that it needs when an expression names it, as `facts` are.
 
 mod parts;
+mod told;
+
+pub use told::told;
 
 use crate::expr::value::{from_json, to_json};
 use crate::host::clock;

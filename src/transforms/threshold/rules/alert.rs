@@ -182,6 +182,14 @@ impl AlertRule {
         alerts.map(|(labels, alert)| (labels, alert.value))
     }
 
+    /// Every alert: its labels, its state, since when it has that, in milliseconds since the epoch,
+    /// and its value.
+    pub(in super::super) fn now(&self) -> impl Iterator<Item = (&Labels, &'static str, i64, f64)> {
+        self.alerts.iter().map(|(labels, alert)| {
+            (labels, alert.state(), alert.fired_ms.unwrap_or(alert.active_ms), alert.value)
+        })
+    }
+
     pub(super) fn is_pending(&self) -> bool {
         self.alerts.values().any(|alert| alert.fired_ms.is_none())
     }
