@@ -15,6 +15,7 @@ pub mod kernel;
 pub mod machine;
 pub mod mounts;
 pub mod netlink;
+pub mod network;
 pub mod open_files;
 pub mod os_release;
 pub mod own_text;

@@ -25,6 +25,7 @@ mod live;
 mod look;
 pub mod meta;
 pub mod mode;
+mod network;
 mod overlay;
 pub mod packages;
 mod passwords;
