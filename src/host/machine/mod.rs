@@ -12,6 +12,7 @@ mod accounts;
 mod as_user;
 #[cfg(test)]
 mod both_backs;
+mod carry;
 pub mod change;
 pub mod command;
 pub mod diff;
