@@ -52,7 +52,8 @@ const SCRATCH: &str = "/dev/shm";
 const KEPT_CAPABILITIES: u64 = 1 << 2 | 1 << 6 | 1 << 7;
 
 /// What programs say to whom something is denied that a guard may not do. Their own words are all
-/// that tells a denial from a failure, so that a guard speaks English: see [`Sandbox::confine`].
+/// that tells a denial from a failure, so that a guard speaks English: see [`Sandbox::confine`]. One
+/// that fails in another language is asked again.
 const DENIALS: [&[u8]; 10] = [
     b"permission denied",
     b"operation not permitted",
