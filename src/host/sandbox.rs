@@ -103,7 +103,7 @@ impl Sandbox {
         self.guards.is_some()
     }
 
-    /// Where guards, and this thread, have a place of their own to write to.
+    /// Where guards, this thread and what it starts have a place of their own to write to.
     pub(super) fn scratch(&self) -> Option<&'static Path> {
         self.guards.as_ref()?.scratch.map(Path::new)
     }

@@ -249,8 +249,13 @@ impl Machine {
         };
         let fault = |error: std::io::Error| Fault::kernel("run", Path::new(program), error);
         let mut process = std::process::Command::new(program);
-        if let Some(sandbox) = sandbox {
-            sandbox.confine(&mut process);
+        match (sandbox, self.sandbox.as_ref().and_then(Sandbox::scratch)) {
+            (Some(sandbox), _) => sandbox.confine(&mut process),
+            // Nowhere else can one that only looks put what it needs for a moment.
+            (None, Some(scratch)) => {
+                process.env("TMPDIR", scratch);
+            }
+            (None, None) => {}
         }
         process.args(arguments).envs(command.environment.iter().map(|(name, value)| (name, value)));
         if let Some(directory) = self.directory_of(command) {
