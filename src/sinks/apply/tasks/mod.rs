@@ -118,6 +118,7 @@ mod zypper;
 
 use super::params::Params;
 use crate::event::fault::Diagnostic;
+use crate::expr::collection;
 pub use task::{Failure, Include, Module, Outcome, Task, TaskContext};
 
 /// The parameter that tells `meta` what to do.
@@ -242,16 +243,9 @@ fn no_check(_: &Params) -> Vec<Diagnostic> {
 
 /// The module that a task file calls `name`, its collection's prefix included or not.
 pub fn find(name: &str) -> Option<&'static Module> {
-    let name = match without_prefix(name) {
+    let name = match collection::short(name) {
         "gather_facts" => "setup",
         name => name,
     };
     MODULES.iter().find(|module| module.name == name).copied()
-}
-
-/// A module's name without the prefix of Ansible's own collections.
-pub fn without_prefix(name: &str) -> &str {
-    const COLLECTIONS: [&str; 4] =
-        ["ansible.builtin.", "ansible.legacy.", "ansible.posix.", "community.general."];
-    COLLECTIONS.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
 }
