@@ -100,13 +100,13 @@ impl Machine {
     pub fn transition(&mut self, step: &Transition) -> Result<(), Fault> {
         let Transition { of, before, after, argv, back } = step.clone();
         let (by, back) = (Means::Program(argv), back.map(Means::Program));
-        self.take(Step { of, before, after, by, back })
+        self.take(&Step { of, before, after, by, back })
     }
 
     /// Brings something into another state. A dry run takes that for done.
     ///
     /// Errors: there is no such program, it ends with an error, or the kernel refuses.
-    pub fn take(&mut self, step: Step) -> Result<(), Fault> {
+    pub fn take(&mut self, step: &Step) -> Result<(), Fault> {
         let path = match &step.by {
             Means::Program(argv) => self.check_command(&program(argv))?,
             Means::Network { interface, .. } => self.check_network(interface)?,

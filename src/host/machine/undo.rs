@@ -62,7 +62,7 @@ impl Machine {
                 self.perform(path.to_owned(), Effect::Setting { before, after }, Manner::Atomic)
             }
             Effect::State(step) => match &step.back {
-                Some(back) => self.take(Step {
+                Some(back) => self.take(&Step {
                     of: step.of.clone(),
                     before: step.after.clone(),
                     after: step.before.clone(),

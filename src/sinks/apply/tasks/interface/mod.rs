@@ -105,7 +105,7 @@ impl Job<'_> {
         let by = |act| Means::Network { interface: self.name.to_owned(), act };
         let [before, after] = [before, after].map(str::to_owned);
         let (by, back) = (by(act), back.map(by));
-        Ok(machine.take(Step { of: self.of(what), before, after, by, back })?)
+        Ok(machine.take(&Step { of: self.of(what), before, after, by, back })?)
     }
 
     /// The interface; `None` where there is none. Of one that a dry run has made nothing is told yet.
