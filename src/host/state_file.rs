@@ -12,16 +12,35 @@ use std::path::Path;
 /// # Errors
 /// Those of the disk; the old content is still there then.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<File> {
+    let (file, directory) = put(path, bytes, File::sync_all)?;
+    directory.sync_all()?;
+    Ok(file)
+}
+
+/// The same, but for a crash of the host: that may take the new, as it takes what else was written
+/// lately.
+///
+/// # Errors
+/// Those of the disk; the old content is still there then.
+pub fn replace_in_passing(path: &Path, bytes: &[u8]) -> io::Result<File> {
+    Ok(put(path, bytes, |_| Ok(()))?.0)
+}
+
+/// Gives the file and its directory.
+fn put(
+    path: &Path,
+    bytes: &[u8],
+    settle: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<(File, File)> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(directory)?;
     let beside = path.with_added_extension("new");
     let mut options = File::options();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
+    settle(&file)?;
     fs::rename(&beside, path)?;
-    File::open(directory)?.sync_all()?;
-    Ok(file)
+    Ok((file, File::open(directory)?))
 }
 
 #[cfg(test)]

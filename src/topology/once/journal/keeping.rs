@@ -1,12 +1,13 @@
 //! How a journal is kept on the disk: appended to, and written anew without what nobody needs.
 
 use super::{Content, Entry, Journal, Safe, State};
-use crate::host::clock;
+use crate::host::{clock, state_file};
 use crate::topology::once::codec;
 use std::collections::HashSet;
-use std::fs::{self, File};
+
+use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+
 use std::sync::Arc;
 
 /// A journal that has grown by this and to twice its size is written anew.
@@ -61,18 +62,10 @@ impl Journal {
         if since != Some(&state.since) {
             codec::push_start(&state.since, &mut bytes);
         }
-        let dir = self.path.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(dir)?;
-        let beside = self.path.with_added_extension("new");
-        let mut file = File::create(&beside)?;
-        file.write_all(&bytes)?;
-        if self.safe == Safe::Disk {
-            file.sync_all()?;
-        }
-        fs::rename(&beside, &self.path)?;
-        if self.safe == Safe::Disk {
-            File::open(dir)?.sync_all()?;
-        }
+        let file = match self.safe {
+            Safe::Disk => state_file::replace(&self.path, &bytes)?,
+            Safe::Kernel => state_file::replace_in_passing(&self.path, &bytes)?,
+        };
         state.file = Some(file);
         state.sizes = (bytes.len() as u64, bytes.len() as u64);
         Ok(())
