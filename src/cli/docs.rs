@@ -68,7 +68,7 @@ fn pages() -> Vec<Page> {
             pages.push(schema_page(&format!("{role}/{name}"), &title, schema, &topology));
         }
     }
-    for kind in FileKind::DESCRIBED {
+    for kind in FileKind::ALL {
         let (name, schema) = (kind.name(), file_schema(kind));
         let title = format!("`{name}` file");
         pages.push(schema_page(&format!("files/{name}"), &title, &schema, &schema));
@@ -185,7 +185,7 @@ mod tests {
         for module in crate::sinks::apply::tasks::MODULES {
             assert!(paths.contains(&format!("tasks/{}", module.name).as_str()));
         }
-        for kind in FileKind::DESCRIBED {
+        for kind in FileKind::ALL {
             assert!(paths.contains(&format!("files/{}", kind.name()).as_str()));
         }
     }

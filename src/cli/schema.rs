@@ -18,7 +18,7 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
     let schema = match args.kind {
         Some(kind) => file_schema(kind),
         None => {
-            let all = FileKind::DESCRIBED.map(|kind| (kind.name().to_owned(), file_schema(kind)));
+            let all = FileKind::ALL.map(|kind| (kind.name().to_owned(), file_schema(kind)));
             serde_json::Value::Object(all.into_iter().collect())
         }
     };

@@ -247,7 +247,7 @@ fn is_part_of_config(name: &Path) -> bool {
     let is_tree =
         ["yml", "yaml"].map(Some).contains(&name.extension().and_then(|end| end.to_str()));
     let folders = ["templates", "files", "roles", "tasks", "handlers", "group_vars", "host_vars"];
-    is_tree || folders.contains(&stem) || FileKind::ALL.iter().any(|kind| kind.name() == stem)
+    is_tree || folders.contains(&stem) || FileKind::of_config().any(|kind| kind.name() == stem)
 }
 
 /// Inode, size and times of every file of a config, templates and all.

@@ -30,19 +30,8 @@ pub enum FileKind {
 }
 
 impl FileKind {
-    /// The kinds that make a config, in the order of their names.
-    pub const ALL: [Self; 7] = [
-        Self::Agent,
-        Self::Apply,
-        Self::Facts,
-        Self::Fleet,
-        Self::Logs,
-        Self::Topology,
-        Self::Vars,
-    ];
-
     /// All kinds, in the order in which they are described.
-    pub const DESCRIBED: [Self; 8] = [
+    pub const ALL: [Self; 8] = [
         Self::Agent,
         Self::Apply,
         Self::Facts,
@@ -52,6 +41,11 @@ impl FileKind {
         Self::Vars,
         Self::Tests,
     ];
+
+    /// The kinds that make a config.
+    pub fn of_config() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|kind| *kind != Self::Tests)
+    }
 
     /// The file's or folder's name without extension.
     pub fn name(self) -> &'static str {
@@ -68,7 +62,7 @@ impl FileKind {
     }
 
     fn of_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
+        Self::of_config().find(|kind| kind.name() == name)
     }
 
     fn dialect(self) -> Dialect {
@@ -144,7 +138,7 @@ pub fn discover_but(path: &Path, unwanted: Option<FileKind>) -> Files {
         if files.found.is_empty() && files.complaints.is_empty() {
             let message = format!("`{}` holds no config file", path.display());
             let names: Vec<_> =
-                FileKind::ALL.iter().map(|kind| format!("{}.yml", kind.name())).collect();
+                FileKind::of_config().map(|kind| format!("{}.yml", kind.name())).collect();
             let hint = format!("a config has one or more of {}", names.join(", "));
             files.complaints.push(Diagnostic::new(message, None).hint(hint));
         }
@@ -258,7 +252,7 @@ fn in_folders(
 /// `log.yml` would be left out in silence, and nobody would notice. A name that is further from
 /// ours than one letter is somebody else's.
 fn misspelt(path: &Path, stem: &str) -> Option<Diagnostic> {
-    let near = one_letter_off(stem, FileKind::ALL.map(FileKind::name))?;
+    let near = one_letter_off(stem, FileKind::of_config().map(FileKind::name))?;
     let message = format!("`{}` is not the name of a config file", path.display());
     Some(Diagnostic::new(message, None).hint(format!("did you mean `{near}`?")))
 }

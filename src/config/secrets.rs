@@ -75,7 +75,7 @@ pub(super) fn resolve(
 /// under version control.
 pub fn misplaced(config_dir: &Path) -> Vec<Diagnostic> {
     let names = ["env", "yml", "yaml", "toml", "json"].map(|ending| format!("secrets.{ending}"));
-    let kinds = FileKind::ALL.into_iter().map(|kind| config_dir.join(kind.name()));
+    let kinds = FileKind::of_config().map(|kind| config_dir.join(kind.name()));
     let folders: Vec<_> = [config_dir.to_owned()].into_iter().chain(kinds).collect();
     let paths = folders.iter().flat_map(|folder| names.iter().map(|name| folder.join(name)));
     let faults = paths.filter(|path| path.symlink_metadata().is_ok()).map(|path| {

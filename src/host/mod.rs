@@ -16,6 +16,7 @@ pub mod lock_file;
 pub mod machine;
 pub mod mounts;
 pub mod netlink;
+pub mod network;
 pub mod open_files;
 pub mod os_release;
 pub mod own_text;

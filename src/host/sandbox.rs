@@ -52,7 +52,8 @@ const SCRATCH: &str = "/dev/shm";
 const KEPT_CAPABILITIES: u64 = 1 << 2 | 1 << 6 | 1 << 7;
 
 /// What programs say to whom something is denied that a guard may not do. Their own words are all
-/// that tells a denial from a failure, so that a guard speaks English: see [`Sandbox::confine`].
+/// that tells a denial from a failure, so that a guard speaks English: see [`Sandbox::confine`]. One
+/// that fails in another language is asked again.
 const DENIALS: [&[u8]; 10] = [
     b"permission denied",
     b"operation not permitted",
@@ -102,7 +103,7 @@ impl Sandbox {
         self.guards.is_some()
     }
 
-    /// Where guards, and this thread, have a place of their own to write to.
+    /// Where guards, this thread and what it starts have a place of their own to write to.
     pub(super) fn scratch(&self) -> Option<&'static Path> {
         self.guards.as_ref()?.scratch.map(Path::new)
     }

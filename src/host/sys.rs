@@ -156,6 +156,17 @@ pub(super) fn landlock_allow(
     Errno::result(done).map(drop)
 }
 
+/// Has the kernel say over this netlink socket why it refuses something, and not only that it does.
+pub(super) fn ask_for_reasons(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    let (on, size): (libc::c_int, libc::socklen_t) = (1, 4);
+    // SAFETY: the call reads the number that `on` points to, whose size it is told, and writes nothing.
+    let done = unsafe {
+        let (level, option) = (libc::SOL_NETLINK, libc::NETLINK_EXT_ACK);
+        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const on).cast(), size)
+    };
+    Errno::result(done).map(drop)
+}
+
 /// Binds this thread, and all that it starts, to `rules` for good.
 pub(super) fn landlock_enter(rules: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: the call takes a descriptor, which is open, and reads no memory.

@@ -92,17 +92,21 @@ const TARGETS: &[&str] = &[
 ];
 
 /// Those about packages, which get a repository of what they install. `apt` is not among them: it tries
-/// again and again to fetch what only the network has, packages for other machines and sources; nor are
-/// `cron` and `pip`, which begin by fetching what they try it with.
+/// again and again to fetch what only the network has, packages for other machines and sources; nor is
+/// `pip`, which builds packages with what only the network has, and takes minutes to make environments.
 const OF_PACKAGES: &[&str] =
     &["deb822_repository", "debconf", "dpkg_selections", "package", "package_facts"];
 
 /// Those about services, which get a systemd that is at work.
-const OF_SERVICES: &[&str] = &["hostname", "service", "systemd"];
+const OF_SERVICES: &[&str] = &[CRON, "hostname", "service", "systemd"];
+
+/// The one of them that installs what it tries.
+const CRON: &str = "cron";
 
 /// Roles that targets depend on.
-const SETUP: [&str; 6] = [
+const SETUP: [&str; 7] = [
     "prepare_tests",
+    "setup_cron",
     "setup_deb_repo",
     "setup_gnutar",
     "setup_nobody",
@@ -273,7 +277,10 @@ fn run(targets: &Path, subject: Subject) -> Option<Outcome> {
     if fs::hard_link(env!("CARGO_BIN_EXE_driftless"), &program).is_err() {
         fs::copy(env!("CARGO_BIN_EXE_driftless"), &program).unwrap();
     }
-    let stock = if matches!(subject, Subject::WithPackages(_)) { STOCK } else { "" };
+    let stock = match subject {
+        Subject::WithPackages(_) | Subject::WithServices(CRON) => STOCK,
+        _ => "",
+    };
     let script = SCRIPT.replace("STOCK", stock).replace("ARGS", &subject.args());
     let told = match subject {
         Subject::WithServices(_) => booted::run(&script, share.path())?,

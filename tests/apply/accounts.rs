@@ -352,3 +352,44 @@ fn a_second_run_opens_nothing_for_writing_and_no_hash_is_seen_anywhere() {
     }
     assert_eq!(said, "1\nNOWHERE\n1\n", "{said}");
 }
+
+#[test]
+fn a_home_moves_to_another_file_system_whole_whenever_the_run_is_killed() {
+    if !has("strace") {
+        return;
+    }
+    let list = "  - user: {name: deploy, home: /run/far/deploy, move_home: true}\n";
+    // Names of the file system, times and numbers of inodes are not what counts.
+    let script = format!(
+        "strace -qq -o /dev/null true 2>/dev/null || {{ echo no trace; exit 0; }}
+        export DRIFTLESS_RUN_DIR=/srv/run
+        whole() {{ (cd $1 2>/dev/null && find . -printf '%p %y %m %U:%G %T@ %n %l\n' | sort && cat f/one) || echo none; }}
+        useradd -m deploy; mkdir -m 700 /home/deploy/f; echo text >/home/deploy/f/one; ln /home/deploy/f/one /home/deploy/two
+        ln -s nowhere /home/deploy/link; mkfifo -m 640 /home/deploy/pipe; chown -R deploy:deploy /home/deploy
+        mkdir /srv/before; cp --archive /etc/passwd /etc/shadow /home /srv/before
+        whole /home/deploy >/tmp/wanted
+        {}step=1
+        while :; do
+            rm -rf /run/far /home/deploy /home/.driftless*; cp --archive /srv/before/home/deploy /home; cp --archive /srv/before/passwd /etc
+            if strace -f -qq -o /dev/null -e inject={WRITES},mknodat,link,linkat:signal=KILL:when=$step \
+                /share/driftless apply /srv/config >/tmp/said 2>&1; then break; fi
+            whole /home/deploy >/tmp/old; whole /run/far/deploy >/tmp/new
+            if ! cmp -s /tmp/old /tmp/wanted && ! cmp -s /tmp/new /tmp/wanted; then echo \"LOST before step $step\"; cat /tmp/old /tmp/new; break; fi
+            if [ -e /run/far/deploy ] && ! cmp -s /tmp/new /tmp/wanted; then echo \"LOST HALF at step $step\"; cat /tmp/new; fi
+            /share/driftless apply /srv/config >/tmp/said 2>&1 || {{ echo \"LOST next run, step $step\"; cat /tmp/said; break; }}
+            whole /run/far/deploy >/tmp/new
+            cmp -s /tmp/new /tmp/wanted || {{ echo \"LOST after step $step\"; cat /tmp/new; break; }}
+            [ -z \"$(ls -d /home/.driftless* /run/far/.driftless* 2>/dev/null)\" ] || {{ echo \"LOST litter of step $step\"; break; }}
+            step=$((step + 1))
+        done
+        whole /run/far/deploy | cmp - /tmp/wanted && [ ! -e /home/deploy ] && echo KILLED $step\n",
+        tasks(list)
+    );
+    let Some(said) = said_in_root(&script) else { return };
+    if said.contains("no trace") {
+        return crate::skip::skipped("strace (Debian package strace) cannot trace here");
+    }
+    assert!(!said.contains("LOST"), "{said}");
+    let killed = said.lines().find_map(|line| line.strip_prefix("KILLED ")?.parse::<u32>().ok());
+    assert!(killed.is_some_and(|killed| killed > 5), "{said}");
+}

@@ -133,6 +133,63 @@ fn a_rule_of_ufw_that_a_block_has_deleted_is_put_back_to_its_place() {
     assert!(changed >= 2 && said.ends_with("same\n"), "{said}");
 }
 
+#[test]
+fn ufw_is_reset_as_foretold_and_only_once_and_a_block_takes_that_back() {
+    if !has("ufw") {
+        return;
+    }
+    let prepare = format!(
+        "# may mount
+        export LANG=de_DE.UTF-8 LC_ALL= LANGUAGE=de
+        {NEEDS_FILTER}ufw allow 22/tcp >&2; ufw allow 25/tcp >&2; ufw --force enable >&2
+        rules() {{ (cd /etc/ufw && grep ^ENABLED ufw.conf && {{ grep -h '^### tuple' user.rules user6.rules || true; }}; stat -c '%n %a' *.rules); }}\n"
+    );
+    let list = "  - ufw: {state: reset}
+  - ufw: {rule: allow, port: 22, proto: tcp, delete: true}
+";
+    let block = "  - block:
+      - rollback: true
+        block:
+          - ufw: {state: reset}
+          - ufw: {rule: allow, port: 25, proto: tcp}
+          - ufw: {state: enabled}
+          - fail: {msg: no}
+    rescue: [{debug: {msg: all is as it was}}]
+";
+    let script = format!(
+        "{prepare}rules >/srv/before
+        {APPLY}{}apply
+        rules | diff /srv/before - && echo same
+        iptables -S ufw-user-input | grep -c 'dport 25 '
+        {}apply
+        again
+        rules; ls /etc/ufw | grep -c '~$'",
+        tasks(block),
+        tasks(list)
+    );
+    let Some(said) = said_in_root(&script) else { return };
+    if said == "none\n" {
+        return;
+    }
+    // The names of the files that are kept beside have the time in them.
+    let told = |kind| -> Vec<(String, Vec<String>)> {
+        let kept = |change: &&serde_json::Value| !change["path"].as_str().unwrap().ends_with('~');
+        let summary = |change: &serde_json::Value| change["summary"].to_string();
+        let of = |changes: &serde_json::Value| -> Vec<String> {
+            changes.as_array().unwrap().iter().filter(kept).map(summary).collect()
+        };
+        outcomes(&said, kind).into_iter().map(|(status, all)| (status, of(&all))).collect()
+    };
+    let (dry, run) = (told("DRY"), told("RUN"));
+    assert_eq!(dry[..3], run[..3], "foretold: {said}");
+    assert!(run[..3].iter().all(|(status, changes)| status == "changed" && !changes.is_empty()));
+    assert!(said.contains("same\n1\n"), "all is taken back: {said}");
+    assert!(outcomes(&said, "AGAIN").iter().all(|(status, _)| status == "ok"), "{said}");
+    let rest: Vec<&str> = said.lines().skip_while(|line| !line.starts_with("AGAIN")).collect();
+    let rest: Vec<&str> = rest.into_iter().filter(|line| !line.starts_with("AGAIN")).collect();
+    insta::assert_snapshot!(rest.join("\n"));
+}
+
 /// A table as people write it, which is not as the kernel tells it.
 const TABLE: &str = r#"
           set admins { type ipv4_addr; elements = { 10.0.0.2, 10.0.0.1 }; }
@@ -239,28 +296,100 @@ fn rules_and_defaults_of_ufw_are_set_as_foretold_and_only_once() {
     insta::assert_snapshot!(said);
 }
 
+/// Puts the program `ip` aside: it judges what becomes of the network, and no task may start it.
+const NO_IP: &str = "cp \"$(command -v ip)\" /run/judge; rm -f /bin/ip /sbin/ip /usr/bin/ip /usr/sbin/ip; hash -r\n";
+
+/// Tells what was set. What the kernel finds out by and by, such as whether a line is connected, is left
+/// out: it comes when it comes. So is which of the addresses of a network is the first: the kernel keeps
+/// the others when that goes, or does not, as it is set.
+const NETWORK: &str = r"network() {
+    /run/judge -o link | sed -E 's/^[0-9]+: ([a-z0-9]+)[^<]*<([^>]*)> (mtu [0-9]+) qdisc [a-z_]+( master [a-z0-9]+)?.*/\1 \3\4 [\2]/; s/\[(.*,)?UP(,.*)?\]/up/; s/\[.*\]/down/' | sort
+    /run/judge -o -4 addr | sed -E 's/^[0-9]+: //; s/ secondary//; s/ *\\.*//' | sort
+    { /run/judge -4 route; /run/judge -6 route; } | sed -E '/^fe80/d; s/ linkdown//; s/ src [^ ]+//; s/ *$//'
+}
+";
+
+/// Whether a network of its own can have what `prepare` makes.
+fn can_have(prepare: &str) -> bool {
+    let probe = said_in_root(&format!("{{ {prepare}\n}} || {{ echo none; exit 0; }}\necho some"));
+    probe.as_deref() == Some("some\n")
+}
+
 #[test]
-fn interfaces_get_addresses_and_routes_as_foretold_and_only_once() {
+fn interfaces_get_addresses_and_routes_as_foretold_and_only_once_without_a_program() {
     if !has("ip") {
         return;
     }
-    let list = "  - interface: {name: t0, type: bridge, mtu: 1400, addresses: [10.7.0.1/24, 2001:DB8::1/64], routes: [{to: 10.8.0.0/16, via: 10.7.0.254, metric: 5}, {to: default, via: 10.7.0.253}, {to: '2001:db8:1::/48', via: '2001:db8::2'}]}
+    let list = "  - interface: {name: t0, type: bridge, mtu: 1400, addresses: [10.7.0.1/24, 2001:DB8::1/64], routes: [{to: 10.8.0.0/16, via: 10.7.0.254, metric: 5}, {to: default, via: 10.7.0.253}, {to: '2001:db8:1::/48', via: '2001:db8::2'}, {to: 10.9.0.0/16}, {to: 10.10.0.5, via: 'fe80::9'}]}
   - interface: {name: br0, type: bridge}
   - interface: {name: t1, master: br0}
-  - interface: {name: old, exclusive: true, addresses: [10.6.0.1/24], state: down}
+  - interface: {name: old, exclusive: true, addresses: [10.6.0.1/24, 10.6.0.4/24], state: down}
   - interface: {name: gone, state: absent}
 ";
-    let prepare = "
-        ip link add old type veth peer t1 && ip link add gone type bridge && ip link set old up || { echo none; exit 0; }
-        ip addr add 10.6.0.2/24 dev old
-    ";
-    let look = "ip -br link | sed 's/ *[0-9a-f:]*:[0-9a-f:]* */ /; s/@NONE//' | sort; ip -br -4 addr show t0; ip -4 route; ip -br -4 addr show old";
-    let probe = said_in_root(&format!("{prepare}echo some"));
-    if probe.as_deref() != Some("some\n") {
+    let prepare = "ip link add old type veth peer t1 && ip link add gone type bridge && ip link set old up && ip addr add 10.6.0.2/24 dev old && ip addr add 10.6.0.3/24 dev old && ip addr add 10.6.0.4/24 dev old";
+    if !can_have(prepare) {
         return;
     }
-    let Some(said) = converged(prepare, list, look) else { return };
+    let prepare = format!("{prepare}\n{NO_IP}{NETWORK}");
+    let Some(said) = converged(&prepare, list, "network") else { return };
     insta::assert_snapshot!(said);
+}
+
+#[test]
+fn what_a_block_has_done_to_interfaces_is_taken_back_message_by_message() {
+    if !has("ip") {
+        return;
+    }
+    let list = "  - block:
+      - rollback: true
+        block:
+          - interface: {name: old, mtu: 1300, exclusive: true, addresses: [10.6.0.4/24, 10.5.0.1/24], routes: [{to: 10.8.0.0/16, via: 10.6.0.254}]}
+          - interface: {name: br0, type: bridge, addresses: [10.4.0.1/24]}
+          - interface: {name: t1, master: br0, state: down}
+          - fail: {msg: no}
+    rescue: [{debug: {msg: all is as it was}}]
+";
+    let prepare = "ip link add old type veth peer t1 && ip link set old up && ip link set t1 up && ip addr add 10.6.0.2/24 dev old && ip addr add 10.6.0.3/24 dev old && ip addr add 10.6.0.4/24 dev old";
+    if !can_have(prepare) {
+        return;
+    }
+    let script = format!(
+        "{prepare}\n{NO_IP}{NETWORK}{APPLY}{}network >/run/before\napply\nnetwork >/run/after\ndiff /run/before /run/after && echo same\n",
+        tasks(list)
+    );
+    let Some(said) = said_in_root(&script) else { return };
+    assert!(said.ends_with("same\n"), "{said}");
+    assert!(outcomes(&said, "RUN").iter().any(|(status, _)| status == "changed"), "{said}");
+}
+
+#[test]
+fn the_kernel_and_a_dry_run_say_what_is_wrong_with_a_network() {
+    if !has("ip") {
+        return;
+    }
+    let list = "  - interface: {name: nowhere}
+    ignore_errors: true
+  - interface: {name: old, master: nowhere}
+    ignore_errors: true
+  - interface: {name: old, routes: [{to: default, via: 10.1.2.3}]}
+    ignore_errors: true
+";
+    let prepare = "ip link add old type bridge && ip link set old up";
+    if !can_have(prepare) {
+        return;
+    }
+    let script = format!("{prepare}\n{NO_IP}{APPLY}{}apply\n", tasks(list));
+    let Some(said) = said_in_root(&script) else { return };
+    for kind in ["DRY", "RUN"] {
+        let messages: Vec<_> = reports(&said, kind).map(|it| it["message"].clone()).collect();
+        assert_eq!(messages[0], "there is no interface `nowhere`", "{said}");
+        assert_eq!(messages[1], "there is no interface `nowhere`");
+    }
+    let refused = reports(&said, "RUN").nth(2).unwrap()["message"].clone();
+    assert_eq!(
+        refused,
+        "interface old: route default via 10.1.2.3: absent → present is refused: Network is unreachable (Nexthop has invalid gateway)"
+    );
 }
 
 #[test]

@@ -264,7 +264,7 @@ fn a_service_of_openrc_is_started_by_it_and_enabled_by_a_link() {
 }
 
 #[test]
-fn defaults_of_a_manager_count_for_service_as_far_as_it_has_such_parameters() {
+fn defaults_of_a_manager_count_for_service_where_it_has_none_of_its_own() {
     let bench = crate::bench::Bench::new();
     let (set, complaints) = bench.parse(
         "module_defaults:
@@ -279,7 +279,7 @@ tasks:
     each_task(&set.plays[0].steps, &mut |task| {
         let given = |name| task.args.get(name).and_then(Node::scalar_text);
         let all = ["name", "state", "sleep", "daemon_reload"].map(given);
-        assert_eq!(all, [Some("one"), Some("started"), Some("3"), None]);
+        assert_eq!(all, [Some("one"), Some("started"), Some("3"), Some("true")]);
     });
 }
 
@@ -291,7 +291,7 @@ fn what_is_wrong_with_a_service_is_said_before_a_run() {
         ("systemd: {state: started}", "`state` needs `name`"),
         ("systemd: {name: 'a*', state: started}", "patterns are not taken"),
         ("systemd: {name: a, state: running}", "one of `reloaded`"),
-        ("service: {name: a}", "needs one of `enabled`"),
+        ("service: {name: a}", "needs one of `daemon_reexec`"),
         ("sysvinit: {name: a/b, enabled: true}", "is no name of a script"),
         ("apt: {name: a, deb: /b}", "not both"),
         ("apt: {name: 'a==1'}", "more than one `=`"),

@@ -308,6 +308,21 @@ fn a_dry_run_runs_no_command_but_finds_that_one_is_missing() {
 }
 
 #[test]
+fn what_looks_for_a_dry_run_has_a_place_for_what_it_needs_for_a_moment() {
+    let look = || {
+        let machine = Machine::shut_in();
+        machine.sandbox.as_ref().and_then(Sandbox::scratch)?;
+        let argv = ["sh", "-c", "file=$(mktemp) && echo x >$file && cat $file"];
+        let command = Command { argv: argv.map(str::to_owned).into(), ..Command::default() };
+        Some(machine.query(&command).unwrap())
+    };
+    let said = std::thread::scope(|scope| scope.spawn(look).join().unwrap());
+    if let Some(said) = said {
+        assert_eq!(said.stdout, b"x\n", "{said:?}");
+    }
+}
+
+#[test]
 fn a_secret_never_becomes_an_argument() {
     let secrets = crate::event::secret::one("hunter2");
     let mut machine = Machine::live();

@@ -1,7 +1,7 @@
 //! Effects as data: what was done to the host, or what a dry run foretells.
 
 use super::meta::Stamp;
-use super::state::Transition;
+use super::state::Step;
 use crate::host::acl::Acl;
 use crate::host::xattr;
 use bytes::Bytes;
@@ -230,8 +230,8 @@ pub enum Effect {
         /// Its value after.
         after: Bytes,
     },
-    /// A program runs whose effect is known.
-    State(Box<Transition>),
+    /// What is no file comes into another state; what brings that about is known.
+    State(Box<Step>),
     /// A command runs; what it does is not known.
     Run {
         /// Program and arguments.

@@ -89,7 +89,7 @@ impl Machine {
         self.check_to_run(command)?;
         let output = self.spawn(command, self.sandbox.as_ref())?;
         self.look_anew();
-        if self.was_denied(&output) {
+        if self.was_denied(command, &output)? {
             let program = command.argv.first().map_or("", String::as_str);
             return Err(Fault::denied(format!(
                 "`{program}` would write, which a dry run does not"
@@ -104,11 +104,22 @@ impl Machine {
         if self.has_unknown_effects { Fault::denied(message) } else { Fault::new(message) }
     }
 
-    fn was_denied(&self, output: &Output) -> bool {
+    /// Whether a guard that has failed only failed because it may not write. Its words tell that, so
+    /// that one whose own environment asks for another language is asked once more, in English.
+    fn was_denied(&self, command: &Command, output: &Output) -> Result<bool, Fault> {
+        const LANGUAGES: [&str; 4] = ["LC_ALL", "LC_MESSAGES", "LANG", "LANGUAGE"];
         let Some(sandbox) = self.sandbox.as_ref().filter(|_| !output.is_success()) else {
-            return false;
+            return Ok(false);
         };
-        sandbox.was_denied(&output.stderr) || sandbox.was_denied(&output.stdout)
+        let says_so = |output: &Output| {
+            sandbox.was_denied(&output.stderr) || sandbox.was_denied(&output.stdout)
+        };
+        let mut english = command.clone();
+        english.environment.retain(|(name, _)| !LANGUAGES.contains(&name.as_str()));
+        if says_so(output) || english == *command {
+            return Ok(says_so(output));
+        }
+        Ok(says_so(&self.spawn(&english, Some(sandbox))?))
     }
 
     /// Has `work` done with commands that run in a dry run too (`check_mode: false`), where the
@@ -128,7 +139,7 @@ impl Machine {
         if self.is_dry_run() {
             let output = if self.runs_commands {
                 let output = self.spawn(command, self.sandbox.as_ref())?;
-                (!self.was_denied(&output)).then_some(output)
+                (!self.was_denied(command, &output)?).then_some(output)
             } else {
                 None
             };
@@ -238,8 +249,13 @@ impl Machine {
         };
         let fault = |error: std::io::Error| Fault::kernel("run", Path::new(program), error);
         let mut process = std::process::Command::new(program);
-        if let Some(sandbox) = sandbox {
-            sandbox.confine(&mut process);
+        match (sandbox, self.sandbox.as_ref().and_then(Sandbox::scratch)) {
+            (Some(sandbox), _) => sandbox.confine(&mut process),
+            // Nowhere else can one that only looks put what it needs for a moment.
+            (None, Some(scratch)) => {
+                process.env("TMPDIR", scratch);
+            }
+            (None, None) => {}
         }
         process.args(arguments).envs(command.environment.iter().map(|(name, value)| (name, value)));
         if let Some(directory) = self.directory_of(command) {

@@ -35,10 +35,14 @@ impl Fault {
 
     /// What the kernel said to `what` (`read`, `make`) at `path`.
     pub(super) fn kernel(what: &str, path: &Path, error: impl Into<io::Error>) -> Self {
-        let error = error.into();
+        let said = Self::said(&error.into());
+        Self::new(format!("cannot {what} {}: {said}", path.display()))
+    }
+
+    /// An error of the kernel in its words, without the number.
+    pub(super) fn said(error: &io::Error) -> String {
         let text = error.to_string();
-        let text = text.split(" (os error").next().unwrap_or(&text);
-        Self::new(format!("cannot {what} {}: {text}", path.display()))
+        text.split(" (os error").next().unwrap_or(&text).to_owned()
     }
 }
 

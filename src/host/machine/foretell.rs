@@ -34,7 +34,7 @@ impl Machine {
             Effect::Rename { to } => {
                 self.check_entry(path, Manner::Atomic)?;
                 self.check_entry(to, Manner::Atomic)?;
-                self.check_same_file_system(path, to)
+                self.check_way(path, to)
             }
             Effect::Mode { .. } | Effect::Times { .. } | Effect::Acl { .. } => {
                 check_writable(path)?;
@@ -138,16 +138,21 @@ impl Machine {
         }
     }
 
-    /// Only within a file system can something get another name.
-    fn check_same_file_system(&self, path: &Path, to: &Path) -> Result<(), Fault> {
+    /// Between file systems all of it is copied: nothing may be mounted in it, and there must be room.
+    fn check_way(&self, path: &Path, to: &Path) -> Result<(), Fault> {
         let device = |path: &Path| look::lstat(on_host(path)).map(|it| it.map(|it| it.inode.0));
         // What a dry run has made itself is where its directory is.
         if device(path.parent().unwrap_or(path))? == device(to.parent().unwrap_or(to))? {
             return Ok(());
         }
-        let (path, to) = (path.display(), to.display());
-        Err(Fault::new(format!("{path} and {to} are on different file systems"))
-            .hint("copy it by hand, and remove what was there when all is well"))
+        let mut all = Vec::new();
+        self.collect(path, &mut all)?;
+        let mut bytes = 0_u64;
+        for path in all {
+            let found = self.lstat_resolved(&path)?.filter(|found| found.kind == Kind::File);
+            bytes = bytes.saturating_add(found.map_or(0, |found| found.size_bytes));
+        }
+        check_space(to, bytes)
     }
 
     /// Only the owner and root may set mode and times.

@@ -1,5 +1,6 @@
 //! Does effects on the host. Everything has been compared and checked before.
 
+use super::carry::carry;
 use super::change::{Access, Before, Change, Effect, Extras, Time};
 use super::fault::Fault;
 use super::firm::{self, Held};
@@ -87,10 +88,13 @@ pub(super) fn perform(change: &Change, manner: Manner) -> Result<(), Fault> {
         }
         Effect::Rename { to } => {
             let target = Held::new(to)?;
-            fs::rename(place, target.path())
-                .and_then(|()| sync_parent(target.path()))
-                .and_then(|()| sync_parent(place))
-                .map_err(|e| Fault::kernel("rename", path, e))
+            let done = match fs::rename(place, target.path()) {
+                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => carry(path, to),
+                done => {
+                    done.and_then(|()| sync_parent(target.path())).and_then(|()| sync_parent(place))
+                }
+            };
+            done.map_err(|e| Fault::kernel("move", path, e))
         }
         Effect::Remove { before } => {
             let done = match before {
@@ -134,7 +138,7 @@ fn replace(path: &Path, make: impl Fn(&Path) -> io::Result<()>) -> io::Result<()
 /// A short name, so that a file name of the greatest length can be replaced too; always the same
 /// for the same path, so that what is left over is found again. The host's lock lets one run at a
 /// time use it.
-fn temporary_name(path: &Path) -> PathBuf {
+pub(super) fn temporary_name(path: &Path) -> PathBuf {
     let mut hasher = DefaultHasher::new();
     path.file_name().hash(&mut hasher);
     path.with_file_name(format!(".driftless-{:x}", hasher.finish()))
@@ -223,12 +227,12 @@ fn mkdir(path: &Path, access: Access) -> io::Result<()> {
     })
 }
 
-fn chown(path: &Path, uid: u32, gid: u32) -> io::Result<()> {
+pub(super) fn chown(path: &Path, uid: u32, gid: u32) -> io::Result<()> {
     let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
     Ok(fchownat(AT_FDCWD, path, uid, gid, FchownatFlags::AT_SYMLINK_NOFOLLOW)?)
 }
 
-fn time_spec(time: Time) -> TimeSpec {
+pub(super) fn time_spec(time: Time) -> TimeSpec {
     match time {
         Time::Preserve => TimeSpec::UTIME_OMIT,
         Time::Now => TimeSpec::UTIME_NOW,
@@ -241,7 +245,7 @@ fn is_mount_point(path: &Path) -> bool {
 }
 
 /// Makes a new name, or the lack of one, survive a power cut.
-fn sync_parent(path: &Path) -> io::Result<()> {
+pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
     let Some(parent) = path.parent() else { return Ok(()) };
     match File::open(parent).and_then(|parent| parent.sync_all()) {
         // Some file systems cannot sync directories, and need not.

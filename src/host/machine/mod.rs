@@ -12,6 +12,7 @@ mod accounts;
 mod as_user;
 #[cfg(test)]
 mod both_backs;
+mod carry;
 pub mod change;
 pub mod command;
 pub mod diff;
@@ -25,6 +26,7 @@ mod live;
 mod look;
 pub mod meta;
 pub mod mode;
+mod network;
 mod overlay;
 pub mod packages;
 mod passwords;

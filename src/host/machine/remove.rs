@@ -64,7 +64,7 @@ impl Machine {
     }
 
     /// All that is at and below `path`, children before their directory.
-    fn collect(&self, path: &Path, into: &mut Vec<PathBuf>) -> Result<(), Fault> {
+    pub(super) fn collect(&self, path: &Path, into: &mut Vec<PathBuf>) -> Result<(), Fault> {
         // A stack of its own: trees are deeper than threads' stacks.
         let mut ahead = vec![(path.to_owned(), Visit::Enter)];
         while let Some((path, visit)) = ahead.pop() {
@@ -75,7 +75,7 @@ impl Machine {
             let Some(found) = self.lstat_resolved(&path)? else { continue };
             if self.is_mount_point(&path) {
                 return Err(Fault::new(format!("something is mounted on {}", path.display()))
-                    .hint("unmount it first; nothing was removed"));
+                    .hint("unmount it first; nothing was done"));
             }
             ahead.push((path.clone(), Visit::Leave));
             if found.kind == Kind::Directory {

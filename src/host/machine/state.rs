@@ -8,9 +8,38 @@ use super::live::Manner;
 use super::path::Follow;
 use super::seen::Depth;
 use super::{Back, Machine};
-use crate::host::sys;
+use crate::host::{network, sys};
 use bytes::Bytes;
 use std::path::Path;
+
+/// A step from one state of something to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What it is about: `mount /srv`.
+    pub of: String,
+    /// How that is.
+    pub before: String,
+    /// How it will be. Later tasks of a dry run are told so.
+    pub after: String,
+    /// Who does it.
+    pub by: Means,
+    /// Who takes it back, where somebody can.
+    pub back: Option<Means>,
+}
+
+/// Who takes a [`Step`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Means {
+    /// A program, with its arguments.
+    Program(Vec<String>),
+    /// The kernel, who is told to do this to a network interface.
+    Network {
+        /// The interface.
+        interface: String,
+        /// What is done to it.
+        act: network::Act,
+    },
+}
 
 /// A step from one state of something to another, which a program takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,24 +98,45 @@ impl Machine {
     ///
     /// Errors: there is no such program, or it ends with an error.
     pub fn transition(&mut self, step: &Transition) -> Result<(), Fault> {
-        let command = Command { argv: step.argv.clone(), ..Command::default() };
-        let path = self.check_command(&command)?;
-        let effect = Effect::State(Box::new(step.clone()));
+        let Transition { of, before, after, argv, back } = step.clone();
+        let (by, back) = (Means::Program(argv), back.map(Means::Program));
+        self.take(&Step { of, before, after, by, back })
+    }
+
+    /// Brings something into another state. A dry run takes that for done.
+    ///
+    /// Errors: there is no such program, it ends with an error, or the kernel refuses.
+    pub fn take(&mut self, step: &Step) -> Result<(), Fault> {
+        let path = match &step.by {
+            Means::Program(argv) => self.check_command(&program(argv))?,
+            Means::Network { interface, .. } => self.check_network(interface)?,
+        };
+        let change = Change { path, effect: Effect::State(Box::new(step.clone())) };
         if self.is_dry_run() {
-            return self.perform(path, effect, Manner::Atomic);
+            return self.perform(change.path, change.effect, Manner::Atomic);
         }
         self.announce()?;
-        let output = self.spawn(&command, None);
+        let done = match &step.by {
+            Means::Program(argv) => self.have_done(argv),
+            Means::Network { interface, act } => network::change(interface, act).map_err(|error| {
+                Fault::new(format!("{} is refused: {}", change.summary(), Fault::said(&error)))
+            }),
+        };
         self.forget_looks();
-        let output = output?;
-        if !output.is_success() {
-            let said = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
-            let said = String::from_utf8_lossy(said);
-            let (argv, how) = (step.argv.join(" "), output.how_it_ended());
-            return Err(Fault::new(format!("`{argv}` did not succeed ({how}): {}", said.trim())));
-        }
-        self.journal.push(Change { path, effect });
+        done?;
+        self.journal.push(change);
         Ok(())
+    }
+
+    fn have_done(&self, argv: &[String]) -> Result<(), Fault> {
+        let output = self.spawn(&program(argv), None)?;
+        if output.is_success() {
+            return Ok(());
+        }
+        let said = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
+        let said = String::from_utf8_lossy(said);
+        let (argv, how) = (argv.join(" "), output.how_it_ended());
+        Err(Fault::new(format!("`{argv}` did not succeed ({how}): {}", said.trim())))
     }
 
     /// Whether something is mounted at `path`, links resolved, or would be.
@@ -120,6 +170,10 @@ impl Machine {
             Back::Overlay(overlay) => overlay.state(of).map(str::to_owned),
         }
     }
+}
+
+fn program(argv: &[String]) -> Command {
+    Command { argv: argv.to_vec(), ..Command::default() }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::change::{Before, Change, Effect, Time};
 use super::fault::Fault;
 use super::live::Manner;
 use super::path::Follow;
-use super::state::Transition;
+use super::state::Step;
 use std::path::Path;
 
 impl Machine {
@@ -62,12 +62,12 @@ impl Machine {
                 self.perform(path.to_owned(), Effect::Setting { before, after }, Manner::Atomic)
             }
             Effect::State(step) => match &step.back {
-                Some(back) => self.transition(&Transition {
+                Some(back) => self.take(&Step {
                     of: step.of.clone(),
                     before: step.after.clone(),
                     after: step.before.clone(),
-                    argv: back.clone(),
-                    back: Some(step.argv.clone()),
+                    by: back.clone(),
+                    back: Some(step.by.clone()),
                 }),
                 None => Err(Fault::new(format!("{} cannot be undone", change.summary()))),
             },

@@ -170,9 +170,11 @@ impl Machine {
         }
     }
 
-    /// Gives what is at `path` the name `to`, with all that is in it.
+    /// Gives what is at `path` the name `to`, with all that is in it. On another file system that is a
+    /// copy, after which what is at `path` goes.
     ///
-    /// Errors: nothing is at `path`, or something at `to`; they are on different file systems.
+    /// Errors: nothing is at `path`, or something at `to`; something is mounted in what would be copied,
+    /// or there is no room for it.
     pub fn rename(&mut self, path: &Path, to: &Path) -> Result<(), Fault> {
         let from = self.see(path, Follow::No, Depth::Rights)?;
         let to = self.see(to, Follow::No, Depth::Rights)?;

@@ -79,6 +79,9 @@ const FIELDS: [(&str, u32, u32, &[&str]); 5] = [
     ("weekday", 0, 7, &["sun", "mon", "tue", "wed", "thu", "fri", "sat"]),
 ];
 
+/// As Ansible puts it.
+const IS_THE_SYSTEMS: &str = "Will not manage /etc/crontab via cron_file, see documentation.";
+
 /// What is before the name of a job.
 const MARK: &str = "#Ansible: ";
 
@@ -101,15 +104,10 @@ fn check(params: &Params) -> Vec<Diagnostic> {
             }
         }
     }
-    if let Some(file) = params.text("cron_file") {
-        if file == "/etc/crontab" {
-            complain("cron_file", "/etc/crontab is not changed: its jobs are the system's".into());
-        }
-        if !params.has("user") && params.text("state") != Some("absent") {
-            complain("cron_file", "`cron_file` needs `user`, who runs its jobs".into());
-        }
-    }
     let is_present = params.text("state") != Some("absent");
+    if params.has("cron_file") && !params.has("user") && is_present {
+        complain("cron_file", "`cron_file` needs `user`, who runs its jobs".into());
+    }
     if is_present && !params.has("job") {
         complain("name", "`cron` needs `job`".into());
     }
@@ -196,6 +194,11 @@ impl Cron {
         let own = |mode, uid, gid| Attributes { mode: Some(Mode::Exact(mode)), uid, gid };
         if let Some(file) = self.params.path("cron_file") {
             let path = Path::new("/etc/cron.d").join(file);
+            if path == Path::new("/etc/crontab") {
+                let failure = Failure::new(IS_THE_SYSTEMS);
+                let hint = Some("its jobs are the system's; name a file in /etc/cron.d".into());
+                return Err(Failure { hint, ..failure });
+            }
             let is_new = machine.stat(&path, Follow::Yes)?.is_none();
             let usual = if is_new { own(0o644, None, None) } else { Attributes::default() };
             return Ok((path, usual));

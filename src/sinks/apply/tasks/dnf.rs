@@ -1,7 +1,7 @@
 //! `dnf`: packages of Fedora and its kin.
 
 use super::managers::{self, Installed, Manager, STATES, State};
-use super::{Failure, Module, Outcome, Task, TaskContext, no_check};
+use super::{Failure, Module, Outcome, Task, TaskContext, no_check, rpm, system};
 use crate::host::machine::Machine;
 use crate::host::machine::command::Command;
 use crate::sinks::apply::params::{Kind, Param, Params, Spec};
@@ -82,11 +82,6 @@ pub(super) static YUM: Module = Module {
     build: |params| Box::new(Dnf { params, environment: Vec::new() }),
 };
 
-/// Where the database of rpm is; what it holds only rpm can tell.
-const DATABASE: &str = "/var/lib/rpm";
-/// The fields of a package, as rpm is asked for them.
-const FORMAT: &str = "%{NAME}|%{EPOCHNUM}|%{VERSION}|%{RELEASE}|%{ARCH}\\n";
-
 struct Dnf {
     params: Params,
     environment: Vec<(String, String)>,
@@ -131,11 +126,11 @@ impl Task for Dnf {
 
 impl Manager for Dnf {
     fn database(&self) -> PathBuf {
-        DATABASE.into()
+        rpm::DATABASE.into()
     }
 
     fn installed(&self, machine: &Machine) -> Result<Installed, Failure> {
-        installed(machine, &self.environment)
+        rpm::installed(machine, &self.environment)
     }
 
     fn has(&self, _: &Machine, installed: &Installed, name: &str) -> Result<bool, Failure> {
@@ -170,51 +165,23 @@ impl Manager for Dnf {
             let all = managers::names(params, name);
             argv.extend(all.iter().map(|one| format!("{option}={one}")));
         }
-        for (name, option) in [
-            ("disable_gpg_check", "--nogpgcheck"),
-            ("skip_broken", "--skip-broken"),
-            ("allowerasing", "--allowerasing"),
-            ("best", "--best"),
-            ("nobest", "--nobest"),
-            ("cacheonly", "--cacheonly"),
-        ] {
-            if params.flag(name, false) {
-                argv.push(option.to_owned());
-            }
-        }
+        argv.extend(managers::options(
+            params,
+            &[
+                ("disable_gpg_check", "--nogpgcheck"),
+                ("skip_broken", "--skip-broken"),
+                ("allowerasing", "--allowerasing"),
+                ("best", "--best"),
+                ("nobest", "--nobest"),
+                ("cacheonly", "--cacheonly"),
+            ],
+        ));
         if !params.flag("install_weak_deps", true) {
             argv.push("--setopt=install_weak_deps=False".to_owned());
         }
         argv.extend(words.iter().map(|word| (*word).to_owned()).chain(names.iter().cloned()));
-        let mut environment = vec![("LC_ALL".to_owned(), "C".to_owned())];
-        environment.extend(self.environment.iter().cloned());
-        Command { argv, environment, ..Command::default() }
+        system::in_english(argv, &self.environment)
     }
-}
-
-/// The packages of rpm.
-pub(super) fn installed(
-    machine: &Machine,
-    environment: &[(String, String)],
-) -> Result<Installed, Failure> {
-    let argv = ["rpm", "--query", "--all", "--queryformat", FORMAT].map(str::to_owned).into();
-    let command = Command { argv, environment: environment.to_vec(), ..Command::default() };
-    let output = machine.query(&command)?;
-    if !output.is_success() {
-        return Err(managers::complaint(&command, &output));
-    }
-    let said = String::from_utf8_lossy(&output.stdout);
-    let mut installed = Installed::new();
-    for line in said.lines() {
-        if let [name, epoch, version, release, architecture] =
-            line.split('|').collect::<Vec<_>>()[..]
-        {
-            let epoch = if epoch == "0" { String::new() } else { format!("{epoch}:") };
-            let version = format!("{epoch}{version}-{release}.{architecture}");
-            installed.entry(name.to_owned()).or_default().insert(version);
-        }
-    }
-    Ok(installed)
 }
 
 fn pairs(installed: &Installed) -> impl Iterator<Item = (&String, &String)> {

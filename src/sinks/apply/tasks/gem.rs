@@ -228,15 +228,12 @@ impl Manager for Gem {
             if !params.flag("include_doc", false) {
                 add("--no-document");
             }
-            for (name, option) in [
+            let of_install = [
                 ("pre_release", "--prerelease"),
                 ("env_shebang", "--env-shebang"),
                 ("force", "--force"),
-            ] {
-                if params.flag(name, false) {
-                    add(option);
-                }
-            }
+            ];
+            managers::options(params, &of_install).iter().for_each(|option| add(option));
             if let Some(repository) = params.text("repository") {
                 add("--source");
                 add(repository);

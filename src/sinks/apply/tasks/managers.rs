@@ -70,6 +70,12 @@ pub(super) fn names(params: &Params, name: &str) -> Vec<String> {
     words.map(str::to_owned).collect()
 }
 
+/// The options for those parameters that are true.
+pub(super) fn options(params: &Params, of: &[(&str, &str)]) -> Vec<String> {
+    let given = of.iter().filter(|(name, _)| params.flag(name, false));
+    given.map(|(_, option)| (*option).to_owned()).collect()
+}
+
 /// Has a manager do something that may change packages; what is `named` is known to change.
 pub(super) fn transact(
     manager: &dyn Manager,

@@ -1,5 +1,6 @@
 //! `npm`: packages of Node.js.
 
+use super::copy::make_directories;
 use super::managers::{self, Installed, Manager, State};
 use super::{Failure, Module, Outcome, Task, TaskContext};
 use crate::event::fault::Diagnostic;
@@ -109,7 +110,7 @@ impl Npm {
         if state != State::Absent
             && let Some(path) = self.directory()
         {
-            make(machine, &path)?;
+            make_directories(machine, &path, &Attributes::default())?;
         }
         let verb = match state {
             State::Absent => "uninstall",
@@ -240,18 +241,17 @@ impl Manager for Npm {
         argv.extend(words.iter().map(|word| (*word).to_owned()));
         // Neither the look for weaknesses nor that for donations belongs to an installation.
         argv.extend(["--no-audit", "--no-fund", "--no-update-notifier"].map(str::to_owned));
-        for (name, option) in [
-            ("global", "--global"),
-            ("production", "--omit=dev"),
-            ("no_optional", "--omit=optional"),
-            ("no_bin_links", "--no-bin-links"),
-            ("ignore_scripts", "--ignore-scripts"),
-            ("force", "--force"),
-        ] {
-            if params.flag(name, false) {
-                argv.push(option.to_owned());
-            }
-        }
+        argv.extend(managers::options(
+            params,
+            &[
+                ("global", "--global"),
+                ("production", "--omit=dev"),
+                ("no_optional", "--omit=optional"),
+                ("no_bin_links", "--no-bin-links"),
+                ("ignore_scripts", "--ignore-scripts"),
+                ("force", "--force"),
+            ],
+        ));
         if let Some(registry) = params.text("registry") {
             argv.push(format!("--registry={registry}"));
         }
@@ -286,17 +286,6 @@ fn is_version(text: &str) -> bool {
     let is_number =
         |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     numbers.len() == 3 && numbers.iter().all(is_number) && !text.contains(' ')
-}
-
-/// Makes a directory and those above it.
-fn make(machine: &mut Machine, path: &Path) -> Result<(), Failure> {
-    let above: Vec<&Path> = path.ancestors().collect();
-    for directory in above.into_iter().rev().filter(|path| !path.as_os_str().is_empty()) {
-        if machine.stat(directory, Follow::Yes)?.is_none() {
-            machine.mkdir(directory, &Attributes::default())?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

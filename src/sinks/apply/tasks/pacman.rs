@@ -1,7 +1,7 @@
 //! `pacman`: packages of Arch Linux.
 
 use super::managers::{self, Installed, Manager, STATES, State};
-use super::{Failure, Module, Outcome, Task, TaskContext, no_check};
+use super::{Failure, Module, Outcome, Task, TaskContext, no_check, system};
 use crate::host::machine::Machine;
 use crate::host::machine::command::Command;
 use crate::host::machine::path::Follow;
@@ -130,8 +130,6 @@ impl Manager for Pacman {
     fn command(&self, words: &[&str], names: &[String]) -> Command {
         let words = ["pacman"].iter().chain(words).map(|word| (*word).to_owned());
         let argv = words.chain(names.iter().cloned()).collect();
-        let mut environment = vec![("LC_ALL".to_owned(), "C".to_owned())];
-        environment.extend(self.environment.iter().cloned());
-        Command { argv, environment, ..Command::default() }
+        system::in_english(argv, &self.environment)
     }
 }

@@ -13,7 +13,7 @@ pub(super) static MODULE: Module = Module {
     summary: "Makes sure that a service runs, starts by itself, or not, with the host's own manager.",
     acts_unless: None,
     spec: Spec {
-        one_of: &[&["enabled", "state"]],
+        one_of: &[&["daemon_reexec", "daemon_reload", "enabled", "masked", "state"]],
         ..Spec::new(&[
             Param::new("name", Kind::Text).required().says("The service."),
             Param::new("state", Kind::OneOf(&["reloaded", "restarted", "started", "stopped"])).says(
@@ -39,6 +39,20 @@ pub(super) static MODULE: Module = Module {
                 .says("Further arguments for a script; systemd takes none."),
             Param::new("runlevel", Kind::Text)
                 .says("Of OpenRC the runlevel; `default` where not given. Others have none."),
+            Param::new("daemon_reload", Kind::Bool)
+                .or(&["daemon-reload"])
+                .says("Of systemd; others do without. Let it read all unit files anew first."),
+            Param::new("daemon_reexec", Kind::Bool)
+                .or(&["daemon-reexec"])
+                .says("Of systemd; others do without. Let it start itself anew first."),
+            Param::new("masked", Kind::Bool)
+                .says("Of systemd; others do without. Whether nothing at all can start it."),
+            Param::new("scope", Kind::OneOf(&["global", "system", "user"]))
+                .says("Of systemd; others do without. Whose units."),
+            Param::new("no_block", Kind::Bool)
+                .says("Of systemd; others do without. Do not wait until it has started."),
+            Param::new("force", Kind::Bool)
+                .says("Of systemd; others do without. Put links in place of others."),
         ])
     },
     check: no_check,
@@ -47,6 +61,11 @@ pub(super) static MODULE: Module = Module {
 
 /// The tasks that it hands its work on to, that of most hosts first.
 pub(super) const MANAGERS: &[&str] = &["systemd", "sysvinit", "openrc"];
+
+/// What systemd has beyond the others, which do without: `module_defaults` of one manager count on every
+/// host.
+const OF_SYSTEMD: [&str; 6] =
+    ["daemon_reexec", "daemon_reload", "force", "masked", "no_block", "scope"];
 
 struct Service {
     params: Params,
@@ -97,14 +116,14 @@ impl Service {
 
     /// The parameters that systemd has too.
     fn handed_on(&self) -> Result<Params, Failure> {
-        let text = |name: &'static str| Some((name, Node::string(self.params.text(name)?)));
-        let enabled = self.params.has("enabled").then(|| {
-            let word = if self.params.flag("enabled", false) { "yes" } else { "no" };
-            ("enabled", Node::string(word))
-        });
-        let given = [text("name"), text("state"), enabled].into_iter().flatten();
+        let node = |name: &str| {
+            let word = if self.params.flag(name, false) { "yes" } else { "no" };
+            Node::string(self.params.text(name).unwrap_or(word))
+        };
+        let of_both = ["name", "state", "enabled"].into_iter().chain(OF_SYSTEMD);
+        let given = of_both.filter(|name| self.params.has(name));
         let entries =
-            given.map(|(name, node)| (Key { name: name.into(), span: None }, node)).collect();
+            given.map(|name| (Key { name: name.into(), span: None }, node(name))).collect();
         let args = Node { span: self.params.span.clone(), ..Node::new(Tree::Map(entries)) };
         let module = &systemd::MODULE;
         let params = Params::read(module.name, &module.spec, &args, Stage::Rendered)

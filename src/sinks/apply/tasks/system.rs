@@ -4,6 +4,7 @@
 use super::{Failure, Outcome};
 use crate::event::fault::Diagnostic;
 use crate::host::machine::Machine;
+use crate::host::machine::command::Command;
 use crate::host::machine::mode::Mode;
 use crate::host::machine::path::Follow;
 use crate::host::machine::write::{Attributes, WriteOptions};
@@ -89,6 +90,15 @@ pub(super) fn needs(
 pub(super) fn value<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     let of_line = |line: &'t str| line.trim().strip_prefix(name)?.strip_prefix('=');
     text.lines().filter_map(of_line).next_back().map(str::trim)
+}
+
+/// A command whose words are looked at, so that they are English whatever language the host and
+/// `environment`, the task's own, ask for. Text is UTF-8 still.
+pub(super) fn in_english(argv: Vec<String>, environment: &[(String, String)]) -> Command {
+    let english = [("LC_ALL", "C.UTF-8"), ("LANGUAGE", "C")];
+    let english = english.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let environment = environment.iter().cloned().chain(english).collect();
+    Command { argv, environment, ..Command::default() }
 }
 
 /// Words as arguments.

@@ -1,7 +1,7 @@
 //! `zypper`: packages of SUSE Linux.
 
 use super::managers::{self, Installed, Manager, State};
-use super::{Failure, Module, Outcome, Task, TaskContext, dnf, no_check};
+use super::{Failure, Module, Outcome, Task, TaskContext, no_check, rpm, system};
 use crate::host::machine::Machine;
 use crate::host::machine::command::{Command, Output};
 use crate::sinks::apply::params::{Kind, Param, Params, Spec};
@@ -62,8 +62,6 @@ pub(super) static MODULE: Module = Module {
 const STATES: &[&str] = &["absent", "dist-upgrade", "installed", "latest", "present", "removed"];
 const TYPES: &[&str] = &["application", "package", "patch", "pattern", "product", "srcpackage"];
 
-/// Where the database of rpm is; what it holds only rpm can tell.
-const DATABASE: &str = "/var/lib/rpm";
 /// With these statuses zypper ends too where it has done its work: something has to be started anew,
 /// or zypper itself was brought up to date and wants to go on.
 const DONE: [i32; 3] = [102, 103, 106];
@@ -166,11 +164,11 @@ impl Zypper {
 
 impl Manager for Zypper {
     fn database(&self) -> PathBuf {
-        DATABASE.into()
+        rpm::DATABASE.into()
     }
 
     fn installed(&self, machine: &Machine) -> Result<Installed, Failure> {
-        dnf::installed(machine, &self.environment)
+        rpm::installed(machine, &self.environment)
     }
 
     fn has(&self, _: &Machine, installed: &Installed, name: &str) -> Result<bool, Failure> {
@@ -193,14 +191,11 @@ impl Manager for Zypper {
     fn command(&self, words: &[&str], names: &[String]) -> Command {
         let params = &self.params;
         let mut argv = ["zypper", "--quiet", "--non-interactive"].map(str::to_owned).to_vec();
-        for (name, option) in [
+        let of_all = [
             ("auto_import_keys", "--gpg-auto-import-keys"),
             ("disable_gpg_check", "--no-gpg-checks"),
-        ] {
-            if params.flag(name, false) {
-                argv.push(option.to_owned());
-            }
-        }
+        ];
+        argv.extend(managers::options(params, &of_all));
         // A quote without an end is told where the words of the command are read.
         let first = params.text("extra_args_precommand").unwrap_or_default();
         argv.extend(split(first, Quotes::Resolve).unwrap_or_default());
@@ -210,8 +205,6 @@ impl Manager for Zypper {
             argv.push("--".to_owned());
         }
         argv.extend(names.iter().cloned());
-        let mut environment = vec![("LC_ALL".to_owned(), "C".to_owned())];
-        environment.extend(self.environment.iter().cloned());
-        Command { argv, environment, ..Command::default() }
+        system::in_english(argv, &self.environment)
     }
 }

@@ -193,7 +193,7 @@ fn described(rules: Option<&str>) -> String {
 
 fn ask(machine: &Machine, argv: &[&str], stdin: Option<&str>) -> Result<Output, Failure> {
     let stdin = stdin.map(|text| text.as_bytes().to_vec());
-    Ok(machine.query(&Command { argv: system::argv(argv), stdin, ..Command::default() })?)
+    Ok(machine.query(&Command { stdin, ..system::in_english(system::argv(argv), &[]) })?)
 }
 
 fn said(bytes: &[u8]) -> String {

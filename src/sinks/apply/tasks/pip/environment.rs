@@ -259,6 +259,13 @@ impl Installed {
         self.version(machine, &wanted.name).is_some_and(|version| wanted.takes(&version))
     }
 
+    /// All packages with their versions as pip lists them: `NAME==VERSION`, each on a line.
+    pub(super) fn told(&self, machine: &Machine) -> String {
+        let version = |name: &String| Some((name.clone(), self.version(machine, name)?));
+        let all = self.versions.keys().filter_map(version);
+        all.map(|(name, version)| format!("{name}=={version}\n")).collect()
+    }
+
     /// Tells that a package is of another version, or gone.
     pub(super) fn note(
         &self,

@@ -117,8 +117,9 @@ impl Task for Pip {
         let made = environment.make(machine, params)?;
         let state = params.text("state").unwrap_or("present");
         let argv = self.argv(machine, &environment, state)?;
-        let outcome = self.returned(&environment, &argv);
         let before = environment.installed(machine)?;
+        // Where pip does not run, what is installed is what there is to tell, as in Ansible's check mode.
+        let outcome = self.returned(&environment, &argv).with("stdout", before.told(machine));
         let wanted = wanted::read(machine, params, &environment.directory)?;
         let is_all = |takes: &dyn Fn(&Requirement) -> bool| {
             wanted.as_ref().is_some_and(|all| all.iter().all(takes))
@@ -210,7 +211,6 @@ impl Pip {
             .with("state", params.text("state").unwrap_or("present"))
             .with("requirements", params.text("requirements"))
             .with("virtualenv", path)
-            .with("stdout", "")
             .with("stderr", "")
     }
 }

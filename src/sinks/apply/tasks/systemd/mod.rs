@@ -3,7 +3,7 @@
 mod units;
 
 use super::sysvinit::Script;
-use super::{Failure, Module, Outcome, Task, TaskContext};
+use super::{Failure, Module, Outcome, Task, TaskContext, system};
 use crate::event::fault::Diagnostic;
 use crate::host::machine::Machine;
 use crate::host::machine::command::{Command, Output, Ran};
@@ -270,9 +270,7 @@ impl Job<'_> {
             }
         }
         argv.extend(words.iter().map(|word| (*word).to_owned()));
-        let mut environment = vec![("LC_ALL".to_owned(), "C.UTF-8".to_owned())];
-        environment.extend(self.environment.iter().cloned());
-        Command { argv, environment, ..Command::default() }
+        system::in_english(argv, self.environment)
     }
 
     fn refresh(&self, machine: &mut Machine, verb: &str) -> Result<(), Failure> {

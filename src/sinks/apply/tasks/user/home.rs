@@ -40,6 +40,8 @@ pub(super) fn follow(
             make_directories(machine, parent, &Attributes::default())?;
         }
         machine.rename(home, target)?;
+    } else if moves && !is_there(machine, home)? && is_there(machine, target)? {
+        machine.clear_remains(home)?;
     }
     if (old.uid, old.gid) == (new.uid, new.gid) {
         return Ok(());

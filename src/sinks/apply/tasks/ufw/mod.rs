@@ -1,11 +1,19 @@
 //! `ufw`: the firewall that Ubuntu and Debian have for people.
 
+mod rule;
+
+#[cfg(any(test, fuzzing))]
+pub(super) use rule::hostile;
+
 use super::{Failure, Module, Outcome, Task, TaskContext, system};
 use crate::event::fault::Diagnostic;
 use crate::host::machine::Machine;
-use crate::host::machine::command::Command;
+use crate::host::machine::mode::Mode;
+use crate::host::machine::path::Follow;
 use crate::host::machine::state::Transition;
+use crate::host::machine::write::{Attributes, WriteOptions};
 use crate::sinks::apply::params::{Kind, Param, Params, Spec};
+use rule::{Rule, is_so, with_program};
 use std::path::Path;
 
 pub(super) static MODULE: Module = Module {
@@ -18,8 +26,9 @@ pub(super) static MODULE: Module = Module {
         exclusive: &[&["name", "proto", "logging"]],
         ..Spec::new(&[
             Param::new("state", Kind::OneOf(&["disabled", "enabled", "reloaded", "reset"])).says(
-                "`enabled`: it filters, now and after the next start. `reloaded` and `reset`, which \
-                 takes all rules away, act each time. What else the task says is done before.",
+                "`enabled`: it filters, now and after the next start. `reloaded` acts each time. \
+                 `reset`: it does not filter, and has the rules of a new installation; those that it \
+                 had are kept beside. `reset` is done before what else the task says, the others after.",
             ),
             Param::new("default", Kind::OneOf(&["allow", "deny", "reject"]))
                 .or(&["policy"])
@@ -58,9 +67,12 @@ pub(super) static MODULE: Module = Module {
 
 const CONFIG: &str = "/etc/ufw/ufw.conf";
 const DEFAULTS: &str = "/etc/default/ufw";
-/// The rules of each version of IP: the file, and what the dump of a dry run has of it.
-const RULES: [(&str, &str); 2] =
-    [("/etc/ufw/user.rules", ":ufw-user-input "), ("/etc/ufw/user6.rules", ":ufw6-user-input ")];
+/// Where the rules are that tasks and people give it.
+const OWN_RULES: &str = "/etc/ufw/user.rules";
+/// Where the rules of a new installation are.
+const INITIAL_RULES: &str = "/usr/share/ufw/iptables";
+const RULE_FILES: [&str; 6] =
+    ["before.rules", "user.rules", "after.rules", "before6.rules", "user6.rules", "after6.rules"];
 
 fn check(params: &Params) -> Vec<Diagnostic> {
     let mut complaints = Vec::new();
@@ -104,7 +116,7 @@ impl Task for Ufw {
         let params = &self.params;
         let state = params.text("state");
         if state == Some("reset") {
-            step(machine, "ufw", ["with rules", "reset"], &["ufw", "--force", "reset"], None)?;
+            self.reset(machine)?;
         }
         if let Some(policy) = params.text("default") {
             self.set_default(machine, policy)?;
@@ -150,6 +162,30 @@ impl Ufw {
         step(machine, &of, [&now, policy], &argv, Some(&back))
     }
 
+    /// Stops the filter and puts the rules of a new installation in the place of those that there are,
+    /// as `ufw reset` does; but as files that are written, which can be foretold and taken back.
+    fn reset(&self, machine: &mut Machine) -> Result<(), Failure> {
+        let mut files = Vec::new();
+        for name in RULE_FILES {
+            let initial = Path::new(INITIAL_RULES).join(name);
+            if machine.stat(&initial, Follow::Yes)?.is_none() {
+                let why = format!("there is no file {}, which ufw brings along", initial.display());
+                let failure = Failure::from(machine.absence(why));
+                return Err(Failure { hint: Some("install ufw first".into()), ..failure });
+            }
+            files.push((Path::new("/etc/ufw").join(name), machine.read(&initial)?));
+        }
+        self.set_state(machine, "disabled")?;
+        for (path, content) in files {
+            let is_new = machine.stat(&path, Follow::Yes)?.is_none();
+            let mode = is_new.then_some(Mode::Exact(0o640));
+            let attributes = Attributes { mode, ..Attributes::default() };
+            let options = WriteOptions { follow: true, backup: true, ..WriteOptions::default() };
+            machine.write_file(&path, &content, &attributes, &options)?;
+        }
+        Ok(())
+    }
+
     fn set_state(&self, machine: &mut Machine, state: &str) -> Result<(), Failure> {
         let is_on = part(machine, "ufw state", CONFIG, "ENABLED")?;
         let now = if ["yes", "enabled"].contains(&is_on.as_str()) { "enabled" } else { "disabled" };
@@ -166,23 +202,28 @@ impl Ufw {
     }
 
     fn set_rule(&self, machine: &mut Machine, rule: &str) -> Result<(), Failure> {
+        let rule = Rule { params: &self.params, verb: rule };
         let deletes = self.params.flag("delete", false);
         let wanted = if deletes { "absent" } else { "present" };
-        let of = format!("ufw rule {}", self.words(rule, false).join(" "));
+        let of = format!("ufw rule {}", rule.words(false).join(" "));
         let is_so = match machine.foretold_state(&of) {
             Some(foretold) => foretold == wanted,
-            None => is_so(machine, &self.words(rule, deletes))?,
+            None => {
+                let is_so = is_so(machine, &rule.words(deletes))?;
+                // A rule that was there before a `reset` is foretold to be there no more.
+                if machine.foretells_below(Path::new(OWN_RULES)) { deletes } else { is_so }
+            }
         };
         if is_so {
             return Ok(());
         }
-        let argv = with_program("ufw", &self.words(rule, deletes));
+        let argv = with_program("ufw", &rule.words(deletes));
         let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
         let back = match deletes {
             // What a dry run would put back nobody asks.
             true if machine.is_dry_run() => None,
-            true => self.put_back(machine, rule)?,
-            false => Some(self.words(rule, true)),
+            true => rule.put_back(machine)?,
+            false => Some(rule.words(true)),
         };
         let back = back.map(|words| with_program("ufw", &words));
         let back: Option<Vec<&str>> =
@@ -190,97 +231,6 @@ impl Ufw {
         let before = if deletes { "present" } else { "absent" };
         step(machine, &of, [before, wanted], &argv, back.as_deref())
     }
-
-    /// The arguments that put a rule back where it is now, once it is deleted. `None` where its place
-    /// cannot be told.
-    fn put_back(&self, machine: &Machine, rule: &str) -> Result<Option<Vec<String>>, Failure> {
-        let argv = [vec!["--dry-run".to_owned()], self.words(rule, true)].concat();
-        let argv = with_program("ufw", &argv);
-        let output = machine.guard(&Command { argv, ..Command::default() })?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        // Rules for version 6 of IP are counted on from those for version 4.
-        let mut before = 0;
-        for (at, (file, mark)) in RULES.iter().enumerate() {
-            let now = system::read(machine, Path::new(file))?.unwrap_or_default();
-            let now: Vec<&str> = tuples(&now).collect();
-            if let Some(left) = told(&said, at, mark) {
-                let left: Vec<&str> = tuples(left).collect();
-                let same = now.iter().zip(&left).take_while(|(one, other)| one == other).count();
-                if let Some(gone) = now.get(same).filter(|_| now.len() == left.len() + 1) {
-                    let mut words = self.words(rule, false);
-                    if let Some(comment) =
-                        comment(gone).filter(|_| !words.contains(&"comment".into()))
-                    {
-                        words.extend(["comment".to_owned(), comment]);
-                    }
-                    if same < left.len() {
-                        let place = (before + same + 1).to_string();
-                        let at = usize::from(self.params.flag("route", false));
-                        words.splice(at..at, ["insert".to_owned(), place]);
-                    }
-                    return Ok(Some(words));
-                }
-            }
-            before += now.len();
-        }
-        Ok(None)
-    }
-
-    /// The rule as arguments.
-    fn words(&self, rule: &str, deletes: bool) -> Vec<String> {
-        let params = &self.params;
-        let text = |name| params.text(name);
-        let mut words: Vec<String> = Vec::new();
-        let mut add = |all: &[&str]| words.extend(all.iter().map(|word| (*word).to_owned()));
-        if params.flag("route", false) {
-            add(&["route"]);
-        }
-        if deletes {
-            add(&["delete"]);
-        } else if let Some(number) = params.int("insert").filter(|_| !params.flag("delete", false))
-        {
-            add(&["insert", &number.to_string()]);
-        }
-        add(&[rule]);
-        if let Some(direction) = text("direction") {
-            add(&[direction]);
-        }
-        let on: [(&str, &[&str]); 3] = [
-            ("interface", &["on"]),
-            ("interface_in", &["in", "on"]),
-            ("interface_out", &["out", "on"]),
-        ];
-        for (name, before) in on {
-            if let Some(interface) = text(name) {
-                add(before);
-                add(&[interface]);
-            }
-        }
-        if params.flag("log", false) {
-            add(&["log"]);
-        }
-        for (name, before, usual) in [
-            ("from_ip", "from", Some("any")),
-            ("from_port", "port", None),
-            ("to_ip", "to", Some("any")),
-            ("to_port", "port", None),
-            ("proto", "proto", None),
-            ("name", "app", None),
-            ("comment", "comment", None),
-        ] {
-            // Which rule it is that goes, its comment does not tell.
-            if let Some(value) = text(name).or(usual).filter(|_| !(deletes && name == "comment")) {
-                add(&[before, value]);
-            }
-        }
-        words
-    }
-}
-
-fn with_program(program: &str, words: &[String]) -> Vec<String> {
-    let mut argv = vec![program.to_owned()];
-    argv.extend_from_slice(words);
-    argv
 }
 
 fn step(
@@ -310,62 +260,4 @@ fn part(machine: &Machine, of: &str, file: &str, name: &str) -> Result<String, F
     };
     let told = system::value(&text, name).unwrap_or_default();
     Ok(told.trim_matches('"').to_owned())
-}
-
-/// Whether ufw would leave its rules as they are. It tells in a dry run of its own which rules it would
-/// have; what it would not touch it leaves out.
-fn is_so(machine: &Machine, words: &[String]) -> Result<bool, Failure> {
-    let argv = with_program("ufw", &[vec!["--dry-run".to_owned()], words.to_vec()].concat());
-    let output = machine.guard(&Command { argv, ..Command::default() })?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    if !output.is_success() {
-        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
-        let complaint = complaint.trim().trim_start_matches("ERROR: ").to_owned();
-        // What is not there needs no deleting.
-        if complaint.contains("Could not delete non-existent rule") {
-            return Ok(true);
-        }
-        return Err(Failure::new(format!("ufw objects: {complaint}")));
-    }
-    let is_known = said.contains("Skipping") || RULES.iter().any(|(_, mark)| said.contains(mark));
-    if !is_known {
-        let failure = Failure::new("`ufw --dry-run` does not tell what it would do");
-        return Err(Failure { is_denial: machine.is_dry_run(), ..failure });
-    }
-    for (at, (file, mark)) in RULES.iter().enumerate() {
-        let Some(told) = told(&said, at, mark) else { continue };
-        let now = system::read(machine, Path::new(file))?.unwrap_or_default();
-        if !tuples(&now).eq(tuples(told)) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// Any text in place of what `ufw --dry-run` says.
-#[cfg(any(test, fuzzing))]
-pub(super) fn hostile(text: &str) {
-    for (at, (_, mark)) in RULES.iter().enumerate() {
-        tuples(told(text, at, mark).unwrap_or(text)).for_each(|tuple| drop(comment(tuple)));
-    }
-}
-
-/// What `ufw --dry-run` says of one of its files, if it says something.
-fn told<'t>(said: &'t str, at: usize, mark: &str) -> Option<&'t str> {
-    let begin = said.find(mark)?;
-    let end = RULES.get(at + 1).and_then(|(_, mark)| said.find(mark)).unwrap_or(said.len());
-    said.get(begin..end)
-}
-
-/// The comment of a rule, which its line has in digits of base 16.
-fn comment(tuple: &str) -> Option<String> {
-    let digits = tuple.split_whitespace().find_map(|word| word.strip_prefix("comment="))?;
-    let pairs = (0..digits.len()).step_by(2);
-    let bytes = pairs.map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok());
-    String::from_utf8(bytes.collect::<Option<Vec<u8>>>()?).ok()
-}
-
-/// The lines that say what rules there are.
-fn tuples(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().filter(|line| line.starts_with("### tuple ###"))
 }
