@@ -211,10 +211,14 @@ fn without_passwords(line: &str) -> Cow<'_, str> {
     LOGIN.as_ref().map_or(Cow::Borrowed(line), |login| login.replace_all(line, "${1}***@"))
 }
 
-/// A file's text must not steer the terminal; every character keeps its column.
+/// Text of files, and names of them, must not steer the terminal. Every character keeps its column:
+/// a control character is shown by its picture (`␊` for the end of a line).
 pub(super) fn printable(text: &str) -> String {
     let visible = |c: char| match c {
         '\t' => ' ',
+        // The block of pictures has the order of what it shows.
+        '\0'..' ' => char::from_u32('\u{2400}' as u32 + c as u32).unwrap_or('\u{fffd}'),
+        '\u{7f}' => '\u{2421}',
         // Direction marks turn a line around, so that it reads as something else.
         '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
         c if c.is_control() => '\u{fffd}',
@@ -310,8 +314,8 @@ mod tests {
     fn a_file_cannot_steer_the_terminal() {
         let fault = Diagnostic::new("bad \x1b[2J", Some(span("a.yml", "\tx\x1b]0;y\x07", "x")));
         insta::assert_snapshot!(text(&[fault], Colour::Never), @r"
-    error: a.yml:1:2: bad �[2J
-     1 |  x�]0;y�
+    error: a.yml:1:2: bad ␛[2J
+     1 |  x␛]0;y␇
        |  ^
     ");
     }

@@ -83,8 +83,3 @@ pub(super) fn ago(now: u64, at: u64) -> String {
         _ => format!("{} d ago", seconds / 86_400),
     }
 }
-
-/// The text without what could move a terminal's cursor: names of files are not ours.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
-}

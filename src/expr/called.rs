@@ -1,7 +1,7 @@
 //! The filters, tests and look-ups that an expression or template calls, held against those that
 //! there are: the library notices an unknown one only when it comes to it.
 
-use super::{filters, jinja::Problem, lookups, suggest, tests};
+use super::{collection, filters, jinja::Problem, lookups, suggest, tests};
 use minijinja::machinery::{Token, tokenize};
 use minijinja::{Environment, ErrorKind};
 use std::collections::HashSet;
@@ -105,11 +105,7 @@ fn unknown(kind: &Kind, name: Option<String>, environment: &Environment<'_>) -> 
     if kind.listed.contains(&*name) || is_known(&name) {
         return None;
     }
-    let own = filters::COLLECTIONS
-        .iter()
-        .find_map(|prefix| name.strip_prefix(prefix)?.strip_prefix('.'))
-        .unwrap_or(&name);
-    let near = suggest::nearest(own, kind.listed.iter().copied());
+    let near = suggest::nearest(collection::short(&name), kind.listed.iter().copied());
     Some(suggest::problem(format!("there is no {} `{name}`", kind.word), near))
 }
 
@@ -168,6 +164,7 @@ mod unit {
             "{% filter upper %}this is text{% endfilter %}",
             "a | default('x') is defined",
             "lookup('ansible.builtin.file', 'a') ~ query('vars', 'b')",
+            "query('community.general.flattened', a) | ansible.netcommon.ipaddr",
             "lookup(kind, 'a') ~ x.lookup('nope') ~ lookup",
         ] {
             assert_eq!(complaint(text), None, "{text}");

@@ -4,6 +4,7 @@
 mod agreement_tests;
 pub mod call;
 mod called;
+pub mod collection;
 pub mod condition;
 pub mod filters;
 mod format;

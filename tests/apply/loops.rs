@@ -13,7 +13,7 @@ tasks:
   - {debug: {msg: '{{ item }}'}, with_sequence: start=1 end=3 format=w%02d, register: sequence}
   - {debug: {msg: '{{ item.0.name }}{{ item.1 }}'}, with_subelements: ['{{ users }}', keys], register: sub}
   - {debug: {msg: '{{ item.0 }}={{ item.1 }}'}, with_indexed_items: [x, y], register: indexed}
-  - {debug: {msg: '{{ item }}'}, with_flattened: [[1, [2]], 3], register: flat}
+  - {debug: {msg: '{{ item }}'}, with_community.general.flattened: [[1, [2]], 3], register: flat}
   - assert:
       that:
         - together.results | map(attribute='msg') | list == ['a1', 'b2']

@@ -111,3 +111,42 @@ handlers:
     let messages: Vec<_> = report.tasks[1..].iter().map(|task| task.message.as_deref()).collect();
     assert_eq!(messages, [Some("second"), Some("third")]);
 }
+
+#[test]
+fn a_loop_notifies_for_each_item_that_was_not_skipped_once_one_has_changed() {
+    let (bench, data) = (Bench::new(), tempfile::tempdir().unwrap());
+    fs::write(bench.path("b"), "x").unwrap();
+    let text = "tasks:
+  - copy: {content: x, dest: '{{ root }}/{{ item }}'}
+    loop: [a, b, c]
+    when: item != 'c'
+    notify: ['restart {{ item }}', all]
+handlers:
+  - {name: restart a, debug: msg=a}
+  - {name: restart b, debug: msg=b}
+  - {name: restart c, debug: msg=c}
+  - {name: told, debug: msg=d, listen: all}
+";
+    assert_eq!(names(&run(&bench, data.path(), text)), "copy restart a restart b told");
+    assert_eq!(names(&run(&bench, data.path(), text)), "copy");
+}
+
+#[test]
+fn a_handler_that_cannot_be_named_stops_a_task_before_it_changes_anything() {
+    for (name, why) in [
+        ("tell {{ nobody }}", "apply.yml:2:56: `nobody` is undefined"),
+        ("{{ 'nope' }}", "there is no handler `nope`"),
+    ] {
+        let (bench, data) = (Bench::new(), tempfile::tempdir().unwrap());
+        let text = format!(
+            "tasks:
+  - {{copy: {{content: x, dest: '{{{{ root }}}}/x'}}, notify: \"{name}\"}}
+handlers: [{{name: tell, debug: msg=told}}]
+"
+        );
+        let report = run(&bench, data.path(), &text);
+        assert!(report.has_failed() && !bench.path("x").exists(), "{report:#?}");
+        let message = report.tasks[0].message.as_deref().unwrap();
+        assert!(message.ends_with(why), "{message}");
+    }
+}

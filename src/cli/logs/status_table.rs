@@ -2,7 +2,8 @@
 
 use super::status::Status;
 use crate::cli::report::Colour;
-use crate::cli::table::{Table, ago, bad, dash, printable, size};
+use crate::cli::report::printable;
+use crate::cli::table::{Table, ago, bad, dash, size};
 use crate::sources::file::status::{FileState, FileStatus, SourceStatus};
 use crate::topology::buffer::status::BufferStatus;
 use anstyle::{AnsiColor, Style};
@@ -239,7 +240,7 @@ mod tests {
             to search                                         1.1 MiB (95 %)  56.9 KiB
             to old (not in the config)                             0 B (0 %)   1.1 MiB
           /log/idle.log                 active        700 B    700 B (100 %)       0 B         now
-          /log/gone�[2J.log             gone              -              5 B         -           -
+          /log/gone␛[2J.log             gone              -              5 B         -           -
           /log/old.log                  pinned      1.9 KiB        0 B (0 %)   1.9 KiB     2 s ago
             now /data/pins/logs.app/7
           /log/x.gz                     compressed  8.7 KiB         87.8 KiB         -     9 s ago

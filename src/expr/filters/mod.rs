@@ -19,6 +19,7 @@ mod yaml;
 mod yaml_read;
 
 use super::call::{Callable, Entry};
+use super::collection::OF_FILTERS;
 use minijinja::Environment;
 
 pub(super) use arrange::{product as product_of, sub_items as sub_items_of};
@@ -45,15 +46,12 @@ const TABLES: &[(&str, &[Callable])] = &[
     ("Networks", net::TABLE),
 ];
 
-/// Where filters come from in Ansible: their full names are understood too.
-pub(super) const COLLECTIONS: [&str; 3] = ["ansible.builtin", "ansible.utils", "community.general"];
-
 /// Makes the filters known to `environment`.
 pub(super) fn register(environment: &mut Environment<'static>) {
     for callable in TABLES.iter().flat_map(|(_, table)| table.iter()) {
         for name in callable.entry.names {
             environment.add_filter(*name, callable.function());
-            for collection in COLLECTIONS {
+            for collection in OF_FILTERS {
                 environment.add_filter(format!("{collection}.{name}"), callable.function());
             }
         }

@@ -7,6 +7,7 @@ mod records;
 mod variables;
 
 use super::call::{Entry, wrong};
+use super::collection;
 use super::host::{self, Host};
 use super::jinja::Problem;
 use super::scope::Scope;
@@ -158,8 +159,7 @@ pub fn is_known(name: &str) -> bool {
 }
 
 fn named(name: &str) -> Option<&'static LookUp> {
-    let name = name.strip_prefix("ansible.builtin.").unwrap_or(name);
-    let name = name.strip_prefix("ansible.legacy.").unwrap_or(name);
+    let name = collection::short(name);
     let mut all = TABLES.iter().flat_map(|(_, table)| table.iter());
     all.find(|look_up| look_up.entry.names.contains(&name))
 }

@@ -7,6 +7,7 @@ mod values;
 mod version;
 
 use super::call::{Callable, Entry};
+use super::collection::OF_FILTERS;
 use minijinja::Environment;
 
 /// The tables, by subject.
@@ -22,7 +23,9 @@ pub(super) fn register(environment: &mut Environment<'static>) {
     for callable in TABLES.iter().flat_map(|(_, table)| table.iter()) {
         for name in callable.entry.names {
             environment.add_test(*name, callable.function());
-            environment.add_test(format!("ansible.builtin.{name}"), callable.function());
+            for collection in OF_FILTERS {
+                environment.add_test(format!("{collection}.{name}"), callable.function());
+            }
         }
     }
 }

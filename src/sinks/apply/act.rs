@@ -1,7 +1,7 @@
 //! One task of a run: whether it is wanted, its turns, what it leaves.
 
 use super::ansible_facts;
-use super::executor::{Action, Executor, Lived, Next, name_of};
+use super::executor::{Action, Executor, Lived, Next};
 use super::items;
 use super::job::{Job, Switches, seconds};
 use super::keywords::{Keywords, Retry};
@@ -15,10 +15,8 @@ use crate::event::task::Task;
 use crate::event::tree::Node;
 use crate::expr::scope::Scope;
 use crate::expr::value::pairs;
-use crate::host::machine::fault::Fault;
 use crate::host::watch::Stamp;
 use minijinja::Value;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -100,7 +98,7 @@ impl Executor<'_> {
         // What the task's own parameters keep secret, an item of its loop may hold too.
         let passwords = Masker::default();
         let hides = switches.as_ref().map_or(true, |switches| switches.no_log);
-        let mut done = match (complaints.into_iter().next(), tasks::find(&task.module), switches) {
+        let done = match (complaints.into_iter().next(), tasks::find(&task.module), switches) {
             (Some(complaint), _, _) => Done::from(Turn::failed(complaint.into())),
             (None, None, _) => {
                 let why = format!("there is no module `{}`", task.module);
@@ -112,6 +110,11 @@ impl Executor<'_> {
                 let passwords = &passwords;
                 let (keywords, search) = (&keywords, lived.search.as_slice());
                 let looks = &*Arc::clone(&self.looks);
+                let handlers = match keywords.notify.is_empty() {
+                    true => Vec::new(),
+                    false => self.play.handlers.clone(),
+                };
+                let (handlers, pending) = (handlers.as_slice(), &self.inputs.pending);
                 let job = Job {
                     task,
                     module,
@@ -122,6 +125,8 @@ impl Executor<'_> {
                     masker,
                     passwords,
                     looks,
+                    handlers,
+                    pending,
                     number,
                 };
                 self.prepared(&job, &scope, frame)
@@ -130,11 +135,7 @@ impl Executor<'_> {
         if let Some(register) = &keywords.register {
             Arc::make_mut(&mut self.results).insert(register.clone(), done.result.clone());
         }
-        if done.notifies
-            && let Err(failure) = self.notify(&keywords, &scope)
-        {
-            done.fail(failure);
-        }
+        self.play.notified.extend(&done.notifies);
         if !keywords.notify.is_empty() {
             self.save_pending();
         }
@@ -192,23 +193,10 @@ impl Executor<'_> {
         (next, done.includes)
     }
 
-    /// Runs the task as the user that it says, with its notification written down before the first
-    /// effect, so that a crash cannot part the two.
+    /// Runs the task as the user that it says.
     fn prepared(&mut self, job: &Job<'_>, scope: &Scope, frame: &Frame) -> Done {
         if let Err(failure) = self.become_user(job, scope) {
             return job.failed(failure, scope).into();
-        }
-        if !job.keywords.notify.is_empty() {
-            let names = self.handlers_of(job.keywords, scope).unwrap_or_default();
-            let handlers = names.iter().filter_map(|at| self.play.handlers.get(*at));
-            let names: BTreeSet<String> = handlers.map(|handler| name_of(handler)).collect();
-            let pending = self.inputs.pending.clone();
-            self.machine.before_next_change(Some(Box::new(move || {
-                pending.add(&names).map_err(|error| {
-                    let why = "which handlers are to run cannot be written down, so that nothing is changed";
-                    Fault::new(format!("{why}: {error}"))
-                })
-            })));
         }
         let done = self.turns_due(job, scope, frame);
         self.machine.before_next_change(None);
@@ -379,7 +367,6 @@ impl Executor<'_> {
         job.failed(Failure::new("it was tried without end"), scope)
     }
 
-    /// Takes over the variables, and the group, that a task returned.
     /// What tells the task that stands at `place` from the others, where somebody remembers it.
     fn key_at(&mut self, place: Option<&str>) -> Option<TaskKey> {
         let place = place.filter(|_| self.observer.remembers())?;
@@ -406,6 +393,7 @@ impl Executor<'_> {
         results.insert(ansible_facts::NAME.into(), all);
     }
 
+    /// Takes over the variables, and the group, that a task returned.
     fn keep_facts(&mut self, turn: &Turn) {
         if !turn.vars.is_empty() {
             let more = turn.vars.iter().map(|(name, node)| (name.clone(), node.clone()));

@@ -5,6 +5,7 @@ use super::difference;
 use super::keywords::Keywords;
 use super::looks::Looks;
 use super::params::{Params, Stage, truth};
+use super::pending::Pending;
 use super::report::{ChangeReport, Status};
 use super::tasks::{Failure, Module, Outcome, Task as Work, TaskContext};
 use super::turn::Turn;
@@ -19,6 +20,7 @@ use crate::host::machine::change::Change;
 use crate::host::machine::path::Follow;
 use minijinja::Value;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A task and all that stays the same over the turns of its loop.
@@ -34,6 +36,9 @@ pub(super) struct Job<'a> {
     /// Learns the secrets among its parameters.
     pub(super) passwords: &'a Masker,
     pub(super) looks: &'a Looks,
+    /// Those of the play, where it notifies any.
+    pub(super) handlers: &'a [Arc<Task>],
+    pub(super) pending: &'a Pending,
     /// The task's number, which names it where others depend on it.
     pub(super) number: usize,
 }
@@ -69,12 +74,20 @@ impl Job<'_> {
         match self.wanted(scope) {
             Ok(None) => {}
             Ok(Some(condition)) => return Turn::skipped(Some(condition)),
-            Err(failure) => return self.failed(failure, scope),
+            // Where nobody can know yet, the handlers may have to run.
+            Err(failure) => {
+                let handlers = self.handlers_of(scope).unwrap_or_default();
+                return Turn { handlers, ..self.failed(failure, scope) };
+            }
         }
-        let prepared = self.must_be_here(scope).and_then(|()| self.prepare(scope));
-        let (params, environment) = match prepared {
-            Ok(prepared) => prepared,
+        let announced = self.must_be_here(scope).and_then(|()| self.announce(machine, scope));
+        let handlers = match announced {
+            Ok(handlers) => handlers,
             Err(failure) => return self.failed(failure, scope),
+        };
+        let (params, environment) = match self.prepare(scope) {
+            Ok(prepared) => prepared,
+            Err(failure) => return Turn { handlers, ..self.failed(failure, scope) },
         };
         let cx = TaskContext {
             base: &self.set.base,
@@ -90,15 +103,21 @@ impl Job<'_> {
         let work = (self.module.build)(params);
         let before = machine.journal().len();
         let about = About { path: about.as_deref(), before, attempt };
-        let done = match self.switches.check_mode {
+        let turn = match self.switches.check_mode {
             Some(true) if !machine.is_dry_run() => {
                 let (done, fork) = machine.without_effect(|fork| self.converge(&*work, fork, &cx));
-                return self.judge(done, &fork, About { before: 0, ..about }, scope);
+                self.judge(done, &fork, About { before: 0, ..about }, scope)
             }
-            Some(false) => machine.with_commands(|machine| self.converge(&*work, machine, &cx)),
-            _ => self.converge(&*work, machine, &cx),
+            Some(false) => {
+                let done = machine.with_commands(|machine| self.converge(&*work, machine, &cx));
+                self.judge(done, machine, about, scope)
+            }
+            _ => {
+                let done = self.converge(&*work, machine, &cx);
+                self.judge(done, machine, about, scope)
+            }
         };
-        self.judge(done, machine, about, scope)
+        Turn { handlers, ..turn }
     }
 
     /// The task's own work, and what the look-ups of its expressions ask to be kept.

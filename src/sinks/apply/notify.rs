@@ -1,13 +1,15 @@
 //! Handlers: which a task notifies, and running those that were.
 
 use super::executor::{Executor, Next, name_of};
-use super::keywords::Keywords;
+use super::job::Job;
 use super::report::Status;
 use super::tasks::Failure;
 use super::walk::Frame;
 use crate::event::task::Task;
 use crate::event::tree::Node;
 use crate::expr::scope::Scope;
+use crate::host::machine::Machine;
+use crate::host::machine::fault::Fault;
 use std::collections::BTreeSet;
 
 impl Executor<'_> {
@@ -38,38 +40,28 @@ impl Executor<'_> {
         names.extend(self.pending_names());
         self.remember(names);
     }
+}
 
-    pub(super) fn notify(&mut self, keywords: &Keywords, scope: &Scope) -> Result<(), Failure> {
-        let found = self.handlers_of(keywords, scope)?;
-        self.play.notified.extend(found);
-        Ok(())
-    }
-
-    /// The handlers that a task with these keywords notifies: of those with a name the last, and
-    /// all that listen to it.
-    pub(super) fn handlers_of(
-        &self,
-        keywords: &Keywords,
-        scope: &Scope,
-    ) -> Result<Vec<usize>, Failure> {
+impl Job<'_> {
+    /// The handlers, by their place, that a turn with the names in `scope` notifies if it changes
+    /// something: of those with a name the last, and all that listen to it.
+    pub(super) fn handlers_of(&self, scope: &Scope) -> Result<Vec<usize>, Failure> {
+        let engine = scope.engine();
         let mut all = Vec::new();
-        for node in &keywords.notify {
-            let names = self.inputs.engine.render_node(node, scope)?;
+        for node in &self.keywords.notify {
+            let names = engine.render_node(node, scope)?;
             let names = names.as_list().unwrap_or(std::slice::from_ref(&names));
             for name in names.iter().filter_map(Node::scalar_text) {
                 let is_named = |handler: &Task| {
                     handler.name == name
                         || handler.full_name().is_some_and(|full| full == name)
-                        || self
-                            .inputs
-                            .engine
+                        || engine
                             .render(&handler.name, scope)
                             .is_ok_and(|rendered| rendered.as_str() == Some(name))
                 };
-                let handlers = &self.play.handlers;
                 let mut found: Vec<usize> = Vec::new();
-                found.extend(handlers.iter().rposition(|handler| is_named(handler)));
-                let listening = handlers.iter().enumerate();
+                found.extend(self.handlers.iter().rposition(|handler| is_named(handler)));
+                let listening = self.handlers.iter().enumerate();
                 let hears = |handler: &Task| handler.topics().iter().any(|topic| topic == name);
                 found.extend(listening.filter(|(_, it)| hears(it)).map(|(at, _)| at));
                 if found.is_empty() {
@@ -79,5 +71,30 @@ impl Executor<'_> {
             }
         }
         Ok(all)
+    }
+
+    /// Has the notification of a turn written down before its first effect, so that a crash cannot
+    /// part the two, and gives the handlers that it notifies. One that cannot be worked out is told
+    /// before anything is changed.
+    pub(super) fn announce(
+        &self,
+        machine: &mut Machine,
+        scope: &Scope,
+    ) -> Result<Vec<usize>, Failure> {
+        let found = self.handlers_of(scope)?;
+        if found.is_empty() {
+            return Ok(found);
+        }
+        let handlers = found.iter().filter_map(|at| self.handlers.get(*at));
+        let names: BTreeSet<String> = handlers.map(|handler| name_of(handler)).collect();
+        let pending = self.pending.clone();
+        machine.before_next_change(Some(Box::new(move || {
+            pending.add(&names).map_err(|error| {
+                let why =
+                    "which handlers are to run cannot be written down, so that nothing is changed";
+                Fault::new(format!("{why}: {error}"))
+            })
+        })));
+        Ok(found)
     }
 }

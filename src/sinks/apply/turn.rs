@@ -22,6 +22,8 @@ pub(super) struct Turn {
     /// Where set, nobody can know what it returned before this task has run.
     pub(super) depends_on: Option<usize>,
     pub(super) notifies: bool,
+    /// Those that it has notified if anything was changed, by their place.
+    pub(super) handlers: Vec<usize>,
     pub(super) changes: Vec<ChangeReport>,
     /// Tasks to be run next, and the variables of the loop that they see.
     pub(super) include: Option<Include>,
@@ -39,7 +41,8 @@ pub(super) struct Done {
     pub(super) hint: Option<String>,
     pub(super) items: Vec<ItemReport>,
     pub(super) result: Value,
-    pub(super) notifies: bool,
+    /// The handlers that are to run, by their place.
+    pub(super) notifies: Vec<usize>,
     pub(super) changes: Vec<ChangeReport>,
     /// Tasks to be run next, each with the variables of its turn.
     pub(super) includes: Vec<(Include, Vec<(String, Value)>)>,
@@ -61,6 +64,7 @@ impl Turn {
             returned,
             depends_on: None,
             notifies: status == Status::Changed,
+            handlers: Vec::new(),
             changes: Vec::new(),
             include: None,
             locals: Vec::new(),
@@ -172,7 +176,8 @@ impl Turn {
 impl From<Turn> for Done {
     fn from(turn: Turn) -> Self {
         let result = turn.result();
-        let Turn { status, ignored, message, hint, notifies, changes, .. } = turn;
+        let Turn { status, ignored, message, hint, handlers, changes, .. } = turn;
+        let notifies = if turn.notifies { handlers } else { Vec::new() };
         let (items, includes) = (Vec::new(), turn.include.map(|it| (it, turn.locals)));
         let includes = includes.into_iter().collect();
         Self { status, ignored, message, hint, items, result, notifies, changes, includes }
@@ -225,7 +230,7 @@ impl Done {
             hint,
             items: Vec::new(),
             result,
-            notifies,
+            notifies: Vec::new(),
             changes: Vec::new(),
             includes: Vec::new(),
         };
@@ -235,6 +240,10 @@ impl Done {
                 status: turn.status,
                 message: turn.message,
             });
+            // As in Ansible: one item that has changed speaks for all that were not skipped.
+            if notifies {
+                done.notifies.extend(turn.handlers);
+            }
             done.changes.extend(turn.changes);
             done.includes.extend(turn.include.map(|include| (include, turn.locals)));
         }
@@ -251,12 +260,5 @@ impl Done {
         returned.insert("changed".into(), false.into());
         done.result = Value::from_pairs(returned);
         done
-    }
-
-    /// Makes a failure of it.
-    pub(super) fn fail(&mut self, failure: Failure) {
-        self.status = Status::Failed;
-        self.message = Some(failure.message);
-        self.hint = failure.hint;
     }
 }

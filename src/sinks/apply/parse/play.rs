@@ -5,6 +5,7 @@ use super::{Around, Parser};
 use crate::event::fault::{Diagnostic, nearest};
 use crate::event::task::{Home, Named, Play, Step, Task};
 use crate::event::tree::{Key, Node, Value};
+use crate::expr::collection;
 use crate::expr::jinja::Engine;
 use crate::sinks::apply::keywords::BLOCK;
 use crate::sinks::apply::params::truth;
@@ -276,7 +277,7 @@ fn imported_playbook(item: &Node) -> Option<&(Key, Node)> {
 }
 
 fn is_import(key: &Key) -> bool {
-    tasks::without_prefix(&key.name) == "import_playbook"
+    collection::short(&key.name) == "import_playbook"
 }
 
 /// Runs the handlers that were notified up to here.

@@ -5,6 +5,7 @@ use super::{Around, Parser};
 use crate::event::fault::{Diagnostic, nearest};
 use crate::event::task::{Block, Named, Step, Task};
 use crate::event::tree::{Key, Node, Value};
+use crate::expr::collection;
 use crate::sinks::apply::args::normalize;
 use crate::sinks::apply::keywords::{BLOCK, KNOWN, NOT_YET};
 use crate::sinks::apply::params::truth;
@@ -256,7 +257,7 @@ impl Parser {
                 continue;
             };
             for (key, more) in modules {
-                if tasks::without_prefix(&key.name) != name {
+                if collection::short(&key.name) != name {
                     continue;
                 }
                 let (Value::Map(entries), Some(more)) = (&mut args.value, more.as_map()) else {
@@ -299,7 +300,7 @@ fn not_of_blocks(key: &Key) -> Diagnostic {
 }
 
 fn unknown(key: &Key) -> Diagnostic {
-    let name = tasks::without_prefix(&key.name);
+    let name = collection::short(&key.name);
     if tasks::NOT_YET.contains(&name) {
         return Diagnostic::new(
             format!("the module `{name}` is not supported yet"),

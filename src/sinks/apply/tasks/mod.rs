@@ -119,6 +119,7 @@ use super::parse::RoleFiles;
 use crate::event::fault::Diagnostic;
 use crate::event::task::{Home, Named, TaskSet};
 use crate::event::tree::Node;
+use crate::expr::collection;
 use crate::expr::jinja::Problem;
 use crate::expr::scope::Scope;
 use crate::host::machine::Machine;
@@ -467,16 +468,9 @@ impl From<Diagnostic> for Failure {
 
 /// The module that a task file calls `name`, its collection's prefix included or not.
 pub fn find(name: &str) -> Option<&'static Module> {
-    let name = match without_prefix(name) {
+    let name = match collection::short(name) {
         "gather_facts" => "setup",
         name => name,
     };
     MODULES.iter().find(|module| module.name == name).copied()
-}
-
-/// A module's name without the prefix of Ansible's own collections.
-pub fn without_prefix(name: &str) -> &str {
-    const COLLECTIONS: [&str; 4] =
-        ["ansible.builtin.", "ansible.legacy.", "ansible.posix.", "community.general."];
-    COLLECTIONS.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
 }

@@ -2,6 +2,7 @@
 
 use super::{Failure, Module, Outcome, Task, TaskContext, apk, apt, dnf, no_check, pacman, zypper};
 use crate::event::tree::{Key, Node, Value as Tree};
+use crate::expr::collection;
 use crate::host::machine::Machine;
 use crate::host::machine::path::Follow;
 use crate::sinks::apply::params::{Kind, Param, Params, Spec, Stage};
@@ -78,7 +79,7 @@ impl Task for Package {
 impl Package {
     fn manager(&self, machine: &Machine) -> Result<String, Failure> {
         if let Some(given) = self.params.text("use").filter(|given| *given != "auto") {
-            return Ok(super::without_prefix(given).to_owned());
+            return Ok(collection::short(given).to_owned());
         }
         for (name, program) in MANAGERS {
             if machine.stat(Path::new(program), Follow::Yes)?.is_some() {

@@ -4,6 +4,7 @@ use super::systemd::{self, Systemd};
 use super::sysvinit::{self, Script};
 use super::{Failure, Module, Outcome, Task, TaskContext, no_check, openrc};
 use crate::event::tree::{Key, Node, Value as Tree};
+use crate::expr::collection;
 use crate::host::machine::Machine;
 use crate::sinks::apply::params::{Kind, Param, Params, Spec, Stage};
 
@@ -73,7 +74,7 @@ impl Task for Service {
 impl Service {
     fn manager(&self, machine: &Machine, name: &str) -> Result<String, Failure> {
         if let Some(given) = self.params.text("use").filter(|given| *given != "auto") {
-            return Ok(super::without_prefix(given).to_owned());
+            return Ok(collection::short(given).to_owned());
         }
         if systemd::runs(machine)? {
             return Ok("systemd".to_owned());
