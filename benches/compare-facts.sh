@@ -6,7 +6,7 @@
 #   benches/compare-facts.sh [SCRAPES] [RUNS]      default: 300 scrapes over one connection, 2 runs
 #
 # DRIFTLESS names a binary that is built already. INTERFACES=200 adds so many interfaces, as root, in
-# a network that is gone afterwards. SETTLE=130 waits so many seconds after the first scrapes, and
+# a network that is gone afterwards. SETTLE=70 waits so many seconds after the first scrapes, and
 # scrapes once a second meanwhile: a host that was quiet for a minute is looked at less.
 set -euo pipefail
 cd "$(dirname "$0")/.."
