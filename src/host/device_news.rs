@@ -48,7 +48,8 @@ impl Default for DeviceNews {
 }
 
 impl DeviceNews {
-    fn settling(settles: Duration) -> Self {
+    /// Of a host that has settled so long after news.
+    pub fn settling(settles: Duration) -> Self {
         let now = Instant::now();
         Self { settles, ear: Ear::New, news: now, look: now }
     }

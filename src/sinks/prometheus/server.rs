@@ -76,8 +76,9 @@ pub(super) struct Server {
     own: Mutex<Own>,
     turns: Semaphore,
     buffers: Buffers,
-    /// What was answered last, which the next answer is mostly like.
-    memory: Mutex<Memory>,
+    /// What was answered last, which the next answer is mostly like: in the text format, and in
+    /// OpenMetrics.
+    memories: [Mutex<Memory>; 2],
 }
 
 impl Server {
@@ -92,8 +93,8 @@ impl Server {
             Mutex::new(Own::new()),
             Semaphore::new(config.max_requests.min(Semaphore::MAX_PERMITS)),
         );
-        let (probe, buffers, memory) = (Probe::default(), Buffers::default(), Mutex::default());
-        Self { config, guard, answers, env, probe, counters, own, turns, buffers, memory }
+        let (probe, buffers, memories) = Default::default();
+        Self { config, guard, answers, env, probe, counters, own, turns, buffers, memories }
     }
 
     /// Shakes hands where TLS is spoken, and answers what comes on the connection, until it ends
@@ -209,7 +210,12 @@ impl Server {
         }
         families.sort_by(|one, other| one.name.cmp(&other.name));
         let mut text = self.buffers.lend();
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let [of_text, of_open_metrics] = &self.memories;
+        let memory = match format {
+            Format::Text => of_text,
+            Format::OpenMetrics => of_open_metrics,
+        };
+        let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
         let left_out = memory.encode_as(format, &families, &mut text.bytes);
         drop(memory);
         own.left_out += left_out as u64;

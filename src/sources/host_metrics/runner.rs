@@ -295,6 +295,7 @@ mod tests {
     use crate::event::metric::SampleValue;
     use std::path::Path;
     use std::sync::Condvar;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     struct Good;
     struct Bad;
@@ -350,6 +351,55 @@ mod tests {
             assert_eq!(told, [&no, &yes, &no], "bad, good, worst");
             assert_eq!(families[0].samples[0].labels[0].1, "a");
         }
+    }
+
+    /// Has nothing, and counts how often it was asked.
+    struct Nothing(&'static AtomicUsize);
+
+    impl Collector for Nothing {
+        fn collect(&mut self, _: &mut Vec<Family>) -> Result<(), CollectError> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Err(CollectError::NoData)
+        }
+    }
+
+    #[test]
+    fn who_lacks_a_device_is_asked_again_only_on_news_and_told_of_as_before() {
+        static ASKED: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
+        let entry = |name, needs_device, make| Entry { name, is_default: true, needs_device, make };
+        let entries: Vec<Entry> = vec![
+            entry("device", true, |_, _| Box::new(Nothing(&ASKED[0]))),
+            entry("file", false, |_, _| Box::new(Nothing(&ASKED[1]))),
+        ];
+        let collectors = Collectors::with_entries(&Roots::live(), &Options::default(), entries);
+        // Who was asked in a round.
+        let round = || -> [usize; 2] {
+            let asked = || [0, 1].map(|at: usize| ASKED[at].load(Ordering::Relaxed));
+            let before = asked();
+            let families = collectors.clone().collect(|_| true);
+            let told: Vec<_> = families[1].samples.iter().map(|sample| &sample.value).collect();
+            assert_eq!(told, [&SampleValue::Number(0.0); 2]);
+            let after = asked();
+            [after[0] - before[0], after[1] - before[1]]
+        };
+        assert_eq!([round(), round()], [[1, 1]; 2], "the host has not settled yet");
+
+        let listen = || collectors.state().news = Some(DeviceNews::settling(Duration::ZERO));
+        listen();
+        assert_eq!(round(), [1, 1], "nobody has looked since");
+        let mut alone = DeviceNews::settling(Duration::ZERO);
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while !alone.is_quiet() {
+            if Instant::now() > deadline {
+                return println!("skipped: the kernel's news are not heard here, or never end");
+            }
+        }
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while round() != [0, 1] {
+            assert!(Instant::now() < deadline, "it is asked without need");
+        }
+        listen();
+        assert_eq!(round(), [1, 1], "there may have been news");
     }
 
     /// Hangs until the gate is open.
