@@ -6,7 +6,8 @@
 #   benches/compare-facts.sh [SCRAPES] [RUNS]      default: 300 scrapes over one connection, 2 runs
 #
 # DRIFTLESS names a binary that is built already. INTERFACES=200 adds so many interfaces, as root, in
-# a network that is gone afterwards.
+# a network that is gone afterwards. SETTLE=70 waits so many seconds after the first scrapes, and
+# scrapes once a second meanwhile: a host that was quiet for a minute is looked at less.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 driftless=${DRIFTLESS:-$PWD/target/release/driftless}
@@ -57,6 +58,9 @@ def measure(name, command):
             connection.request("GET", "/metrics")
             return len(connection.getresponse().read())
         for _ in range(5): scrape()
+        for _ in range(int(os.environ.get("SETTLE", "0"))):
+            time.sleep(1)
+            scrape()
         cpu, began = cpu_ms(process), time.monotonic()
         for _ in range(scrapes): size = scrape()
         cpu, wall = (cpu_ms(process) - cpu) / scrapes, (time.monotonic() - began) / scrapes * 1000

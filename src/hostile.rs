@@ -77,6 +77,7 @@ pub const TARGETS: &[Target] = &[
     bytes("signature", net::git::hostile::signature, net::git::hostile::signatures),
     bytes("signers", net::git::hostile::signers, net::git::hostile::signer_files),
     bytes("capabilities", host::capabilities::hostile::rights, host::capabilities::hostile::all),
+    bytes("untold", topology::untold::hostile::untold, topology::untold::hostile::files),
     files("segment", topology::buffer::hostile::segment, topology::buffer::hostile::segments),
     files(
         "kernel_file",

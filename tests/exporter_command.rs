@@ -3,10 +3,13 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use rustls::crypto::ring;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
@@ -19,12 +22,17 @@ struct Exporter {
 #[cfg(test)]
 impl Exporter {
     fn start(flags: &[&str]) -> Self {
+        Self::start_with(&[], flags)
+    }
+
+    fn start_with(environment: &[(&str, String)], flags: &[&str]) -> Self {
         // Another program may take the port in between; then this test is red, and runs again.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let process = Command::new(env!("CARGO_BIN_EXE_driftless"))
             .args(["facts", "exporter"])
             .arg(format!("--web.listen-address={address}"))
             .args(flags)
+            .envs(environment.iter().cloned())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
@@ -163,4 +171,36 @@ fn a_flag_with_a_wrong_value_is_told_with_its_name() {
         let told = String::from_utf8_lossy(&run.stderr);
         assert!(!run.status.success() && told.contains(word), "{flag}: {told}");
     }
+}
+
+#[test]
+fn a_package_manager_that_is_asked_ends_with_the_exporter_and_with_it_all_that_it_has_started() {
+    if !fs::exists("/var/lib/dpkg/status").unwrap() {
+        return println!("skipped: this host has no dpkg");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (apt, pid) = (folder.path().join("apt-get"), folder.path().join("pid"));
+    let script = format!("#!/bin/sh\nsleep 1000 & echo $! > {}; wait\n", pid.display());
+    fs::write(&apt, script).unwrap();
+    fs::set_permissions(&apt, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let flags = ["--collector.disable-defaults", "--collector.packages"];
+    let mut exporter = Exporter::start_with(&[("PATH", path)], &flags);
+    let mut stream = TcpStream::connect(exporter.address).unwrap();
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let wait_until = |what: &str, holds: &mut dyn FnMut() -> bool| {
+        while !holds() {
+            assert!(Instant::now() < deadline, "not in time: {what}");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    };
+    let started = || fs::read_to_string(&pid).ok().filter(|text| text.ends_with('\n'));
+    wait_until("apt is asked", &mut || started().is_some());
+    let id = Pid::from_raw(exporter.process.id().try_into().unwrap());
+    kill(id, Signal::SIGTERM).unwrap();
+    wait_until("the exporter ends", &mut || exporter.process.try_wait().unwrap().is_some());
+    let stat = format!("/proc/{}/stat", started().unwrap().trim());
+    let is_gone = || fs::read_to_string(&stat).map_or(true, |text| text.contains(") Z "));
+    wait_until("what apt has started is gone", &mut || is_gone());
 }

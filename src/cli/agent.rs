@@ -7,7 +7,7 @@ use super::follow::{
 };
 use super::manager::Manager;
 use super::refresh::Refresh;
-use super::runtime::{Signals, Started, Told, run_topology};
+use super::runtime::{Signals, Started, Told, WORKERS, run_topology};
 use super::session::{Session, Stamp, data_dir};
 use super::shell::{LogFormat, LogLevel, Output, Shell};
 use crate::config::files::AgentFile;
@@ -122,7 +122,7 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
         };
         Ok(if args.once { agent.once(signals).await } else { agent.serve(signals).await })
     };
-    run_topology(&config.graph, shared, shell, work)
+    run_topology(WORKERS, &config.graph, shared, shell, work)
 }
 
 /// How often the config was loaded anew, and how that went.

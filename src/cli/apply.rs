@@ -373,7 +373,7 @@ fn heed_signals(
             }
         }
     };
-    runtime::run(wait)?
+    runtime::run(1, wait)?
 }
 
 fn agrees(shell: &mut Shell) -> bool {

@@ -5,7 +5,7 @@ mod status;
 mod status_table;
 
 use super::Exit;
-use super::runtime::{Signals, Started, Told, run_topology};
+use super::runtime::{Signals, Started, Told, WORKERS, run_topology};
 use super::session::Session;
 use super::shell::{LogFormat, LogLevel, Output, Shell};
 use crate::event::tree::{Key, Node, SourceFile, Span, Value};
@@ -126,7 +126,7 @@ fn stream(args: &Args, shell: &mut Shell) -> Exit {
         let drained = topology.stop(DRAIN_TIMEOUT).await;
         Ok(if drained { Exit::Success } else { Exit::Failed })
     };
-    run_topology(&config.graph, Arc::new(environment), shell, work)
+    run_topology(WORKERS, &config.graph, Arc::new(environment), shell, work)
 }
 
 /// Returns once standard output is a pipe whose other end was closed; else never.

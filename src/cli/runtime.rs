@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior};
 
 /// Threads that run components. File tailing and the executor have threads of their own.
-const WORKERS: usize = 2;
+pub(super) const WORKERS: usize = 2;
 /// Threads for calls that block, at most; each ends when it was idle for a while. So many that the
 /// file sinks of one dead mount, which hold one each until it is back, leave enough to the others.
 const BLOCKING: usize = 512;
@@ -31,9 +31,10 @@ pub(super) type Started = Result<Topology, Vec<Diagnostic>>;
 const SETTLED: Duration = Duration::from_secs(15);
 const TIDY: Duration = Duration::from_mins(10);
 
-/// Starts the components of `graph`, and does with them what `work` says until that comes to an end.
+/// Starts the components of `graph` on so many threads, and does with them what `work` says until that comes to an end.
 /// Signals are listened to first: one that comes while components start must not cut them off.
 pub(super) fn run_topology(
+    workers: usize,
     graph: &Graph,
     env: Arc<Environment>,
     shell: &mut Shell,
@@ -50,7 +51,7 @@ pub(super) fn run_topology(
         tidies.abort();
         exit.map_err(|complaints| shell.complain(&complaints, Output::Text))
     };
-    let end = run(start());
+    let end = run(workers, start());
     limit.sum_up_all();
     match end {
         Ok(Ok(exit) | Err(exit)) => exit,
@@ -68,14 +69,14 @@ async fn every(first: Duration, period: Duration, work: impl Fn()) {
     }
 }
 
-/// Does `work` on threads of its own. Afterwards no thread that hangs in a system call (a dead
+/// Does `work` on so many threads of its own. Afterwards no thread that hangs in a system call (a dead
 /// mount) is waited for.
 ///
 /// # Errors
 /// Where the threads cannot be started.
-pub(super) fn run<T>(work: impl Future<Output = T>) -> Result<T, String> {
+pub(super) fn run<T>(workers: usize, work: impl Future<Output = T>) -> Result<T, String> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
+        .worker_threads(workers)
         .max_blocking_threads(BLOCKING)
         .thread_name("driftless")
         .enable_all()

@@ -63,7 +63,7 @@ pub fn encode_as(format: Format, families: &[Family], out: &mut Vec<u8>) -> usiz
 }
 
 /// Families of one name: the first one's kind and help stand for all.
-fn push_group(format: Format, name: &str, group: &[Family], out: &mut Vec<u8>) -> usize {
+pub(super) fn push_group(format: Format, name: &str, group: &[Family], out: &mut Vec<u8>) -> usize {
     let kind = group[0].kind;
     let total: usize = group.iter().map(|family| family.samples.len()).sum();
     let mut series = Series::new(group);
@@ -87,7 +87,7 @@ fn push_group(format: Format, name: &str, group: &[Family], out: &mut Vec<u8>) -
 }
 
 /// Tells series that were there before.
-enum Series<'a> {
+pub(super) enum Series<'a> {
     /// All are in order, as usual, so that none can be there twice.
     Ascending,
     /// Labels as written, sorted, of those that were there.
@@ -104,7 +104,7 @@ enum Names {
 }
 
 impl<'a> Series<'a> {
-    fn new(group: &'a [Family]) -> Self {
+    pub(super) fn new(group: &'a [Family]) -> Self {
         let mut before: Option<&Labels> = None;
         let mut follows = |labels: &'a Labels| {
             let is_good = match before {
@@ -120,6 +120,11 @@ impl<'a> Series<'a> {
         let mut samples = group.iter().flat_map(|family| &family.samples);
         let is_ascending = samples.all(|sample| follows(&sample.labels));
         if is_ascending { Self::Ascending } else { Self::Seen(HashSet::new()) }
+    }
+
+    /// Whether none can be there twice, and all labels have names that may stand as they are.
+    pub(super) fn are_ascending(&self) -> bool {
+        matches!(self, Self::Ascending)
     }
 
     fn names(&self) -> Names {
@@ -207,6 +212,14 @@ pub(super) fn push_header(
         MetricKind::Untyped => b" untyped\n",
     };
     out.extend_from_slice(kind);
+}
+
+/// What stands before the number of a sample whose labels are in order, in a family whose name may
+/// stand as it is.
+pub(super) fn push_prefix(format: Format, name: &str, labels: &Labels, out: &mut Vec<u8>) {
+    out.extend_from_slice(name.as_bytes());
+    push_labels(format, (Names::Good, labels), None, out);
+    out.push(b' ');
 }
 
 pub(super) fn push_sample(format: Format, name: &str, sample: &Sample, out: &mut Vec<u8>) {

@@ -5,6 +5,7 @@ pub mod ack;
 pub mod de;
 pub mod encode;
 pub mod exposition;
+pub mod exposition_memory;
 pub mod exposition_read;
 pub mod fault;
 pub mod hex;

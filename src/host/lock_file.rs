@@ -1,4 +1,5 @@
-//! A file that one process at a time holds, and that says which one.
+//! A file that one process at a time holds, and that says which one. Its mode is 0600: whoever can
+//! open it can hold it.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -25,7 +26,7 @@ impl LockFile {
     /// Those of the disk.
     pub fn take(path: &Path) -> io::Result<Result<Self, Held>> {
         let mut options = File::options();
-        options.read(true).write(true).create(true).truncate(false).mode(0o644);
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut file = options.open(path)?;
         match file.try_lock() {
             Ok(()) => Self::signed(file).map(Ok),

@@ -2,12 +2,14 @@
 
 pub mod accounts;
 pub mod acl;
+pub mod addresses;
 pub mod audit;
 pub mod brief;
 pub mod bus;
 pub mod capabilities;
 pub mod clock;
 pub mod core_dump;
+pub mod device_news;
 pub mod dialogue;
 pub mod facts;
 pub mod git_library;

@@ -12,6 +12,12 @@ use nix::errno::Errno;
 /// What a first read asks for; most kernel files fit.
 const FIRST_READ: usize = 4096;
 
+/// A short line has at most so many bytes.
+const SHORT_LINE: usize = 512;
+
+/// The kernel fills whole pages with lines, and its pages are a multiple of this.
+const PAGE: usize = 4096;
+
 /// One file under `/proc` or `/sys`, opened at the first read and held from then on.
 ///
 /// A held handle gives fresh values at each read from its beginning. It goes stale when what it
@@ -21,12 +27,31 @@ pub struct HeldFile {
     path: Arc<Path>,
     file: Option<File>,
     buffer: Vec<u8>,
+    lines: Lines,
+}
+
+/// What is known of a file's lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lines {
+    /// Nothing.
+    Any,
+    /// None is longer than [`SHORT_LINE`], or the kernel writes the file in one piece.
+    Short,
 }
 
 impl HeldFile {
     /// Remembers the path; nothing is opened yet.
     pub fn new(path: impl AsRef<Path>) -> Self {
-        Self { path: path.as_ref().into(), file: None, buffer: Vec::new() }
+        Self { path: path.as_ref().into(), file: None, buffer: Vec::new(), lines: Lines::Any }
+    }
+
+    /// The same for a file of the kernel's whose lines have at most 512 bytes, or that it writes in
+    /// one piece, however long.
+    ///
+    /// Such a file needs not be asked whether there is more behind its end, for which the kernel
+    /// may go through all that it tells of once more.
+    pub fn of_short_lines(path: impl AsRef<Path>) -> Self {
+        Self { lines: Lines::Short, ..Self::new(path) }
     }
 
     /// The path that is read.
@@ -44,7 +69,7 @@ impl HeldFile {
     /// - Errors: those of opening and reading; the next call opens the path anew.
     pub fn read(&mut self) -> io::Result<&[u8]> {
         let length = match self.file.take() {
-            Some(file) => match read_whole(&file, &mut self.buffer) {
+            Some(file) => match read_whole(&file, self.lines, &mut self.buffer) {
                 Ok(length) => {
                     self.file = Some(file);
                     length
@@ -70,7 +95,7 @@ impl HeldFile {
 
     fn reopen(&mut self) -> io::Result<usize> {
         let file = File::open(&self.path)?;
-        let length = read_whole(&file, &mut self.buffer)?;
+        let length = read_whole(&file, self.lines, &mut self.buffer)?;
         self.file = Some(file);
         Ok(length)
     }
@@ -82,19 +107,37 @@ fn is_stale(error: &io::Error) -> bool {
 }
 
 /// Reads from the beginning to the end and says how many bytes there are. The buffer only grows.
-fn read_whole(file: &File, buffer: &mut Vec<u8>) -> io::Result<usize> {
+fn read_whole(file: &File, lines: Lines, buffer: &mut Vec<u8>) -> io::Result<usize> {
     let mut length = 0;
+    // What did not fit comes with the next read, before a page of its own.
+    let mut was_filled = false;
     loop {
         if buffer.len() == length {
             buffer.resize((length * 2).max(FIRST_READ), 0);
         }
         match file.read_at(&mut buffer[length..], length as u64) {
             Ok(0) => return Ok(length),
-            Ok(read) => length += read,
+            Ok(read) => {
+                length += read;
+                let is_filled = length == buffer.len();
+                let is_one_page = !is_filled && !was_filled;
+                if lines == Lines::Short && is_one_page && has_room_for_a_line(read) {
+                    return Ok(length);
+                }
+                was_filled = is_filled;
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Whether a short line that followed would have come with a read of so many bytes.
+///
+/// The kernel puts lines into a page until the next one does not fit. More than a page comes at
+/// once only where all is one piece.
+fn has_room_for_a_line(read: usize) -> bool {
+    read % PAGE + SHORT_LINE <= PAGE
 }
 
 #[cfg(test)]
@@ -113,6 +156,36 @@ mod tests {
             assert_eq!(held.text().unwrap(), content);
         }
         assert_eq!(held.number(), Some(7));
+    }
+
+    #[test]
+    fn a_file_of_short_lines_is_read_to_its_end_as_any_other() {
+        for path in ["vmstat", "net/netstat", "meminfo", "sys/kernel/random/poolsize"] {
+            let path = Path::new("/proc").join(path);
+            let names = |text: Cow<'_, str>| -> Vec<String> {
+                let first = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+                text.lines().map(first).collect()
+            };
+            let (mut short, mut any) = (HeldFile::of_short_lines(&path), HeldFile::new(&path));
+            if short.read().is_err() {
+                continue;
+            }
+            // A module may be loaded in between, or a cache made.
+            let mut are_same = || {
+                let whole = names(any.text().unwrap());
+                // With a buffer that has to grow, and with one that has grown.
+                names(HeldFile::of_short_lines(&path).text().unwrap()) == whole
+                    && names(short.text().unwrap()) == whole
+            };
+            assert!((0..5).any(|_| are_same()), "{}", path.display());
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("stat");
+        let mut held = HeldFile::of_short_lines(&path);
+        for length in [0, 1, FIRST_READ - 1, FIRST_READ, FIRST_READ + 1, 3 * FIRST_READ] {
+            fs::write(&path, "x".repeat(length)).unwrap();
+            assert_eq!(held.read().unwrap().len(), length);
+        }
     }
 
     #[test]

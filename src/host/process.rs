@@ -1,6 +1,7 @@
 //! What processes take of the host, and this one in particular.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{SysconfVar, sysconf};
 
@@ -12,7 +13,7 @@ use crate::host::roots::Roots;
 #[derive(Debug)]
 pub struct OwnProcess {
     stat: HeldFile,
-    descriptors: std::path::PathBuf,
+    descriptors: PathBuf,
     ticks_per_second: f64,
     page_bytes: u64,
     boot_seconds: Option<u64>,
@@ -42,7 +43,7 @@ impl OwnProcess {
             text.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
         });
         Self {
-            stat: HeldFile::new(roots.procfs.join("self/stat")),
+            stat: HeldFile::of_short_lines(roots.procfs.join("self/stat")),
             descriptors: roots.procfs.join("self/fd"),
             ticks_per_second: ticks_per_second(),
             page_bytes: page_bytes(),
@@ -55,7 +56,7 @@ impl OwnProcess {
     /// - Source: fields 14, 15, 22, 23 and 24 of `/proc/self/stat`, `/proc/self/fd`, and `btime` in
     ///   `/proc/stat`.
     pub fn usage(&mut self) -> Option<Usage> {
-        let open_descriptors = fs::read_dir(&self.descriptors).ok().map(Iterator::count);
+        let open_descriptors = open_descriptors(&self.descriptors);
         let text = self.stat.text().ok()?;
         let stat = Stat::parse(&text)?;
         let seconds = |ticks: u64| ticks as f64 / self.ticks_per_second;
@@ -107,6 +108,13 @@ impl OwnProcess {
         }));
         families
     }
+}
+
+/// How many descriptors the folder `/proc/PID/fd` tells of: as its size (Linux 6.2 and later), else
+/// as its entries, one of which is for reading them.
+fn open_descriptors(folder: &Path) -> Option<usize> {
+    let told = fs::metadata(folder).ok()?.len();
+    if told > 0 { usize::try_from(told).ok() } else { Some(fs::read_dir(folder).ok()?.count()) }
 }
 
 /// Ticks of processor time in a second, as `/proc` counts them.

@@ -42,7 +42,7 @@ pub(crate) mod testing;
 pub mod text;
 pub mod trial;
 mod units;
-mod untold;
+pub(crate) mod untold;
 
 #[cfg(test)]
 mod tests;

@@ -178,6 +178,42 @@ fn unpack(bytes: &[u8]) -> Vec<Batch> {
     std::iter::from_fn(&mut next).collect()
 }
 
+/// Any bytes as what a process before has left.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile {
+    use super::*;
+    use crate::event::ack::SinkId;
+    use crate::event::pack::hostile::{batches, text};
+
+    /// What can be read of it is said once, to all sinks, and what is kept until then reads as the
+    /// same.
+    pub(crate) fn untold(input: &[u8]) {
+        let Some(reach) = SinkId::new(1).map(SinkSet::one) else { return };
+        let mut untold = Untold::default();
+        untold.take_up(0, input, Kinds::LOGS.union(Kinds::METRICS));
+        let batches: Vec<Batch> = untold.again(reach).into_iter().map(|it| it.batch).collect();
+        assert!(untold.again(reach).is_empty(), "it is said once");
+        let mut kept = Vec::new();
+        batches.iter().for_each(|batch| put_batch(batch, &mut kept));
+        let texts = |batches: &[Batch]| batches.iter().map(text).collect::<Vec<_>>();
+        assert!(texts(&unpack(&kept)) == texts(&batches), "{batches:?}");
+    }
+
+    /// Good input: a file of one batch, and one of all of them.
+    pub(crate) fn files() -> Vec<Vec<u8>> {
+        let kept = |packed: &Vec<u8>| {
+            let Some((kind, packed)) = packed.split_first() else { return Vec::new() };
+            let mut bytes = vec![*kind];
+            put_size(&mut bytes, packed.len());
+            bytes.extend_from_slice(packed);
+            bytes
+        };
+        let mut files: Vec<Vec<u8>> = batches().iter().map(kept).collect();
+        files.push(files.concat());
+        files
+    }
+}
+
 impl BuildContext {
     /// What the component of this name has said before this process began, and not every sink has.
     pub(super) fn untold(&self) -> Option<Vec<u8>> {

@@ -14,6 +14,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// More threads than this are of no use to anybody.
+const MOST_THREADS: usize = 64;
+
 /// How long scrapes under way have at the end.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -56,6 +59,10 @@ pub(super) struct Args {
     /// Where the host's `/run/udev/data` is.
     #[arg(long = "path.udev.data", value_name = "PATH", default_value = "/run/udev/data")]
     udev_data: String,
+    /// Threads beside those of the collectors; 0 stands for as many as there are processors. One has
+    /// nobody to wake, and takes least.
+    #[arg(long = "runtime.gomaxprocs", value_name = "NUMBER", default_value_t = 1)]
+    threads: usize,
     #[command(flatten)]
     collectors: Collectors,
     /// How much the exporter says of itself, on standard error.
@@ -110,7 +117,11 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
         let drained = topology.stop(DRAIN_TIMEOUT).await;
         Ok(if drained { Exit::Success } else { Exit::Failed })
     };
-    run_topology(&config.graph, Arc::new(environment), shell, work)
+    let threads = match args.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    run_topology(threads.min(MOST_THREADS), &config.graph, Arc::new(environment), shell, work)
 }
 
 /// The exporter as a topology file would spell it out: the host, and an endpoint for each address.

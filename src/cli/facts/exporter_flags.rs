@@ -25,10 +25,14 @@ enum Kind {
     Whole,
     /// Takes a text each time that it is given.
     List,
+    /// Takes words between commas.
+    Words,
     /// Says yes; with `no-` in front, no.
     Switch,
     /// A switch that unit files may have and that changes nothing here.
     Idle,
+    /// The same with a text.
+    IdleText,
 }
 
 impl Kind {
@@ -55,6 +59,10 @@ const fn switch(name: &'static str, place: &'static [&'static str], help: &'stat
 
 const fn idle(name: &'static str) -> Flag {
     Flag { name, kind: Kind::Idle, place: &[], help: IDLE }
+}
+
+const fn words(name: &'static str, place: &'static [&'static str], help: &'static str) -> Flag {
+    Flag { name, kind: Kind::Words, place, help }
 }
 
 const IDLE: &str = "Changes nothing: netlink is asked wherever /proc is this host's own";
@@ -100,6 +108,12 @@ const FLAGS: &[Flag] = &[
         &["filesystem", "mount_points", "include"],
         ONLY,
     ),
+    Flag {
+        name: "collector.filesystem.stat-workers",
+        kind: Kind::IdleText,
+        place: &[],
+        help: "Changes nothing: there are as many as it takes",
+    },
     text("collector.hwmon.chip-exclude", &["hwmon", "chips", "exclude"], NOT),
     text("collector.hwmon.chip-include", &["hwmon", "chips", "include"], ONLY),
     text("collector.hwmon.sensor-exclude", &["hwmon", "sensors", "exclude"], NOT),
@@ -111,6 +125,11 @@ const FLAGS: &[Flag] = &[
     ),
     text("collector.interrupts.name-exclude", &["interrupts", "names", "exclude"], NOT),
     text("collector.interrupts.name-include", &["interrupts", "names", "include"], ONLY),
+    words(
+        "collector.ipvs.backend-labels",
+        &["ipvs", "backend_labels"],
+        "Labels that tell servers apart, between commas",
+    ),
     switch(
         "collector.netclass.ignore-invalid-speed",
         &["netclass", "ignore_invalid_speed"],
@@ -118,8 +137,29 @@ const FLAGS: &[Flag] = &[
     ),
     text("collector.netclass.ignored-devices", &["netclass", "devices", "exclude"], NOT),
     idle("collector.netclass.netlink"),
+    Flag {
+        name: "collector.netclass_rtnl.with-stats",
+        kind: Kind::Idle,
+        place: &[],
+        help: "Changes nothing: `netdev` tells what went through interfaces, by the same answer",
+    },
+    switch(
+        "collector.netdev.address-info",
+        &["netdev", "address_info"],
+        "Tell of the interfaces' addresses",
+    ),
     text("collector.netdev.device-exclude", &["netdev", "devices", "exclude"], NOT),
     text("collector.netdev.device-include", &["netdev", "devices", "include"], ONLY),
+    switch(
+        "collector.netdev.enable-detailed-metrics",
+        &["netdev", "detailed"],
+        "Tell of each of the kernel's counters under its own name",
+    ),
+    switch(
+        "collector.netdev.label-ifalias",
+        &["netdev", "alias_label"],
+        "Tell of interfaces with their alias",
+    ),
     idle("collector.netdev.netlink"),
     text("collector.netstat.fields", &["netstat", "fields"], "Counters to tell of"),
     text(
@@ -210,7 +250,7 @@ impl clap::Args for Collectors {
         for flag in FLAGS {
             let arg = Arg::new(flag.name).long(flag.name).help_heading(GROUP).help(flag.help);
             command = match flag.kind {
-                Kind::Text | Kind::Whole => {
+                Kind::Text | Kind::Whole | Kind::Words | Kind::IdleText => {
                     command.arg(arg.action(ArgAction::Set).value_name("TEXT"))
                 }
                 Kind::List => command.arg(arg.action(ArgAction::Append).value_name("TEXT")),
@@ -251,7 +291,11 @@ impl clap::FromArgMatches for Collectors {
                     let texts = texts.map(|text| argument(flag.name, text));
                     Node::new(Value::List(texts.collect()))
                 }),
-                Kind::Idle => None,
+                Kind::Words => matches.get_one::<String>(flag.name).map(|text| {
+                    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+                    Node::new(Value::List(words.map(|word| argument(flag.name, word)).collect()))
+                }),
+                Kind::Idle | Kind::IdleText => None,
                 Kind::Switch => {
                     let no = NAMES.switches.get(flag.name);
                     let no = no.is_some_and(|no| matches.get_flag(no));
@@ -334,10 +378,13 @@ mod tests {
             "--no-collector.cpu.guest",
             "--collector.textfile.directory=/a",
             "--collector.textfile.directory=/b",
+            "--collector.ipvs.backend-labels=proto,local_port",
+            "--collector.filesystem.stat-workers=8",
         ]);
         let expected = serde_json::json!({
             "cpu": {"guest": false},
             "filesystem": {"fs_types": {"include": "ext4"}, "mount_points": {"exclude": "^/x"}},
+            "ipvs": {"backend_labels": ["proto", "local_port"]},
             "textfile": {"directories": ["/a", "/b"]},
         });
         assert_eq!(json(&told.unwrap().options), expected);
@@ -359,11 +406,13 @@ mod tests {
     #[test]
     fn every_flag_stands_for_a_setting_that_there_is() {
         use crate::sources::host_metrics::options::Options;
-        for flag in FLAGS.iter().filter(|flag| flag.kind != Kind::Idle) {
+        let idle = [Kind::Idle, Kind::IdleText];
+        for flag in FLAGS.iter().filter(|flag| !idle.contains(&flag.kind)) {
             let mut options = Node::new(Value::Map(Vec::new()));
             let value = match flag.kind {
                 // An expression, and a time.
-                Kind::Text | Kind::Whole => Node::string("5s"),
+                Kind::Text | Kind::Whole | Kind::IdleText => Node::string("5s"),
+                Kind::Words => Node::new(Value::List(vec![Node::string("proto")])),
                 Kind::List => Node::new(Value::List(vec![Node::string("5s")])),
                 Kind::Switch | Kind::Idle => truth(true),
             };

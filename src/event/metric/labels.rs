@@ -14,6 +14,14 @@ pub struct Labels(
 );
 
 impl Labels {
+    /// Whether they are the very ones, and so read the same. `false` says nothing.
+    pub fn is_very(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
+    }
+
     /// The same and one more.
     #[must_use]
     pub fn with(&self, name: &'static str, value: &str) -> Self {

@@ -25,7 +25,8 @@ fn unpacked(kind: PackedKind, bytes: &Bytes) -> Option<Batch> {
     Packed::new(kind, bytes)?.unpack()
 }
 
-fn text(batch: &Batch) -> Vec<u8> {
+/// What can be written of a batch.
+pub(crate) fn text(batch: &Batch) -> Vec<u8> {
     let mut text = Vec::new();
     for encoding in [Encoding::Ndjson, Encoding::Text] {
         let written = Encoder::new(&encoding, Extra::Origin).append(batch, &mut text);

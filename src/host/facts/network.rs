@@ -3,11 +3,10 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use nix::ifaddrs::{InterfaceAddress, getifaddrs};
-use nix::sys::socket::SockaddrStorage;
 use serde_json::{Map, Value, json};
 
 use super::Host;
+use crate::host::addresses::{Binding, bindings};
 
 /// `hostname`: the host's name up to its first dot.
 /// - Source: `/proc/sys/kernel/hostname`.
@@ -197,15 +196,6 @@ pub(super) fn interfaces(host: &Host) -> Value {
     Value::Object(names.into_iter().map(interface).collect::<Map<_, _>>())
 }
 
-/// An address of an interface.
-struct Binding {
-    interface: String,
-    address: IpAddr,
-    /// How many bits of it are the network's.
-    prefix: Option<u32>,
-    broadcast: Option<IpAddr>,
-}
-
 fn bound_to<'b>(bound: &'b [Binding], interface: &'b str) -> impl Iterator<Item = &'b Binding> {
     bound.iter().filter(move |binding| binding.interface == interface)
 }
@@ -213,28 +203,6 @@ fn bound_to<'b>(bound: &'b [Binding], interface: &'b str) -> impl Iterator<Item 
 /// Every interface's addresses, in the kernel's order.
 fn addresses() -> Vec<(String, IpAddr)> {
     bindings().into_iter().map(|binding| (binding.interface, binding.address)).collect()
-}
-
-fn bindings() -> Vec<Binding> {
-    let Ok(told) = getifaddrs() else { return Vec::new() };
-    let binding = |entry: InterfaceAddress| {
-        let mask = entry.netmask.as_ref().and_then(ip).map(|mask| match mask {
-            IpAddr::V4(mask) => u32::from(mask).count_ones(),
-            IpAddr::V6(mask) => u128::from(mask).count_ones(),
-        });
-        Some(Binding {
-            address: ip(entry.address.as_ref()?)?,
-            prefix: mask,
-            broadcast: entry.broadcast.as_ref().and_then(ip),
-            interface: entry.interface_name,
-        })
-    };
-    told.filter_map(binding).collect()
-}
-
-fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
-    let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-    v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
 }
 
 #[cfg(test)]

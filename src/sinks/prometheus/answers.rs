@@ -27,6 +27,8 @@ struct State {
     waiting: HashMap<u64, mpsc::UnboundedSender<MetricBatch>>,
     /// Families that were in an answer: who pushes them too can be asked.
     pulled: HashSet<Text>,
+    /// Those of the last answer, in its order, which are mostly those of the next one too.
+    last_pulled: Vec<Text>,
     /// The other families, by name, and when they came.
     pushed: HashMap<Text, (Family, Instant)>,
     closed: bool,
@@ -105,6 +107,13 @@ impl Answers {
 
 impl State {
     fn remember_pulled(&mut self, families: &[Family]) {
+        let are_same = families.len() == self.last_pulled.len()
+            && families.iter().zip(&self.last_pulled).all(|(family, last)| family.name == *last);
+        if are_same {
+            return;
+        }
+        self.last_pulled.clear();
+        self.last_pulled.extend(families.iter().map(|family| family.name.clone()));
         for family in families {
             if !self.pulled.contains(&family.name) {
                 self.pulled.insert(family.name.clone());

@@ -6,7 +6,8 @@ use super::buffers::{Buffers, Lent};
 use super::guard::Guard;
 use super::negotiate::{accepts_gzip, format};
 use super::own::{Own, node_exporter_build_info};
-use crate::event::exposition::{self, Format};
+use crate::event::exposition::Format;
+use crate::event::exposition_memory::Memory;
 use crate::event::metric::Family;
 use crate::net::query;
 use crate::topology::context::{Environment, SinkContext};
@@ -75,6 +76,9 @@ pub(super) struct Server {
     own: Mutex<Own>,
     turns: Semaphore,
     buffers: Buffers,
+    /// What was answered last, which the next answer is mostly like: in the text format, and in
+    /// OpenMetrics.
+    memories: [Mutex<Memory>; 2],
 }
 
 impl Server {
@@ -89,8 +93,8 @@ impl Server {
             Mutex::new(Own::new()),
             Semaphore::new(config.max_requests.min(Semaphore::MAX_PERMITS)),
         );
-        let buffers = Buffers::default();
-        Self { config, guard, answers, env, probe: Probe::default(), counters, own, turns, buffers }
+        let (probe, buffers, memories) = Default::default();
+        Self { config, guard, answers, env, probe, counters, own, turns, buffers, memories }
     }
 
     /// Shakes hands where TLS is spoken, and answers what comes on the connection, until it ends
@@ -206,7 +210,14 @@ impl Server {
         }
         families.sort_by(|one, other| one.name.cmp(&other.name));
         let mut text = self.buffers.lend();
-        let left_out = exposition::encode_as(format, &families, &mut text.bytes);
+        let [of_text, of_open_metrics] = &self.memories;
+        let memory = match format {
+            Format::Text => of_text,
+            Format::OpenMetrics => of_open_metrics,
+        };
+        let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let left_out = memory.encode_as(format, &families, &mut text.bytes);
+        drop(memory);
         own.left_out += left_out as u64;
         let samples: usize = families.iter().map(|family| family.samples.len()).sum();
         self.counters.delivered((samples - left_out) as u64, text.bytes.len() as u64);

@@ -28,7 +28,10 @@ pub struct Arp {
 impl Arp {
     /// The collector for a host.
     pub fn new(roots: &Roots, options: &Options) -> Self {
-        Self { file: HeldFile::new(roots.procfs.join("net/arp")), options: options.clone() }
+        Self {
+            file: HeldFile::of_short_lines(roots.procfs.join("net/arp")),
+            options: options.clone(),
+        }
     }
 }
 

@@ -42,7 +42,7 @@ pub struct Conntrack {
 impl Conntrack {
     /// The collector for a host.
     pub fn new(roots: &Roots) -> Self {
-        let file = |path| HeldFile::new(roots.procfs.join(path));
+        let file = |path| HeldFile::of_short_lines(roots.procfs.join(path));
         Self {
             count: file("sys/net/netfilter/nf_conntrack_count"),
             limit: file("sys/net/netfilter/nf_conntrack_max"),

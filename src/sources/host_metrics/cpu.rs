@@ -102,7 +102,7 @@ impl Cpu {
         let directory = roots.sysfs.join("devices/system/cpu");
         let isolated = fs::read_to_string(directory.join("isolated")).unwrap_or_default();
         let mut cpu = Self {
-            stat: HeldFile::new(roots.procfs.join("stat")),
+            stat: HeldFile::of_short_lines(roots.procfs.join("stat")),
             options: options.clone(),
             seen: BTreeMap::new(),
             isolated: parse_list(&isolated).into_iter().map(cpu_labels).collect(),
@@ -125,9 +125,9 @@ impl Cpu {
 
     fn add_topology(&mut self, number: u32, path: &Path) {
         if path.join("online").exists() {
-            self.online.push((cpu_labels(number), HeldFile::new(path.join("online"))));
+            self.online.push((cpu_labels(number), HeldFile::of_short_lines(path.join("online"))));
         }
-        let id = |name| HeldFile::new(path.join("topology").join(name)).number();
+        let id = |name| HeldFile::of_short_lines(path.join("topology").join(name)).number();
         let (Some(package), Some(core)) = (id("physical_package_id"), id("core_id")) else {
             return;
         };
@@ -157,7 +157,7 @@ impl Cpu {
 /// speaks for it.
 fn add_throttle(throttles: &mut Vec<Throttle>, labels: Labels, count: PathBuf) {
     if count.exists() && throttles.iter().all(|throttle| throttle.labels != labels) {
-        throttles.push(Throttle { labels, count: HeldFile::new(count) });
+        throttles.push(Throttle { labels, count: HeldFile::of_short_lines(count) });
     }
 }
 

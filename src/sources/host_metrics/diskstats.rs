@@ -116,7 +116,7 @@ impl Diskstats {
     /// The collector for a host.
     pub fn new(roots: &Roots, options: &Options) -> Self {
         Self {
-            file: HeldFile::new(roots.procfs.join("diskstats")),
+            file: HeldFile::of_short_lines(roots.procfs.join("diskstats")),
             block: roots.sysfs.join("block"),
             udev: Udev::new(&roots.udev_data),
             devices: options.devices.clone(),
@@ -161,7 +161,7 @@ impl Collector for Diskstats {
             }
             if !self.rotational.contains_key(disk.name) {
                 let name = disk.name.replace('/', "!");
-                let file = HeldFile::new(self.block.join(name).join("queue/rotational"));
+                let file = HeldFile::of_short_lines(self.block.join(name).join("queue/rotational"));
                 self.rotational.insert(disk.name.to_owned(), file);
             }
             let rotational = self.rotational.get_mut(disk.name).and_then(HeldFile::number);

@@ -13,7 +13,8 @@ pub struct Entropy {
 impl Entropy {
     /// The collector for a host.
     pub fn new(roots: &Roots) -> Self {
-        let file = |name| HeldFile::new(roots.procfs.join("sys/kernel/random").join(name));
+        let file =
+            |name| HeldFile::of_short_lines(roots.procfs.join("sys/kernel/random").join(name));
         Self { available: file("entropy_avail"), size: file("poolsize") }
     }
 }

@@ -31,10 +31,6 @@ const TOGETHER: usize = 8;
 pub struct Options {
     /// By the name that their metrics have in the label `name`.
     pub commands: BTreeMap<String, Command>,
-    /// No setting: those that run, which end with the source.
-    #[serde(skip)]
-    #[schemars(skip)]
-    pub programs: Programs,
 }
 
 /// A program to run.
@@ -134,10 +130,10 @@ struct Ran {
 
 impl Exec {
     /// The collector; `roots` do not matter for programs.
-    pub fn new(_: &Roots, options: &Options) -> Self {
+    pub fn new(_: &Roots, options: &Options, programs: &Programs) -> Self {
         let commands = options.commands.clone().into_iter();
         let members = commands.map(|(name, command)| Member { name, command, last: None });
-        Self { members: members.collect(), programs: options.programs.clone() }
+        Self { members: members.collect(), programs: programs.clone() }
     }
 }
 
@@ -264,7 +260,7 @@ mod tests {
 
     fn collector(commands: &Value) -> Exec {
         let options = serde_json::from_value(json!({ "commands": commands })).unwrap();
-        Exec::new(&Roots::live(), &options)
+        Exec::new(&Roots::live(), &options, &Programs::default())
     }
 
     fn told(collector: &mut Exec) -> Vec<String> {

@@ -12,7 +12,7 @@ pub struct Filefd {
 impl Filefd {
     /// The collector for a host.
     pub fn new(roots: &Roots) -> Self {
-        Self { file: HeldFile::new(roots.procfs.join("sys/fs/file-nr")) }
+        Self { file: HeldFile::of_short_lines(roots.procfs.join("sys/fs/file-nr")) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `filesystem`: how full each mounted file system is, and whether it can be written and asked.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::collector::{CollectError, Collector, Malformed, reading};
 use super::filter::Filter;
 use crate::event::metric::{Family, Labels, MetricKind, Text};
 use crate::host::mounts::{self, Mount};
-use crate::host::statfs::{Answer, Watchdog};
+use crate::host::statfs::{self, Answer, Watchdog};
 use crate::host::{proc::HeldFile, roots::Roots};
 use crate::topology::settings::Period;
 
@@ -51,6 +51,12 @@ const EXCLUDED_TYPES: [&str; 25] = [
     "tracefs",
 ];
 
+/// File systems that know from memory how full they are, whatever becomes of their disk.
+const CALM_TYPES: [&str; 5] = ["ext2", "ext3", "ext4", "tmpfs", "xfs"];
+
+/// Of the kernel's views of itself, those that ask a program or the firmware.
+const MAY_WAIT: [&str; 2] = ["autofs", "efivarfs"];
+
 /// What to tell of.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -78,13 +84,18 @@ pub struct Filesystem {
     table: Vec<u8>,
     /// What is told of, of that table.
     told: Vec<Told>,
-    /// Where those are, for us.
-    points: Vec<Arc<Path>>,
+    /// Where those of them are, for us, that may not answer.
+    restless: Vec<Arc<Path>>,
 }
 
 /// A mount, and what its samples are told with.
 struct Told {
     mount: Mount,
+    /// Where it is, for us.
+    point: Arc<Path>,
+    /// Whether asking it cannot hang: neither it nor any on the way to it waits for a disk or for
+    /// another host.
+    is_calm: bool,
     /// As long as it can be asked.
     labels: Labels,
     info: Labels,
@@ -101,19 +112,18 @@ impl Filesystem {
             watchdog: Watchdog::default(),
             table: Vec::new(),
             told: Vec::new(),
-            points: Vec::new(),
+            restless: Vec::new(),
         }
     }
 
     /// Reads which mounts are told of, each point and device once. Mounts come and go rarely, so
     /// that the table is taken apart only when it is another.
     fn read_table(&mut self) -> Result<(), CollectError> {
-        let file = match self.first_process.read() {
-            Ok(_) => &mut self.first_process,
-            Err(_) => &mut self.own,
+        let (path, own_path) = (self.first_process.shared_path(), self.own.shared_path());
+        let (table, path) = match self.first_process.read() {
+            Ok(table) => (table, path),
+            Err(_) => (self.own.read().map_err(reading(&own_path))?, own_path),
         };
-        let path = file.shared_path();
-        let table = file.read().map_err(reading(&path))?;
         if table == self.table {
             return Ok(());
         }
@@ -122,29 +132,64 @@ impl Filesystem {
         for mount in &mut mounts {
             mount.point = self.roots.inside(&mount.point);
         }
+        let restless = restless_points(&mounts);
         let mut seen = HashSet::new();
         mounts.retain(|mount| {
             self.options.wants(mount)
                 && seen.insert((mount.device.clone(), mount.point.clone(), mount.fstype.clone()))
         });
         self.table = table.to_vec();
-        self.points = mounts.iter().map(|it| self.roots.file(&it.point).into()).collect();
-        self.told = mounts.into_iter().map(Told::new).collect();
+        let roots = &self.roots;
+        let told = |mount: Mount| {
+            let is_calm = is_calm(&mount.point, &restless);
+            Told::new(roots.file(&mount.point).into(), is_calm, mount)
+        };
+        self.told = mounts.into_iter().map(told).collect();
+        let restless = self.told.iter().filter(|told| !told.is_calm);
+        self.restless = restless.map(|told| Arc::clone(&told.point)).collect();
         Ok(())
+    }
+
+    /// What each mount says, in their order.
+    fn ask(&self) -> Vec<Answer> {
+        let limit = self.options.mount_timeout.map_or(LIMIT, |limit| limit.0);
+        let restless = match self.restless.is_empty() {
+            true => Vec::new(),
+            false => self.watchdog.ask(&self.restless, limit),
+        };
+        let mut restless = restless.into_iter();
+        let answer = |told: &Told| match told.is_calm {
+            true => statfs::ask(&told.point),
+            false => restless.next().unwrap_or(Answer::Stuck),
+        };
+        self.told.iter().map(answer).collect()
     }
 }
 
 impl Told {
-    fn new(mount: Mount) -> Self {
-        Self { labels: labels(&mount, ""), info: info_labels(&mount), mount }
+    fn new(point: Arc<Path>, is_calm: bool, mount: Mount) -> Self {
+        Self { labels: labels(&mount, ""), info: info_labels(&mount), point, is_calm, mount }
     }
+}
+
+/// Whether neither a mount there nor one on the way to it is among the `restless`.
+fn is_calm(point: &Path, restless: &HashSet<PathBuf>) -> bool {
+    !point.ancestors().any(|point| restless.contains(point))
+}
+
+/// Where mounts are that may not answer. One may lie upon another, which is as restless then.
+fn restless_points(mounts: &[Mount]) -> HashSet<PathBuf> {
+    let is_restless = |mount: &&Mount| {
+        let kind = mount.fstype.as_str();
+        MAY_WAIT.contains(&kind) || !(CALM_TYPES.contains(&kind) || mount.is_kernel_view())
+    };
+    mounts.iter().filter(is_restless).map(|mount| mount.point.clone()).collect()
 }
 
 impl Collector for Filesystem {
     fn collect(&mut self, out: &mut Vec<Family>) -> Result<(), CollectError> {
         self.read_table()?;
-        let limit = self.options.mount_timeout.map_or(LIMIT, |limit| limit.0);
-        let answers = self.watchdog.ask(&self.points, limit);
+        let answers = self.ask();
         out.extend(families(&self.told, &answers));
         Ok(())
     }
@@ -254,7 +299,8 @@ mod tests {
         let mounts =
             table("27 1 254:0 / / rw - ext4 /dev/vda rw\n28 27 0:40 / /nas ro - nfs nas:/x rw\n");
         let full = Answer::Usage(Usage { size_bytes: 4096.0, ..Usage::default() });
-        let told: Vec<Told> = mounts.into_iter().map(Told::new).collect();
+        let new = |mount: Mount| Told::new(Path::new("/").into(), true, mount);
+        let told: Vec<Told> = mounts.into_iter().map(new).collect();
         let families = families(&told, &[full, Answer::Stuck]);
         let number = |value| SampleValue::Number(value);
         assert_eq!(values(&families, "node_filesystem_size_bytes"), [number(4096.0)]);
@@ -264,6 +310,21 @@ mod tests {
         assert_eq!(readonly, [number(0.0), number(1.0)]);
         let stuck = &families[1].samples[1].labels[1];
         assert_eq!(*stuck, ("device_error".into(), "mountpoint timeout".into()));
+    }
+
+    #[test]
+    fn a_mount_is_asked_apart_where_it_or_one_on_the_way_to_it_may_hang() {
+        let restless = restless_points(&table(
+            "1 0 254:0 / / rw - ext4 /dev/vda rw\n2 1 0:5 / /dev rw - devtmpfs dev rw\n\
+             3 2 0:6 / /dev/shm rw - tmpfs tmpfs rw\n4 1 0:40 / /nas rw - nfs4 nas:/x rw\n\
+             5 4 254:1 / /nas/disk rw - ext4 /dev/vdb rw\n6 1 254:2 / /data rw - xfs /dev/vdc rw\n\
+             7 6 0:41 / /data rw - fuse.x x rw\n8 1 0:42 / /net rw - autofs auto rw\n",
+        ));
+        let is_calm = |point: &str| is_calm(Path::new(point), &restless);
+        assert!(is_calm("/") && is_calm("/dev/shm"));
+        for point in ["/nas", "/nas/disk", "/data", "/net"] {
+            assert!(!is_calm(point), "{point}");
+        }
     }
 
     #[test]

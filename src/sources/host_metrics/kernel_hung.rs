@@ -12,7 +12,9 @@ pub struct KernelHung {
 impl KernelHung {
     /// The collector for a host.
     pub fn new(roots: &Roots) -> Self {
-        Self { file: HeldFile::new(roots.procfs.join("sys/kernel/hung_task_detect_count")) }
+        Self {
+            file: HeldFile::of_short_lines(roots.procfs.join("sys/kernel/hung_task_detect_count")),
+        }
     }
 }
 

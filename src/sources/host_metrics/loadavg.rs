@@ -12,7 +12,7 @@ pub struct Loadavg {
 impl Loadavg {
     /// The collector for a host.
     pub fn new(roots: &Roots) -> Self {
-        Self { file: HeldFile::new(roots.procfs.join("loadavg")) }
+        Self { file: HeldFile::of_short_lines(roots.procfs.join("loadavg")) }
     }
 }
 

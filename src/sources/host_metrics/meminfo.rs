@@ -15,7 +15,10 @@ pub struct Meminfo {
 impl Meminfo {
     /// The collector for a host.
     pub fn new(roots: &Roots) -> Self {
-        Self { file: HeldFile::new(roots.procfs.join("meminfo")), names: KnownNames::default() }
+        Self {
+            file: HeldFile::of_short_lines(roots.procfs.join("meminfo")),
+            names: KnownNames::default(),
+        }
     }
 }
 

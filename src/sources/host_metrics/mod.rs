@@ -109,6 +109,8 @@ pub struct Entry {
     pub name: &'static str,
     /// Whether it runs unasked, as a part of `default`.
     pub is_default: bool,
+    /// Whether, where it has nothing to tell of, a device or a module has to come before it has.
+    pub needs_device: bool,
     /// Makes one for a host. Opens nothing that may be missing.
     pub make: Make,
 }
@@ -116,21 +118,31 @@ pub struct Entry {
 type Make = fn(&Roots, &Options) -> Box<dyn Collector>;
 
 const fn on(name: &'static str, make: Make) -> Entry {
-    Entry { name, is_default: true, make }
+    Entry { name, is_default: true, needs_device: false, make }
+}
+
+const fn device(name: &'static str, make: Make) -> Entry {
+    Entry { name, is_default: true, needs_device: true, make }
 }
 
 const fn off(name: &'static str, make: Make) -> Entry {
-    Entry { name, is_default: false, make }
+    Entry { name, is_default: false, needs_device: false, make }
 }
 
-/// `on NAME TYPE`, `options` where the collector takes some, and `links` where it shares those.
+/// `on NAME TYPE`, or `device` or `off`; `options` where the collector takes some, and what it shares
+/// with others.
 macro_rules! entry {
     ($when:ident $name:ident $type:ident) => {
         $when(stringify!($name), |roots, _| Box::new($name::$type::new(roots)))
     };
-    ($when:ident $name:ident $type:ident options links) => {
+    ($when:ident $name:ident $type:ident options $shared:ident) => {
         $when(stringify!($name), |roots, options| {
-            Box::new($name::$type::new(roots, &options.$name, &options.links))
+            Box::new($name::$type::new(roots, &options.$name, &options.$shared))
+        })
+    };
+    ($when:ident $name:ident $type:ident programs) => {
+        $when(stringify!($name), |roots, options| {
+            Box::new($name::$type::new(roots, &options.programs))
         })
     };
     ($when:ident $name:ident $type:ident options) => {
@@ -140,13 +152,14 @@ macro_rules! entry {
     };
 }
 
-/// All collectors, by name: those that `node_exporter` runs unasked (`on`), and those that it runs
-/// when it is told to, with those that it does not have (`off`).
+/// All collectors, by name: those that `node_exporter` runs unasked (`on`; `device`, where most hosts
+/// have nothing for it), and those that it runs when it is told to, with those that it does not
+/// have (`off`).
 pub const COLLECTORS: &[Entry] = &[
     entry!(on arp Arp options),
-    entry!(on bcache Bcache options),
+    entry!(device bcache Bcache options),
     entry!(on bcachefs Bcachefs),
-    entry!(on bonding Bonding),
+    entry!(device bonding Bonding),
     entry!(on btrfs Btrfs),
     entry!(off buddyinfo Buddyinfo),
     entry!(off cgroup_usage CgroupUsage options),
@@ -154,27 +167,27 @@ pub const COLLECTORS: &[Entry] = &[
     entry!(on conntrack Conntrack),
     entry!(on cpu Cpu options),
     entry!(off cpu_vulnerabilities CpuVulnerabilities),
-    entry!(on cpufreq Cpufreq),
+    entry!(device cpufreq Cpufreq),
     entry!(on diskstats Diskstats options),
-    entry!(on dmi Dmi),
-    entry!(on dmmultipath Dmmultipath),
+    entry!(device dmi Dmi),
+    entry!(device dmmultipath Dmmultipath),
     entry!(off drbd Drbd),
-    entry!(on edac Edac),
+    entry!(device edac Edac),
     entry!(on entropy Entropy),
-    entry!(off exec Exec options),
-    entry!(on fibrechannel Fibrechannel),
+    entry!(off exec Exec options programs),
+    entry!(device fibrechannel Fibrechannel),
     entry!(on filefd Filefd),
     entry!(on filesystem Filesystem options),
-    entry!(on hwmon Hwmon options),
-    entry!(on infiniband Infiniband),
+    entry!(device hwmon Hwmon options),
+    entry!(device infiniband Infiniband),
     entry!(off interrupts Interrupts options),
-    entry!(on ipvs Ipvs),
+    entry!(device ipvs Ipvs options),
     entry!(on kernel_hung KernelHung),
     entry!(off ksmd Ksmd),
     entry!(off lnstat Lnstat),
     entry!(on loadavg Loadavg),
     entry!(off logind Logind),
-    entry!(on mdadm Mdadm),
+    entry!(device mdadm Mdadm),
     entry!(on meminfo Meminfo),
     entry!(off meminfo_numa MeminfoNuma),
     entry!(off mountstats Mountstats),
@@ -182,19 +195,19 @@ pub const COLLECTORS: &[Entry] = &[
     entry!(on netdev Netdev options links),
     entry!(on netstat Netstat options),
     entry!(off network_route NetworkRoute),
-    entry!(on nfs Nfs),
-    entry!(on nfsd Nfsd),
-    entry!(on nvme Nvme),
+    entry!(device nfs Nfs),
+    entry!(device nfsd Nfsd),
+    entry!(device nvme Nvme),
     entry!(on os Os),
-    entry!(off packages Packages),
+    entry!(off packages Packages programs),
     entry!(off pcidevice Pcidevice),
-    entry!(on powersupplyclass PowerSupplyClass options),
+    entry!(device powersupplyclass PowerSupplyClass options),
     entry!(on pressure Pressure),
     entry!(off processes Processes),
     entry!(off qdisc Qdisc options),
-    entry!(on rapl Rapl options),
+    entry!(device rapl Rapl options),
     entry!(off reboot Reboot),
-    entry!(on schedstat Schedstat),
+    entry!(device schedstat Schedstat),
     entry!(on selinux Selinux),
     entry!(off slabinfo Slabinfo options),
     entry!(on sockstat Sockstat),
@@ -204,20 +217,20 @@ pub const COLLECTORS: &[Entry] = &[
     entry!(off swap Swap),
     entry!(off sysctl Sysctl options),
     entry!(off systemd Systemd options),
-    entry!(on tapestats Tapestats options),
+    entry!(device tapestats Tapestats options),
     entry!(off tcpstat Tcpstat),
     entry!(on textfile Textfile options),
-    entry!(on thermal_zone ThermalZone),
+    entry!(device thermal_zone ThermalZone),
     entry!(on time Time),
     entry!(on timex Timex),
     entry!(off top_processes TopProcesses options),
     entry!(on udp_queues UdpQueues),
     entry!(on uname Uname),
     entry!(on vmstat Vmstat options),
-    entry!(on watchdog Watchdog),
+    entry!(device watchdog Watchdog),
     entry!(off wifi Wifi),
     entry!(off xfrm Xfrm),
     entry!(on xfs Xfs),
-    entry!(on zfs Zfs),
+    entry!(device zfs Zfs),
     entry!(off zoneinfo Zoneinfo),
 ];

@@ -47,7 +47,7 @@ impl Wanted {
 impl Netstat {
     /// The collector for a host.
     pub fn new(roots: &Roots, options: &Options) -> Self {
-        let file = |path| HeldFile::new(roots.procfs.join(path));
+        let file = |path| HeldFile::of_short_lines(roots.procfs.join(path));
         Self {
             tables: [file("net/netstat"), file("net/snmp")],
             list: file("net/snmp6"),

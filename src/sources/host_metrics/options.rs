@@ -5,13 +5,14 @@ use serde::Deserialize;
 
 use super::links::SharedLinks;
 use super::{
-    arp, bcache, cgroup_usage, cpu, diskstats, exec, filesystem, hwmon, interrupts, netclass,
+    arp, bcache, cgroup_usage, cpu, diskstats, exec, filesystem, hwmon, interrupts, ipvs, netclass,
     netdev, netstat,
 };
 use super::{
     powersupplyclass, qdisc, rapl, slabinfo, stat, sysctl, systemd, tapestats, textfile,
     top_processes, vmstat,
 };
+use crate::host::brief::Programs;
 
 /// What the collectors are told; where nothing is said, each does as `node_exporter` does unasked.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -35,6 +36,8 @@ pub struct Options {
     pub hwmon: hwmon::Options,
     /// Interrupts.
     pub interrupts: interrupts::Options,
+    /// The kernel's load balancer.
+    pub ipvs: ipvs::Options,
     /// What network interfaces are.
     pub netclass: netclass::Options,
     /// What went through network interfaces.
@@ -67,4 +70,8 @@ pub struct Options {
     #[serde(skip)]
     #[schemars(skip)]
     pub links: SharedLinks,
+    /// No setting: the programs that collectors run, which end with the source.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub programs: Programs,
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::collector::{CollectError, Collector};
 use crate::event::metric::{Family, MetricKind};
 use crate::event::secret::SecretText;
-use crate::host::brief::{End, run};
+use crate::host::brief::{End, Programs};
 use crate::host::packages::database::Packages as Database;
 use crate::host::packages::dnf;
 use crate::host::packages::simulation::{Upgrade, upgrades};
@@ -53,6 +53,9 @@ const RPM_CACHES: [&str; 3] = ["/var/cache/libdnf5", "/var/cache/dnf", "/var/cac
 /// How deep below that the files are that say so.
 const RPM_CACHES_DEPTH: usize = 4;
 
+/// Those that know both words: the fifth dnf is called `dnf` too where it is the host's own.
+const RPM_MANAGERS: [&str; 3] = ["/usr/bin/dnf", "/usr/bin/dnf5", "/usr/bin/yum"];
+
 /// With this dnf and yum say that newer versions wait.
 const UPDATES_WAIT: i32 = 100;
 
@@ -67,6 +70,7 @@ pub struct Packages {
     roots: Roots,
     /// Whether the host is the one that runs this, so that its programs can be asked.
     is_live: bool,
+    programs: Programs,
     known: Option<Known>,
 }
 
@@ -83,10 +87,10 @@ struct Known {
 }
 
 impl Packages {
-    /// The collector for a host.
-    pub fn new(roots: &Roots) -> Self {
+    /// The collector for a host; what it asks is one of `programs`.
+    pub fn new(roots: &Roots, programs: &Programs) -> Self {
         let is_live = roots.is_live() && roots.rootfs == Roots::live().rootfs;
-        Self { roots: roots.clone(), is_live, known: None }
+        Self { roots: roots.clone(), is_live, programs: programs.clone(), known: None }
     }
 
     fn changed(&self, path: &str) -> Option<SystemTime> {
@@ -103,7 +107,7 @@ impl Packages {
         let text = fs::read(status).map_err(|_| CollectError::NoData)?;
         let database = Database::read(&String::from_utf8_lossy(&text));
         let held = database.installed().filter(|package| package.selection == "hold").count();
-        let waiting = if self.is_live { ask_apt() } else { None };
+        let waiting = if self.is_live { ask_apt(&self.programs) } else { None };
         let (installed, listed) = (database.installed().count(), version[1]);
         Ok(Some(Known { version, installed, held: Some(held), waiting, listed }))
     }
@@ -121,15 +125,15 @@ impl Packages {
         if self.known.as_ref().is_some_and(|known| known.version == version) {
             return Ok(None);
         }
-        let (status, list) =
-            ask(&["rpm", "-qa", "--qf", "%{ARCH}\n"]).ok_or(CollectError::NoData)?;
+        let (status, list) = ask(&self.programs, &["rpm", "-qa", "--qf", "%{ARCH}\n"])
+            .ok_or(CollectError::NoData)?;
         if status != 0 {
             return Err(CollectError::NoData);
         }
         // Keys that packages are signed with are no packages.
         let installed = list.lines().filter(|arch| *arch != "(none)").count();
         let may_ask = listed.is_some() && nix::unistd::geteuid().is_root();
-        let waiting = if may_ask { ask_dnf() } else { None };
+        let waiting = if may_ask { ask_dnf(&self.programs) } else { None };
         Ok(Some(Known { version, installed, held: None, waiting, listed }))
     }
 }
@@ -150,17 +154,17 @@ fn newest(folder: &Path, depth: usize) -> Option<SystemTime> {
 }
 
 /// The exit status of a program, and what it says.
-fn ask(argv: &[&str]) -> Option<(i32, String)> {
+fn ask(programs: &Programs, argv: &[&str]) -> Option<(i32, String)> {
     let mut program = Program::new(argv.iter().map(|word| (*word).to_owned()).collect());
     program.environment = vec![("LC_ALL".to_owned(), SecretText::new("C.UTF-8".to_owned()))];
-    match run(&program, MOST_BYTES, LIMIT).ok()? {
+    match programs.run(&program, MOST_BYTES, LIMIT).ok()? {
         End::Itself { status, text } => Some((status.code()?, text)),
         End::TimedOut => None,
     }
 }
 
-fn ask_apt() -> Option<(usize, usize)> {
-    match ask(&SIMULATION)? {
+fn ask_apt(programs: &Programs) -> Option<(usize, usize)> {
+    match ask(programs, &SIMULATION)? {
         (0, text) => Some(count(&text)),
         _ => {
             tracing::debug!("apt does not say which packages have a newer version");
@@ -170,11 +174,11 @@ fn ask_apt() -> Option<(usize, usize)> {
 }
 
 /// By what dnf, or yum before it, has in its cache; it asks no repository.
-fn ask_dnf() -> Option<(usize, usize)> {
-    let program = ["/usr/bin/dnf", "/usr/bin/yum"].into_iter().find(|it| Path::new(it).exists())?;
+fn ask_dnf(programs: &Programs) -> Option<(usize, usize)> {
+    let program = RPM_MANAGERS.into_iter().find(|it| Path::new(it).exists())?;
     let count = |more: &[&str]| {
         let argv = [&[program, "-q", "-C"], more, &["check-update"]].concat();
-        let (status, text) = ask(&argv)?;
+        let (status, text) = ask(programs, &argv)?;
         [0, UPDATES_WAIT].contains(&status).then(|| dnf::updates(&text))
     };
     Some((count(&[])?, count(&["--security"])?))
@@ -246,7 +250,7 @@ mod tests {
 
     fn told(root: &Path) -> Result<String, CollectError> {
         let mut families = Vec::new();
-        Packages::new(&Roots::below(root)).collect(&mut families)?;
+        Packages::new(&Roots::below(root), &Programs::default()).collect(&mut families)?;
         families.retain(|family| !family.name.ends_with("timestamp_seconds"));
         let mut text = Vec::new();
         exposition::encode(&families, &mut text);
@@ -312,7 +316,7 @@ mod tests {
         if !Path::new("/usr/bin/apt-get").exists() {
             return;
         }
-        let (all, security) = ask_apt().unwrap();
+        let (all, security) = ask_apt(&Programs::default()).unwrap();
         assert!(security <= all);
     }
 }

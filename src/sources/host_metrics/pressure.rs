@@ -55,7 +55,7 @@ impl Pressure {
         let folder = roots.procfs.join("pressure");
         Self {
             files: ["cpu", "io", "irq", "memory"]
-                .map(|name| (name, HeldFile::new(folder.join(name)))),
+                .map(|name| (name, HeldFile::of_short_lines(folder.join(name)))),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::options::Options;
 use super::{COLLECTORS, Entry};
 use crate::event::fault::nearest;
 use crate::event::metric::{Family, Labels, MetricKind};
+use crate::host::device_news::DeviceNews;
 use crate::host::roots::Roots;
 
 /// How long a collector may keep those behind it waiting before they get a thread of their own.
@@ -30,6 +31,8 @@ struct Shared {
 
 struct State {
     members: Vec<Member>,
+    /// Nothing is heard of a host that is not this one.
+    news: Option<DeviceNews>,
     /// Goes up when a round begins and when it ends, so that who is late knows.
     round: u64,
     /// What was found in this round.
@@ -45,6 +48,8 @@ struct Member {
     /// What its time and success are told with.
     labels: Labels,
     turn: Turn,
+    /// Whether it was content when it gave nothing last, if it did.
+    gave_nothing: Option<bool>,
     /// What it last complained of, so that a lasting trouble is logged once.
     complaint: Option<String>,
 }
@@ -108,10 +113,12 @@ impl Collectors {
             collector: Some((entry.make)(roots, options)),
             labels: [("collector".into(), entry.name.into())].into(),
             turn: Turn::Out,
+            gave_nothing: None,
             complaint: None,
         };
         let state = State {
             members: entries.into_iter().map(member).collect(),
+            news: (*roots == Roots::live()).then(DeviceNews::default),
             round: 0,
             families: Vec::new(),
             taken: Instant::now(),
@@ -141,11 +148,17 @@ impl Collectors {
         let mut state = self.state();
         state.round += 1;
         state.taken = Instant::now();
+        let is_quiet = state.news.as_mut().is_some_and(DeviceNews::is_quiet);
         for member in &mut state.members {
-            member.turn = match member.turn {
+            // Also of who is not wanted now: the news are told once.
+            member.gave_nothing = member.gave_nothing.filter(|_| is_quiet);
+            member.turn = match (member.turn, member.gave_nothing) {
                 _ if !wanted(member.entry.name) => Turn::Out,
-                Turn::Runs(since) | Turn::Missed(since) if member.collector.is_none() => {
+                (Turn::Runs(since) | Turn::Missed(since), _) if member.collector.is_none() => {
                     Turn::Missed(since)
+                }
+                (_, Some(has_data)) if member.entry.needs_device => {
+                    Turn::Done { time: Duration::ZERO, has_data }
                 }
                 _ => Turn::Waits,
             };
@@ -168,6 +181,12 @@ impl Collectors {
             drop(state);
             let Some(mut collector) = collector else { continue };
             let outcome = self.run(entry, &mut collector, &mut found);
+            let is_empty = found.iter().all(|family| family.samples.is_empty());
+            let gave_nothing = match outcome {
+                Ok(()) if is_empty => Some(true),
+                Err(CollectError::NoData) => Some(false),
+                _ => None,
+            };
             let mut state = self.state();
             let in_time = state.round == round;
             if in_time {
@@ -176,6 +195,7 @@ impl Collectors {
             found.clear();
             let member = &mut state.members[at];
             member.collector = Some(collector);
+            member.gave_nothing = gave_nothing.filter(|_| in_time);
             if in_time {
                 member.turn = Turn::Done { time: begun.elapsed(), has_data: outcome.is_ok() };
                 member.remember(outcome.err());
@@ -275,6 +295,7 @@ mod tests {
     use crate::event::metric::SampleValue;
     use std::path::Path;
     use std::sync::Condvar;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     struct Good;
     struct Bad;
@@ -307,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_collector_that_fails_or_panics_costs_only_itself_time_and_again() {
-        let entry = |name, make| Entry { name, is_default: true, make };
+        let entry = |name, make| Entry { name, is_default: true, needs_device: false, make };
         let entries: Vec<Entry> = vec![
             entry("worst", |_, _| Box::new(Worst)),
             entry("good", |_, _| Box::new(Good)),
@@ -332,6 +353,55 @@ mod tests {
         }
     }
 
+    /// Has nothing, and counts how often it was asked.
+    struct Nothing(&'static AtomicUsize);
+
+    impl Collector for Nothing {
+        fn collect(&mut self, _: &mut Vec<Family>) -> Result<(), CollectError> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Err(CollectError::NoData)
+        }
+    }
+
+    #[test]
+    fn who_lacks_a_device_is_asked_again_only_on_news_and_told_of_as_before() {
+        static ASKED: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
+        let entry = |name, needs_device, make| Entry { name, is_default: true, needs_device, make };
+        let entries: Vec<Entry> = vec![
+            entry("device", true, |_, _| Box::new(Nothing(&ASKED[0]))),
+            entry("file", false, |_, _| Box::new(Nothing(&ASKED[1]))),
+        ];
+        let collectors = Collectors::with_entries(&Roots::live(), &Options::default(), entries);
+        // Who was asked in a round.
+        let round = || -> [usize; 2] {
+            let asked = || [0, 1].map(|at: usize| ASKED[at].load(Ordering::Relaxed));
+            let before = asked();
+            let families = collectors.clone().collect(|_| true);
+            let told: Vec<_> = families[1].samples.iter().map(|sample| &sample.value).collect();
+            assert_eq!(told, [&SampleValue::Number(0.0); 2]);
+            let after = asked();
+            [after[0] - before[0], after[1] - before[1]]
+        };
+        assert_eq!([round(), round()], [[1, 1]; 2], "the host has not settled yet");
+
+        let listen = || collectors.state().news = Some(DeviceNews::settling(Duration::ZERO));
+        listen();
+        assert_eq!(round(), [1, 1], "nobody has looked since");
+        let mut alone = DeviceNews::settling(Duration::ZERO);
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while !alone.is_quiet() {
+            if Instant::now() > deadline {
+                return println!("skipped: the kernel's news are not heard here, or never end");
+            }
+        }
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while round() != [0, 1] {
+            assert!(Instant::now() < deadline, "it is asked without need");
+        }
+        listen();
+        assert_eq!(round(), [1, 1], "there may have been news");
+    }
+
     /// Hangs until the gate is open.
     struct Hangs;
 
@@ -348,7 +418,7 @@ mod tests {
 
     #[test]
     fn a_collector_that_hangs_costs_only_itself_and_is_asked_again_when_it_is_back() {
-        let entry = |name, make| Entry { name, is_default: true, make };
+        let entry = |name, make| Entry { name, is_default: true, needs_device: false, make };
         let entries: Vec<Entry> =
             vec![entry("a", |_, _| Box::new(Hangs)), entry("b", |_, _| Box::new(Good))];
         let roots = Roots::below(Path::new("/x"));

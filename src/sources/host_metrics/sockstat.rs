@@ -24,7 +24,7 @@ impl Sockstat {
         let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
         Self {
             files: ["net/sockstat", "net/sockstat6"]
-                .map(|path| HeldFile::new(roots.procfs.join(path))),
+                .map(|path| HeldFile::of_short_lines(roots.procfs.join(path))),
             page_bytes: page as f64,
             names: HashMap::new(),
         }

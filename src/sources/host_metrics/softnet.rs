@@ -51,7 +51,7 @@ impl Softnet {
     /// The collector for a host.
     pub fn new(roots: &Roots) -> Self {
         Self {
-            file: HeldFile::new(roots.procfs.join("net/softnet_stat")),
+            file: HeldFile::of_short_lines(roots.procfs.join("net/softnet_stat")),
             labels: KnownLabels::default(),
         }
     }

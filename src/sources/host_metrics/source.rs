@@ -136,7 +136,7 @@ impl SourceConfig for Config {
         // Those of a run before have been ended.
         let programs = Programs::default();
         let mut config = self.clone();
-        config.options.exec.programs = programs.clone();
+        config.options.programs = programs.clone();
         Ok(Box::new(Host { collectors: config.collectors()?, interval, timeout, programs }))
     }
 }

@@ -69,7 +69,7 @@ pub struct Stat {
 impl Stat {
     /// The collector for a host.
     pub fn new(roots: &Roots, options: &Options) -> Self {
-        Self { file: HeldFile::new(roots.procfs.join("stat")), options: options.clone() }
+        Self { file: HeldFile::of_short_lines(roots.procfs.join("stat")), options: options.clone() }
     }
 }
 

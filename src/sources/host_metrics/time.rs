@@ -38,8 +38,8 @@ fn clock_sources(directory: &Path) -> Vec<ClockSource> {
     });
     paths.sort();
     let source = |path: &std::path::PathBuf| ClockSource {
-        available: HeldFile::new(path.join("available_clocksource")),
-        current: HeldFile::new(path.join("current_clocksource")),
+        available: HeldFile::of_short_lines(path.join("available_clocksource")),
+        current: HeldFile::of_short_lines(path.join("current_clocksource")),
     };
     paths.iter().map(source).collect()
 }

@@ -14,7 +14,7 @@ pub struct UdpQueues {
 impl UdpQueues {
     /// The collector for a host.
     pub fn new(roots: &Roots) -> Self {
-        let file = |path| HeldFile::new(roots.procfs.join(path));
+        let file = |path| HeldFile::of_short_lines(roots.procfs.join(path));
         let files = [("v4", file("net/udp")), ("v6", file("net/udp6"))];
         Self { files, labels: KnownLabels::default() }
     }

@@ -28,7 +28,8 @@ pub struct Vmstat {
 impl Vmstat {
     /// The collector for a host.
     pub fn new(roots: &Roots, options: &Options) -> Self {
-        let (file, options) = (HeldFile::new(roots.procfs.join("vmstat")), options.clone());
+        let (file, options) =
+            (HeldFile::of_short_lines(roots.procfs.join("vmstat")), options.clone());
         Self { file, options, names: KnownNames::default() }
     }
 }
