@@ -98,12 +98,12 @@ fn each_item_of_a_loop_says_what_it_has_to_say() {
         "
 tasks:
   - {name: told, debug: {msg: 'say {{ item }}'}, loop: [a, b, c], when: item != 'c'}
-  - {name: block, debug: 'msg={% if true %}x y{% endif %}'}
+  - {name: block, debug: 'msg={% if true %}x{% endif %}'}
   - {name: tried, command: 'false {{ item }}', loop: [one, two]}
 ",
     );
     let ran = host.apply(&[]);
-    let told = "told\n         a: say a\n         b: say b\nok       block\n         x y\n";
+    let told = "told\n         a: say a\n         b: say b\nok       block\n         x\n";
     assert!(ran.out.contains(told), "{ran:?}");
     let tried = "one: exit status 1\n         two: exit status 1\n         at ";
     assert!(ran.out.contains(tried), "{ran:?}");

@@ -18,6 +18,8 @@ mod process;
 #[cfg(test)]
 mod rig;
 #[cfg(test)]
+mod rights;
+#[cfg(test)]
 mod self_check;
 #[cfg(test)]
 #[path = "../support/skip.rs"]
