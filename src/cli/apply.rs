@@ -15,6 +15,7 @@ use crate::event::fault::Diagnostic;
 use crate::event::task::TaskSet;
 use crate::host::facts::facts_value;
 use crate::host::machine::Machine;
+use crate::host::own_text;
 use crate::sinks::apply::executor::{Inputs, Pending, Selection, Silent, run as run_tasks};
 use crate::sinks::apply::hosts::Host;
 use crate::sinks::apply::list::list;
@@ -146,6 +147,8 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
         }
         Err(message) => return shell.fail(&format!("--limit: {message}")),
     }
+    // The tasks need little of what has read the config.
+    own_text::give_back();
     if let Some(path) = &args.plan {
         return plan.save(args, path, shell);
     }
