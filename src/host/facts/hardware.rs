@@ -55,35 +55,37 @@ pub(super) fn memory(host: &Host) -> Value {
     })
 }
 
+/// The parts of the fact `dmi`, called as the kernel calls their files.
+pub const DMI_NAMES: [&str; 19] = [
+    "bios_date",
+    "bios_vendor",
+    "bios_version",
+    "board_asset_tag",
+    "board_name",
+    "board_serial",
+    "board_vendor",
+    "board_version",
+    "chassis_asset_tag",
+    "chassis_serial",
+    "chassis_type",
+    "chassis_vendor",
+    "chassis_version",
+    "product_family",
+    "product_name",
+    "product_serial",
+    "product_uuid",
+    "product_version",
+    "sys_vendor",
+];
+
 /// `dmi.{bios_vendor,bios_version,bios_date,board_vendor,board_name,board_version,board_serial,
 /// board_asset_tag,chassis_vendor,chassis_type,chassis_version,chassis_serial,chassis_asset_tag,
 /// product_name,product_version,product_serial,product_uuid,product_family,sys_vendor}`: what the
 /// firmware says that this machine is, `null` where it does not, or where only root may know.
 /// - Source: `/sys/class/dmi/id`.
 pub(super) fn dmi(host: &Host) -> Value {
-    const NAMES: [&str; 19] = [
-        "bios_date",
-        "bios_vendor",
-        "bios_version",
-        "board_asset_tag",
-        "board_name",
-        "board_serial",
-        "board_vendor",
-        "board_version",
-        "chassis_asset_tag",
-        "chassis_serial",
-        "chassis_type",
-        "chassis_vendor",
-        "chassis_version",
-        "product_family",
-        "product_name",
-        "product_serial",
-        "product_uuid",
-        "product_version",
-        "sys_vendor",
-    ];
     let value = |name: &str| (name.to_owned(), host.sys(&format!("class/dmi/id/{name}")).into());
-    Value::Object(NAMES.map(value).into_iter().collect::<Map<_, _>>())
+    Value::Object(DMI_NAMES.map(value).into_iter().collect::<Map<_, _>>())
 }
 
 /// `load.{one,five,fifteen}`: how many tasks want a processor, averaged over so many minutes.

@@ -17,6 +17,7 @@ mod users;
 mod value;
 mod virt;
 
+pub use self::hardware::DMI_NAMES;
 pub use self::value::facts_value;
 
 use std::fs;

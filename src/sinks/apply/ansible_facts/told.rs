@@ -1,6 +1,7 @@
 //! The other way: facts that Ansible has gathered on a host, under our names.
 
 use super::{DISTRIBUTIONS, MEBIBYTE, as_name};
+use crate::host::facts::DMI_NAMES;
 use serde_json::{Map, Value, json};
 
 /// Those of our facts that what Ansible's `setup` has found tells, with or without `ansible_` before
@@ -130,24 +131,7 @@ impl Setup<'_> {
     }
 
     fn dmi(&self) -> Value {
-        const NAMES: [&str; 15] = [
-            "bios_date",
-            "bios_vendor",
-            "bios_version",
-            "board_asset_tag",
-            "board_name",
-            "board_serial",
-            "board_vendor",
-            "board_version",
-            "chassis_asset_tag",
-            "chassis_serial",
-            "chassis_vendor",
-            "chassis_version",
-            "product_name",
-            "product_serial",
-            "product_version",
-        ];
-        let known = NAMES.map(|name| (name.to_owned(), self.at(name)));
+        let known = DMI_NAMES.map(|name| (name.to_owned(), self.at(name)));
         let others = [("sys_vendor".to_owned(), self.at("system_vendor"))];
         known.into_iter().chain(others).filter(|(_, value)| is_something(value)).collect()
     }

@@ -4,10 +4,8 @@ use super::{Content, Entry, Journal, Safe, State};
 use crate::host::{clock, state_file};
 use crate::topology::once::codec;
 use std::collections::HashSet;
-
 use std::fs;
 use std::io::{self, Write};
-
 use std::sync::Arc;
 
 /// A journal that has grown by this and to twice its size is written anew.
