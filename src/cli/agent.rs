@@ -194,6 +194,7 @@ impl Agent<'_> {
                 },
                 looked = seen(&mut self.follow) => {
                     self.looked(looked);
+                    self.hold_against_other_keys();
                     self.prune();
                 }
                 () = self.manager.live() => {}
@@ -273,8 +274,37 @@ impl Agent<'_> {
             return None;
         }
         follow.set(settings);
+        self.still_right("other signatures are asked for")
+    }
+
+    /// Goes back from the active revision where its signature counts for nothing any more, since the
+    /// files of keys were changed.
+    fn hold_against_other_keys(&mut self) {
+        if !self.follow.as_mut().is_some_and(Follow::has_other_keys) {
+            return;
+        }
+        tracing::info!("the keys have changed: the active revision is held against them");
+        let (before, reason) = (self.commit(), "other keys count");
+        let Some((config, revision)) = self.still_right(reason) else { return };
+        if revision.as_ref().map(|revision| &revision.commit) == before.as_ref() {
+            return;
+        }
+        if let Err(complaints) = self.take_over(config, revision) {
+            log_refusal(reason, &complaints);
+        }
+        let refused = self.follow.as_ref().and_then(Follow::refused);
+        self.board.refused(refused.map(|(commit, reason)| (Some(commit), reason)));
+    }
+
+    fn commit(&self) -> Option<String> {
+        self.revision.as_ref().map(|revision| revision.commit.clone())
+    }
+
+    /// What is to run by the signatures that count now: the active revision, or what comes in its
+    /// place. Nothing where there is none.
+    fn still_right(&mut self, reason: &str) -> Option<Loaded> {
         let masker = &self.env.masker;
-        match still_right(self.session, follow, masker, "other signatures are asked for") {
+        match still_right(self.session, self.follow.as_mut()?, masker, reason) {
             Ok((config, revision)) => Some((Ok(config), Some(revision))),
             Err(None) => None,
             Err(Some(_)) => {
@@ -339,8 +369,7 @@ impl Agent<'_> {
             self.revision = revision.filter(|_| self.follow.is_some());
         }
         let complaints = outcome.as_ref().err().into_iter().flatten().map(ToString::to_string);
-        let commit = self.revision.as_ref().map(|revision| revision.commit.clone());
-        self.board.loaded(Load::now(complaints.collect()), commit);
+        self.board.loaded(Load::now(complaints.collect()), self.commit());
         outcome
     }
 

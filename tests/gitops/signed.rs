@@ -172,7 +172,12 @@ fn a_signature_by_openpgp_counts_where_its_key_is_in_the_file() {
     let url = world.bare().display().to_string();
     world.follow(&url, ", verify: {openpgp: DIR/none.gpg}");
     let (said, is_fine) = once(&world);
-    assert!(!is_fine && said.contains("OpenPGP signature"), "{said}");
+    assert!(!is_fine && said.contains("none.gpg: it has no keys"), "{said}");
+    gpg(&["--quick-generate-key", "Erika <erika@example.com>", "ed25519", "sign", "never"]);
+    fs::write(world.path("others.gpg"), gpg(&["--export", "erika@example.com"])).unwrap();
+    world.follow(&url, ", verify: {openpgp: DIR/others.gpg}");
+    let (said, is_fine) = once(&world);
+    assert!(!is_fine && said.contains("its OpenPGP signature"), "{said}");
     world.follow(&url, ", verify: {openpgp: DIR/keys.gpg}");
     let (said, is_fine) = once(&world);
     assert!(is_fine && said.contains("Max <max@example.com>"), "{said}");
@@ -216,6 +221,63 @@ fn signatures_that_a_running_agent_is_told_to_ask_for_count_for_what_it_runs_alr
             world.driftless(&["status", "--config", "config", "--output", "json"]).output();
         let status: serde_json::Value = serde_json::from_slice(&status.unwrap().stdout).unwrap();
         status["revision"].is_null() && status["apply"].is_null()
+    });
+    assert!(agent.stop().success());
+}
+
+#[test]
+fn keys_that_are_changed_on_the_host_count_from_the_next_look_on() {
+    let world = signed_world("");
+    let signers = world.path("allowed_signers");
+    let ours = fs::read_to_string(&signers).unwrap();
+    let theirs = format!("erika@example.com {}\n", ssh_key(&world, "theirs"));
+    let replace = |text: &str| {
+        fs::write(world.path("allowed_signers.new"), text).unwrap();
+        fs::rename(world.path("allowed_signers.new"), &signers).unwrap();
+    };
+    let status = || -> serde_json::Value {
+        let asked = world.driftless(&["status", "--config", "config", "--output", "json"]).output();
+        serde_json::from_slice(&asked.unwrap().stdout).unwrap_or_default()
+    };
+    world.write_word("ours");
+    let first = world.commit_with(&["-S"]);
+    let agent = world.agent(&[]);
+    world.wait_for_word("ours");
+
+    // A new key: what was refused for want of it is taken.
+    sign_by(&world, "theirs");
+    world.write_word("theirs");
+    world.commit_with(&["-S"]);
+    world.wait_for_log("not among the allowed signers");
+    replace(&format!("{ours}{theirs}"));
+    world.wait_for_word("theirs");
+
+    // A file that nobody can read takes nothing away, not at a start either, and lets nothing in.
+    replace("max@example.com ssh-ed25519\n");
+    world.wait_for_log("allowed_signers:1: it has no key");
+    sign_by(&world, "ours");
+    world.write_word("meanwhile");
+    world.commit_with(&["-S"]);
+    assert!(agent.stop().success());
+    let agent = world.agent(&[]);
+    world.wait_for_log("its signature cannot be looked at again");
+    world.wait_until("status says why", || {
+        status()["refused"].to_string().contains("allowed_signers:1")
+    });
+    assert_eq!(world.word(), "theirs");
+    replace(&format!("{ours}{theirs}"));
+    world.wait_for_word("meanwhile");
+
+    // A key that was taken out counts for nothing, nor does the revision that it signed.
+    sign_by(&world, "theirs");
+    world.write_word("stolen");
+    let stolen = world.commit_with(&["-S"]);
+    world.wait_for_word("stolen");
+    replace(&ours);
+    world.wait_for_word("meanwhile");
+    world.wait_until("status says what is refused", || {
+        let status = status();
+        status["refused"]["commit"] == stolen.as_str() && status["revision"] != first.as_str()
     });
     assert!(agent.stop().success());
 }

@@ -3,7 +3,7 @@
 use super::state::Waiting;
 use crate::host::clock;
 use crate::net::git::settings::{Rewind, Settings};
-use crate::net::git::{About, Failure, Reason, Store, Tip, remove};
+use crate::net::git::{About, Failure, Reason, Store, Tip, fingerprint, remove};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -73,6 +73,10 @@ impl Look {
     }
 
     fn with(&self, store: &Store, deadline: Instant) -> Looked {
+        // Without keys nothing new can be taken, and it is not the fault of any commit.
+        if let Some(Err(failure)) = self.settings.verify.as_ref().map(fingerprint) {
+            return Looked::Failed(None, failure);
+        }
         let tip = match store.fetch(&self.settings, deadline) {
             Ok(tip) => tip,
             Err(failure) => return Looked::Failed(None, failure),

@@ -18,7 +18,7 @@ use crate::config::load::Revision;
 use crate::event::fault::Diagnostic;
 use crate::event::secret::Masker;
 use crate::net::git::settings::Settings;
-use crate::net::git::{Failure, Reason};
+use crate::net::git::{Failure, Reason, fingerprint};
 use crate::topology::telemetry::Telemetry;
 use metrics::Metrics;
 use state::{State, Taken};
@@ -56,6 +56,10 @@ pub(super) struct Follow {
     /// What was complained about last, so that it is not said again each minute.
     said: Option<String>,
     looking: Option<JoinHandle<Looked>>,
+    /// The keys that signatures are held against, as they were before the last look.
+    keys: String,
+    /// Those by which the active revision was found to be signed as it has to be.
+    keys_of_active: String,
     next: Instant,
     /// Whether the look after the one that is under way comes at once.
     is_urgent: bool,
@@ -86,6 +90,7 @@ impl Follow {
             );
         }
         let metrics = Metrics::new().map_err(|error| error.to_string())?;
+        let keys = keys(&settings);
         let follow = Self {
             settings,
             dir,
@@ -93,6 +98,8 @@ impl Follow {
             metrics,
             said: None,
             looking: None,
+            keys_of_active: keys.clone(),
+            keys,
             next: Instant::now(),
             is_urgent: false,
             is_new_turn: true,
@@ -122,10 +129,22 @@ impl Follow {
         self.settings.verify != settings.verify
     }
 
+    /// Whether the keys are others than those by which the active revision counts: then it has to
+    /// be looked at again. While nobody can tell whose signature counts, that one stays.
+    pub(super) fn has_other_keys(&mut self) -> bool {
+        let Some(verify) = &self.settings.verify else { return false };
+        if self.keys == self.keys_of_active || fingerprint(verify).is_err() {
+            return false;
+        }
+        self.keys_of_active.clone_from(&self.keys);
+        true
+    }
+
     /// From here on follows what these settings say.
     pub(super) fn set(&mut self, settings: &Settings) {
         if self.settings != *settings {
             self.settings = settings.clone();
+            self.keys = keys(settings);
             self.again();
         }
     }
@@ -157,6 +176,8 @@ impl Follow {
     pub(super) async fn seen(&mut self) -> Looked {
         if self.looking.is_none() {
             sleep_until(self.next).await;
+            // Before the look, which may see newer ones: then the next one makes up for it.
+            self.keys = keys(&self.settings);
         }
         let look = self.look();
         let looking =
@@ -285,6 +306,12 @@ fn lock(dir: &Path) -> io::Result<File> {
         }
         Err(fs::TryLockError::Error(error)) => Err(error),
     }
+}
+
+/// What tells the keys of now from others; where they cannot be had, why.
+fn keys(settings: &Settings) -> String {
+    let keys = settings.verify.as_ref().map(fingerprint);
+    keys.map_or_else(String::new, |keys| keys.unwrap_or_else(|failure| failure.message))
 }
 
 /// A tenth more or less.

@@ -3,7 +3,7 @@
 use super::state::Refused;
 use super::{Follow, look, revision};
 use crate::config::load::Revision;
-use crate::net::git::{Failure, Reason, Store};
+use crate::net::git::{Failure, Reason, Store, fingerprint};
 use std::time::{Duration, Instant};
 
 /// How long it may take to look at a signature.
@@ -21,11 +21,20 @@ impl Follow {
     /// or signatures not been asked for.
     ///
     /// # Errors
-    /// Where it is not. What the store cannot tell any more is as it was when it was taken.
+    /// Where it is not. What the store cannot tell any more is as it was when it was taken, and so
+    /// is all while the keys cannot be read.
     pub(super) fn vouched(&self) -> Result<(), Failure> {
-        let (Some(taken), Some(_)) = (&self.state.active, &self.settings.verify) else {
+        let (Some(taken), Some(verify)) = (&self.state.active, &self.settings.verify) else {
             return Ok(());
         };
+        // Whoever broke the file of keys meant to take no revision away that counted.
+        if let Err(failure) = fingerprint(verify)
+            && taken.signer.is_some()
+        {
+            let commit = &taken.commit;
+            tracing::error!(commit, "its signature cannot be looked at again: {failure}");
+            return Ok(());
+        }
         let signer = Store::open(&self.dir.join("store")).and_then(|store| {
             let tip = store.kept(&taken.commit, taken.tag.as_deref())?;
             store.signer(tip, &self.settings, Instant::now() + TIMEOUT)
@@ -84,7 +93,7 @@ impl Follow {
     pub(super) fn rules(&self) -> String {
         let (followed, verify) = (self.settings.followed(), &self.settings.verify);
         let (version, rewind) = (env!("CARGO_PKG_VERSION"), self.settings.rewind);
-        format!("{version} {followed} {verify:?} {rewind:?}")
+        format!("{version} {followed} {verify:?} {rewind:?} {}", self.keys)
     }
 
     /// The refusal that still holds.

@@ -209,10 +209,13 @@ impl<'de> Deserializer<'de> for Reader<'de> {
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _name: &'static str,
-        _fields: &'static [&'static str],
+        fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        // A list would be taken as the fields in order, which nobody means.
+        if !matches!(self.node.value, Value::Map(_) | Value::Null) {
+            // A list would be taken as the fields in order, which nobody means.
+            return self.blamed(Err(Error::mismatch("a mapping", self.node).with_keys(fields)));
+        }
         self.entries(visitor)
     }
 

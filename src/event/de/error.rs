@@ -75,6 +75,14 @@ impl Error {
         self
     }
 
+    /// Names the keys of the mapping that should be there, where they are few.
+    pub(super) fn with_keys(self, known: &[&str]) -> Self {
+        match listed(known) {
+            Some(list) => self.with_hint(format!("put it under one of its keys: {list}")),
+            None => self,
+        }
+    }
+
     /// Blames `node`, unless a deeper one is blamed already.
     pub(super) fn at(mut self, node: &Node) -> Self {
         if self.0.place.is_some() {
@@ -295,10 +303,15 @@ fn advice(expected: &str, node: &Node) -> Option<String> {
 
 fn suggest(found: &str, known: &[&str], intro: &str) -> Option<String> {
     let guess = nearest(found, known.iter().copied()).map(|key| format!("did you mean `{key}`?"));
-    let list = known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
-    let list = (!known.is_empty() && list.len() <= SHORT_LIST).then(|| format!("{intro} {list}"));
+    let list = listed(known).map(|list| format!("{intro} {list}"));
     match (guess, list) {
         (Some(guess), Some(list)) => Some(format!("{guess} ({list})")),
         (guess, list) => guess.or(list),
     }
+}
+
+/// All of them, where there are some and they are read at a glance.
+fn listed(known: &[&str]) -> Option<String> {
+    let list = known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+    (!known.is_empty() && list.len() <= SHORT_LIST).then_some(list)
 }

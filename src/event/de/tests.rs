@@ -133,7 +133,7 @@ fn an_error_deep_inside_names_its_own_mapping() {
     insta::assert_snapshot!(complaints::<IndexMap<String, Strict>>(text), @r"
     a.yml:1:1: `interval` takes a whole number from 0 to 4294967295; found the text `no`
     a.yml:2:4: `b` lacks the key `interval`
-    a.yml:3:4: `c` takes a mapping; found the number `5`
+    a.yml:3:4: `c` takes a mapping; found the number `5` | put it under one of its keys: `url`, `interval`
     ");
 }
 

@@ -11,6 +11,7 @@ mod failure;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod hostile;
 mod http;
+mod keys;
 mod line;
 pub mod settings;
 mod signature;
@@ -20,4 +21,5 @@ mod store;
 
 pub use checkout::remove;
 pub use failure::{Failure, Reason};
+pub use keys::fingerprint;
 pub use store::{About, Store, Tip};

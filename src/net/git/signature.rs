@@ -1,21 +1,20 @@
 //! Whose signature a commit or a tag has.
 
-use super::allowed_signers::{self, Signer};
-use super::failure::{Failure, Reason, tame};
+use super::allowed_signers::Signer;
+use super::failure::{Failure, tame};
+use super::keys::Keys;
 use super::settings::Verify;
 use super::sshsig::{self, SshSignature};
 use crate::host::dialogue::ask;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 const PGP_BEGIN: &str = "-----BEGIN PGP SIGNATURE-----";
 
-/// No file of keys is larger, in bytes.
-const KEYS_BYTES: u64 = 4 << 20;
 /// What `gpgv` says is a few lines.
 const SAID_BYTES: u64 = 64 << 10;
 
@@ -50,8 +49,7 @@ pub(super) struct Trust {
 impl Trust {
     /// Reads the keys anew, so that one that was taken away counts no more.
     pub(super) fn read(verify: &Verify, deadline: Instant) -> Result<Self, Failure> {
-        let signers = verify.allowed_signers.as_deref().map(read_signers).transpose();
-        let signers = signers.map_err(|why| Failure::new(Reason::Signature, why))?;
+        let Keys { signers, .. } = Keys::read(verify)?;
         Ok(Self { signers, openpgp: verify.openpgp.clone(), deadline })
     }
 
@@ -126,12 +124,4 @@ fn of_ssh(text: &str, signed: &Signed, signers: &[Signer]) -> Result<String, Str
         }
     }
     Err(refusal)
-}
-
-fn read_signers(path: &Path) -> Result<Vec<Signer>, String> {
-    let place = path.display();
-    let mut text = String::new();
-    let file = File::open(path).and_then(|file| file.take(KEYS_BYTES).read_to_string(&mut text));
-    file.map_err(|error| format!("`allowed_signers` {place}: {error}"))?;
-    allowed_signers::read(&text).map_err(|(line, why)| format!("{place}:{line}: {why}"))
 }
