@@ -150,6 +150,7 @@ fn config(input: &[u8]) {
                 host: "hostile".to_owned(),
                 naming: Naming::OfConfig,
                 groups: Vec::new(),
+                programs: Default::default(),
                 secret_places: Places {
                     environment: &|_| None,
                     credentials: None,

@@ -374,3 +374,26 @@ fn a_changed_secret_is_used_from_the_next_reload_on_and_only_its_component_start
     assert!(!log().contains("-token"), "{}", log());
     assert!(agent.stop().success(), "{}", log());
 }
+
+#[test]
+fn a_program_that_hangs_holds_up_neither_questions_nor_the_end_and_ends_with_the_agent() {
+    let host = Host::new("\n  - {exec: [DIR/tell], timeout: 5m}\nsecrets_interval: 1s");
+    let tell =
+        "if [ -e DIR/hang ]; then sleep 1000 & echo $! >DIR/pid; wait; fi; echo TOKEN=the-token";
+    host.script("tell", tell);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    host.write("config/topology.yml", &host.pipeline(&listener), 0o644);
+    let agent = host.agent();
+    let log = || fs::read_to_string(host.path("agent.log")).unwrap();
+    assert!(comes_about(|| log().contains("running")), "{}", log());
+    host.write("hang", "", 0o644);
+    let pid = || fs::read_to_string(host.path("pid")).ok().filter(|pid| pid.ends_with('\n'));
+    assert!(comes_about(|| pid().is_some()), "{}", log());
+    // Neither asks for the secret, which would take five minutes.
+    let status = host.driftless(&["status", "--config", "config"]);
+    assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stdout));
+    assert!(agent.stop().success(), "{}", log());
+    let place = format!("/proc/{}/stat", pid().unwrap().trim());
+    let is_gone = || fs::read_to_string(&place).map_or(true, |stat| stat.contains(") Z "));
+    assert!(comes_about(is_gone), "what it started lives on");
+}

@@ -1,10 +1,10 @@
 //! `driftless agent`: runs everything that the config says, until told to stop.
 
+mod revisions;
+
 use super::Exit;
 use super::control::{Board, Control, Load, Order, only_agent};
-use super::follow::{
-    Candidate, Follow, Looked, Start, log_notes, log_refusal, of_config, start, still_right,
-};
+use super::follow::{Follow, Start, log_notes, log_refusal, of_config, start};
 use super::manager::Manager;
 use super::refresh::Refresh;
 use super::runtime::{Signals, Started, Told, WORKERS, run_topology};
@@ -18,6 +18,7 @@ use crate::host::open_files;
 use crate::topology::context::Environment;
 use crate::topology::run::{Changes, Topology};
 use prometheus::{IntCounterVec, Opts};
+use revisions::seen;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +52,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
-    let session = Session::new(&args.config);
+    let session = Arc::new(Session::new(&args.config));
     let stamp = session.stamp();
     let masker = shell.masker.clone();
     let config = match session.load_at(None, &masker) {
@@ -91,7 +92,7 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
     if let Some((commit, reason)) = follow.as_ref().and_then(Follow::refused) {
         board.refused(Some((Some(commit), reason)));
     }
-    let (session, settings) = (&session, config.agent);
+    let settings = config.agent;
     let shared = Arc::clone(&env);
     let work = async |started: Started, signals: Signals| {
         let topology = started.inspect_err(|complaints| {
@@ -119,8 +120,9 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
             follow,
             board,
             manager,
+            signals,
         };
-        Ok(if args.once { agent.once(signals).await } else { agent.serve(signals).await })
+        Ok(if args.once { agent.once().await } else { agent.serve().await })
     };
     run_topology(WORKERS, &config.graph, shared, shell, work)
 }
@@ -136,11 +138,11 @@ fn loads(env: &Environment) -> Result<IntCounterVec, prometheus::Error> {
     Ok(loads)
 }
 
-/// What is loaded of a revision, and which one that is.
-type Loaded = (Result<Config, Vec<Diagnostic>>, Option<Revision>);
+/// Told to stop while a config was being read.
+struct Stopped;
 
-struct Agent<'s> {
-    session: &'s Session,
+struct Agent {
+    session: Arc<Session>,
     env: Arc<Environment>,
     tasks: watch::Sender<Option<SharedTaskSet>>,
     topology: Topology,
@@ -150,6 +152,7 @@ struct Agent<'s> {
     is_refused: bool,
     stamp: Stamp,
     loads: IntCounterVec,
+    signals: Signals,
     /// What of the repository is active.
     revision: Option<Revision>,
     follow: Option<Follow>,
@@ -157,21 +160,21 @@ struct Agent<'s> {
     manager: Manager,
 }
 
-impl Agent<'_> {
-    async fn once(mut self, mut signals: Signals) -> Exit {
+impl Agent {
+    async fn once(mut self) -> Exit {
         loop {
             tokio::select! {
                 () = self.topology.finished() => {
                     let failed = self.env.runs.last_failed();
                     return if failed { Exit::Failed } else { Exit::Success };
                 }
-                told = signals.next() => if told == Told::Stop { break },
+                told = self.signals.next() => if told == Told::Stop { break },
             }
         }
         self.drain(None).await
     }
 
-    async fn serve(mut self, mut signals: Signals) -> Exit {
+    async fn serve(mut self) -> Exit {
         let mut control = self.listen();
         tracing::info!(host = &*self.env.host, "running");
         self.manager.ready("running");
@@ -179,31 +182,38 @@ impl Agent<'_> {
         let mut poll = tokio::time::interval(CONFIG_POLL);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                told = signals.next() => match told {
+            let done = tokio::select! {
+                told = self.signals.next() => match told {
                     Told::Stop => break,
-                    Told::Reload => drop(self.reload("SIGHUP")),
+                    Told::Reload => self.reload("SIGHUP").await.map(drop),
                 },
                 order = ordered(&mut control) => match order {
-                    // Whoever has asked may have gone meanwhile.
-                    Order::Reload(answer) => drop(answer.send(self.reload("driftless reload"))),
+                    Order::Reload(answer) => {
+                        // Whoever has asked may have gone meanwhile.
+                        let told = |loaded| drop(answer.send(loaded));
+                        self.reload("driftless reload").await.map(told)
+                    }
                     Order::Drain(timeout, answer) => {
                         drain = Some((timeout, answer));
                         break;
                     }
                 },
-                looked = seen(&mut self.follow) => {
-                    self.looked(looked);
+                looked = seen(&mut self.follow) => self.looked(looked).await.map(|()| {
                     self.hold_against_other_keys();
                     self.prune();
-                }
-                () = self.manager.live() => {}
-                () = self.refresh.due() => self.look_up_secrets(),
+                }),
+                () = self.manager.live() => Ok(()),
+                () = self.refresh.due() => self.look_up_secrets().await,
                 _ = poll.tick() => {
-                    if self.session.stamp() != self.stamp {
-                        drop(self.reload("the config changed"));
+                    if self.session.stamp() == self.stamp {
+                        Ok(())
+                    } else {
+                        self.reload("the config changed").await.map(drop)
                     }
                 }
+            };
+            if let Err(Stopped) = done {
+                break;
             }
         }
         let (timeout, answer) = drain.unzip();
@@ -245,12 +255,33 @@ impl Agent<'_> {
         Exit::Failed
     }
 
+    /// Reads the config, of this revision where a repository is followed. A program that tells
+    /// secrets may take its time: meanwhile the agent shows that it lives, and can be stopped.
+    async fn load(
+        &mut self,
+        revision: Option<Revision>,
+    ) -> Result<Result<Config, Vec<Diagnostic>>, Stopped> {
+        let (session, masker) = (Arc::clone(&self.session), self.env.masker.clone());
+        let load = move || session.load_at(revision.as_ref(), &masker);
+        let loading = tokio::task::spawn_blocking(load);
+        tokio::select! {
+            loaded = loading => Ok(loaded.unwrap_or_else(|_| {
+                Err(vec![Diagnostic::new("the look at the config broke off".to_owned(), None)])
+            })),
+            () = self.signals.stop() => {
+                self.session.end_programs();
+                Err(Stopped)
+            }
+            () = self.manager.live() => Err(Stopped),
+        }
+    }
+
     /// Loads the config anew, and has a look at the repository. A bad one is refused, and the old
     /// one goes on.
-    fn reload(&mut self, reason: &str) -> Result<Changes, Vec<Diagnostic>> {
+    async fn reload(&mut self, reason: &str) -> Result<Result<Changes, Vec<Diagnostic>>, Stopped> {
         self.stamp = self.session.stamp();
         let mut revision = self.revision.clone();
-        let mut config = self.session.load_at(revision.as_ref(), &self.env.masker);
+        let mut config = self.load(revision.clone()).await?;
         if let Some((right, of)) = self.right_by_now(&config) {
             (config, revision) = (right, of);
         }
@@ -259,72 +290,20 @@ impl Agent<'_> {
             log_refusal(reason, complaints);
         }
         self.follow.iter_mut().for_each(Follow::again);
-        loaded
-    }
-
-    /// What runs in the place of the active revision, where `config` asks for other signatures than
-    /// before: that one counts for nothing any more where it is not signed so.
-    fn right_by_now(&mut self, config: &Result<Config, Vec<Diagnostic>>) -> Option<Loaded> {
-        let (Ok(Config { agent: AgentFile { git: Some(settings), .. }, .. }), Some(follow)) =
-            (config, &mut self.follow)
-        else {
-            return None;
-        };
-        if !follow.asks_for_other_signatures(settings) {
-            return None;
-        }
-        follow.set(settings);
-        self.still_right("other signatures are asked for")
-    }
-
-    /// Goes back from the active revision where its signature counts for nothing any more, since the
-    /// files of keys were changed.
-    fn hold_against_other_keys(&mut self) {
-        if !self.follow.as_mut().is_some_and(Follow::has_other_keys) {
-            return;
-        }
-        tracing::info!("the keys have changed: the active revision is held against them");
-        let (before, reason) = (self.commit(), "other keys count");
-        let Some((config, revision)) = self.still_right(reason) else { return };
-        if revision.as_ref().map(|revision| &revision.commit) == before.as_ref() {
-            return;
-        }
-        if let Err(complaints) = self.take_over(config, revision) {
-            log_refusal(reason, &complaints);
-        }
-        let refused = self.follow.as_ref().and_then(Follow::refused);
-        self.board.refused(refused.map(|(commit, reason)| (Some(commit), reason)));
-    }
-
-    fn commit(&self) -> Option<String> {
-        self.revision.as_ref().map(|revision| revision.commit.clone())
-    }
-
-    /// What is to run by the signatures that count now: the active revision, or what comes in its
-    /// place. Nothing where there is none.
-    fn still_right(&mut self, reason: &str) -> Option<Loaded> {
-        let masker = &self.env.masker;
-        match still_right(self.session, self.follow.as_mut()?, masker, reason) {
-            Ok((config, revision)) => Some((Ok(config), Some(revision))),
-            Err(None) => None,
-            Err(Some(_)) => {
-                tracing::error!(
-                    "there is no other revision to go back to: runs what agent.yml says"
-                );
-                Some((self.session.load_at(None, masker), None))
-            }
-        }
+        Ok(loaded)
     }
 
     /// Looks all secrets up anew, and has what uses a changed one start anew. Where that fails, all
     /// goes on with what was known.
-    fn look_up_secrets(&mut self) {
-        self.refresh.wait();
+    async fn look_up_secrets(&mut self) -> Result<(), Stopped> {
         // What has changed beside them is found by those who look for that.
         if self.session.stamp() != self.stamp {
-            return;
+            self.refresh.wait();
+            return Ok(());
         }
-        let config = self.session.load_at(self.revision.as_ref(), &self.env.masker);
+        let config = self.load(self.revision.clone()).await?;
+        // From its end on, so that one that takes long is not followed by the next at once.
+        self.refresh.wait();
         let is_news = self.refresh.is_news(config.is_err());
         match config {
             Ok(config) => {
@@ -351,6 +330,7 @@ impl Agent<'_> {
                 self.board.secrets(Some(failure.message));
             }
         }
+        Ok(())
     }
 
     /// Goes over to the config of this revision.
@@ -371,53 +351,6 @@ impl Agent<'_> {
         let complaints = outcome.as_ref().err().into_iter().flatten().map(ToString::to_string);
         self.board.loaded(Load::now(complaints.collect()), self.commit());
         outcome
-    }
-
-    /// Takes a new revision, or stays with the one that is active.
-    fn looked(&mut self, looked: Looked) {
-        let refused = match looked {
-            Looked::Active => {
-                self.board.refused(None);
-                return self.follow.iter_mut().for_each(Follow::is_newest);
-            }
-            Looked::Refused => return self.follow.iter().for_each(Follow::is_still_refused),
-            Looked::Waiting => return self.follow.iter().for_each(Follow::is_still_waiting),
-            Looked::Failed(commit, failure) => (commit, failure),
-            Looked::New(candidate) => {
-                let revision = self.follow.as_ref().map(|follow| follow.revision(&candidate));
-                let config = self.session.load_at(revision.as_ref(), &self.env.masker);
-                let turn = config.as_ref().ok().and_then(|config| config.turn);
-                if self.follow.as_mut().is_some_and(|follow| follow.waits(&candidate, turn)) {
-                    self.board.refused(None);
-                    return;
-                }
-                match self.take_over(config, revision) {
-                    Ok(_) => return self.taken(candidate),
-                    Err(complaints) => {
-                        log_refusal("a new revision", &complaints);
-                        (Some(candidate.commit), of_config(&complaints, &self.env.masker))
-                    }
-                }
-            }
-        };
-        self.board.refused(Some((refused.0.clone(), &refused.1.message)));
-        if let Some(follow) = &mut self.follow {
-            follow.refuse(refused.0, &refused.1);
-        }
-    }
-
-    fn taken(&mut self, candidate: Candidate) {
-        self.board.refused(None);
-        if let Some(follow) = &mut self.follow {
-            follow.take(candidate);
-        }
-    }
-
-    /// A run may still be busy with files of an older revision.
-    fn prune(&mut self) {
-        if !self.env.runs.is_running() {
-            self.follow.iter_mut().for_each(Follow::prune);
-        }
     }
 
     fn go_over_to(&mut self, config: Config) -> Result<Changes, Vec<Diagnostic>> {
@@ -459,33 +392,12 @@ impl Agent<'_> {
             }
         }
     }
-
-    /// Follows what the config says from now on.
-    fn follow_on(&mut self, agent: &AgentFile) {
-        match (&agent.git, &mut self.follow) {
-            (Some(settings), Some(follow)) => follow.set(settings),
-            (None, Some(_)) => {
-                tracing::info!("no repository is followed any more");
-                self.follow = None;
-            }
-            (Some(_), None) => tracing::warn!("`git` counts from the next start"),
-            (None, None) => {}
-        }
-    }
 }
 
 /// What whoever asks over the socket wants done; never anything where there is none.
 async fn ordered(control: &mut Option<Control>) -> Order {
     match control {
         Some(control) => control.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// What the next look shows; never anything where no repository is followed.
-async fn seen(follow: &mut Option<Follow>) -> Looked {
-    match follow {
-        Some(follow) => follow.seen().await,
         None => std::future::pending().await,
     }
 }

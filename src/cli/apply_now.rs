@@ -36,7 +36,7 @@ pub struct Args {
 
 pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
     let (tags, skip_tags) = (args.tags.clone(), args.skip_tags.clone());
-    let asked = args.at.ask(&Ask::ApplyNow { wait: !args.no_wait, tags, skip_tags }, shell);
+    let asked = args.at.ask(&Ask::ApplyNow { wait: !args.no_wait, tags, skip_tags });
     match (asked, args.output) {
         (Ok(Reply::Accepted), Output::Text) => shell.print("a run will begin\n"),
         (Ok(Reply::Accepted), Output::Json) => shell.print_json(&json!({"accepted": true})),

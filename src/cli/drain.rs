@@ -30,7 +30,7 @@ fn period(text: &str) -> Result<Period, String> {
 
 pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
     let timeout_seconds = args.timeout.map(|period| period.0.as_secs_f64());
-    match args.at.ask(&Ask::Drain { timeout_seconds }, shell) {
+    match args.at.ask(&Ask::Drain { timeout_seconds }) {
         Ok(Reply::Drained { delivered: true }) => shell.print("everything was delivered\n"),
         Ok(Reply::Drained { delivered: false }) => {
             shell.fail("not everything was delivered in time; the rest is read again")

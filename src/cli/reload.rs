@@ -24,7 +24,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
-    match (args.at.ask(&Ask::Reload, shell), args.output) {
+    match (args.at.ask(&Ask::Reload), args.output) {
         (Ok(Reply::Taken { kept, started, stopped }), Output::Text) => {
             shell.print(&format!("taken: {kept} kept, {started} started, {stopped} stopped\n"))
         }

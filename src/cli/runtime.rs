@@ -117,4 +117,12 @@ impl Signals {
             _ = self.hangup.recv() => Told::Reload,
         }
     }
+
+    /// Waits to be told to stop. Whatever else is told meanwhile is told by [`Self::next`] then.
+    pub(super) async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

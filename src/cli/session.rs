@@ -14,6 +14,7 @@ use crate::event::secret::Masker;
 use crate::event::task::SharedTaskSet;
 use crate::event::tree::Node;
 use crate::expr::jinja::Engine;
+use crate::host::brief::Programs;
 use crate::host::core_dump;
 use crate::host::facts::Facts;
 use crate::host::roots::Roots;
@@ -38,6 +39,8 @@ pub(super) struct Session {
     paths: Vec<PathBuf>,
     /// The host that the config is read for, where it is not this one.
     elsewhere: Option<Elsewhere>,
+    /// What runs for the sake of a config, and ends with it.
+    programs: Programs,
 }
 
 impl Session {
@@ -45,7 +48,7 @@ impl Session {
     pub(super) fn new(paths: &[PathBuf]) -> Self {
         let paths = if paths.is_empty() { vec![standard_config()] } else { paths.to_vec() };
         let (engine, facts) = (Arc::new(Engine::new()), Arc::new(Facts::new(Roots::live())));
-        Self { engine, facts, paths, elsewhere: None }
+        Self { engine, facts, paths, elsewhere: None, programs: Programs::default() }
     }
 
     /// The same for another host, where one is meant.
@@ -59,6 +62,11 @@ impl Session {
     /// The facts that were asked for and are not those of the host that is meant.
     pub(super) fn note_facts(&self) -> Option<Diagnostic> {
         self.elsewhere.as_ref().and_then(|other| other.note_facts(&self.facts))
+    }
+
+    /// Ends the programs that are being asked for secrets: nobody waits for what they say any more.
+    pub(super) fn end_programs(&self) {
+        self.programs.end();
     }
 
     /// Where the config is.
@@ -128,9 +136,39 @@ impl Session {
             naming: Naming::OfConfig,
             groups: Vec::new(),
             secret_places: Places { environment: secret, credentials: None, files: Vec::new() },
+            programs: self.programs.clone(),
             masker: Masker::default(),
         };
         load(&self.paths, None, &surroundings)
+    }
+
+    /// Reads the config as it is here, and asks nobody for a secret: each has a stand-in.
+    pub(super) fn load_without_secrets(&self) -> Result<Config, Vec<Diagnostic>> {
+        let secret = |name: &str| Some(Elsewhere::secret(name));
+        let surroundings = Surroundings {
+            secret_places: Places { environment: &secret, credentials: None, files: Vec::new() },
+            ..self.surroundings(&secret, &Masker::default())
+        };
+        load(&self.paths, None, &surroundings)
+    }
+
+    /// This host, with the places of secrets that it has.
+    fn surroundings<'s>(
+        &self,
+        environment: &'s dyn Fn(&str) -> Option<String>,
+        masker: &Masker,
+    ) -> Surroundings<'s> {
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        Surroundings {
+            engine: Arc::clone(&self.engine),
+            facts: Arc::new(self.facts.again()),
+            host: self.hostname(),
+            naming: Naming::OfConfig,
+            groups: Vec::new(),
+            secret_places: Places::standard(environment, home.as_deref()),
+            programs: self.programs.clone(),
+            masker: masker.clone(),
+        }
     }
 
     fn load_with(
@@ -142,17 +180,7 @@ impl Session {
             return self.load_on(other, masker, load);
         }
         let environment = |name: &str| std::env::var(name).ok();
-        let home = std::env::var_os("HOME").map(PathBuf::from);
-        let surroundings = Surroundings {
-            engine: Arc::clone(&self.engine),
-            facts: Arc::new(self.facts.again()),
-            host: self.hostname(),
-            naming: Naming::OfConfig,
-            groups: Vec::new(),
-            secret_places: Places::standard(&environment, home.as_deref()),
-            masker: masker.clone(),
-        };
-        let config = load(&surroundings)?;
+        let config = load(&self.surroundings(&environment, masker))?;
         let login = config.agent.git.as_ref().and_then(|git| git.auth.as_ref());
         if (!config.secrets.is_empty() || login.is_some())
             && let Err(error) = core_dump::forbid()
@@ -180,6 +208,7 @@ impl Session {
             naming: Naming::Given,
             groups: other.groups.clone(),
             secret_places: Places { environment: &secret, credentials: None, files: Vec::new() },
+            programs: self.programs.clone(),
             masker: masker.clone(),
         };
         let mut config = load(&surroundings)?;

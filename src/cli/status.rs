@@ -34,7 +34,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
-    let status = match args.at.ask(&Ask::Status, shell) {
+    let status = match args.at.ask(&Ask::Status) {
         Ok(Reply::Status(status)) => status,
         Ok(other) => return complain(&Lost::unlike(&other), args.output, shell),
         Err(lost) => return complain(&lost, args.output, shell),

@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args, shell: &mut Shell) -> Exit {
 }
 
 fn look(args: &Args, shell: &mut Shell) -> Result<Exit, Lost> {
-    let mut questions = args.at.connect(shell)?;
+    let mut questions = args.at.connect()?;
     let (component, condition) = (args.component.clone(), args.condition.clone());
     questions.ask(&Ask::Tap { component, input: args.input, condition })?;
     let mut left = args.limit.unwrap_or(u64::MAX);

@@ -49,7 +49,7 @@ fn watch(args: &Args, shell: &mut Shell) -> Result<Exit, Lost> {
     let no_color = std::env::var("NO_COLOR").ok();
     let colour = Colour::choose(&io::stdout(), no_color.as_deref());
     let is_live = io::stdout().is_terminal() && !args.once;
-    let mut questions = args.at.connect(shell)?;
+    let mut questions = args.at.connect()?;
     let mut before = status(&mut questions)?;
     loop {
         std::thread::sleep(EVERY);

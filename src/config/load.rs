@@ -24,6 +24,7 @@ use crate::event::task::SharedTaskSet;
 use crate::event::tree::{Node, Value};
 use crate::expr::jinja::Engine;
 use crate::expr::scope::{Scope, Vars};
+use crate::host::brief::Programs;
 use crate::host::facts::{Facts, facts_value};
 use crate::topology::graph::Graph;
 use serde::de::DeserializeOwned;
@@ -45,6 +46,8 @@ pub struct Surroundings<'a> {
     pub groups: Vec<String>,
     /// Where secrets are looked up.
     pub secret_places: Places<'a>,
+    /// Whatever runs so that it tells secrets is one of these.
+    pub programs: Programs,
     /// Learns the secrets before anything is made of them.
     pub masker: Masker,
 }
@@ -196,7 +199,9 @@ impl Loading<'_> {
             .with_fixed("host", host(&self.surroundings.host));
         // The host's name comes first: what is for which host may depend on it.
         let agent_node = self.merged(&mut found, FileKind::Agent, &scope);
-        self.further = agent_node.as_ref().map(Further::of).unwrap_or_default();
+        let programs = || self.surroundings.programs.clone();
+        let further = agent_node.as_ref().map(|agent| Further::of(agent, programs()));
+        self.further = further.unwrap_or_default();
         let named = agent_node.as_ref().and_then(|node| self.host(node, &scope));
         let named = named.filter(|_| self.surroundings.naming == Naming::OfConfig);
         let host_name = named.unwrap_or_else(|| self.surroundings.host.clone());

@@ -4,7 +4,7 @@ use super::secrets_file::{self, Named};
 use crate::event::fault::Diagnostic;
 use crate::event::secret::SecretText;
 use crate::event::tree::{Node, Span};
-use crate::host::brief::{self, End};
+use crate::host::brief::{End, Programs};
 use crate::host::program::Program;
 use crate::topology::settings::Period;
 use schemars::JsonSchema;
@@ -45,12 +45,13 @@ pub struct SecretPlace {
 pub(super) struct Further {
     places: Vec<(SecretPlace, Option<Span>)>,
     told: Vec<OnceCell<Result<Vec<Named>, Diagnostic>>>,
+    programs: Programs,
 }
 
 impl Further {
     /// Those of the agent's own file, as far as they can be read: what is wrong with them is told
-    /// with the rest of it.
-    pub(super) fn of(agent: &Node) -> Self {
+    /// with the rest of it. What they run is one of `programs`.
+    pub(super) fn of(agent: &Node, programs: Programs) -> Self {
         let items = agent.get("secrets").and_then(Node::as_list).unwrap_or_default();
         let place = |node: &Node| {
             let place: SecretPlace = crate::event::de::from_node(node, "this place").ok()?;
@@ -58,7 +59,7 @@ impl Further {
         };
         let places: Vec<_> = items.iter().filter_map(place).collect();
         let told = places.iter().map(|_| OnceCell::new()).collect();
-        Self { places, told }
+        Self { places, told, programs }
     }
 
     /// The secret of this name, with the place that has it.
@@ -81,7 +82,9 @@ impl Further {
 
     fn told(&self) -> impl Iterator<Item = (&SecretPlace, &Result<Vec<Named>, Diagnostic>)> {
         self.places.iter().zip(&self.told).map(|((place, span), told)| {
-            let ask = || place.ask().map_err(|why| Diagnostic { span: span.clone(), ..why });
+            let ask = || {
+                place.ask(&self.programs).map_err(|why| Diagnostic { span: span.clone(), ..why })
+            };
             (place, told.get_or_init(ask))
         })
     }
@@ -131,7 +134,7 @@ impl SecretPlace {
     }
 
     /// The secrets that are there. No complaint holds any part of what was told.
-    fn ask(&self) -> Result<Vec<Named>, Diagnostic> {
+    fn ask(&self, programs: &Programs) -> Result<Vec<Named>, Diagnostic> {
         let (argv, is_env) = match (&self.exec, &self.age, &self.sops, &self.identity) {
             (Some(argv), ..) => (argv.clone(), false),
             (None, Some(file), _, Some(identity)) => {
@@ -153,7 +156,8 @@ impl SecretPlace {
             (None, ..) => (Vec::new(), false),
         };
         let program = argv.first().cloned().unwrap_or_default();
-        let text = output(argv, self.timeout.map_or(TIMEOUT, |period| period.0))
+        let limit = self.timeout.map_or(TIMEOUT, |period| period.0);
+        let text = output(argv, limit, programs)
             .map_err(|why| Diagnostic::new(format!("secrets: `{program}` {why}"), None))?;
         let named = PathBuf::from(self.to_string().replace('`', ""));
         let read = match &self.age {
@@ -166,8 +170,12 @@ impl SecretPlace {
 }
 
 /// What a program prints; else why it tells nothing.
-fn output(argv: Vec<String>, limit: Duration) -> Result<Zeroizing<String>, String> {
-    let ended = brief::run(&Program::new(argv), MOST_BYTES, limit);
+fn output(
+    argv: Vec<String>,
+    limit: Duration,
+    programs: &Programs,
+) -> Result<Zeroizing<String>, String> {
+    let ended = programs.run(&Program::new(argv), MOST_BYTES, limit);
     match ended {
         Ok(End::Itself { status, text }) => {
             let text = Zeroizing::new(text);

@@ -29,7 +29,7 @@ impl LockFile {
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut file = options.open(path)?;
         match file.try_lock() {
-            Ok(()) => Self::signed(file).map(Ok),
+            Ok(()) => Ok(Ok(Self::signed(file))),
             Err(fs::TryLockError::WouldBlock) => {
                 let mut holder = String::new();
                 file.read_to_string(&mut holder)?;
@@ -40,11 +40,11 @@ impl LockFile {
         }
     }
 
-    fn signed(mut file: File) -> io::Result<Self> {
-        file.set_len(0)?;
-        file.rewind()?;
-        write!(file, "{}", std::process::id())?;
-        Ok(Self { _file: file })
+    /// Writes down whose it is. That is for people only: on a full disk it is held all the same.
+    fn signed(mut file: File) -> Self {
+        let emptied = file.set_len(0).and_then(|()| file.rewind());
+        emptied.and_then(|()| write!(file, "{}", std::process::id())).ok();
+        Self { _file: file }
     }
 }
 
@@ -60,6 +60,6 @@ impl Held {
     /// Those of the disk.
     pub fn wait(self) -> io::Result<LockFile> {
         self.file.lock()?;
-        LockFile::signed(self.file)
+        Ok(LockFile::signed(self.file))
     }
 }

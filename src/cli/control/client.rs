@@ -41,13 +41,14 @@ pub(in crate::cli) struct Questions {
 
 impl At {
     /// Where the agent keeps its state. A config that is wrong does not hide that: the agent may
-    /// well run with an older one.
-    pub(in crate::cli) fn data_dir(&self, shell: &Shell) -> PathBuf {
+    /// well run with an older one. No secret is needed for it, so nobody is asked for one: the
+    /// place that tells them may be what is broken.
+    pub(in crate::cli) fn data_dir(&self) -> PathBuf {
         if let Some(data_dir) = &self.data_dir {
             return data_dir.clone();
         }
         let session = Session::new(&self.config);
-        match session.load_at(None, &shell.masker) {
+        match session.load_without_secrets() {
             Ok(config) => data_dir(&config.agent),
             Err(_) => session
                 .paths()
@@ -73,9 +74,9 @@ impl At {
     ///
     /// # Errors
     /// Where nobody listens, or whoever asks may not.
-    pub(in crate::cli) fn connect(&self, shell: &Shell) -> Result<Questions, Lost> {
-        let place = socket::path(&self.data_dir(shell));
-        match UnixStream::connect(&place) {
+    pub(in crate::cli) fn connect(&self) -> Result<Questions, Lost> {
+        let place = socket::path(&self.data_dir());
+        match socket::connect(&place) {
             Ok(stream) => Ok(Questions { stream: BufReader::new(stream), place }),
             Err(error) => Err(match error.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
@@ -94,8 +95,8 @@ impl At {
     ///
     /// # Errors
     /// As [`Self::connect`] and [`Questions::next`].
-    pub(in crate::cli) fn ask(&self, ask: &Ask, shell: &Shell) -> Result<Reply, Lost> {
-        let mut questions = self.connect(shell)?;
+    pub(in crate::cli) fn ask(&self, ask: &Ask) -> Result<Reply, Lost> {
+        let mut questions = self.connect()?;
         questions.ask(ask)?;
         questions.next()
     }

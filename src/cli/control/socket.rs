@@ -1,9 +1,12 @@
 //! The socket itself: where it is, who may use it, and whose it is.
 
-use std::fs::{self, DirBuilder, Permissions};
+use nix::fcntl::OFlag;
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{
-    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _,
+    PermissionsExt as _,
 };
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -14,12 +17,38 @@ const NAME: &str = "control.sock";
 /// Its owner alone may ask, and root.
 const MODE: u32 = 0o600;
 
+/// The longest path that an address of a socket holds, in bytes (`sun_path` in unix(7), without the
+/// zero at its end).
+const LONGEST_ADDRESS: usize = 107;
+
 /// Who else could write there could put a socket of his own in its place.
 const LOOSE: u32 = 0o022;
 
 /// Where the agent with this data directory listens.
 pub(super) fn path(data_dir: &Path) -> PathBuf {
     data_dir.join(NAME)
+}
+
+/// Speaks to whoever listens at `path`.
+///
+/// # Errors
+/// Nobody does, or not to this user.
+pub(super) fn connect(path: &Path) -> io::Result<UnixStream> {
+    at(path, |address| UnixStream::connect(address))
+}
+
+/// Does something by an address that leads to `path`, however long that is: the kernel's name of an
+/// open directory is short.
+fn at<T>(path: &Path, work: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+    let (true, Some(directory), Some(name)) =
+        (path.as_os_str().len() > LONGEST_ADDRESS, path.parent(), path.file_name())
+    else {
+        return work(path);
+    };
+    let only_the_way = OFlag::O_PATH.union(OFlag::O_DIRECTORY);
+    let directory = File::options().read(true).custom_flags(only_the_way.bits()).open(directory)?;
+    let opened = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
+    work(&opened.join(name))
 }
 
 /// The file that stands for the socket, taken away with this value.
@@ -52,7 +81,7 @@ pub(super) fn listen(data_dir: &Path) -> io::Result<(UnixListener, SocketFile)> 
             let message = "there is a file of this name, and it is no socket";
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
         }
-        Ok(_) if UnixStream::connect(&path).is_ok() => {
+        Ok(_) if connect(&path).is_ok() => {
             let message = "another agent with the same `data_dir` listens on it";
             return Err(io::Error::new(io::ErrorKind::AddrInUse, message));
         }
@@ -65,7 +94,7 @@ pub(super) fn listen(data_dir: &Path) -> io::Result<(UnixListener, SocketFile)> 
         io::ErrorKind::NotFound => Ok(()),
         _ => Err(error),
     })?;
-    let listener = UnixListener::bind(&beside)?;
+    let listener = at(&beside, |address| UnixListener::bind(address))?;
     let placed = fs::set_permissions(&beside, Permissions::from_mode(MODE))
         .and_then(|()| fs::rename(&beside, &path));
     if let Err(error) = placed {
@@ -96,6 +125,18 @@ mod tests {
         assert_eq!(fs::read_dir(&data_dir).unwrap().count(), 1, "no litter");
         drop(again);
         assert!(!path(&data_dir).exists());
+    }
+
+    #[test]
+    fn a_directory_with_a_long_path_has_a_socket_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = dir.path().join("long".repeat(50));
+        let (_listener, file) = listen(&data_dir).unwrap();
+        assert!(connect(&path(&data_dir)).is_ok());
+        assert_eq!(fs::read_dir(&data_dir).unwrap().count(), 1, "no litter");
+        drop(file);
+        let kind = connect(&path(&data_dir)).unwrap_err().kind();
+        assert_eq!(kind, io::ErrorKind::NotFound);
     }
 
     #[test]

@@ -44,11 +44,11 @@ const PROGRAMS: &[(&str, &str)] = &[
 
 /// All of them, in the order in which a start would come upon what they look at.
 pub(super) fn all(at: &At, shell: &Shell) -> Vec<Finding> {
-    let data_dir = at.data_dir(shell);
+    let data_dir = at.data_dir();
     let loaded = at.load(shell);
     let mut findings = vec![config(&loaded)];
     findings.push(state(&data_dir));
-    findings.push(agent(at, shell));
+    findings.push(agent(at));
     findings.extend(secrets());
     findings.push(inotify());
     findings.push(time());
@@ -106,8 +106,8 @@ fn is_writable(dir: &Path) -> std::io::Result<()> {
     fs::remove_file(path)
 }
 
-fn agent(at: &At, shell: &Shell) -> Finding {
-    match at.connect(shell) {
+fn agent(at: &At) -> Finding {
+    match at.connect() {
         Ok(_) => Finding::new("socket", Verdict::Ok, "an agent runs and answers"),
         Err(Lost::NotRunning(place)) => {
             let message = format!("{}: no agent runs", place.display());

@@ -150,6 +150,12 @@ impl Store {
                 ["heads", "tags"].map(|kind| format!("+refs/{kind}/*:{ALL}/{kind}/*")).to_vec()
             }
         };
+        if let Address::Local(path) = &settings.url
+            && let Err(error) = path.read_dir()
+        {
+            let message = format!("there is no repository at `{}`: {error}", path.display());
+            return Err(Failure::new(Reason::Fetch, message));
+        }
         let line = Line::to(settings, deadline).map_err(|why| Failure::new(Reason::Fetch, why))?;
         if let Some(line) = line {
             line.use_next();

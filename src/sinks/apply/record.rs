@@ -43,6 +43,7 @@ pub fn run_recorded(
     let inputs = &Inputs { pending, ..inputs.clone() };
     let mut recorder = Recorder {
         chain,
+        directory: &directory,
         host: &inputs.host,
         run: run_id(&inputs.host),
         revision: &set.revision,
@@ -50,7 +51,7 @@ pub fn run_recorded(
     };
     let mut report = run(set, &mut Machine::live(), inputs, selection, &mut recorder);
     if let Err(error) = recorder.chain.finish() {
-        report.stopped.get_or_insert(unstored(&error));
+        report.stopped.get_or_insert(unstored(&directory, &error));
     }
     Ok(report)
 }
@@ -64,8 +65,11 @@ fn run_id(host: &str) -> String {
     hex(&hash.finalize()[..8])
 }
 
-fn unstored(error: &std::io::Error) -> String {
-    format!("what was done cannot be put on record, so that nothing more is done: {error}")
+fn unstored(directory: &Path, error: &std::io::Error) -> String {
+    let place = directory.display();
+    format!(
+        "what was done cannot be put on record in `{place}`, so that nothing more is done: {error}"
+    )
 }
 
 /// What is kept of a task.
@@ -103,6 +107,8 @@ struct Record<'a> {
 /// Puts each task on record on its way to the observer behind it.
 struct Recorder<'a> {
     chain: Chain,
+    /// Where the chain is.
+    directory: &'a Path,
     host: &'a str,
     run: String,
     revision: &'a str,
@@ -168,7 +174,7 @@ impl Observer for Recorder<'_> {
             || !task.changes.is_empty()
             || !matches!(task.status, Status::Ok | Status::Skipped);
         let stored = if is_news { self.store(task) } else { Ok(()) };
-        let stored = stored.map_err(|error| unstored(&error));
+        let stored = stored.map_err(|error| unstored(self.directory, &error));
         // It is told even where it could not be stored.
         let told = self.observer.finished(task);
         stored.and(told)
