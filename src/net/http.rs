@@ -128,8 +128,16 @@ pub(super) fn unanswered(error: reqwest::Error) -> Fault {
     Fault::passing(if error.is_timeout() {
         "no answer in time".to_owned()
     } else {
-        innermost(&error)
+        advised(innermost(&error))
     })
+}
+
+/// With what to do about it, where the library's words leave that open.
+fn advised(message: String) -> String {
+    if message.ends_with("UnknownIssuer") {
+        return format!("{message}; `tls: {{ca_file: FILE}}` names an authority of your own");
+    }
+    message
 }
 
 /// The cause of all causes, which is the one that a person understands.

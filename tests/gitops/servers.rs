@@ -241,9 +241,11 @@ fn over_ssh_with_one_key_and_only_to_a_known_server() {
     fs::write(world.path("nobody"), "").unwrap();
     let said = said_with(", ssh: {key: DIR/key, known_hosts: DIR/nobody}");
     assert!(said.contains("Host key verification failed"), "{said}");
+    assert!(said.contains("ssh: {known_hosts: FILE}"), "{said}");
     ssh_key(&world, "other");
     let said = said_with(", ssh: {key: DIR/other, known_hosts: DIR/known_hosts}");
     assert!(said.contains("Permission denied"), "{said}");
+    assert!(said.contains("ssh: {key: FILE}"), "{said}");
     assert_eq!(world.word(), "");
 
     world.follow(&url, ", ssh: {key: DIR/key, known_hosts: DIR/known_hosts}");

@@ -2,7 +2,7 @@
 
 use super::settings::Settings;
 use crate::net::auth::Auth;
-use crate::net::http::{client_through, shown, unanswered};
+use crate::net::http::{client_through, parse_url, shown, unanswered};
 use bytes::{Buf as _, Bytes};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Client, Response, StatusCode, Url};
@@ -22,6 +22,8 @@ pub(super) struct Http {
     /// Who asks: shown to the server that the config names, and to no other.
     login: Option<(HeaderName, HeaderValue)>,
     home: Url,
+    /// The proxy that the config names.
+    proxy: Option<String>,
     /// Where the repository turned out to be.
     base: Arc<Mutex<Url>>,
 }
@@ -44,7 +46,9 @@ impl Http {
         });
         let base = Arc::new(Mutex::new(url.clone()));
         let login = login.transpose()?;
-        Ok(Self { runtime: Arc::new(runtime), client, login, home: url, base })
+        let proxy =
+            settings.proxy.as_deref().and_then(|proxy| Some(shown(&parse_url(proxy).ok()?)));
+        Ok(Self { runtime: Arc::new(runtime), client, login, home: url, proxy, base })
     }
 
     /// What the repository has: its branches and tags. Where the server points elsewhere, all
@@ -89,7 +93,13 @@ impl Http {
             }
             _ => request,
         };
-        request.send().await.map_err(|error| unanswered(error).message)
+        request.send().await.map_err(|error| {
+            let (is_connect, message) = (error.is_connect(), unanswered(error).message);
+            match &self.proxy {
+                Some(proxy) if is_connect => format!("by the proxy {proxy}: {message}"),
+                _ => message,
+            }
+        })
     }
 
     /// Whether this is what was asked for, and not a page that says something else.

@@ -47,6 +47,24 @@ fn quoted(path: &Path) -> String {
     format!("\"{}\"", path.display().to_string().replace('%', "%%"))
 }
 
+/// What to do about what `ssh` says, where that is in the settings.
+pub(super) fn advice(said: &str) -> Option<&'static str> {
+    const ADVICE: [(&str, &str); 3] = [
+        (
+            "HOST IDENTIFICATION HAS CHANGED",
+            "the server shows another key than the known one: ask whoever keeps it before you put \
+             the new one into the file of known hosts",
+        ),
+        (
+            "Host key verification failed",
+            "`ssh: {known_hosts: FILE}` names a file with the server's key, as somebody you trust \
+             gives it to you",
+        ),
+        ("Permission denied (", "`ssh: {key: FILE}` names the key to show"),
+    ];
+    ADVICE.iter().find(|(words, _)| said.contains(words)).map(|(_, advice)| *advice)
+}
+
 pub(super) fn open(argv: &[String], deadline: Instant) -> Result<Dialogue, String> {
     Dialogue::start(argv, deadline).map_err(|error| format!("`ssh` cannot be run: {error}"))
 }

@@ -3,8 +3,8 @@
 use super::failure::{Failure, Reason, tame};
 use super::line::{Line, SCHEME};
 use super::settings::{Reference, Settings};
-use super::signature;
 use super::{address::Address, checkout};
+use super::{signature, ssh};
 use git2::{
     AutotagOption, Commit, ErrorClass, ErrorCode, FetchOptions, ObjectType, Oid, RemoteCallbacks,
     Repository, RepositoryInitOptions,
@@ -338,7 +338,13 @@ fn of_fetch(settings: &Settings, error: &git2::Error) -> Failure {
         ErrorClass::Os | ErrorClass::Repository | ErrorClass::Reference if !is_local => {
             of_store(error)
         }
-        _ => Failure::new(Reason::Fetch, tame(error.message())),
+        _ => {
+            let message = tame(error.message());
+            let is_ssh = matches!(settings.url, Address::Ssh { .. });
+            let advice = is_ssh.then(|| ssh::advice(&message)).flatten();
+            let advised = advice.map(|advice| format!("{message} ({advice})"));
+            Failure::new(Reason::Fetch, advised.unwrap_or(message))
+        }
     }
 }
 
