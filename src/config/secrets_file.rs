@@ -39,8 +39,9 @@ pub(super) fn read(path: &Path) -> Result<Vec<Named>, Box<Diagnostic>> {
         }
         Err(error) => return Err(unreadable(error)),
     };
-    check(path, &file.metadata().map_err(unreadable)?, OTHERS)?;
-    let mut bytes = Zeroizing::new(Vec::new());
+    let metadata = file.metadata().map_err(unreadable)?;
+    check(path, &metadata, OTHERS)?;
+    let mut bytes = room(&metadata);
     Read::by_ref(&mut file).take(LARGEST_FILE_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
     let Ok(text) = std::str::from_utf8(&bytes) else {
         return Err(plain(format!("`{name}` is not UTF-8")));
@@ -51,6 +52,13 @@ pub(super) fn read(path: &Path) -> Result<Vec<Named>, Box<Diagnostic>> {
     } else {
         from_yaml(path, text)
     }
+}
+
+/// Room for a whole file and a little more: where it had to grow, or to look whether it has to, a
+/// part of what was read would stay elsewhere in memory.
+fn room(metadata: &Metadata) -> Zeroizing<Vec<u8>> {
+    let bytes = metadata.len().min(LARGEST_FILE_BYTES) + 64;
+    Zeroizing::new(Vec::with_capacity(usize::try_from(bytes).unwrap_or_default()))
 }
 
 /// Refuses a file that others have any access to; one that is not there too.
@@ -101,7 +109,7 @@ pub(super) fn credential(path: &Path) -> Result<Option<SecretText>, Box<Diagnost
         other => other.map_err(|error| plain(format!("cannot be read: {error}")))?,
     };
     check(path, &metadata, WRITERS | OF_ALL)?;
-    let mut bytes = Zeroizing::new(Vec::new());
+    let mut bytes = room(&metadata);
     let file = File::open(path).map_err(|error| plain(format!("cannot be read: {error}")))?;
     let read = file.take(LARGEST_FILE_BYTES).read_to_end(&mut bytes);
     read.map_err(|error| plain(format!("cannot be read: {error}")))?;

@@ -27,6 +27,7 @@ mod recap;
 pub mod record;
 pub mod report;
 mod selection;
+mod shorten;
 mod sink;
 pub mod tasks;
 mod turn;

@@ -8,6 +8,7 @@ use super::part::{ChangedBy, Due, Left, TaskKey, in_words, refers_to};
 use super::recap;
 use super::record::run_recorded;
 use super::report::{Report, Status, TaskReport};
+use super::shorten::shorten;
 use crate::event::Batch;
 use crate::event::ack::{Ack, Outcome};
 use crate::event::secret::Masker;
@@ -317,7 +318,8 @@ impl Observer for Journal {
     fn finished(&mut self, task: &TaskReport) -> Result<(), String> {
         let name = task.name.as_str();
         let (module, place) = (task.module.as_str(), task.place.as_deref());
-        let message = task.message.as_deref();
+        let message = task.message.as_deref().map(|message| shorten(message, &self.masker));
+        let message = message.as_deref();
         let watched = task.watched.as_ref();
         let changed_by = watched.and_then(|watched| in_words(self.changed_by(&watched.key)));
         let changed_by = changed_by.as_deref();
@@ -330,6 +332,7 @@ impl Observer for Journal {
                 let changes: Vec<&str> =
                     task.changes.iter().map(|change| change.summary.as_str()).collect();
                 let changes = changes.join("; ");
+                let changes = &*shorten(&changes, &self.masker);
                 tracing::info!(name, module, place, changes, changed_by, "task changed the host");
             }
             _ => {}
