@@ -181,7 +181,7 @@ impl Desk {
         let names = known.components.iter().map(|listed| listed.name.as_str());
         if !names.clone().any(|known| known == name) {
             let near = nearest(name, names).map(|near| format!("; did you mean `{near}`?"));
-            let near = near.unwrap_or_default();
+            let near = near.unwrap_or_else(|| "; `driftless status` lists them".to_owned());
             return Err(format!("there is no component `{name}`{near}"));
         }
         let (show, listed) = (Show::new(condition, &self.env)?, known.components.iter());

@@ -42,7 +42,9 @@ impl Chain {
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut file = options.open(&path)?;
         let end = End::of(&mut file)?;
-        file.set_len(end.bytes)?;
+        if end.torn_bytes > 0 {
+            file.set_len(end.bytes)?;
+        }
         file.seek(SeekFrom::End(0))?;
         let before = match end.line {
             Some(line) => Some((path, line)),
@@ -174,7 +176,8 @@ struct End {
 impl End {
     /// Reads backwards, so that a long file costs no more than a short one.
     fn of(file: &mut File) -> io::Result<Self> {
-        const STEP_BYTES: u64 = 64 << 10;
+        // A record is shorter than this, but for those with a long diff.
+        const STEP_BYTES: u64 = 4 << 10;
         let length = file.seek(SeekFrom::End(0))?;
         let mut begin = length;
         let mut tail = Vec::new();
