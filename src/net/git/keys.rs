@@ -15,7 +15,7 @@ const LONGEST_BYTES: u64 = 4 << 20;
 /// What stands before keys that are written as text, which `gpgv` does not read.
 const ARMOR: &[u8] = b"-----BEGIN PGP PUBLIC KEY BLOCK-----";
 
-/// What a keybox, GnuPG's own form of a keyring, has after eight bytes.
+/// What a keybox, which is another form of a keyring, has after eight bytes.
 const KEYBOX: &[u8] = b"KBXf";
 
 /// What the files hold.
