@@ -143,7 +143,7 @@ const SCRIPT: &str = r"
     cd /srv/config
     export OUTPUT_DIR=/tmp/output HOME=/root LANG=C.UTF-8
     code=0
-    timeout 120 /share/driftless apply /srv/config --output json ARGS || code=$?
+    timeout 300 /share/driftless apply /srv/config --output json ARGS || code=$?
     # What was cut off has held nothing that it did not come to.
     [ $code != 124 ] || echo CUT-OFF
 ";

@@ -121,11 +121,14 @@ impl AptGet<'_> {
                 words.push(flag.to_owned());
             }
         }
-        for (name, flag) in [
-            ("autoremove", "--auto-remove"),
-            ("fail_on_autoremove", "--no-remove"),
-            ("only_upgrade", "--only-upgrade"),
-        ] {
+        // Some verbs know nothing of what is needed no more, and apt takes the word for a mistake.
+        let removes = !matches!(verb.first(), Some(&("autoclean" | "build-dep" | "clean")));
+        if removes && params.flag("autoremove", false) {
+            words.push("--auto-remove".to_owned());
+        }
+        for (name, flag) in
+            [("fail_on_autoremove", "--no-remove"), ("only_upgrade", "--only-upgrade")]
+        {
             if params.flag(name, false) {
                 words.push(flag.to_owned());
             }
