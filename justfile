@@ -18,6 +18,10 @@ docs:
 bench:
     cargo bench
 
+# Anew which functions the release binary has at its front (needs valgrind, takes a quarter of an hour)
+layout:
+    packaging/layout.py
+
 # The release binary: that its quick start works, and its size in bytes
 release:
     cargo build --locked --release

@@ -185,7 +185,7 @@ impl Watch {
             .collect();
         let heard: HashSet<PathBuf> =
             wanted.into_iter().filter_map(|(path, mask)| self.hears(path, mask)).collect();
-        if let Some(writers) = &self.writers {
+        if let Some(writers) = &mut self.writers {
             writers.set(told.iter().filter(|path| heard.contains(*path)).map(PathBuf::as_path));
         }
         let is_told = |(_, itself, nearest): &(_, Option<PathBuf>, Option<PathBuf>)| {

@@ -7,7 +7,7 @@ use nix::fcntl::AT_FDCWD;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::fanotify::{EventFFlags, Fanotify, FanotifyEvent, InitFlags, MarkFlags, MaskFlags};
 use nix::sys::stat::fstat;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fs;
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::AsFd as _;
@@ -68,6 +68,7 @@ type Changed = (i64, i64);
 /// Listens to directories.
 pub struct Writers {
     heard: Arc<Heard>,
+    listened_to: BTreeSet<PathBuf>,
     /// The thread ends when this is closed.
     _goes_on: PipeWriter,
 }
@@ -107,21 +108,29 @@ impl Writers {
             .name("writers".into())
             .stack_size(STACK_BYTES)
             .spawn(move || listener.listen(&ends))?;
-        Ok(Self { heard, _goes_on: goes_on })
+        Ok(Self { heard, listened_to: BTreeSet::new(), _goes_on: goes_on })
     }
 
-    /// From now on listens to what is written to the files of these directories, and to no others.
-    pub fn set<'p>(&self, directories: impl Iterator<Item = &'p Path>) {
+    /// From now on listens to what is written to the files of these directories, and to no others. Those
+    /// that it has listened to before are not let go of in between.
+    pub fn set<'p>(&mut self, directories: impl Iterator<Item = &'p Path>) {
+        let wanted: BTreeSet<PathBuf> = directories.map(Path::to_owned).collect();
         let group = &self.heard.group;
-        let none = None::<&Path>;
-        let flushed = group.mark(MarkFlags::FAN_MARK_FLUSH, MaskFlags::empty(), AT_FDCWD, none);
-        if let Err(error) = flushed {
-            tracing::debug!(%error, "fanotify still tells of directories that no task looks at");
+        let remove = MarkFlags::FAN_MARK_REMOVE | MarkFlags::FAN_MARK_ONLYDIR;
+        let let_go = |path: &PathBuf| group.mark(remove, WRITES, AT_FDCWD, Some(path.as_path()));
+        // One that is somewhere else by now cannot be named.
+        if self.listened_to.difference(&wanted).any(|path| let_go(path).is_err()) {
+            let none = None::<&Path>;
+            let flushed = group.mark(MarkFlags::FAN_MARK_FLUSH, MaskFlags::empty(), AT_FDCWD, none);
+            if let Err(error) = flushed {
+                tracing::debug!(%error, "fanotify still tells of directories that no task looks at");
+            }
         }
         let add = MarkFlags::FAN_MARK_ADD | MarkFlags::FAN_MARK_ONLYDIR;
         let mut refused = None;
-        for directory in directories {
-            if let Err(error) = group.mark(add, WRITES, AT_FDCWD, Some(directory)) {
+        // Another one may be at the same place, so that all are named again.
+        for directory in &wanted {
+            if let Err(error) = group.mark(add, WRITES, AT_FDCWD, Some(directory.as_path())) {
                 refused.get_or_insert((directory, error));
             }
         }
@@ -129,6 +138,7 @@ impl Writers {
             let directory = directory.display();
             tracing::debug!(%directory, %error, "who writes here, and maybe elsewhere, is not told");
         }
+        self.listened_to = wanted;
     }
 
     /// Who wrote last to this file, where that is known and was after `since`.
@@ -236,7 +246,7 @@ mod tests {
 
     #[test]
     fn who_wrote_last_is_told_and_own_writes_are_nobody_s() {
-        let Ok(writers) = Writers::new() else { return };
+        let Ok(mut writers) = Writers::new() else { return };
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(&path, "ours").unwrap();

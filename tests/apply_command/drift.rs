@@ -155,6 +155,8 @@ fn who_has_changed_a_file_is_named_with_its_program_and_its_user() {
     host.write("log", "first\n");
     let agent = host.agent(&[]);
     wait_until("the first run is on record", || records(&host.chain()).len() == 8);
+    host.write("follows", "by hand\n");
+    wait_until("a repair shows that the agent listens", || !repairs(&host).is_empty());
     let stranger = Stranger::writes(&host, "place/app.conf");
     wait_until("it is on record", || repairs(&host).contains(&"settings".into()));
     let sent = || records(&host.path("audit.jsonl"));
