@@ -1,11 +1,14 @@
 //! The interfaces of this host, their addresses and routes, as the kernel has them: read and changed by
 //! the messages of `linux/rtnetlink.h`.
 
+mod whole;
+
 use super::netlink::{
     CREATE, EXCLUSIVE, Netlink, REPLACE, Subject, attributes, push_attribute, text, u32_at,
 };
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+pub use whole::Whole;
 
 const NEW_LINK: u16 = 16;
 const REMOVE_LINK: u16 = 17;
@@ -100,6 +103,8 @@ pub enum Kind {
 pub enum Act {
     /// It is made.
     Make(Kind),
+    /// It is made again as it was.
+    Again(Box<Whole>),
     /// It is removed.
     Remove,
     /// It is switched on, or off.
@@ -159,6 +164,7 @@ pub fn routes(over: u32) -> io::Result<Vec<Route>> {
 pub fn change(name: &str, act: &Act) -> io::Result<()> {
     let (kind, flags, body) = match act {
         Act::Make(kind) => (NEW_LINK, CREATE | EXCLUSIVE, made(name, kind)?),
+        Act::Again(whole) => return whole.make(name),
         Act::Remove => (REMOVE_LINK, 0, link(index(name)?, 0, 0)),
         Act::Switch { on } => (NEW_LINK, 0, link(index(name)?, u32::from(*on), UP)),
         Act::Mtu(bytes) => (NEW_LINK, 0, with(link(index(name)?, 0, 0), 4, &bytes.to_ne_bytes())),

@@ -1,10 +1,12 @@
 # A repository with what targets install, since none can be fetched: the names and versions are those
 # that they ask for, and there is next to nothing in the packages.
 mkdir -p /srv/stock; cd /srv/stock
+# stock NAME VERSION [ARCHITECTURE [FIELD]...]
 stock() {
-  local name=$1 version=$2
+  local name=$1 version=$2 arch=${3:-all}
   mkdir -p p/DEBIAN p/usr/share/doc/$name
-  printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: t <t@t>\nDescription: t\n' $name $version >p/DEBIAN/control
+  printf 'Package: %s\nVersion: %s\nArchitecture: %s\nMaintainer: t <t@t>\nDescription: t\n' $name $version $arch >p/DEBIAN/control
+  [ $# -lt 4 ] || printf '%s\n' "${@:4}" >>p/DEBIAN/control
   case $name in
   hello)
     mkdir -p p/usr/bin
@@ -46,8 +48,21 @@ END
   libfaketime)
     mkdir -p p/usr/lib/faketime
     : >p/usr/lib/faketime/libfaketime.so.1;;
+  unscd)
+    # It is at work as long as a file says so.
+    mkdir -p p/etc/init.d
+    cat >p/etc/init.d/unscd <<'END'
+#!/bin/sh
+case $1 in
+start) : >/run/unscd;;
+stop) rm -f /run/unscd;;
+status) [ -e /run/unscd ] || exit 3;;
+esac
+END
+    printf '#!/bin/sh\ninvoke-rc.d unscd start\n' >p/DEBIAN/postinst
+    chmod 755 p/etc/init.d/unscd p/DEBIAN/postinst;;
   esac
-  dpkg-deb --root-owner-group -Znone -b p ${name}_${version//:/%3a}_all.deb >/dev/null
+  dpkg-deb --root-owner-group -Znone -b p ${name}_${version//:/%3a}_$arch.deb >/dev/null
   rm -r p
 }
 stock hello 2.10-3
@@ -55,12 +70,18 @@ stock equivs 2.3.1
 for name in at cron debconf-utils libfaketime libfile-fcntllock-perl python3-apt python3-debian python3-rpm rolldice; do
   stock $name 99
 done
+MORE
 : >Packages
 for file in *.deb; do
   dpkg-deb -f $file
   printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' $file $(stat -c %s $file) $(sha256sum $file | cut -d' ' -f1)
 done >>Packages
+# Reading all manuals anew takes longer than all else.
+[ ! -e /var/lib/dpkg/info/man-db.postinst ] || printf '#!/bin/sh\n' >/var/lib/dpkg/info/man-db.postinst
 rm -rf /etc/apt/sources.list.d /etc/apt/preferences.d /etc/apt/apt.conf.d
 mkdir -p /var/lib/apt/lists/partial /etc/apt/apt.conf.d /etc/apt/sources.list.d /etc/apt/preferences.d
-echo 'deb [trusted=yes] file:/srv/stock ./' >/etc/apt/sources.list
+echo 'deb [trusted=yes] copy:/srv/stock ./' >/etc/apt/sources.list
+[ ! -e Sources ] || echo 'deb-src [trusted=yes] copy:/srv/stock ./' >>/etc/apt/sources.list
 apt-get -q update >&2
+# They are old enough for a target that fetches them anew.
+touch -d '1 hour ago' /var/lib/apt/lists

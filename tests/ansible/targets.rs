@@ -5,6 +5,7 @@ use crate::fetched::fetched;
 use crate::installed::has;
 use crate::listed::listed;
 use crate::playbooks::{PLAYBOOKS, Playbook};
+use crate::skip::skipped;
 use crate::stand_in::Files;
 use crate::throwaway;
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,11 +92,9 @@ const TARGETS: &[&str] = &[
     "yaml_parsing",
 ];
 
-/// Those about packages, which get a repository of what they install. `apt` is not among them: it tries
-/// again and again to fetch what only the network has, packages for other machines and sources; nor is
-/// `pip`, which builds packages with what only the network has, and takes minutes to make environments.
+/// Those about packages, which get a repository of what they install.
 const OF_PACKAGES: &[&str] =
-    &["deb822_repository", "debconf", "dpkg_selections", "package", "package_facts"];
+    &["apt", "deb822_repository", "debconf", "dpkg_selections", "package", "package_facts", "pip"];
 
 /// Those about services, which get a systemd that is at work.
 const OF_SERVICES: &[&str] = &[CRON, "hostname", "service", "systemd"];
@@ -104,18 +103,21 @@ const OF_SERVICES: &[&str] = &[CRON, "hostname", "service", "systemd"];
 const CRON: &str = "cron";
 
 /// Roles that targets depend on.
-const SETUP: [&str; 7] = [
+const SETUP: [&str; 8] = [
     "prepare_tests",
     "setup_cron",
     "setup_deb_repo",
     "setup_gnutar",
     "setup_nobody",
+    "setup_remote_constraints",
     "setup_remote_tmp_dir",
     "setup_test_user",
 ];
 
-/// What `OF_PACKAGES` install.
+/// What `OF_PACKAGES` install, what the target `apt` does beside, and what `pip` does.
 const STOCK: &str = include_str!("stock.sh");
+const STOCK_OF_APT: &str = include_str!("stock_apt.sh");
+const STOCK_OF_PIP: &str = include_str!("stock_pip.sh");
 
 /// What Ansible's own test runner supplies: names of the host, a directory, and Python, whose place
 /// some tasks ask for.
@@ -127,6 +129,8 @@ const PLAY: &str = "
     ansible_python_interpreter: /usr/bin/python3
     ansible_python: {executable: /usr/bin/python3, version: {major: 3, minor: 11}}
     ansible_fips: false
+  module_defaults:
+    apt: {update_cache_retry_max_delay: 0} # what refuses is asked again at once
   roles: [TARGET]
 ";
 
@@ -138,7 +142,10 @@ const SCRIPT: &str = r"
     STOCK
     cd /srv/config
     export OUTPUT_DIR=/tmp/output HOME=/root LANG=C.UTF-8
-    timeout 120 /share/driftless apply /srv/config --output json ARGS || true
+    code=0
+    timeout 300 /share/driftless apply /srv/config --output json ARGS || code=$?
+    # What was cut off has held nothing that it did not come to.
+    [ $code != 124 ] || echo CUT-OFF
 ";
 
 /// What is run.
@@ -166,7 +173,8 @@ struct Outcome {
 fn the_targets_of_ansible_hold_but_for_what_is_listed() {
     let Some(targets) = fetched("ansible-targets", ".") else { return };
     // What the targets themselves run; without it more would fail than is listed.
-    if !["getfacl", "iptables", "python3", "ssh-keygen", "zip"].into_iter().all(has) {
+    let programs = ["getfacl", "git", "iptables", "openssl", "python3", "ssh-keygen", "zip"];
+    if !programs.into_iter().all(has) || !has_pip() {
         return;
     }
     let roles = TARGETS.iter().map(|target| Subject::Role(target));
@@ -191,6 +199,18 @@ fn the_targets_of_ansible_hold_but_for_what_is_listed() {
         return;
     }
     judge(&outcomes);
+}
+
+/// Whether the host's own Python has what its packages are built with.
+fn has_pip() -> bool {
+    let load = "from importlib.util import find_spec
+assert all(find_spec(it) for it in ['ensurepip', 'pip', 'setuptools', 'venv', 'wheel'])";
+    let found = Command::new("/usr/bin/python3").args(["-c", load]).output();
+    let has = found.is_ok_and(|output| output.status.success());
+    if !has {
+        skipped("Debian packages python3-pip, python3-setuptools, python3-venv, python3-wheel");
+    }
+    has
 }
 
 fn judge(outcomes: &[(Subject, Outcome)]) {
@@ -278,10 +298,12 @@ fn run(targets: &Path, subject: Subject) -> Option<Outcome> {
         fs::copy(env!("CARGO_BIN_EXE_driftless"), &program).unwrap();
     }
     let stock = match subject {
-        Subject::WithPackages(_) | Subject::WithServices(CRON) => STOCK,
-        _ => "",
+        Subject::WithPackages("apt") => STOCK.replace("MORE", STOCK_OF_APT),
+        Subject::WithPackages("pip") => STOCK_OF_PIP.to_owned(),
+        Subject::WithPackages(_) | Subject::WithServices(CRON) => STOCK.replace("MORE", ""),
+        _ => String::new(),
     };
-    let script = SCRIPT.replace("STOCK", stock).replace("ARGS", &subject.args());
+    let script = SCRIPT.replace("STOCK", &stock).replace("ARGS", &subject.args());
     let told = match subject {
         Subject::WithServices(_) => booted::run(&script, share.path())?,
         _ => {
@@ -289,6 +311,7 @@ fn run(targets: &Path, subject: Subject) -> Option<Outcome> {
             String::from_utf8_lossy(&output.stdout).into_owned()
         }
     };
+    assert!(!told.contains("CUT-OFF\n"), "{} took too long", subject.shown());
     let mut held = 0;
     for line in told.lines() {
         let Ok(report) = serde_json::from_str::<serde_json::Value>(line) else { continue };

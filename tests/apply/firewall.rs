@@ -363,6 +363,42 @@ fn what_a_block_has_done_to_interfaces_is_taken_back_message_by_message() {
 }
 
 #[test]
+fn an_interface_that_a_block_has_removed_is_made_again_with_all_it_had() {
+    if !has("ip") {
+        return;
+    }
+    let list = "  - block:
+      - rollback: true
+        block:
+          - interface: {name: t0, state: absent}
+          - interface: {name: old.7, state: absent}
+          - fail: {msg: no}
+    rescue: [{debug: {msg: all is as it was}}]
+  - interface: {name: old, state: absent}
+";
+    let prepare = "ip link add old type veth peer t1 && ip link set old up && ip link set t1 up && ip link add t0 type bridge && ip link set t1 master t0 && ip link set t0 mtu 1400 up && ip addr add 10.6.0.2/24 dev t0 && ip addr add 10.6.0.3/24 dev t0 && ip route add 10.8.0.0/16 via 10.6.0.9 metric 7";
+    let vlan = "ip link add link old name old.7 type vlan id 7 && ip link set old.7 up && ip addr add 10.9.0.1/24 dev old.7";
+    if !can_have(prepare) {
+        return;
+    }
+    // Not every kernel knows VLANs.
+    let script = format!(
+        "{prepare}\n{{ {vlan}; }} 2>/dev/null || true\n{NO_IP}{NETWORK}{APPLY}{}network >/run/before\napply\nnetwork >/run/after\ndiff /run/before /run/after || true\n",
+        tasks(list)
+    );
+    let Some(said) = said_in_root(&script) else { return };
+    // The last is hardware, as far as anybody knows, and takes along what is on it.
+    let gone: Vec<_> = said.lines().filter(|line| line.starts_with('<')).collect();
+    assert!(gone.iter().all(|line| line.contains("old") || line.contains("t1 mtu")), "{said}");
+    assert!(!said.lines().any(|line| line.starts_with('>')), "{said}");
+    for kind in ["DRY", "RUN"] {
+        let last = reports(&said, kind).last().unwrap();
+        let told = last["changes"][0]["summary"].as_str().unwrap();
+        assert!(told.ends_with("present → absent, for good: it cannot be made again"), "{told}");
+    }
+}
+
+#[test]
 fn the_kernel_and_a_dry_run_say_what_is_wrong_with_a_network() {
     if !has("ip") {
         return;

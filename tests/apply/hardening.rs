@@ -73,14 +73,18 @@ fn a_host_that_nobody_has_hardened_becomes_one_where_nothing_is_left_to_do() {
         look | diff /tmp/before - >&2
         /share/driftless apply /srv/config --output json | sed s/^/RUN\\ / || true
         look >/tmp/after
-        for program in apt-get dpkg dpkg-query debconf-set-selections mount systemctl umount useradd visudo; do
+        for program in apt-get dpkg dpkg-query debconf-set-selections getent mount systemctl umount unshare useradd visudo; do
             for directory in /usr/bin /usr/sbin; do
                 [ ! -e $directory/$program ] || printf '#!/bin/sh\\necho $0 >>/srv/started\\nexit 1\\n' >$directory/$program
             done
         done
+        # What the kernel filters only this one tells; that is asked for once.
+        nft=$(readlink -f $(command -v nft)); mv $nft $nft.real
+        printf '#!/bin/sh\\necho nft >>/srv/asked\\nexec %s.real \"$@\"\\n' $nft >$nft; chmod 755 $nft
         TIMEFORMAT='CPU %U %S'; time again
         look | diff /tmp/after - >&2
-        echo STARTED; cat /srv/started 2>/dev/null || true"
+        echo STARTED; cat /srv/started 2>/dev/null || true
+        cat /srv/asked"
     );
     let Some(said) = said_in_root_with(&script, &[&example]) else { return };
     let [dry, run, again] =
@@ -103,5 +107,5 @@ fn a_host_that_nobody_has_hardened_becomes_one_where_nothing_is_left_to_do() {
     }
     assert!(wrong.is_empty(), "{wrong}");
     assert!(run.len() > 75 && again.len() > 75, "{} tasks", run.len());
-    assert_eq!(said.split("STARTED\n").nth(1), Some(""));
+    assert_eq!(said.split("STARTED\n").nth(1), Some("nft\n"));
 }

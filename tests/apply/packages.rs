@@ -54,7 +54,7 @@ const STEPS: &[(&str, &str)] = &[
     ("apt: {name: t-user, state: absent}", "t-base 1.1 installed,t-conf 1.1 installed"),
     ("apt: {name: 't-conf', state: absent}", "t-base 1.1 installed,t-conf 1.1 config-files"),
     ("apt: {name: 't-con?', state: absent, purge: true}", "t-base 1.1 installed"),
-    ("apt: {autoremove: true}", ""),
+    ("apt: {autoremove: true, autoclean: true}", ""),
     ("apt: {name: t-some}", "t-alone 1.0 installed"),
     ("apt: {name: 't-[bu]*'}", "t-alone 1.0 installed,t-base 1.1 installed,t-user 1.1 installed"),
     (

@@ -1,5 +1,6 @@
 //! What the host is called, where it is, and whom it knows: tasks in a root to throw away.
 
+use crate::kernel::converged;
 use crate::throwaway;
 use std::fs;
 use std::path::Path;
@@ -126,4 +127,22 @@ fn what_the_kernel_and_the_zones_do_not_allow_is_foretold() {
     let expected = ["read-only file system", "no time zone `Mars/Base`", "no locale `xx_XX`"];
     let twice: Vec<&str> = expected.into_iter().flat_map(|line| [line, line]).collect();
     assert_eq!(said.lines().collect::<Vec<_>>(), twice);
+}
+
+#[test]
+fn a_link_is_made_in_the_directory_of_a_user_who_could_exchange_it() {
+    let prepare = "mkdir -p /srv/app/releases/1 /srv/home; chown -R daemon: /srv/app /srv/home
+        touch /srv/one; ln -s one /srv/soft\n";
+    let list = "  - file: {src: /etc/hosts, dest: /srv/home/hosts, state: link}
+  - file: {src: releases/1, dest: /srv/app/current, state: link, owner: bin, mode: \"0750\"}
+  - file: {src: /srv/one, dest: /srv/soft, state: hard}
+";
+    let look = "stat -c '%N %U' /srv/home/hosts /srv/app/current; stat -c '%U %a' /srv/app/releases/1; stat -c '%F %h' /srv/soft";
+    let Some(said) = converged(prepare, list, look) else { return };
+    let expected = "'/srv/home/hosts' -> '/etc/hosts' root
+'/srv/app/current' -> 'releases/1' root
+bin 750
+regular empty file 2
+";
+    assert_eq!(said, expected);
 }

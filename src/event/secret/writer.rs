@@ -39,9 +39,11 @@ impl<W: Write> MaskingWriter<W> {
 
 impl<W: Write> Write for MaskingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let waited = self.waiting.len();
         self.waiting.extend_from_slice(bytes);
-        if let Some(newline) = memchr::memrchr(b'\n', &self.waiting) {
-            self.emit(newline + 1)?;
+        // Only in what is new: a long line comes in many small pieces.
+        if let Some(newline) = memchr::memrchr(b'\n', bytes) {
+            self.emit(waited + newline + 1)?;
         }
         if self.waiting.len() > LONGEST_LINE_BYTES {
             self.emit_decided()?;

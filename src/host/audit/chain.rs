@@ -177,7 +177,7 @@ impl End {
     /// Reads backwards, so that a long file costs no more than a short one.
     fn of(file: &mut File) -> io::Result<Self> {
         // A record is shorter than this, but for those with a long diff.
-        const STEP_BYTES: u64 = 4 << 10;
+        let mut step_bytes: u64 = 4 << 10;
         let length = file.seek(SeekFrom::End(0))?;
         let mut begin = length;
         let mut tail = Vec::new();
@@ -190,7 +190,8 @@ impl End {
                 let torn_bytes = (tail.len() - whole) as u64;
                 return Ok(Self { line, bytes: length - torn_bytes, torn_bytes });
             }
-            let from = begin.saturating_sub(STEP_BYTES);
+            let from = begin.saturating_sub(step_bytes);
+            step_bytes *= 2;
             let mut more = vec![0; usize::try_from(begin - from).unwrap_or_default()];
             file.seek(SeekFrom::Start(from))?;
             file.read_exact(&mut more)?;

@@ -126,6 +126,11 @@ impl Machine {
         key: Option<&str>,
         service: Option<&str>,
     ) -> Result<(i32, String), Fault> {
+        if let (Some(key), None) = (key, service)
+            && let Some(found) = self.account(database, key)
+        {
+            return Ok(found.map_or((2, String::new()), |line| (0, format!("{line}\n"))));
+        }
         let has_file = ["passwd", "group", "shadow", "gshadow"].contains(&database);
         let file = Path::new("/etc").join(database);
         let files = if has_file { self.foretold(&file)? } else { None };
@@ -150,6 +155,20 @@ impl Machine {
             said = lines.join("\n");
         }
         Ok((output.code(), said))
+    }
+
+    /// The line of one user or group, by name or number, without a program; `None` where only one
+    /// can tell.
+    fn account(&self, database: &str, key: &str) -> Option<Option<String>> {
+        let is_number = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit());
+        let number = if is_number { Some(key.parse().ok()?) } else { None };
+        match (database, number) {
+            ("passwd", Some(uid)) => Some(self.user_of(uid).ok()?.map(|user| user.line())),
+            ("passwd", None) => Some(self.user(key).ok()?.map(|user| user.line())),
+            ("group", Some(gid)) => Some(self.group_of(gid).ok()?.map(|group| group.line())),
+            ("group", None) => Some(self.group(key).ok()?.map(|group| group.line())),
+            _ => None,
+        }
     }
 
     /// What a dry run has foretold of `file`, else what the C library says.

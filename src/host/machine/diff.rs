@@ -2,6 +2,7 @@
 
 use super::change::{Access, Before, Change, Effect, List, Time};
 use super::passwords;
+use super::state::Means;
 use crate::host::acl::{Acl, Who, letters};
 use bytes::Bytes;
 use similar::TextDiff;
@@ -88,7 +89,11 @@ impl Change {
                 let [before, after] = [before, after].map(|value| String::from_utf8_lossy(value));
                 format!("{path}: {before} → {after}")
             }
-            Effect::State(step) => format!("{}: {} → {}", step.of, step.before, step.after),
+            Effect::State(step) => {
+                let is_final = step.back.is_none() && matches!(step.by, Means::Network { .. });
+                let end = if is_final { ", for good: it cannot be made again" } else { "" };
+                format!("{}: {} → {}{end}", step.of, step.before, step.after)
+            }
             Effect::Run { argv } => format!("run {}", argv.join(" ")),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Machine;
 use super::fault::Fault;
-use crate::host::network::{self, Address, Interface, Route};
+use crate::host::network::{self, Address, Interface, Route, Whole};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +23,11 @@ impl Machine {
     /// The routes of the main table over the interface with the number `over` as they are, likewise.
     pub fn routes(&self, over: u32) -> Result<Vec<Route>, Fault> {
         network::routes(over).map_err(|error| fault("the routes", &error))
+    }
+
+    /// All that makes up the interface with the number `index`; `None` where it could not be made again.
+    pub fn whole_interface(&self, index: u32) -> Result<Option<Whole>, Fault> {
+        Whole::read(index).map_err(|error| fault("the network interfaces", &error))
     }
 
     /// Whether this process may change the network; where the kernel shows what is changed.

@@ -122,15 +122,17 @@ impl Machine {
 
     /// Tells which packages are no longer as they were in `before`.
     pub fn note_packages(&mut self, before: &Packages, after: &Packages) -> Result<(), Fault> {
-        let mut all: BTreeMap<_, [Option<&Package>; 2]> = BTreeMap::new();
+        // By what they are called: one that is no longer for one kind of machine alone is the same.
+        let mut all: BTreeMap<String, [Option<&Package>; 2]> = BTreeMap::new();
         for (side, packages) in [before, after].into_iter().enumerate() {
             for package in &packages.all {
-                let key = (package.name.as_str(), package.architecture.as_str());
-                all.entry(key).or_default()[side] = Some(package);
+                let slot = &mut all.entry(before.called(package)).or_default()[side];
+                if slot.is_none_or(|known| !known.is_installed()) {
+                    *slot = Some(package);
+                }
             }
         }
-        for [was, is] in all.into_values().filter(|[was, is]| was != is) {
-            let Some(name) = was.or(is).map(|package| before.called(package)) else { continue };
+        for (name, [was, is]) in all.into_iter().filter(|(_, [was, is])| was != is) {
             let version = |package: Option<&Package>| {
                 package.filter(|it| it.is_installed()).map(|it| it.version.clone())
             };

@@ -100,7 +100,9 @@ impl Machine {
                 continue;
             }
             if !(trusted && is_trusted(&found)) {
-                let owner = self.user_name(found.uid);
+                let directory = if is_trusted(&found) { done.parent() } else { None };
+                let whose = directory.and_then(|it| self.lstat_resolved(it).ok().flatten());
+                let owner = self.user_name(whose.unwrap_or(found).uid);
                 return Err(Fault::new(format!(
                     "{} is a link in the hands of the user {owner}, and leads elsewhere",
                     done.display()

@@ -254,10 +254,12 @@ impl Job<'_> {
         if let Some(attempt) = about.attempt {
             turn.returned.insert("attempts".into(), attempt.into());
         }
+        // What a task tells itself, as some of Ansible's modules do, stays.
         if returns_diff
             && !no_log
             && self.module.spec.hides.is_empty()
             && turn.depends_on.is_none()
+            && !turn.returned.contains_key("diff")
             && let Some(diff) = self.difference(machine, about.path, journal)
         {
             turn.returned.insert("diff".into(), diff);

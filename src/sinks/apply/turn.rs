@@ -109,10 +109,21 @@ impl Turn {
             turn.returned.insert("rc".into(), output.code().into());
             turn.returned.insert("stdout".into(), text(&output.stdout));
             turn.returned.insert("stderr".into(), text(&output.stderr));
+            turn.tell_lines();
         }
         turn.message = Some(failure.message);
         turn.hint = failure.hint;
         turn
+    }
+
+    /// What a program said is told as lists of lines too, whichever task ran it.
+    fn tell_lines(&mut self) {
+        for (name, lines) in [("stdout", "stdout_lines"), ("stderr", "stderr_lines")] {
+            if let Some(text) = self.returned.get(name).and_then(Value::as_str) {
+                let all: Value = text.lines().map(Value::from).collect();
+                self.returned.entry(lines.to_owned()).or_insert(all);
+            }
+        }
     }
 
     pub(super) fn unknown(task: usize, message: &str) -> Self {
@@ -132,6 +143,7 @@ impl Turn {
         let mut turn = Self::new(status);
         turn.returned.insert("changed".into(), changed.into());
         turn.returned.extend(outcome.returned);
+        turn.tell_lines();
         turn.message = outcome.failed.or(outcome.message);
         turn.include = outcome.include;
         turn.vars = outcome.vars;

@@ -99,11 +99,8 @@ pub(super) fn run(
     if let Some(reason) = not_needed(params, machine)? {
         let returned = Outcome { message: Some(reason.clone()), ..Outcome::default() };
         let returned = returned.with("cmd", cmd).with("rc", 0).with("msg", reason.as_str());
-        let returned = returned.with("stdout", format!("skipped, since {reason}"));
-        let lines: Value = [format!("skipped, since {reason}")].into_iter().collect();
-        let empty: Value = Vec::<Value>::new().into();
-        let returned = returned.with("stdout_lines", lines).with("stderr", "");
-        return Ok(returned.with("stderr_lines", empty));
+        let stdout = format!("skipped, since {reason}");
+        return Ok(returned.with("stdout", stdout).with("stderr", ""));
     }
     let newline = if params.flag("stdin_add_newline", true) { "\n" } else { "" };
     let command = Command {
@@ -153,7 +150,6 @@ fn returned(output: &Output, strip: bool) -> Outcome {
         let text = String::from_utf8_lossy(bytes);
         if strip { text.trim_end_matches(['\r', '\n']).to_owned() } else { text.into_owned() }
     };
-    let lines = |text: &str| -> Value { text.lines().map(Value::from).collect() };
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     let failed = (!output.is_success()).then(|| {
         let said = if stderr.is_empty() { &stdout } else { &stderr };
@@ -164,8 +160,6 @@ fn returned(output: &Output, strip: bool) -> Outcome {
     let message = if failed.is_some() { "non-zero return code" } else { "" };
     Outcome { failed, ..Outcome::default() }
         .with("rc", output.code())
-        .with("stdout_lines", lines(&stdout))
-        .with("stderr_lines", lines(&stderr))
         .with("stdout", stdout)
         .with("stderr", stderr)
         .with("start", time(output.started))

@@ -130,7 +130,7 @@ impl Job<'_> {
             Some(_) => {}
         }
         machine.set_attributes(self.path, self.follow, &self.attributes)?;
-        self.set_times(machine, Time::Preserve)
+        self.set_times(machine, self.path, Time::Preserve)
     }
 
     fn directory(&self, machine: &mut Machine) -> Result<(), Failure> {
@@ -146,7 +146,7 @@ impl Job<'_> {
         }
         make_directories(machine, self.path, &self.attributes)?;
         machine.set_attributes(self.path, Follow::Yes, &self.attributes)?;
-        self.set_times(machine, Time::Preserve)?;
+        self.set_times(machine, self.path, Time::Preserve)?;
         if self.params.flag("recurse", false) {
             self.recurse(machine)?;
         }
@@ -209,10 +209,12 @@ impl Job<'_> {
             _ => {}
         }
         machine.symlink(self.path, &src)?;
-        let leads_somewhere = machine.stat(self.path, Follow::Yes)?.is_some();
-        if self.follow == Follow::No || leads_somewhere {
-            machine.set_attributes(self.path, self.follow, &self.attributes)?;
-            self.set_times(machine, Time::Preserve)?;
+        // What it leads to is known without following it, which may be in a directory of somebody else.
+        let target = self.path.parent().unwrap_or(Path::new("/")).join(&src);
+        let at = if self.follow == Follow::No { self.path } else { &target };
+        if machine.stat(at, self.follow)?.is_some() {
+            machine.set_attributes(at, self.follow, &self.attributes)?;
+            self.set_times(machine, at, Time::Preserve)?;
         }
         Ok(src)
     }
@@ -222,7 +224,8 @@ impl Job<'_> {
         let Some(source) = machine.stat(&src, Follow::Yes)? else {
             return Err(Failure::new(format!("{} does not exist", src.display())));
         };
-        let differs = found.filter(|found| found.inode != source.inode);
+        // A symbolic link is replaced in any case, as with Ansible: nothing is lost with it.
+        let differs = found.filter(|it| it.inode != source.inode && it.kind != FileKind::Link);
         if let Some(other) = differs
             && !self.params.flag("force", false)
         {
@@ -233,7 +236,7 @@ impl Job<'_> {
         }
         machine.hard_link(self.path, &src)?;
         machine.set_attributes(self.path, Follow::No, &self.attributes)?;
-        self.set_times(machine, Time::Preserve)
+        self.set_times(machine, self.path, Time::Preserve)
     }
 
     fn touch(&self, machine: &mut Machine) -> Result<(), Failure> {
@@ -241,13 +244,13 @@ impl Job<'_> {
             let options =
                 WriteOptions { follow: self.follow == Follow::Yes, ..WriteOptions::default() };
             machine.write_file(self.path, &Bytes::new(), &self.attributes, &options)?;
-            return self.set_times(machine, Time::Preserve);
+            return self.set_times(machine, self.path, Time::Preserve);
         }
         machine.set_attributes(self.path, self.follow, &self.attributes)?;
-        self.set_times(machine, Time::Now)
+        self.set_times(machine, self.path, Time::Now)
     }
 
-    fn set_times(&self, machine: &mut Machine, usual: Time) -> Result<(), Failure> {
+    fn set_times(&self, machine: &mut Machine, path: &Path, usual: Time) -> Result<(), Failure> {
         let time = |name: &str| -> Result<Time, Failure> {
             let format = self.params.text(&format!("{name}_format")).unwrap_or("%Y%m%d%H%M.%S");
             match self.params.text(name) {
@@ -270,6 +273,6 @@ impl Job<'_> {
             }
         };
         let (accessed, modified) = (time("access_time")?, time("modification_time")?);
-        Ok(machine.set_times(self.path, self.follow, accessed, modified)?)
+        Ok(machine.set_times(path, self.follow, accessed, modified)?)
     }
 }

@@ -13,6 +13,7 @@ use crate::host::packages::database::{Package, Packages};
 use crate::host::packages::simulation;
 use crate::sinks::apply::params::Params;
 use bytes::Bytes;
+use minijinja::Value;
 use std::path::Path;
 
 /// Which packages apt has installed only because others needed them.
@@ -53,8 +54,22 @@ pub(super) struct Done {
 impl Done {
     pub(super) fn with_message(self, outcome: Outcome) -> Outcome {
         let outcome = Outcome { failed: self.failed, unknown: self.unknown, ..outcome };
-        with_output(outcome, &self.stdout, &self.stderr)
+        let diff = Value::from_pairs([("prepared", prepared(&self.stdout))]);
+        with_output(outcome, &self.stdout, &self.stderr).with("diff", diff)
     }
+}
+
+/// What apt says of what it does: what stands between its preparations and the work.
+fn prepared(said: &str) -> String {
+    let lines: Vec<&str> = said.lines().collect();
+    let begin = lines.iter().position(|line| *line == "Reading state information...");
+    let begin = begin.map_or(0, |at| at + 1);
+    let is_sum = |line: &&str| {
+        let rest = line.trim_start_matches(|c: char| c.is_ascii_digit());
+        rest.len() < line.len() && rest.starts_with(" upgraded")
+    };
+    let end = lines.iter().position(is_sum).map_or(lines.len(), |at| at + 1);
+    lines.get(begin..end).unwrap_or_default().join("\n")
 }
 
 impl AptGet<'_> {
@@ -106,11 +121,14 @@ impl AptGet<'_> {
                 words.push(flag.to_owned());
             }
         }
-        for (name, flag) in [
-            ("autoremove", "--auto-remove"),
-            ("fail_on_autoremove", "--no-remove"),
-            ("only_upgrade", "--only-upgrade"),
-        ] {
+        // Some verbs know nothing of what is needed no more, and apt takes the word for a mistake.
+        let removes = !matches!(verb.first(), Some(&("autoclean" | "build-dep" | "clean")));
+        if removes && params.flag("autoremove", false) {
+            words.push("--auto-remove".to_owned());
+        }
+        for (name, flag) in
+            [("fail_on_autoremove", "--no-remove"), ("only_upgrade", "--only-upgrade")]
+        {
             if params.flag(name, false) {
                 words.push(flag.to_owned());
             }
@@ -291,7 +309,7 @@ impl AptGet<'_> {
     }
 
     /// Keeps packages, should what needed them go. Those that apt was just asked for it keeps by
-    /// itself.
+    /// itself. As with Ansible that is no change of its own, and a dry run says nothing of it.
     pub(super) fn keep(
         &self,
         machine: &mut Machine,
@@ -300,17 +318,13 @@ impl AptGet<'_> {
     ) -> Result<(), Failure> {
         let mut words = vec!["manual"];
         words.extend(names.iter().filter(|name| !asked.contains(name)).map(String::as_str));
-        if words.len() > 1
-            && let Ran::Done(output) = machine.run(&self.command("apt-mark", &words))?
-            && !output.is_success()
-        {
-            return Err(complaint(&output));
+        if words.len() == 1 {
+            return Ok(());
         }
-        for name in names {
-            let sides = [WHILE_NEEDED, ALWAYS].map(|side| Some(side.to_owned()));
-            machine.note_property(Path::new(AUTOMATIC), &package_property(name), KEPT, sides)?;
+        match machine.refresh(&self.command("apt-mark", &words))? {
+            Some(output) if !output.is_success() => Err(complaint(&output)),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// The names of all packages that apt knows of.

@@ -12,7 +12,6 @@ use crate::host::machine::path::Follow;
 use crate::host::packages::database::{Package, State};
 use crate::sinks::apply::params::{Kind, Param, Params, Spec};
 use apt_get::{AptGet, Done};
-use minijinja::Value;
 use names::Request;
 use std::path::Path;
 
@@ -237,7 +236,11 @@ impl Apt {
             done => done?,
         };
         let has_run = done.has_run;
-        let outcome = done.with_message(Outcome::default());
+        // Ansible tells what apt says only where it lets apt do something.
+        let outcome = match has_run {
+            true => done.with_message(Outcome::default()),
+            false => Outcome::default(),
+        };
         if outcome.failed.is_none() && !outcome.unknown {
             self.check_versions(machine, &wanted)?;
             let asked: Vec<String> = match has_run {
@@ -335,12 +338,7 @@ fn requests(names: &[String]) -> Result<Vec<Request>, Failure> {
     names.iter().map(|name| Request::read(name).map_err(Failure::new)).collect()
 }
 
-/// What a program said, as lists of lines too.
+/// What a program said.
 fn with_output(outcome: Outcome, stdout: &str, stderr: &str) -> Outcome {
-    let lines = |text: &str| -> Value { text.lines().map(Value::from).collect() };
-    outcome
-        .with("stdout", stdout)
-        .with("stderr", stderr)
-        .with("stdout_lines", lines(stdout))
-        .with("stderr_lines", lines(stderr))
+    outcome.with("stdout", stdout).with("stderr", stderr)
 }

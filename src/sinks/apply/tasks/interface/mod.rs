@@ -4,8 +4,9 @@ mod wanted;
 
 use super::{Failure, Module, Outcome, Task, TaskContext, session};
 use crate::host::machine::Machine;
+use crate::host::machine::change::Effect;
 use crate::host::machine::state::{Means, Step};
-use crate::host::network::{Act, Address, Interface as Link, Route};
+use crate::host::network::{Act, Address, Interface as Link, Route, Whole};
 use crate::sinks::apply::params::{Kind, Param, Params, Spec};
 use std::net::IpAddr;
 use std::path::Path;
@@ -56,7 +57,8 @@ impl Task for Interface {
         if state == ABSENT {
             if let Some(now) = now {
                 job.must_not_cut(machine, &now, |_| true)?;
-                job.step(machine, "", [PRESENT, ABSENT], Act::Remove, None)?;
+                let back = job.whole(machine)?.map(|whole| Act::Again(Box::new(whole)));
+                job.step(machine, "", [PRESENT, ABSENT], Act::Remove, back)?;
             }
             return Ok(outcome);
         }
@@ -126,6 +128,25 @@ impl Job<'_> {
             master: master.map(|it| it.name.clone()),
             addresses,
         }))
+    }
+
+    /// The interface as it could be made again. Of one that a dry run has made only the kind counts.
+    fn whole(&self, machine: &Machine) -> Result<Option<Whole>, Failure> {
+        let of = self.of("");
+        let made = machine.journal().iter().rev().find_map(|change| match &change.effect {
+            Effect::State(step) if step.of == of => match &step.by {
+                Means::Network { act: Act::Make(kind), .. } => Some(kind.clone()),
+                _ => None,
+            },
+            _ => None,
+        });
+        if let (Some(kind), Some(_)) = (made, machine.foretold_state(&of)) {
+            return Ok(Some(Whole::new(kind)));
+        }
+        match machine.interfaces()?.iter().find(|it| it.is_called(self.name)) {
+            Some(link) => Ok(machine.whole_interface(link.index)?),
+            None => Ok(None),
+        }
     }
 
     fn make(&self, machine: &mut Machine) -> Result<Now, Failure> {

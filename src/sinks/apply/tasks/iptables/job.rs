@@ -180,7 +180,8 @@ impl Job<'_> {
         }
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let rules: Vec<&str> = said.lines().filter(|line| line.starts_with("-A ")).collect();
-        if rules.is_empty() && !machine.foretells_state_of(&self.of("rule ")) {
+        let of_rules = chain.map_or("rule ".to_owned(), |chain| format!("rule {chain} "));
+        if rules.is_empty() && !machine.foretells_state_of(&self.of(&of_rules)) {
             return Ok(());
         }
         let argv = self.argv("-F", chain, &[]);

@@ -7,6 +7,7 @@ use crate::event::fault::Diagnostic;
 use crate::host::machine::Machine;
 use crate::host::machine::command::{Command, Output};
 use crate::host::machine::mode::Mode;
+use crate::host::machine::path::Follow;
 use crate::host::machine::state::Transition;
 use crate::host::machine::write::{Attributes, WriteOptions};
 use crate::sinks::apply::params::{Kind, Param, Params, Spec};
@@ -30,7 +31,8 @@ pub(super) static MODULE: Module = Module {
             .says("Whether the table is there; `present` where not given."),
         Param::new("path", Kind::Path).says(
             "The file that has it loaded at the start: `/etc/nftables.d/FAMILY-TABLE.nft` where not \
-             given, which `/etc/nftables.conf` must include; that file itself for all tables.",
+             given, which `/etc/nftables.conf` must include; that file itself for all tables. Its last \
+             line is a digest of how `nft` lists what it loads, so that a later run need only look.",
         ),
         Param::new("force", Kind::Bool)
             .says("Load rules too that would cut the session over SSH that this runs in."),
@@ -41,8 +43,6 @@ pub(super) static MODULE: Module = Module {
 
 const FAMILIES: [&str; 6] = ["arp", "bridge", "inet", "ip", "ip6", "netdev"];
 const NONE: &str = "none";
-/// What parts the two answers of one question.
-const BREAK: char = '\u{1e}';
 
 fn check(params: &Params) -> Vec<Diagnostic> {
     let mut complaints = system::needs("nftables", params, "present", &["present"], &["content"]);
@@ -94,23 +94,53 @@ impl Task for Nftables {
             return Ok(outcome);
         }
         let text = self.text();
-        let wanted = loaded(machine, &text)?;
         let file = self.file(&text);
-        let is_loaded = now.as_deref() == Some(wanted.rules.as_str())
-            || self.foretold(machine).is_some_and(|told| told == described(Some(&wanted.rules)));
+        let kept = self.kept(machine, &path)?;
+        let is_kept = kept.as_deref().is_some_and(|kept| unsealed(kept) == file);
+        if let (Some(kept), Some(now), None) = (&kept, &now, self.foretold(machine))
+            && *kept == sealed(&file, now)
+        {
+            // What was loaded from this very file is what the kernel has.
+            self.keep(machine, &path, kept.clone())?;
+            return Ok(outcome);
+        }
+        let wanted = loaded(machine, &text)?;
+        let is_loaded = match self.foretold(machine) {
+            Some(told) => told == described(Some(&wanted)),
+            None => now.as_deref() == Some(wanted.as_str()),
+        };
         if !is_loaded {
             must_be_understood(machine, &file)?;
             if !params.flag("force", false) {
-                must_not_cut(machine, &wanted.parsed)?;
+                must_not_cut(machine, &text)?;
             }
         }
+        let file = match kept {
+            Some(kept) if is_loaded && is_kept => kept,
+            _ => sealed(&file, &wanted),
+        };
         self.keep(machine, &path, file)?;
         if !is_loaded {
             let argv = system::argv(&["nft", "-f", &path.display().to_string()]);
-            self.step(machine, now.as_deref(), Some(&wanted.rules), argv)?;
+            self.step(machine, now.as_deref(), Some(&wanted), argv)?;
         }
         Ok(outcome)
     }
+}
+
+/// What begins the last line of the file, which tells how `nft` lists what the file has loaded: where
+/// it still does, nothing need be loaded anywhere to be compared.
+const SEAL: &str = "# listed as ";
+
+fn sealed(file: &str, listed: &str) -> String {
+    let digest = Sha256::digest(listed.as_bytes());
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{file}{SEAL}{digest}\n")
+}
+
+fn unsealed(file: &str) -> &str {
+    let end = file.trim_end_matches('\n').rfind('\n').map_or(0, |at| at + 1);
+    if file[end..].starts_with(SEAL) { &file[..end] } else { file }
 }
 
 impl Nftables {
@@ -138,6 +168,14 @@ impl Nftables {
             Some(table) => format!("table {table}\ndelete table {table}\n{text}"),
             None => format!("#!/usr/sbin/nft -f\nflush ruleset\n{text}"),
         }
+    }
+
+    /// The file as it is.
+    fn kept(&self, machine: &Machine, path: &Path) -> Result<Option<String>, Failure> {
+        if machine.stat(path, Follow::Yes)?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(String::from_utf8_lossy(&machine.read(path)?).into_owned()))
     }
 
     fn of(&self) -> String {
@@ -216,30 +254,24 @@ fn current(machine: &Machine, table: Option<&str>) -> Result<Option<String>, Fai
     Err(Failure::new(format!("`nft` does not tell the rules: {complaint}")))
 }
 
-/// Rules as the kernel would have them.
-struct Loaded {
-    rules: String,
-    parsed: serde_json::Value,
+/// What `nft` says of the rules in a network of their own, which is gone at once.
+fn tried(machine: &Machine, text: &str, list: &str) -> Result<String, Failure> {
+    let script = format!("nft -f - && exec nft {list} list ruleset");
+    let output = ask(machine, &["unshare", "--net", "--", "sh", "-c", &script], Some(text))?;
+    if output.is_success() {
+        return Ok(said(&output.stdout));
+    }
+    let complaint = said(&output.stderr);
+    let failure = Failure::new(format!("nft objects: {complaint}"));
+    let hint = complaint
+        .contains("Interface does not exist")
+        .then(|| "`iifname` and `oifname` name interfaces that may not be there yet".to_owned());
+    Err(Failure { hint, ..failure })
 }
 
-/// Has the kernel read the rules in a network of its own, which is gone at once: as it writes them they
-/// can be compared with those that it has.
-fn loaded(machine: &Machine, text: &str) -> Result<Loaded, Failure> {
-    const ASK: &str = "nft -f - && nft -s list ruleset && printf '\\036' && nft -j list ruleset";
-    let output = ask(machine, &["unshare", "--net", "--", "sh", "-c", ASK], Some(text))?;
-    if !output.is_success() {
-        let complaint = said(&output.stderr);
-        let failure = Failure::new(format!("nft objects: {complaint}"));
-        let hint = complaint.contains("Interface does not exist").then(|| {
-            "`iifname` and `oifname` name interfaces that may not be there yet".to_owned()
-        });
-        return Err(Failure { hint, ..failure });
-    }
-    let said = said(&output.stdout);
-    let (rules, json) = said.split_once(BREAK).unwrap_or((&said, "{}"));
-    let parsed = serde_json::from_str(json)
-        .map_err(|error| Failure::new(format!("`nft -j` says what is not understood: {error}")))?;
-    Ok(Loaded { rules: rules.trim().to_owned(), parsed })
+/// The rules as the kernel writes them: so they can be compared with those that it has.
+fn loaded(machine: &Machine, text: &str) -> Result<String, Failure> {
+    tried(machine, text, "-s")
 }
 
 /// Whether the kernel would take the file as it is: the names of interfaces and of other tables too.
@@ -252,9 +284,11 @@ fn must_be_understood(machine: &Machine, file: &str) -> Result<(), Failure> {
 }
 
 /// Whether the session over SSH that this runs in, if it runs in one, would go on.
-fn must_not_cut(machine: &Machine, rules: &serde_json::Value) -> Result<(), Failure> {
+fn must_not_cut(machine: &Machine, text: &str) -> Result<(), Failure> {
     let Some(session) = session::of(machine) else { return Ok(()) };
-    let Some(chain) = packet::dropping_chain(rules, session) else { return Ok(()) };
+    let rules = serde_json::from_str(&tried(machine, text, "-j")?)
+        .map_err(|error| Failure::new(format!("`nft -j` says what is not understood: {error}")))?;
+    let Some(chain) = packet::dropping_chain(&rules, session) else { return Ok(()) };
     let (from, port) = (session.theirs, session.our_port);
     let why = format!(
         "the chain `{chain}` would cut the session from {from} to port {port} that this runs in"

@@ -163,8 +163,11 @@ impl Task for Pip {
         }
         let after = environment.installed(machine)?;
         let changes = before.note_all(machine, &after)?;
-        if !is_sure && !changes && said[0].contains("Successfully installed") {
-            before.note_again(machine, &wanted::names(params))?;
+        // Of what comes from a repository pip always says so; what counts is what is there then.
+        let names = wanted::names(params);
+        let is_told = !params.has("requirements") && !names.iter().any(|name| is_repository(name));
+        if !is_sure && !changes && is_told && said[0].contains("Successfully installed") {
+            before.note_again(machine, &names)?;
         }
         let outcome = made.told(outcome);
         Ok(outcome.with("stdout", said[0].as_ref()).with("stderr", said[1].as_ref()))
@@ -213,6 +216,11 @@ impl Pip {
             .with("virtualenv", path)
             .with("stderr", "")
     }
+}
+
+/// Whether a package comes from a repository of a version control system.
+fn is_repository(name: &str) -> bool {
+    ["bzr+", "git+", "hg+", "svn+"].iter().any(|system| name.starts_with(system))
 }
 
 /// What pip says to what it does not do.
