@@ -9,9 +9,11 @@ other make an agent that does next to nothing hold most of its file in memory. H
 mostly does, under callgrind (Debian's valgrind), and what ran goes to the front, the most frequent work first: the
 rounds of an agent that has nothing to do, then scrapes, logs, runs of tasks, and the start and the end.
 
-The names that a build gives to functions end in a hash, which goes with the compiler, the versions of crates and our
-own version. It stays out where the rest of a name says which function is meant. What a later build names otherwise
-stays where it would be without this: nothing breaks, the program only takes more memory. Run this before a release.
+A function's name holds hashes of the crates that it is of, which go with their versions and the compiler's; they stay
+out. What a later build names otherwise stays where it would be without this: nothing breaks, the program only takes
+more memory. Run this before a release.
+
+Source: the names, https://doc.rust-lang.org/rustc/symbol-mangling/v0.html
 """
 import os, re, signal, shutil, socket, subprocess, sys, tempfile, time, urllib.request
 from pathlib import Path
@@ -22,12 +24,11 @@ SETTLE_SECONDS, IDLE_SECONDS = 50, 65
 
 def build():
     """The program with its symbols, and the map of its sections."""
-    target = ROOT / "target/layout"
-    linked = f"-Clink-arg=-Wl,-Map={target}/driftless.map"
-    target.mkdir(parents=True, exist_ok=True)
-    command = ["cargo", "rustc", "--locked", "--release", "--bin", "driftless", "--target-dir", target]
-    subprocess.run([*command, "--", "-Cstrip=none", linked], cwd=ROOT, check=True)
-    return target / "release/driftless", target / "driftless.map"
+    program = ROOT / "target/release/driftless"
+    sections = program.with_name("driftless.map")
+    command = ["cargo", "rustc", "--locked", "--release", "--bin", "driftless", "--", "-Cstrip=none"]
+    subprocess.run([*command, f"-Clink-arg=-Wl,-Map={sections}"], cwd=ROOT, check=True)
+    return program, sections
 
 
 class Training:
