@@ -9,8 +9,8 @@ fn main() {
     // GNU's linker and LLVM's read such a script; others, which somebody may have chosen, may not.
     let chosen = env::var_os("RUSTC_LINKER").is_some()
         || env::var("CARGO_ENCODED_RUSTFLAGS").is_ok_and(|flags| flags.contains("link"));
-    if is("PROFILE", "release") && is("CARGO_CFG_TARGET_OS", "linux") && !chosen {
-        let root = env::var("CARGO_MANIFEST_DIR").expect("Cargo says where the package is");
+    let is_meant = is("PROFILE", "release") && is("CARGO_CFG_TARGET_OS", "linux") && !chosen;
+    if is_meant && let Ok(root) = env::var("CARGO_MANIFEST_DIR") {
         println!("cargo:rustc-link-arg-bin=driftless=-Wl,-T,{root}/packaging/layout.ld");
     }
 }
