@@ -10,6 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::event::hex::hex;
 use nix::unistd::geteuid;
 
 pub use self::wire::{Call, Value};
@@ -125,8 +126,7 @@ impl Connection {
 
     /// Says who we are, which the kernel vouches for.
     fn authenticate(&mut self) -> io::Result<()> {
-        let user: String =
-            geteuid().to_string().bytes().map(|digit| format!("{digit:02x}")).collect();
+        let user = hex(geteuid().to_string().as_bytes());
         let greeting = format!("\0AUTH EXTERNAL {user}\r\n");
         self.stream.get_mut().write_all(greeting.as_bytes())?;
         let mut line = String::new();

@@ -1,10 +1,10 @@
 //! Names of objects: made of where their records were read, so that the same records make the same
 //! name.
 
+use crate::event::hex::hex;
 use crate::event::log::{Origin, RecordRef};
 use crc32fast::Hasher;
 use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// How much of the hash goes into a name, in bytes.
@@ -88,12 +88,7 @@ impl Identity {
             }
             hash.update(range.lines.clone().finalize().to_le_bytes());
         }
-        let mut name = String::new();
-        for byte in &hash.finalize()[..NAME_BYTES] {
-            // A string takes everything.
-            write!(name, "{byte:02x}").ok();
-        }
-        name
+        hex(&hash.finalize()[..NAME_BYTES])
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::copy::find_source;
 use super::{Failure, TaskContext};
+use crate::event::hex::hex;
 use crate::event::tree::Node;
 use crate::host::machine::Machine;
 use sha2::{Digest, Sha256};
@@ -107,8 +108,7 @@ fn boundary(parts: &[Part]) -> String {
         hash.update(&part.content);
     }
     loop {
-        let digits: String =
-            hash.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = hex(&hash.clone().finalize());
         let is_in = |part: &Part| memchr::memmem::find(&part.content, digits.as_bytes()).is_some();
         if !parts.iter().any(is_in) {
             return digits;

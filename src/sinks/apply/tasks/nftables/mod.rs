@@ -4,6 +4,7 @@ mod packet;
 
 use super::{Failure, Module, Outcome, Task, TaskContext, session, system};
 use crate::event::fault::Diagnostic;
+use crate::event::hex::hex;
 use crate::host::machine::Machine;
 use crate::host::machine::command::{Command, Output};
 use crate::host::machine::mode::Mode;
@@ -133,9 +134,7 @@ impl Task for Nftables {
 const SEAL: &str = "# listed as ";
 
 fn sealed(file: &str, listed: &str) -> String {
-    let digest = Sha256::digest(listed.as_bytes());
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{file}{SEAL}{digest}\n")
+    format!("{file}{SEAL}{}\n", hex(&Sha256::digest(listed.as_bytes())))
 }
 
 fn unsealed(file: &str) -> &str {
@@ -224,9 +223,8 @@ impl Nftables {
 /// Rules, told shortly: the file shows them.
 fn described(rules: Option<&str>) -> String {
     let Some(rules) = rules.filter(|rules| !rules.is_empty()) else { return NONE.to_owned() };
-    let digest = Sha256::digest(rules.as_bytes());
-    let short: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("{} lines ({short})", rules.lines().count())
+    let digest = hex(&Sha256::digest(rules.as_bytes()));
+    format!("{} lines ({})", rules.lines().count(), &digest[..8])
 }
 
 fn ask(machine: &Machine, argv: &[&str], stdin: Option<&str>) -> Result<Output, Failure> {
