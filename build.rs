@@ -11,6 +11,6 @@ fn main() {
         || env::var("CARGO_ENCODED_RUSTFLAGS").is_ok_and(|flags| flags.contains("link"));
     let is_meant = is("PROFILE", "release") && is("CARGO_CFG_TARGET_OS", "linux") && !chosen;
     if is_meant && let Ok(root) = env::var("CARGO_MANIFEST_DIR") {
-        println!("cargo:rustc-link-arg-bin=driftless=-Wl,-T,{root}/packaging/layout.ld");
+        println!("cargo:rustc-link-arg-bin=driftless=-T{root}/packaging/layout.ld");
     }
 }

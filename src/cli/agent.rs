@@ -202,7 +202,7 @@ impl Agent {
                     self.hold_against_other_keys();
                     self.prune();
                 }),
-                () = self.manager.live() => Ok(()),
+                never = self.manager.live() => match never {},
                 () = self.refresh.due() => self.look_up_secrets().await,
                 _ = poll.tick() => {
                     if self.session.stamp() == self.stamp {
@@ -245,7 +245,7 @@ impl Agent {
         self.manager.stopping(deadline);
         let drained = tokio::select! {
             drained = self.topology.stop(deadline) => drained,
-            () = self.manager.live() => false,
+            never = self.manager.live() => match never {},
         };
         if drained {
             return Exit::Success;
@@ -272,7 +272,7 @@ impl Agent {
                 self.session.end_programs();
                 Err(Stopped)
             }
-            () = self.manager.live() => Err(Stopped),
+            never = self.manager.live() => match never {},
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the agent tells the service manager that has started it, where one wants to hear.
 
 use crate::host::service_manager::ServiceManager;
+use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
@@ -42,15 +43,15 @@ impl Manager {
         self.manager.iter().for_each(|manager| manager.stopping(drain + LAST_STEPS));
     }
 
-    /// Gives signs of life for as long as whoever awaits this does so.
-    pub(super) async fn live(&mut self) {
+    /// Gives signs of life for as long as whoever awaits this does so; it never ends by itself.
+    pub(super) async fn live(&mut self) -> Infallible {
         let Self { manager: Some(manager), pulse: Some(pulse) } = self else {
             return std::future::pending().await;
         };
         while pulse.recv().await.is_some() {
             manager.alive();
         }
-        std::future::pending::<()>().await;
+        std::future::pending().await
     }
 }
 

@@ -218,9 +218,11 @@ impl Pip {
     }
 }
 
-/// Whether a package comes from a repository of a version control system.
+/// Whether a package comes from a repository of a version control system, as a bare URL or as
+/// `NAME @ URL`.
 fn is_repository(name: &str) -> bool {
-    ["bzr+", "git+", "hg+", "svn+"].iter().any(|system| name.starts_with(system))
+    let url = name.split_once(" @ ").map_or(name, |(_, url)| url.trim_start());
+    ["bzr+", "git+", "hg+", "svn+"].iter().any(|system| url.starts_with(system))
 }
 
 /// What pip says to what it does not do.
